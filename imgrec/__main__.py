@@ -1,0 +1,371 @@
+"""The command line: ``python -m imgrec COMMAND``. Results on standard output, messages on standard error.
+
+Exit status: 0 done, 1 failed, 2 wrong usage. Imports inside the commands keep the light ones quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from imgrec.recipe import PRESETS, Recipe, RecipeError
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with one clear line for a mistake instead of the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see --help)\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+        return 0
+    except RecipeError as error:
+        return _complain(error, 2)
+    except (ValueError, RuntimeError, OSError) as error:  # every error class of imgrec is one of these
+        return _complain(error, 1)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _complain(error: object, status: int) -> int:
+    if os.environ.get("IMGREC_DEBUG") and isinstance(error, BaseException):
+        raise error
+    print(f"imgrec: {str(error) or type(error).__name__}", file=sys.stderr)
+    return status
+
+
+def datasets(options) -> None:
+    from imgrec.data import list_datasets
+
+    rows = [dataclasses.asdict(row) for row in list_datasets()]
+    _show(options, rows, ("name", "kind", "images", "classes", "image_size", "ready", "title"))
+
+
+def models(options) -> None:
+    from imgrec.models import SHELF, parameters
+
+    rows = []
+    for card in SHELF.values():
+        example = parameters(card.name, 10, 3, 32)
+        rows.append(
+            {
+                "name": card.name,
+                "title": card.title,
+                "year": card.year,
+                "parameters_32px_10_classes": example,
+                "idea": card.idea,
+                "paper": card.paper,
+            }
+        )
+    _show(options, rows, ("name", "year", "parameters_32px_10_classes", "idea"))
+
+
+def runs(options) -> None:
+    from imgrec.runs import list_runs
+
+    _show(
+        options,
+        [run.summary() for run in list_runs(bundled=True)],
+        ("run", "status", "epoch", "epochs", "validation_accuracy", "test_accuracy"),
+    )
+
+
+def import_(options) -> None:
+    from tqdm import tqdm
+
+    from imgrec.data import CATALOGUE, fetch, import_dataset
+
+    with tqdm(
+        unit=" bytes" if options.source in CATALOGUE else " pictures", unit_scale=True, disable=None, file=sys.stderr
+    ) as bar:
+
+        def progress(done: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        if options.source in CATALOGUE and not Path(options.source).exists():
+            summary = fetch(options.source, progress)
+        else:
+            summary = import_dataset(Path(options.source), options.name or _stem(options.source), progress)
+    report = dataclasses.asdict(summary)
+    if options.json:
+        return _print(report)
+    print(f"{summary.name}: {summary.images} pictures in {summary.classes} classes, {len(summary.rejected)} refused")
+    for entry in summary.rejected:
+        print(f"  {entry['file']}: {entry['reason']}")
+
+
+def inspect(options) -> None:
+    from imgrec.data import inspect as look
+    from imgrec.data import open_dataset
+
+    report = look(open_dataset(options.name))
+    if options.json:
+        return _print(report)
+    for key, value in report.items():
+        print(f"{key}: {json.dumps(value, ensure_ascii=False)}")
+
+
+def train(options) -> None:
+    from imgrec import jobs
+
+    names = {field.name for field in dataclasses.fields(Recipe)}
+    given = {name: value for name, value in vars(options).items() if name in names and value is not None}
+    _work(options, jobs.enqueue(Recipe.from_values(given, options.preset)))
+
+
+def resume(options) -> None:
+    from imgrec import jobs
+
+    _work(options, jobs.requeue(options.name))
+
+
+def _work(options, run) -> None:
+    """Carry a run out in this process with a progress bar; one JSON line per epoch and a last one on request."""
+    from tqdm import tqdm
+
+    from imgrec import jobs
+
+    print(f"run {run.name}", file=sys.stderr)
+    _stop_on_signal(run)
+    with tqdm(unit=" pictures", unit_scale=True, disable=None, file=sys.stderr) as bar:
+        for event in jobs.work(run):
+            kind = type(event).__name__
+            if kind == "Step":
+                bar.set_description(f"epoch {event.epoch}/{run.recipe.epochs}", refresh=False)
+                bar.total = event.images * event.steps // event.step
+                bar.update(event.images - bar.n)
+            elif kind == "Epoch":
+                if options.json:
+                    _print(dataclasses.asdict(event))
+                else:
+                    bar.write(_epoch_line(event), file=sys.stdout)
+                bar.reset()
+    evaluation = run.read("evaluation.json")
+    last = {
+        "run": run.name,
+        "status": run.status,
+        "test_accuracy": evaluation.get("accuracy"),
+        "test_interval": evaluation.get("interval"),
+        "majority_accuracy": evaluation.get("majority_accuracy"),
+    }
+    if options.json:
+        _print(last)
+    else:
+        print(", ".join(f"{key} {value}" for key, value in last.items() if value is not None))
+
+
+def _stop_on_signal(run) -> None:
+    """The first Ctrl-C or SIGTERM asks the run to stop and keep its checkpoint; a second one ends at once."""
+
+    def ask(number, frame) -> None:
+        run.ask("stop")
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, ask)
+
+
+def _epoch_line(event) -> str:
+    line = f"epoch {event.epoch:3d}  train loss {event.train_loss:.4f} accuracy {event.train_accuracy:.4f}"
+    if event.validation_loss is not None:
+        line += f"  validation loss {event.validation_loss:.4f} accuracy {event.validation_accuracy:.4f}"
+    return line + f"  {event.images_per_second:,.0f} pictures/s"
+
+
+def stop(options) -> None:
+    from imgrec import jobs
+
+    run = jobs.stop(options.name)
+    _print({"run": run.name, "status": "stopping"}) if options.json else print(f"{run.name} is asked to stop")
+
+
+def evaluate(options) -> None:
+    from imgrec.data import open_dataset
+    from imgrec.evaluate import evaluate as measure
+    from imgrec.predict import Predictor
+    from imgrec.runs import open_run
+
+    run = open_run(options.name)
+    predictor = Predictor.open(run)
+    report = measure(
+        predictor, open_dataset(run.recipe.dataset, run.recipe.image_size, run.recipe.resize), options.split
+    )
+    if options.json:
+        return _print({"run": run.name, **report})
+    low, high = report["interval"]
+    print(
+        f"accuracy {report['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}) on {report['images']} {options.split} pictures; always guessing the commonest class: {report['majority_accuracy']:.4f}"
+    )
+    for row in report["classes"]:
+        print(
+            f"  {row['name']:20} precision {row['precision']:.3f}  recall {row['recall']:.3f}  F1 {row['f1']:.3f}  n {row['support']}"
+        )
+
+
+def predict(options) -> None:
+    from imgrec.predict import Predictor
+
+    predictor = Predictor.open(options.name)
+    results = predictor.classify((str(path), path) for path in options.image)
+    if options.json:
+        _print({"model": predictor.name, "results": [r.to_dict(predictor.classes, options.top) for r in results]})
+    for result in [] if options.json else results:
+        if result.error:
+            print(f"imgrec: {result.error}", file=sys.stderr)
+            continue
+        print(result.file)
+        for row in result.top(predictor.classes, options.top):
+            print(f"  {row['probability']:8.4%}  {row['name']}")
+    if all(result.error for result in results):
+        raise ValueError("none of the files could be classified.")
+
+
+def explain(options) -> None:
+    from imgrec.explain import explain as compute
+    from imgrec.explain import overlay
+    from imgrec.home import write_atomic
+    from imgrec.images import open_image
+    from imgrec.predict import Predictor
+
+    predictor = Predictor.open(options.name)
+    seen = predictor.see(open_image(options.image, at_least=predictor.passport.preprocess.size))
+    result = compute(predictor, seen, options.method, options.class_name)
+    write_atomic(options.out, overlay(seen, result.heat))
+    _print(
+        {
+            "run": predictor.name,
+            "method": options.method,
+            "class": result.class_name,
+            "probability": result.probability,
+            "out": str(options.out),
+        }
+    )
+
+
+def export(options) -> None:
+    from imgrec.export import export as write
+    from imgrec.predict import Predictor
+
+    _print({"run": options.name, **write(Predictor.open(options.name, "cpu"), options.to, options.out)})
+
+
+def work(options) -> None:
+    """The worker process of the dashboard; its messages go to worker.log."""
+    from imgrec.jobs import work as carry_out
+    from imgrec.runs import open_run
+
+    run = open_run(options.name)
+    _stop_on_signal(run)
+    for _ in carry_out(run, process=True):
+        pass
+
+
+def fetch(options) -> None:
+    """The download process of the dashboard."""
+    from imgrec.jobs import work_fetch
+
+    work_fetch(options.name)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="imgrec", description="An image-recognition lab. Every command knows --json and --help.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+
+    def command(function, help: str, name: str | None = None) -> Parser:
+        sub = commands.add_parser(name or function.__name__, help=help, description=help)
+        sub.add_argument(
+            "--json", action="store_true", help="one JSON document, or one JSON line per event, on standard output"
+        )
+        sub.set_defaults(run=function)
+        return sub
+
+    command(datasets, "list the data sets")
+    command(models, "list the models")
+    command(runs, "list the runs")
+    sub = command(
+        import_,
+        "import pictures: a folder per class, ZIP, TAR, IDX, CIFAR batches, CSV, or a downloadable set by name",
+        "import",
+    )
+    sub.add_argument("source")
+    sub.add_argument("--name", help="what to call it here; default: from the source's name")
+    command(inspect, "class counts, sizes, channel statistics of a data set").add_argument("name")
+    _add_recipe(command(train, "train a model; any setting of the recipe is an option"))
+    command(resume, "go on with a run that was stopped, failed or lost").add_argument("name", metavar="RUN")
+    command(stop, "ask a run to stop").add_argument("name", metavar="RUN")
+    sub = command(evaluate, "measure a run on the pictures it never saw")
+    sub.add_argument("name", metavar="RUN")
+    sub.add_argument("--split", choices=("test", "validation", "train"), default="test")
+    sub = command(predict, "classify pictures with a run")
+    sub.add_argument("name", metavar="RUN")
+    sub.add_argument("image", type=Path, nargs="+", metavar="IMAGE")
+    sub.add_argument("--top", type=_positive, default=5, help="how many classes to show")
+    sub = command(explain, "a heat map of what mattered for a class")
+    sub.add_argument("name", metavar="RUN")
+    sub.add_argument("image", type=Path, metavar="IMAGE")
+    sub.add_argument("--method", default="gradcam", help="gradcam, occlusion or saliency")
+    sub.add_argument("--class", dest="class_name", help="the class to explain; default: the likeliest")
+    sub.add_argument("--out", type=Path, required=True, metavar="F.png")
+    sub = command(export, "write the model with its preprocessing and class names")
+    sub.add_argument("name", metavar="RUN")
+    sub.add_argument("--to", choices=("onnx", "torch"), default="onnx")
+    sub.add_argument("--out", type=Path, required=True, metavar="F")
+    command(work, "carry out a queued run (used by the dashboard)").add_argument("name", metavar="RUN")
+    command(fetch, "download a known data set (used by the dashboard)").add_argument("name")
+    return parser
+
+
+def _add_recipe(parser: Parser) -> None:
+    parser.add_argument("--preset", choices=PRESETS, default="standard", help="a named set of settings to start from")
+    for field in dataclasses.fields(Recipe):
+        parser.add_argument(
+            "--" + field.name.replace("_", "-"), "--" + field.name, dest=field.name, metavar=type(field.default).__name__.upper(),
+            type=type(field.default), help=f"{field.metadata['help']} (default {field.default})",
+        )  # fmt: skip
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def _stem(source: str) -> str:
+    name = Path(source).resolve().name
+    for ending in (".tar.gz", ".tgz", ".tar", ".zip", ".csv"):
+        name = name.removesuffix(ending)
+    return name
+
+
+def _print(content: Any) -> None:
+    print(json.dumps(content, ensure_ascii=False), flush=True)
+
+
+def _show(options, rows: list[dict], columns: tuple[str, ...]) -> None:
+    """Rows as JSON or as an aligned table."""
+    if options.json:
+        return _print(rows)
+    if not rows:
+        return print("none yet")
+    cells = [columns, *(["" if row.get(c) is None else str(row.get(c)) for c in columns] for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+    for row in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+if __name__ == "__main__":
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `imgrec runs | head` ends quietly
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""Every chart of the dashboard: plain data in, a Plotly figure out. Colours are Okabe and Ito's (2008), safe for the colour-blind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW, GREY = (
+    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#8A8F98",
+)  # fmt: skip
+SPLIT_COLOURS = {"train": BLUE, "validation": ORANGE, "test": GREEN}
+HEAT = [[0.0, "rgba(0,114,178,0.04)"], [1.0, BLUE]]
+
+
+def plain(text: str, most: int = 40) -> str:
+    """A name from a stranger as text that Plotly shows as it is: no HTML, no line breaks, bounded."""
+    text = " ".join(str(text).split())
+    text = text if len(text) <= most else text[: most - 1] + "…"
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _styled(figure: go.Figure, height: int, **layout: Any) -> go.Figure:
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 34, "b": 8},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        hoverlabel={"align": "left"},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        **layout,
+    )
+    return figure.update_xaxes(automargin=True).update_yaxes(automargin=True)
+
+
+def probability_bars(top: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """Bars of [{"name", "probability"}], the likeliest on top, each with its percentage."""
+    names = [plain(row["name"]) for row in top][::-1]
+    values = [row["probability"] for row in top][::-1]
+    colours = [SKY] * (len(values) - 1) + [BLUE]
+    bars = go.Bar(
+        x=values, y=list(range(len(values))), orientation="h", marker_color=colours, text=[percent(v) for v in values],
+        textposition="outside", cliponaxis=False, hovertemplate="%{text}<extra></extra>",
+    )  # fmt: skip
+    figure = _styled(go.Figure(bars), 46 + 30 * len(values), bargap=0.25)
+    figure.update_layout(margin={"t": 4, "r": 64})
+    figure.update_xaxes(range=[0, 1], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1], fixedrange=True)
+    return figure.update_yaxes(tickvals=list(range(len(values))), ticktext=names, fixedrange=True)
+
+
+def percent(value: float) -> str:
+    """A probability for people: never 100 % or 0 % for what is not quite that."""
+    if 0.9995 <= value < 1:
+        return "> 99.9 %"
+    if 0 < value < 0.0005:
+        return "< 0.1 %"
+    return f"{value:.1%}".replace("%", " %")
+
+
+def class_counts(counts: Mapping[str, Mapping[str, int]]) -> go.Figure:
+    """Stacked bars of {class: {split: n}}."""
+    names = [plain(name, 24) for name in counts]
+    figure = go.Figure()
+    for split, colour in SPLIT_COLOURS.items():
+        values = [row[split] for row in counts.values()]
+        if any(values):
+            hover = [f"{name}: {n} {split}" for name, n in zip(names, values, strict=True)]
+            figure.add_bar(
+                x=list(range(len(names))), y=values, name=split, marker_color=colour, hovertext=hover, hoverinfo="text"
+            )
+    _styled(figure, 300, barmode="stack", yaxis_title="pictures")
+    return figure.update_xaxes(tickvals=list(range(len(names))), ticktext=names, tickangle=-35 if len(names) > 8 else 0)
+
+
+def channel_bars(mean: Sequence[float], std: Sequence[float]) -> go.Figure:
+    """Mean of each channel with its standard deviation as whiskers, in units of 0 to 1."""
+    names, colours = (["red", "green", "blue"], [VERMILION, GREEN, BLUE]) if len(mean) == 3 else (["grey"], [GREY])
+    bars = go.Bar(
+        x=names, y=list(mean), marker_color=colours, error_y={"type": "data", "array": list(std)},
+        text=[f"{m:.3f} ± {s:.3f}" for m, s in zip(mean, std, strict=True)], textposition="inside", insidetextanchor="start",
+        hoverinfo="text",
+    )  # fmt: skip
+    return _styled(go.Figure(bars), 300, yaxis_title="brightness, 0 to 1").update_layout(margin={"t": 12})
+
+
+def size_scatter(sizes: Sequence[Mapping[str, int]]) -> go.Figure:
+    """Original widths and heights; the area of a dot grows with its number of pictures."""
+    most = max(row["images"] for row in sizes)
+    dots = go.Scatter(
+        x=[row["width"] for row in sizes], y=[row["height"] for row in sizes], mode="markers",
+        marker={"size": [8 + 32 * math.sqrt(row["images"] / most) for row in sizes], "color": BLUE, "opacity": 0.6},
+        text=[f"{row['width']} × {row['height']} px: {row['images']} pictures" for row in sizes], hoverinfo="text",
+    )  # fmt: skip
+    return _styled(go.Figure(dots), 300, xaxis_title="width, px", yaxis_title="height, px").update_layout(
+        margin={"t": 12}
+    )
+
+
+def curves(
+    steps: Sequence[Mapping[str, Any]], epochs: Sequence[Mapping[str, Any]], quantity: str, total_epochs: int
+) -> go.Figure:
+    """Loss or accuracy over the epochs: the running training value, and train and validation at each epoch's end."""
+    figure = go.Figure()
+    most = 300  # points that a browser draws without a stutter
+    running = thin([row for row in steps if quantity in row], most)
+    if len(running) > 1:
+        figure.add_scatter(
+            x=[row["at"] for row in running], y=[row[quantity] for row in running], mode="lines", name="within the epoch",
+            line={"color": SKY, "width": 1}, opacity=0.7, hovertemplate="epoch %{x:.2f}: %{y:.3f}<extra></extra>",
+        )  # fmt: skip
+    for split in ("train", "validation"):
+        rows = thin([row for row in epochs if row.get(f"{split}_{quantity}") is not None], most)
+        figure.add_scatter(
+            x=[row["epoch"] for row in rows], y=[row[f"{split}_{quantity}"] for row in rows], name=split,
+            mode="lines+markers" if len(rows) < 60 else "lines", line={"color": SPLIT_COLOURS[split], "width": 2.5},
+            hovertemplate=split + ", epoch %{x}: %{y:.3f}<extra></extra>",
+        )  # fmt: skip
+    _styled(figure, 300, xaxis_title="epoch", yaxis_title=quantity, uirevision=quantity)
+    figure.update_xaxes(range=[0, total_epochs + 0.02 * total_epochs])
+    if quantity == "accuracy":
+        figure.update_yaxes(tickformat=".0%", rangemode="normal")
+    else:
+        figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def thin(rows: Sequence[Any], most: int) -> list[Any]:
+    """At most ``most`` of the rows, evenly chosen, always with the first and the last."""
+    if len(rows) <= most:
+        return list(rows)
+    return [rows[round(i * (len(rows) - 1) / (most - 1))] for i in range(most)]
+
+
+def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> go.Figure:
+    """Rows are the true classes, columns the answers; colour is the share of the row, the number the pictures."""
+    counts = np.array(matrix)
+    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    names = [plain(name, 18) for name in classes]
+    ticks = list(range(len(names)))
+    hover = [[f"{names[i]} taken for {names[j]}: {counts[i, j]} ({share[i, j]:.1%})" for j in ticks] for i in ticks]
+    heat = go.Heatmap(
+        z=share, x=ticks, y=ticks, colorscale=HEAT, zmin=0, zmax=1, showscale=False, xgap=1, ygap=1,
+        text=counts if len(names) <= 15 else None, texttemplate="%{text}" if len(names) <= 15 else None,
+        hovertext=hover, hoverinfo="text",
+    )  # fmt: skip
+    figure = _styled(go.Figure(heat), min(760, 130 + 32 * len(names)), xaxis_title="answer", yaxis_title="truth")
+    figure.update_layout(margin={"t": 12})
+    figure.update_xaxes(tickvals=ticks, ticktext=names, tickangle=-45 if len(names) > 6 else 0)
+    return figure.update_yaxes(tickvals=ticks, ticktext=names, autorange="reversed")

@@ -1,0 +1,130 @@
+"""The data layer: what is on the shelf of data sets and how one of them is opened. Knows no torch and no Streamlit."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from imgrec.data import builtin, packs, store
+from imgrec.data.catalogue import CATALOGUE, fetch
+from imgrec.data.dataset import SPLITS, Dataset, DatasetError
+from imgrec.data.importing import Cancelled, Summary, import_dataset
+from imgrec.data.inspection import inspect
+from imgrec.data.packs import Progress
+from imgrec.data.readers import Item
+from imgrec.data.store import delete_dataset
+from imgrec.images import RESIZES, to_png
+from imgrec.recipe import number, one_of
+
+__all__ = [
+    "CATALOGUE",
+    "SPLITS",
+    "Cancelled",
+    "Dataset",
+    "DatasetError",
+    "Item",
+    "Listing",
+    "Summary",
+    "delete_dataset",
+    "fetch",
+    "import_dataset",
+    "inspect",
+    "list_datasets",
+    "open_dataset",
+    "original",
+]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a list shows of a data set. Numbers are 0 where they are not known; ``ready`` ones can be opened now."""
+
+    name: str
+    title: str
+    kind: str  # "built-in", "imported" or "download"
+    images: int
+    classes: int
+    image_size: int  # the suggested width and height in pixels
+    channels: int
+    note: str  # licence and origin, or what is wrong with it
+    ready: bool
+
+
+def open_dataset(
+    name: str, size: int = 0, resize: str = "crop", channels: int = 0, progress: Progress | None = None
+) -> Dataset:
+    """The data set of that name at ``size`` pixels and with 1 or 3 ``channels``; 0 takes the set's own.
+
+    Built-ins take options: ``shapes:size=64,difficulty=hard``. The first opening of a stored set at a size packs its
+    pixels, which ``progress`` hears as (done, total) pictures. Raises DatasetError, and RecipeError on a bad size.
+    """
+    number("image_size", size, 0, 512, int)
+    one_of("resize", resize, RESIZES)
+    one_of("channels", channels, (0, 1, 3))
+    if name.partition(":")[0] in builtin.BUILT_IN:
+        return builtin.open_builtin(name, size, resize, channels)
+    stored = _stored(name)
+    said = stored.about
+    return Dataset(
+        name=name,
+        classes=stored.classes,
+        images=packs.packed(stored, size or said["image_size"], channels or said["channels"], resize, progress),
+        labels=stored.labels,
+        splits=stored.splits,
+        sizes=stored.sizes,
+        files=stored.files,
+        source=said["source"],
+        known_fingerprint=stored.fingerprint,
+    )
+
+
+def original(name: str, index: int) -> bytes:
+    """Picture ``index`` of a data set as the file it came as; a PNG where it came as bare pixels or was drawn."""
+    if name.partition(":")[0] in builtin.BUILT_IN:
+        return to_png(builtin.open_builtin(name).images[index])
+    return _stored(name).original(index)
+
+
+def list_datasets() -> list[Listing]:
+    """Every data set: built in, stored, or to be downloaded. Quick; broken ones say what is wrong with them."""
+    stored = {name: _stored_listing(name) for name in store.names()}
+    built_in = [_builtin_listing(name, title) for name, title in builtin.BUILT_IN.items()]
+    to_fetch = [_download_listing(name) for name in CATALOGUE if name not in stored]
+    return [*built_in, *stored.values(), *to_fetch]
+
+
+def _stored(name: str) -> store.Stored:
+    if name in store.names():
+        return store.load(name)
+    if name in CATALOGUE:
+        row = CATALOGUE[name]
+        raise DatasetError(
+            f"{row.title} is not here yet; download its {row.bytes / 1e6:,.0f} MB on the page Data set or with "
+            f"`python -m imgrec import {name}`."
+        )
+    known = {*builtin.BUILT_IN, *store.names(), *CATALOGUE}
+    close = difflib.get_close_matches(name, known, 3, 0.5)
+    meant = f" Did you mean {' or '.join(close)}?" if close else ""
+    raise DatasetError(f"There is no data set {name!r}.{meant} `python -m imgrec datasets` lists all.")
+
+
+def _builtin_listing(name: str, title: str) -> Listing:
+    return Listing(name, title, "built-in", *builtin.about(name), ready=True)
+
+
+def _stored_listing(name: str) -> Listing:
+    try:
+        said = store.about(name)
+        numbers = (said["images"], len(said["classes"]), said["image_size"], said["channels"])
+        row = CATALOGUE.get(name)
+        if row and said["source"].startswith(row.title):  # and not a set of one's own by that name
+            return Listing(name, row.title, "download", *numbers, said["source"], True)
+        return Listing(name, name, "imported", *numbers, said["source"], True)
+    except (DatasetError, KeyError, AttributeError) as error:
+        return Listing(name, name, "imported", 0, 0, 0, 0, str(error), False)
+
+
+def _download_listing(name: str) -> Listing:
+    row = CATALOGUE[name]
+    note = f"{row.licence}; {row.bytes / 1e6:,.0f} MB to download."
+    return Listing(name, row.title, "download", row.images, row.classes, row.image_size, row.channels, note, False)

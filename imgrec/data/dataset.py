@@ -1,0 +1,110 @@
+"""A data set in memory or memory-mapped: pictures, labels, splits. Where it comes from is its neighbours' business."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+SPLITS = ("train", "validation", "test")
+
+
+class DatasetError(ValueError):
+    """A data set that cannot be opened or imported; the message names it, the reason and the way out."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Pictures of one size with a label and a split each.
+
+    ``images`` is uint8 (N, H, W, C) with C 1 or 3, possibly a memory map; ``labels`` int64 (N,) indexes ``classes``;
+    ``splits`` uint8 (N,) indexes SPLITS; ``sizes`` int32 (N, 2) holds each original's width and height in pixels;
+    ``masks`` bool (N, H, W), where it is known, is true on the object; ``files`` names each picture for people.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    images: np.ndarray
+    labels: np.ndarray
+    splits: np.ndarray
+    sizes: np.ndarray
+    files: Sequence[str]
+    source: str = ""  # where it comes from and under which licence, one sentence
+    masks: np.ndarray | None = None
+    known_fingerprint: str = field(default="", repr=False)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def channels(self) -> int:
+        return self.images.shape[3]
+
+    @property
+    def image_size(self) -> int:
+        """Height and width in pixels."""
+        return self.images.shape[1]
+
+    def indices(self, split: str) -> np.ndarray:
+        """The positions of one split's pictures, int64, ascending."""
+        return np.flatnonzero(self.splits == SPLITS.index(split))
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Pictures per class and split: {class: {split: n}}."""
+        table = np.zeros((len(self.classes), len(SPLITS)), int)
+        np.add.at(table, (self.labels, self.splits), 1)
+        rows = zip(self.classes, table.tolist(), strict=True)
+        return {name: dict(zip(SPLITS, row, strict=True)) for name, row in rows}
+
+    def channel_statistics(self, split: str | None = "train") -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation per channel, each float64 (C,), in units of 0 to 1. One pass in slices."""
+        chosen = np.arange(len(self)) if split is None else self.indices(split)
+        total, squares, pixels = 0.0, 0.0, 0
+        for start in range(0, len(chosen), 1024):
+            part = self.images[chosen[start : start + 1024]].reshape(-1, self.channels)
+            levels = np.stack([np.bincount(part[:, c], minlength=256) for c in range(self.channels)])  # exact and cheap
+            value = np.arange(256) / 255
+            total, squares, pixels = total + levels @ value, squares + levels @ value**2, pixels + len(part)
+        mean = total / max(pixels, 1)
+        return mean, np.sqrt(np.maximum(squares / max(pixels, 1) - mean**2, 0))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A SHA-256 (16 hex digits) over classes, labels, splits and pixels: the same data, the same fingerprint."""
+        if self.known_fingerprint:
+            return self.known_fingerprint
+        digest = hashlib.sha256("\0".join(self.classes).encode())
+        for array in (self.labels, self.splits, self.images):
+            digest.update(np.ascontiguousarray(array))
+        return digest.hexdigest()[:16]
+
+
+def stratify(
+    labels: np.ndarray, groups: Sequence | None = None, given: np.ndarray | None = None, seed: int = 0
+) -> np.ndarray:
+    """A split for every picture, uint8 (N,), drawn in each class from a seed: 70 % train, 10 % validation, 20 % test.
+
+    ``given`` (N,) holds splits that came with the data, 255 where none did; they stay. If any test came, only
+    validation is drawn, from the training pictures (10 %). Pictures of one ``groups`` value (exact duplicates) are
+    drawn together, even if their labels differ.
+    """
+    labels = np.asarray(labels)
+    splits = np.zeros(len(labels), np.uint8) if given is None else np.array(given, np.uint8)
+    splits[splits == 255] = 0
+    has_validation, has_test = (splits == 1).any(), (splits == 2).any()
+    share_test, share_validation = 0.0 if has_test else 0.2, 0.0 if has_validation else 0.1
+    free = np.flatnonzero(splits == 0)
+    values = np.arange(len(labels)) if groups is None else np.asarray(groups)
+    _, first, group_of = np.unique(values[free], return_index=True, return_inverse=True)
+    class_of = labels[free[first]]  # a group counts for the class of its first picture
+    split_of = np.zeros(len(first), np.uint8)
+    generator = np.random.default_rng(seed)
+    for label in np.unique(class_of):
+        drawn = generator.permutation(np.flatnonzero(class_of == label))
+        cut = np.cumsum([round(share_test * len(drawn)), round(share_validation * len(drawn))])
+        split_of[drawn[: cut[0]]], split_of[drawn[cut[0] : cut[1]]] = 2, 1
+    splits[free] = split_of[group_of]
+    return splits

@@ -1,0 +1,247 @@
+"""Import: pictures from a folder, an archive, a table or arrays become a stored set, each of them decoded in full.
+
+Bad pictures are listed, never fatal. A cancelled, failed or killed import leaves no half set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from imgrec.data import layouts
+from imgrec.data.dataset import SPLITS, DatasetError, stratify
+from imgrec.data.packs import Progress
+from imgrec.data.parallel import in_order
+from imgrec.data.readers import READERS, Item
+from imgrec.data.sources import Refused, open_source, printable
+from imgrec.data.store import Draft, Row, check_free, fingerprint
+from imgrec.images import ImageError, open_image, safe_name
+
+CHUNK, CHUNK_BYTES = 32, 4 * 2**20  # pictures and bytes per piece of work: little to hold, little to hand over
+SMALLEST, LARGEST = 8, 224  # bounds of the suggested picture size in pixels
+MOST_REFUSALS = 10_000  # that are listed by name
+
+
+class Cancelled(DatasetError):
+    """The import or download was cancelled; nothing of it is left."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What an import did: pictures, classes, which files were refused and why, pictures per class and split."""
+
+    name: str
+    images: int
+    classes: int
+    rejected: list[dict[str, str]]  # [{"file", "reason"}]
+    counts: dict[str, dict[str, int]]  # {class: {split: n}}
+
+
+class Picture(NamedTuple):
+    """An item that could be decoded; once its content is written, the content goes and its offset is known."""
+
+    name: str
+    label: str | None
+    split: str | None
+    width: int
+    height: int
+    channels: int
+    is_pixels: bool
+    sha256: str
+    bytes: int
+    content: bytes
+    offset: int = 0
+
+
+def import_dataset(
+    source: Path | str | Iterable[Item],
+    name: str,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Summary:
+    """Make the stored set ``name`` from a folder, ZIP, TAR or CSV, or from Items at hand, as an upload gives them.
+
+    ``progress`` hears (done, total or None) in files. Raises DatasetError when the name is taken, the source can't be
+    read or holds fewer than two classes, and Cancelled soon after ``cancelled()`` is true.
+    """
+    check_free(name)
+    if not isinstance(source, str | Path):
+        return Import("Uploaded.", progress, cancelled).run(name, source)
+    path = Path(source).expanduser()
+    opened = open_source(path)
+    try:
+        reader = next(reader for reader in READERS if reader.recognises(opened))
+        origin = f"Imported from {printable(path.absolute().name)}."
+        job = Import(origin, progress, cancelled, lambda: opened.total, opened.tables)
+        return job.run(name, reader.read(opened))
+    except Refused as reason:
+        raise DatasetError(f"{path.name} cannot be imported: {reason}.") from reason
+    finally:
+        opened.close()
+
+
+@dataclass
+class Import:
+    """One import on its way from items to a stored set; catalogue.py starts it with items of its own."""
+
+    source: str  # where the pictures come from, one sentence
+    progress: Progress | None = None
+    cancelled: Callable[[], bool] | None = None
+    total: Callable[[], int | None] = lambda: None
+    tables: dict[str, bytes] = field(default_factory=dict)  # CSV files, complete once the items are through
+    order: tuple[str, ...] = ()  # of the classes; the rest follow by number or alphabet
+    rejected: list[dict[str, str]] = field(default_factory=list)
+    refusals: int = 0
+
+    def run(self, name: str, items: Iterable[Item]) -> Summary:
+        """Store the items under ``name``; raises like `import_dataset`."""
+        with Draft(name) as draft:
+            pictures = self._placed(list(self._kept(draft, items)))
+            classes = sorted({picture.label for picture in pictures}, key=self._rank)
+            if len(classes) < 2:
+                raise DatasetError(self._too_few(len(pictures), classes))
+            if not pictures[0].is_pixels:
+                pictures.sort(key=lambda picture: picture.name)  # the same set from a folder, a ZIP and a TAR
+            return self._finish(draft, pictures, classes)
+
+    def _kept(self, draft: Draft, items: Iterable[Item]) -> Iterator[Picture]:
+        """Decode everything, write what is good, list what is not."""
+        done, shown = 0, 0.0
+        with closing(in_order(_checked, _chunks(items))) as chunks:
+            for results in chunks:
+                if self.cancelled and self.cancelled():
+                    raise Cancelled(f"The import of {draft.name} was cancelled; nothing was kept.")
+                for result in results:
+                    if isinstance(result, Item):
+                        self._refuse(result.name, result.refused)
+                    else:
+                        yield result._replace(offset=draft.append(result.content), content=b"")
+                done += len(results)
+                if self.progress and time.monotonic() - shown > 0.1:
+                    shown = time.monotonic()
+                    self.progress(done, self.total())
+        if self.progress:
+            self.progress(done, done)
+
+    def _placed(self, pictures: list[Picture]) -> list[Picture]:
+        """The pictures with class and split; those that belong nowhere are refused."""
+        names = [picture.name for picture in pictures if picture.label is None]
+        places = layouts.by_tables(names, self.tables) if self.tables else None
+        for table in self.tables if places is None else ():
+            self._refuse(table, "it is not a picture, and no table with columns file and label for most of them")
+        found = iter(places or layouts.by_folders(names))
+        placed = []
+        for picture in pictures:
+            place = next(found) if picture.label is None else layouts.labelled(*picture[:3])
+            if place.refused:
+                self._refuse(picture.name, place.refused)
+            else:
+                placed.append(picture._replace(name=place.name, label=place.label, split=place.split))
+        return placed
+
+    def _finish(self, draft: Draft, pictures: list[Picture], classes: list[str]) -> Summary:
+        number = {label: index for index, label in enumerate(classes)}
+        labels = np.array([number[picture.label] for picture in pictures], np.int64)
+        hashes = [picture.sha256 for picture in pictures]
+        splits = stratify(labels, hashes, _given(pictures))
+        table = np.zeros((len(classes), len(SPLITS)), int)
+        np.add.at(table, (labels, splits), 1)
+        counts = {
+            label: dict(zip(SPLITS, row, strict=True)) for label, row in zip(classes, table.tolist(), strict=True)
+        }
+        summary = Summary(draft.name, len(pictures), len(classes), self._listed(), counts)
+        rows = [
+            Row(p.name, p.label, SPLITS[split], p.width, p.height, p.sha256, p.offset, p.bytes)
+            for p, split in zip(pictures, splits, strict=True)
+        ]
+        draft.finish(rows, self._about(summary, pictures, fingerprint(classes, labels, splits, hashes)))
+        return summary
+
+    def _about(self, summary: Summary, pictures: list[Picture], known: str) -> dict[str, Any]:
+        side = int(np.median([min(picture.width, picture.height) for picture in pictures]))
+        shapes = {(p.height, p.width, p.channels) for p in pictures} if pictures[0].is_pixels else ()
+        if len(shapes) > 1:
+            raise DatasetError(f"The arrays hold pictures of {len(shapes)} shapes; import one shape at a time.")
+        return {
+            "name": summary.name,
+            "source": self.source,
+            "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "images": summary.images,
+            "image_size": min(max(side, SMALLEST), LARGEST),
+            "channels": max(picture.channels for picture in pictures),
+            "pixels": next(iter(shapes), None),
+            "fingerprint": known,
+            "classes": list(summary.counts),
+            "counts": summary.counts,
+            "rejected": summary.rejected,
+        }
+
+    def _rank(self, label: str) -> tuple[int, int, str]:
+        """Where a class comes: as ordered, then 0 to 99 by their numbers, then by the alphabet."""
+        place = self.order.index(label) if label in self.order else len(self.order)
+        number = int(label) if label.isascii() and label.isdigit() and len(label) < 10 else 10**9
+        return place, number, label
+
+    def _refuse(self, file: str, reason: str) -> None:
+        self.refusals += 1
+        if self.refusals <= MOST_REFUSALS:
+            self.rejected.append({"file": file, "reason": reason})
+
+    def _listed(self) -> list[dict[str, str]]:
+        more = self.refusals - len(self.rejected)
+        return self.rejected + [{"file": "…", "reason": f"and {more:,} more files"}] * (more > 0)
+
+    def _too_few(self, images: int, classes: list[str]) -> str:
+        found = f"{images:,} usable pictures in {len(classes)} {'class' if len(classes) == 1 else 'classes'}"
+        first = "".join(f", the first, {entry['file']}, because {entry['reason']}" for entry in self.rejected[:1])
+        refused = f" ({self.refusals:,} files refused{first})" if self.refusals else ""
+        return f"There are {found}{refused}; expected pictures of two classes or more as {layouts.EXPECTED}."
+
+
+def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """The items in lists of at most CHUNK, shorter where they are big."""
+    chunk, size = [], 0
+    for item in items:
+        chunk.append(item)
+        size += len(item.data) if isinstance(item.data, bytes) else item.data.nbytes
+        if len(chunk) == CHUNK or size > CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _checked(items: list[Item]) -> list[Picture | Item]:
+    """Each item as a Picture, or as an Item with the reason why it is none."""
+    return [item if item.refused else _decoded(item) for item in items]
+
+
+def _decoded(item: Item) -> Picture | Item:
+    is_pixels, content = isinstance(item.data, np.ndarray), item.data
+    if is_pixels:
+        height, width, channels = content.shape
+        content = content.tobytes()
+    else:
+        try:
+            image = open_image(content, name=item.name)
+        except (ImageError, MemoryError) as error:
+            reason = str(error).removeprefix(f"{safe_name(item.name)}: ").rstrip(".")
+            return Item(item.name, refused=reason or "it does not fit into the memory")
+        (width, height), channels = image.size, 1 if image.mode == "L" else 3
+    sha256 = hashlib.sha256(content).hexdigest()[:16]
+    about = (width, height, channels, is_pixels, sha256, len(content), content)
+    return Picture(item.name, item.label, item.split, *about)
+
+
+def _given(pictures: list[Picture]) -> np.ndarray | None:
+    """The splits that came with the pictures, 255 where none did; None if nothing is meant for training."""
+    given = np.array([255 if p.split is None else SPLITS.index(p.split) for p in pictures], np.uint8)
+    return given if np.isin(given, (0, 255)).any() else None

@@ -1,0 +1,197 @@
+"""What the names of files say: which class and split a picture belongs to, by its folders or by a CSV table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from imgrec.data.dataset import SPLITS
+from imgrec.data.sources import printable
+from imgrec.images import EXTENSIONS
+
+EXPECTED = (
+    "a folder, ZIP or TAR with one folder of pictures per class (cat/1.jpg, dog/2.jpg); the same inside train/, "
+    "validation/ and test/; a CSV with the columns file, label and, if you like, split beside the pictures; "
+    "the IDX files of MNIST; or the Python batches of CIFAR"
+)
+LONGEST_CLASS = 100  # characters
+SPLIT_WORDS = {
+    "train": {"train", "training", "train_set", "training_set", "trainset"},
+    "validation": {"val", "valid", "validation", "dev", "val_set", "valid_set", "validation_set"},
+    "test": {"test", "testing", "test_set", "testing_set", "testset"},
+}
+FILE = (
+    "file",
+    "filename",
+    "file_name",
+    "image",
+    "image_name",
+    "img",
+    "path",
+    "filepath",
+    "image_path",
+    "image_id",
+    "id",
+)
+LABEL = ("label", "class", "class_name", "classname", "category", "target", "species", "breed")
+SPLIT = ("split", "set", "subset", "partition")
+
+
+class Place(NamedTuple):
+    """Where a picture belongs. ``name`` is its path without the folders that hold everything."""
+
+    name: str
+    label: str = ""
+    split: str | None = None
+    refused: str = ""  # why it belongs nowhere, or empty
+
+
+class Row(NamedTuple):
+    """One line of a table: the file as given, its label, one of SPLITS or None."""
+
+    file: str
+    label: str
+    split: str | None
+
+
+def split_of(word: str) -> str | None:
+    """One of SPLITS for the many words people use, None for any other word."""
+    word = word.strip().lower().replace("-", "_").replace(" ", "_")
+    return next((split for split in SPLITS if word in SPLIT_WORDS[split]), None)
+
+
+def class_name(text: str) -> tuple[str, str]:
+    """A class's name, printable and composed, and why it cannot be one, or empty."""
+    name = printable(text.strip())
+    if not name:
+        return "", "its class has no name"
+    if len(name) > LONGEST_CLASS:
+        return "", f"its class's name is longer than {LONGEST_CLASS} characters"
+    return name, ""
+
+
+def labelled(name: str, label: str, split: str | None = None) -> Place:
+    """The place of a picture whose class is told."""
+    label, refused = class_name(label)
+    return Place(name, label, split, refused)
+
+
+def by_folders(names: list[str]) -> list[Place]:
+    """A place per name: class folders, perhaps inside train, validation and test, perhaps inside other folders.
+
+    The first folder below the shared ones is the class, as in torchvision's ImageFolder. Folders are splits if one is
+    called like a training set and another like a validation or test set, so that a class may be called train.
+    """
+    paths = _without_shared_folders([name.split("/") for name in names])
+    inner = {path[0] for path in paths if len(path) > 2}
+    splits = {split_of(path[0]) for path in paths if len(path) > 1}
+    has_splits = "train" in map(split_of, inner) and bool(splits & {"validation", "test"})
+    return [_place(path, has_splits) for path in paths]
+
+
+def _place(path: list[str], has_splits: bool) -> Place:
+    name, split = "/".join(path), None
+    if has_splits:
+        split, path = split_of(path[0]), path[1:]
+        if split is None:
+            return Place(name, refused="it lies outside the folders train, validation and test")
+    if len(path) < 2:
+        return Place(name, refused="it lies in no class folder")
+    return labelled(name, path[0], split)
+
+
+def _without_shared_folders(paths: list[list[str]]) -> list[list[str]]:
+    """The paths without the folders that all of them lie in, as long as a folder remains for the classes."""
+    while True:
+        deep = [path for path in paths if len(path) > 1]
+        if not deep or len({path[0] for path in deep}) > 1 or all(len(path) < 3 for path in deep):
+            return paths
+        paths = [path[1:] if len(path) > 1 else path for path in paths]
+
+
+def by_tables(names: list[str], tables: dict[str, bytes]) -> list[Place] | None:
+    """A place per name as CSV tables (path → content) say, or None if they list less than half of the pictures.
+
+    A table names files relative to its own folder; a file name alone, or without its ending, will do if one fits.
+    """
+    find = _finder(names)
+    places: dict[int, Place] = {}
+    for table, content in tables.items():
+        folder, _, stem = table.rpartition("/")
+        whole = split_of(stem.rpartition(".")[0])
+        for row in read_table(content) or ():
+            index = find(f"{folder}/{row.file}" if folder else row.file, row.file)
+            if index is not None:
+                places[index] = labelled(names[index], row.label, row.split or whole)
+    if 2 * len(places) < len(names):
+        return None
+    return [places.get(i, Place(name, refused="no table lists it")) for i, name in enumerate(names)]
+
+
+def read_table(content: bytes) -> list[Row] | None:
+    """The rows of a CSV with a file and a label column, None if it has none. Any of , ; and tab may separate.
+
+    Without a heading the columns are file, label and perhaps split, if the first looks like a picture's name.
+    """
+    text = _text(content)
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)
+    try:
+        rows = list(filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)))
+    except csv.Error:
+        return None
+    if not rows:
+        return None
+    file, label, split = (_column(rows[0], words) for words in (FILE, LABEL, SPLIT))
+    if file is not None and label is not None:
+        rows = rows[1:]
+    elif len(rows[0]) > 1 and is_picture(rows[0][0].strip()):
+        file, label, split = 0, 1, 2
+    else:
+        return None
+    return [Row(_cell(r, file).replace("\\", "/"), _cell(r, label), split_of(_cell(r, split))) for r in rows]
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file's ending is one of a picture's."""
+    return PurePosixPath(name).suffix.lower().lstrip(".") in EXTENSIONS
+
+
+def _finder(names: list[str]) -> Callable[..., int | None]:
+    """A function that finds a picture's position by its path, else by its name with or without ending, if unique."""
+    paths = {name: index for index, name in enumerate(names)}
+    short: dict[str, list[int]] = defaultdict(list)
+    for index, name in enumerate(names):
+        base = name.rpartition("/")[2]
+        for key in {base, base.rpartition(".")[0]}:
+            short[key].append(index)
+
+    def find(*candidates: str) -> int | None:
+        for candidate in candidates:
+            if candidate in paths:
+                return paths[candidate]
+        same = short.get(candidates[-1].rpartition("/")[2], ())
+        return same[0] if len(same) == 1 else None
+
+    return find
+
+
+def _column(heading: list[str], words: Iterable[str]) -> int | None:
+    lowered = [cell.strip().lower().replace(" ", "_") for cell in heading]
+    return next((lowered.index(word) for word in words if word in lowered), None)
+
+
+def _cell(row: list[str], column: int | None) -> str:
+    return row[column].strip() if column is not None and column < len(row) else ""
+
+
+def _text(content: bytes) -> str:
+    for encoding in ("utf-8-sig", "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8", "cp1252"):
+        try:
+            return content.decode(encoding)
+        except ValueError:
+            continue
+    return content.decode("latin-1")

@@ -1,0 +1,125 @@
+"""Packed pixels: every picture of a stored set at one size, as one uint8 array on disk that is mapped, not loaded.
+
+packed/SIZE-CHANNELS-RESIZE-XXXXXXXX.npy, where X tells the originals and the rules they were packed by
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from imgrec.data.dataset import DatasetError
+from imgrec.data.parallel import in_order
+from imgrec.data.store import LEFTOVER_SECONDS, Stored
+from imgrec.images import ImageError, fit, open_image
+
+RULES = "1"  # change it when imgrec.images changes the pixels it gives: all packs are then made again
+CHUNK = 32  # pictures per piece of work
+
+Progress = Callable[[int, int | None], None]  # (done, total); total is None where it is not known
+
+
+def packed(stored: Stored, size: int, channels: int, resize: str, progress: Progress | None = None) -> np.ndarray:
+    """All pictures, uint8 (N, size, size, channels), mapped read-only; made first if they aren't there or aren't whole.
+
+    Two processes may make the same pack at once: each writes its own file, and the last to finish replaces the other's.
+    Raises DatasetError if an original can't be read, OSError if the disk is full.
+    """
+    shape = (len(stored.files), size, size, channels)
+    if stored.pixels == shape[1:] and _is_whole(stored):
+        return np.memmap(stored.path / "originals.bin", np.uint8, "r", shape=shape)
+    stem = f"{size}-{channels}-{resize}-"
+    path = stored.path / "packed" / f"{stem}{_stamp(stored)}.npy"
+    try:
+        return _mapped(path, shape)
+    except (OSError, ValueError, EOFError):
+        path.parent.mkdir(exist_ok=True)
+        _sweep(path, stem)
+    _write(path, shape, _fitted(stored, size, channels, resize), progress)
+    return _mapped(path, shape)
+
+
+def _is_whole(stored: Stored) -> bool:
+    """Whether originals.bin is one array in the table's order, with nothing left out."""
+    length = int(np.prod(stored.pixels))
+    gapless = np.array_equal(stored.offsets, np.arange(len(stored.files)) * length)
+    return gapless and (stored.path / "originals.bin").stat().st_size == len(stored.files) * length
+
+
+def _stamp(stored: Stored) -> str:
+    return hashlib.sha256((RULES + "".join(stored.hashes)).encode()).hexdigest()[:8]
+
+
+def _mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    pixels = np.load(path, mmap_mode="r")  # raises ValueError if the file is shorter than its heading says
+    if pixels.shape != shape or pixels.dtype != np.uint8:
+        raise ValueError(f"{path.name} holds {pixels.shape}, expected {shape}")
+    return pixels
+
+
+def _fitted(stored: Stored, size: int, channels: int, resize: str) -> Iterator[np.ndarray]:
+    """The pictures in order, in pieces uint8 (n, size, size, channels)."""
+
+    def decode(piece: tuple[int, list[bytes]]) -> np.ndarray:
+        start, originals = piece
+        pixels = np.empty((len(originals), size, size, channels), np.uint8)
+        for index, original in enumerate(originals):
+            try:
+                pixels[index] = fit(_picture(stored, original, size), size, channels, resize)
+            except ImageError as error:
+                place = f"{stored.files[start + index]} in {stored.name}"
+                raise DatasetError(f"{place} is damaged ({str(error).rstrip('.')}); import the set again.") from error
+        return pixels
+
+    return in_order(decode, _originals(stored))
+
+
+def _picture(stored: Stored, original: bytes, size: int) -> Image.Image:
+    if stored.pixels is None:
+        return open_image(original, at_least=size)
+    pixels = np.frombuffer(original, np.uint8).reshape(stored.pixels)
+    return Image.fromarray(pixels[:, :, 0] if stored.pixels[2] == 1 else pixels)
+
+
+def _originals(stored: Stored) -> Iterator[tuple[int, list[bytes]]]:
+    for start in range(0, len(stored.files), CHUNK):
+        yield start, [stored.raw(index) for index in range(start, min(start + CHUNK, len(stored.files)))]
+
+
+def _write(path: Path, shape: tuple[int, ...], pieces: Iterator[np.ndarray], progress: Progress | None) -> None:
+    """Write an .npy file piece by piece under a temporary name, then give it its own.
+
+    Not through a memory map: on a full disk that ends the process, where a write raises OSError.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with closing(pieces), open(temporary, "xb") as file:
+            np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+            done = 0
+            for piece in pieces:
+                file.write(piece)
+                done += len(piece)
+                if progress:
+                    progress(done, shape[0])
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sweep(path: Path, stem: str) -> None:
+    """Remove packs of other originals at this size, and what killed packings left more than a day ago."""
+    for file in path.parent.iterdir():
+        is_stale = file.name.startswith(stem) and file != path
+        is_leftover = file.suffix == ".tmp" and time.time() - file.stat().st_mtime > LEFTOVER_SECONDS
+        if is_stale or is_leftover:
+            file.unlink(missing_ok=True)

@@ -1,0 +1,36 @@
+"""A map over pieces of work in threads that keeps their order and holds only a few of them at a time."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+Piece, Result = TypeVar("Piece"), TypeVar("Result")
+
+
+def in_order(function: Callable[[Piece], Result], pieces: Iterable[Piece]) -> Iterator[Result]:
+    """``function`` of every piece, in their order. Pillow and zlib let go of the interpreter's lock, so threads help.
+
+    Pieces are drawn in the caller's thread, few more than there are threads, so a generator of pieces may stream.
+    Raises what the function or the pieces raise; stopping early gives up what has not begun.
+    """
+    workers = _cores()
+    window: deque = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+        try:
+            for piece in pieces:
+                window.append(pool.submit(function, piece))
+                if len(window) > 2 * workers:
+                    yield window.popleft().result()
+            while window:
+                yield window.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _cores() -> int:
+    allowed = getattr(os, "sched_getaffinity", None)  # not on every system
+    return min(8, len(allowed(0)) if allowed else os.cpu_count() or 1)

@@ -1,0 +1,117 @@
+"""Why the network says so: heat maps over a picture for a chosen class, by methods from the captum library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from imgrec.images import to_png
+from imgrec.models import ModelError, card
+from imgrec.predict import Predictor
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of METHODS: ``heat(predictor, inputs (1, C, H, W), class index)`` gives float (h, w), high where it mattered."""
+
+    title: str
+    help: str
+    heat: Callable[[Predictor, Tensor, int], Tensor]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """``heat`` float32 (H, W) in 0..1, as large as the picture the network saw."""
+
+    heat: np.ndarray
+    class_name: str
+    probability: float
+
+
+def _gradcam(predictor: Predictor, inputs: Tensor, target: int) -> Tensor:
+    from captum.attr import LayerGradCam
+
+    layer = card(predictor.passport.model).explains
+    if layer is None:
+        raise ModelError(
+            f"Grad-CAM reads convolution maps, and a {predictor.passport.model} has none; use occlusion or saliency."
+        )
+    maps = LayerGradCam(predictor.model, predictor.model.get_submodule(layer)).attribute(
+        inputs, target, relu_attributions=True
+    )
+    return maps[0, 0]
+
+
+def _occlusion(predictor: Predictor, inputs: Tensor, target: int) -> Tensor:
+    from captum.attr import Occlusion
+
+    side = inputs.shape[-1]
+    window, stride = max(1, side // 5), max(1, side // 16)
+    lost = Occlusion(predictor.model).attribute(
+        inputs,
+        (1, stride, stride),
+        (inputs.shape[1], window, window),
+        baselines=0.0,
+        target=target,
+        perturbations_per_eval=64,
+    )
+    return lost[0].mean(0).clamp(min=0)
+
+
+def _saliency(predictor: Predictor, inputs: Tensor, target: int) -> Tensor:
+    from captum.attr import Saliency
+
+    return Saliency(predictor.model).attribute(inputs.requires_grad_(), target)[0].amax(0)
+
+
+METHODS = {
+    "gradcam": Method("Grad-CAM", "Which convolution maps speak for the class (Selvaraju et al. 2017).", _gradcam),
+    "occlusion": Method(
+        "Occlusion", "How much the class loses when a patch is covered (Zeiler and Fergus 2014).", _occlusion
+    ),
+    "saliency": Method("Saliency", "Which pixels would change the class score most (Simonyan et al. 2014).", _saliency),
+}
+
+
+def explain(
+    predictor: Predictor, seen: np.ndarray, method: str = "gradcam", class_name: str | None = None
+) -> Explanation:
+    """A heat map over ``seen`` (uint8 (H, W, C), from Predictor.see) for a class, by default the likeliest.
+
+    Raises ModelError for an unknown method or class, or a model the method cannot read.
+    """
+    if method not in METHODS:
+        raise ModelError(f"method is {method!r}; choose one of {', '.join(METHODS)}.")
+    probabilities = predictor.probabilities(seen[None])[0]
+    target = int(probabilities.argmax()) if class_name is None else _index(predictor, class_name)
+    images = torch.from_numpy(seen.copy()).to(predictor.device).permute(2, 0, 1)[None].float() / 255
+    inputs = predictor.passport.preprocess.normalise(images)
+    with torch.enable_grad():
+        if method == "gradcam":
+            inputs.requires_grad_()
+        heat = METHODS[method].heat(predictor, inputs, target).detach().float()
+    heat = functional.interpolate(heat[None, None], seen.shape[:2], mode="bilinear")[0, 0].cpu().numpy()
+    span = heat.max() - heat.min()
+    heat = (heat - heat.min()) / span if span > 0 else np.zeros_like(heat)
+    return Explanation(heat.astype(np.float32), predictor.classes[target], float(probabilities[target]))
+
+
+def overlay(seen: np.ndarray, heat: np.ndarray, least_side: int = 224) -> bytes:
+    """PNG bytes of the picture with the heat over it, enlarged to at least ``least_side`` px."""
+    grow = max(1, -(-least_side // seen.shape[0]))
+    picture = np.broadcast_to(seen, (*seen.shape[:2], 3)).repeat(grow, 0).repeat(grow, 1) / 255
+    warmth = torch.from_numpy(heat)[None, None]
+    warmth = functional.interpolate(warmth, scale_factor=grow, mode="bilinear")[0, 0].numpy()[..., None]
+    colour = np.concatenate([np.clip(3 * warmth - i, 0, 1) for i in range(3)], 2)  # black, red, yellow, white
+    return to_png((255 * (picture * (1 - 0.65 * warmth) + colour * 0.65 * warmth)).round().astype(np.uint8))
+
+
+def _index(predictor: Predictor, class_name: str) -> int:
+    if class_name not in predictor.classes:
+        raise ModelError(f"{predictor.name} knows no class {class_name!r}; it knows {', '.join(predictor.classes)}.")
+    return predictor.classes.index(class_name)

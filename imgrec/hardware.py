@@ -1,0 +1,61 @@
+"""Which device computes, what it is called and what it has free."""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import lru_cache
+
+import psutil
+import torch
+
+from imgrec.recipe import RecipeError
+
+GIB = 2**30
+
+
+def pick(wish: str = "auto") -> torch.device:
+    """The device for 'auto', 'cpu', 'cuda' or 'mps'. Raises RecipeError if it is not there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wish == "auto":
+        return torch.device(next(name for name, found in there.items() if found))
+    if not there.get(wish, False):
+        found = ", ".join(name for name, present in there.items() if present)
+        raise RecipeError(f"device is {wish!r}, which this machine does not have; choose auto or {found}.")
+    return torch.device(wish)
+
+
+def describe(device: torch.device) -> str:
+    """The device and its free memory in words, such as 'CPU (AMD EPYC), 2 cores, 20.3 of 23.5 GiB free'."""
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        return f"GPU ({torch.cuda.get_device_name(device)}), {free / GIB:.1f} of {total / GIB:.1f} GiB free"
+    memory = psutil.virtual_memory()
+    room = f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB free"
+    if device.type == "mps":
+        return f"GPU (Apple {platform.machine()}, MPS), shared memory {room}"
+    return f"CPU ({_cpu_name()}), {cores()} cores, {room}"
+
+
+def cores() -> int:
+    """How many CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that can still be allocated on the device."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+
+
+def used_bytes(device: torch.device) -> int:
+    """Memory this process holds: on the GPU what torch has reserved there, else its resident memory."""
+    return torch.cuda.memory_reserved(device) if device.type == "cuda" else psutil.Process().memory_info().rss
+
+
+@lru_cache
+def _cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,78 @@
+"""Where imgrec keeps its files, how a file is written whole or not at all, and which names are safe to use."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import unicodedata
+from pathlib import Path
+
+FOLDERS = ("datasets", "runs", "weights")
+MOST_CHARACTERS, MOST_BYTES = 80, 200  # of a name; file systems take 255 bytes, and prefixes need some of them
+RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}  # on Windows
+
+
+class UnusableName(ValueError):
+    """A name that cannot become a file name everywhere; the message says how to mend it."""
+
+
+def home() -> Path:
+    """The folder of everything imgrec keeps: IMGREC_HOME, read now, or ``workspace`` in the project. Absolute."""
+    given = os.environ.get("IMGREC_HOME")
+    return Path(given).expanduser().absolute() if given else Path(__file__).resolve().parent.parent / "workspace"
+
+
+def folder(name: str) -> Path:
+    """One of FOLDERS under `home`; it may not exist yet, whoever writes makes it."""
+    if name not in FOLDERS:
+        raise ValueError(f"There is no folder {name!r}; choose one of {', '.join(FOLDERS)}.")
+    return home() / name
+
+
+def write_atomic(path: Path | str, content: str | bytes) -> None:
+    """Write a file so that readers and a power cut see the old content or the new, never a part.
+
+    The folder must exist. Raises OSError, for example on a full disk; the old file is then untouched.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(6)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def check_name(name: str, kind: str = "name") -> str:
+    """``name`` in Unicode's composed form if it can be a file name on every system. Raises UnusableName.
+
+    Letters of any script, digits, - _ and . are fine; ``kind`` says in the message what is being named.
+    """
+    name = unicodedata.normalize("NFC", name)
+    mended = "".join(letter if _fits(letter) else "-" for letter in name.strip())[:MOST_CHARACTERS].strip("-.")
+    advice = f", such as {mended}" if mended and mended != name and not _reserved(mended) else ""
+    if not name:
+        raise UnusableName(f"The {kind} is empty; use letters, digits, - and _.")
+    if not all(map(_fits, name)):
+        raise UnusableName(f"{name[:100]!r} cannot be a {kind}; use letters, digits, - _ and .{advice}.")
+    if name[0] in ".-" or name[-1] == ".":
+        raise UnusableName(f"{name[:100]!r} cannot be a {kind}; begin and end with a letter or a digit{advice}.")
+    if len(name) > MOST_CHARACTERS or len(name.encode()) > MOST_BYTES:
+        raise UnusableName(
+            f"The {kind} is {len(name)} characters long; give at most {MOST_CHARACTERS} ({MOST_BYTES} bytes)."
+        )
+    if _reserved(name):
+        raise UnusableName(f"{name!r} cannot be a {kind}, Windows reserves it; choose another, such as my-{name}.")
+    return name
+
+
+def _fits(letter: str) -> bool:
+    return letter in "-_." or unicodedata.category(letter)[0] in "LMN"  # letters, their marks, numbers
+
+
+def _reserved(name: str) -> bool:
+    return name.split(".")[0].casefold() in RESERVED

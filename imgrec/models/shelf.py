@@ -1,0 +1,73 @@
+"""What a model on the shelf is: a card with its story, and a builder. The networks themselves are in the files beside."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+
+class ModelError(ValueError):
+    """A model that is unknown or cannot be built as asked; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A model's story and how to build it.
+
+    ``build(classes, channels, size)`` gives a network from normalised pictures (N, channels, size, size) to logits
+    (N, classes); its last layer is called ``head``. ``explains`` names the layer whose maps Grad-CAM reads, or is None.
+    """
+
+    name: str
+    title: str
+    year: int
+    paper: str
+    idea: str
+    build: Callable[[int, int, int], nn.Module]
+    smallest: int = 1  # picture size in pixels
+    explains: str | None = None
+
+
+SHELF: dict[str, Card] = {}
+
+
+def register(name: str, **story) -> Callable[[type[nn.Module]], type[nn.Module]]:
+    """Put a network on the shelf under ``name``; ``story`` is the rest of its Card."""
+
+    def add(network: type[nn.Module]) -> type[nn.Module]:
+        SHELF[name] = Card(name=name, build=network, **story)
+        return network
+
+    return add
+
+
+def card(name: str) -> Card:
+    """The card of that name. Raises ModelError with close matches."""
+    if name not in SHELF:
+        close = difflib.get_close_matches(name, SHELF, n=3)
+        raise ModelError(
+            f"There is no model {name!r}; {'did you mean' if close else 'choose'} {', '.join(close or SHELF)}?"
+        )
+    return SHELF[name]
+
+
+def build(name: str, classes: int, channels: int, size: int, seed: int = 0) -> nn.Module:
+    """The network with weights drawn from ``seed``; the caller's random state stays as it was. Raises ModelError."""
+    chosen = card(name)
+    if size < chosen.smallest:
+        raise ModelError(
+            f"{chosen.title} needs pictures of at least {chosen.smallest} pixels; these have {size}. Set image_size."
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return chosen.build(classes, channels, size)
+
+
+def parameters(name: str, classes: int, channels: int, size: int) -> int:
+    """How many numbers the network learns; computed from its shapes without using memory."""
+    with torch.device("meta"):
+        return sum(p.numel() for p in card(name).build(classes, channels, size).parameters())

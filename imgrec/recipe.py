@@ -1,0 +1,184 @@
+"""The recipe: everything a training needs, as one flat, validated, JSON-able record.
+
+It knows types, ranges and words for people; which models, optimisers or data sets exist is the business of their shelves.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any
+
+
+class RecipeError(ValueError):
+    """A setting that cannot be used; the message says what was given, what was expected and how to mend it."""
+
+
+def setting(
+    default: Any, title: str, help: str, minimum: float | None = None, maximum: float | None = None, **more: Any
+):
+    """A field of the recipe with what a form, a command line and a check need to know about it."""
+    return dataclasses.field(
+        default=default, metadata={"title": title, "help": help, "minimum": minimum, "maximum": maximum, **more}
+    )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything a training needs. Frozen: ``dataclasses.replace`` makes a changed copy, checked again.
+
+    Raises RecipeError on a value of the wrong type or out of range.
+    """
+
+    dataset: str = setting("digits", "Data set", "The pictures to learn from.")
+    model: str = setting("seed-cnn", "Model", "The network to train; softmax regression is the baseline to beat.")
+    weights: str = setting(
+        "none",
+        "Start from",
+        "'none' for random weights, 'imagenet', the name of a finished run, or a .safetensors file.",
+    )
+    freeze: str = setting(
+        "none",
+        "Freeze",
+        "'backbone' trains only the last layer and keeps the rest as it is.",
+        choices=("none", "backbone"),
+    )
+    image_size: int = setting(
+        0, "Picture size", "Width and height in pixels the network sees; 0 takes the data set's own.", 0, 512
+    )
+    resize: str = setting(
+        "crop",
+        "Resize by",
+        "Centre-crop, pad or squash pictures that are not square.",
+        choices=("crop", "pad", "squash"),
+    )
+    augment: str = setting(
+        "none", "Augmentation", "Random changes to every training picture, such as rotate=15,shift=0.1."
+    )
+    loss: str = setting("cross-entropy", "Loss", "What the training makes small.")
+    label_smoothing: float = setting(
+        0.0,
+        "Label smoothing",
+        "Share of the target spread over all classes; 0.1 tames overconfidence.",
+        0.0,
+        0.5,
+        step=0.05,
+    )
+    optimiser: str = setting("adamw", "Optimiser", "How the gradient becomes a step; AdamW works nearly everywhere.")
+    learning_rate: float = setting(
+        0.002,
+        "Learning rate",
+        "Size of the steps. Too big: the loss jumps; too small: nothing moves.",
+        1e-6,
+        10.0,
+        log=True,
+    )
+    momentum: float = setting(
+        0.9, "Momentum", "How much of the last step carries on; used by SGD with momentum.", 0.0, 0.999, step=0.05
+    )
+    weight_decay: float = setting(
+        0.01,
+        "Weight decay",
+        "Pulls the weights towards zero (L2); a little helps against overfitting.",
+        0.0,
+        1.0,
+        step=0.005,
+    )
+    schedule: str = setting("one-cycle", "Schedule", "How the learning rate changes over the training.")
+    epochs: int = setting(15, "Epochs", "How often the network sees every training picture.", 1, 1000)
+    batch_size: int = setting(
+        64, "Batch size", "Pictures per step. Bigger is steadier, smaller learns more per picture.", 1, 4096
+    )
+    precision: str = setting(
+        "float32", "Precision", "bfloat16 is faster on recent hardware.", choices=("float32", "bfloat16")
+    )
+    device: str = setting(
+        "auto", "Device", "'auto' takes the GPU if there is one.", choices=("auto", "cpu", "cuda", "mps")
+    )
+    seed: int = setting(0, "Seed", "The same seed and settings give the same training on the CPU.", 0, 2**31 - 1)
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, _checked(field, getattr(self, field.name)))
+
+    def to_json(self) -> str:
+        """The recipe as indented JSON; ``from_json`` reads it back equal."""
+        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """A recipe from ``to_json``'s text. Raises RecipeError on anything else."""
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise RecipeError(f"The recipe is not JSON: {error}.") from None
+        if not isinstance(values, dict):
+            raise RecipeError(f"The recipe is a {type(values).__name__}; expected an object of settings.")
+        return cls.from_values(values)
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any], preset: str = "standard") -> Recipe:
+        """A recipe from given values over a preset's. Raises RecipeError on an unknown name."""
+        if preset not in PRESETS:
+            raise RecipeError(f"preset is {preset!r}; choose one of {', '.join(PRESETS)}.")
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise RecipeError(f"Unknown setting {', '.join(unknown)}; the settings are {', '.join(sorted(known))}.")
+        return cls(**{**PRESETS[preset], **values})
+
+    def differences(self, other: Recipe) -> dict[str, tuple[Any, Any]]:
+        """The settings in which two recipes differ: name → (mine, the other's)."""
+        mine, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
+        return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "standard": {},
+    "quick": {"epochs": 5, "learning_rate": 0.003},
+    "thorough": {"epochs": 60, "augment": "rotate=10,shift=0.1,scale=0.1", "label_smoothing": 0.1},
+}
+
+
+def parse_options(text: str) -> dict[str, str]:
+    """``"rotate=15,shift=0.1"`` as a dict; the grammar that augmentations and data set options share.
+
+    Raises RecipeError on a part without '='.
+    """
+    options = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, value = part.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise RecipeError(f"{part!r} is not an option; write name=value, several with commas between.")
+        options[name.strip()] = value.strip()
+    return options
+
+
+def number(name: str, text: str | float, minimum: float, maximum: float, kind: type = float) -> Any:
+    """``text`` as a number between the bounds, or a RecipeError that names the setting and the range."""
+    limits = f"give a {'whole ' if kind is int else ''}number from {minimum:g} to {maximum:g}"
+    try:
+        value = kind(text)
+    except (TypeError, ValueError, OverflowError):
+        raise RecipeError(f"{name} is {text!r}; {limits}.") from None
+    if not minimum <= value <= maximum:  # false for NaN as well
+        raise RecipeError(f"{name} is {text}; {limits}.")
+    return value
+
+
+def one_of(name: str, value: str, choices: Any) -> str:
+    """``value`` if it is among ``choices``, else a RecipeError that lists them."""
+    if value not in choices:
+        raise RecipeError(f"{name} is {value!r}; choose one of {', '.join(map(str, choices))}.")
+    return value
+
+
+def _checked(field: dataclasses.Field, value: Any) -> Any:
+    kind, about = type(field.default), field.metadata
+    if kind is str:
+        if not isinstance(value, str):
+            raise RecipeError(f"{field.name} is {value!r}; give text.")
+        return one_of(field.name, value, about["choices"]) if "choices" in about else value
+    if isinstance(value, bool) or (kind is int and isinstance(value, float) and value != int(value)):
+        raise RecipeError(f"{field.name} is {value!r}; give a {'whole ' if kind is int else ''}number.")
+    return number(field.name, value, about["minimum"], about["maximum"], kind)

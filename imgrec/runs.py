@@ -1,0 +1,269 @@
+"""The run directory: which files a training leaves, how they are written and read, and the one word that says how it stands.
+
+It starts nothing and trains nothing, and works without torch, so that lists and status lights stay quick.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from imgrec.home import folder, write_atomic
+from imgrec.recipe import Recipe, RecipeError
+
+STATUSES = {
+    "new": "Its worker is being started.",
+    "waiting": "It waits for its turn or is loading.",
+    "training": "It is learning now.",
+    "paused": "It can go on where it was.",
+    "finished": "It has been tested and can classify pictures.",
+    "stopped": "Somebody stopped it; its best state so far is kept, and it can go on.",
+    "failed": "It ended with an error, which is shown with it.",
+    "lost": "Its worker vanished without a word (killed, or the computer went off). Resume continues from its last checkpoint.",
+}
+LIVE = ("new", "waiting", "training")
+ENDED = ("paused", "finished", "stopped", "failed")
+BUNDLED = Path(__file__).parent / "bundled"  # finished runs that come with imgrec; read only
+START_GRACE = 30.0  # seconds a new run may take until its worker holds the lock
+
+
+class RunError(ValueError):
+    """A run that does not exist, cannot be read, or cannot do what was asked; the message says what to do instead."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training on disk. Cheap to make; every property reads what is there now."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """What was asked for. Raises RunError if the file is unreadable."""
+        try:
+            return Recipe.from_json(self.file("recipe.json").read_text("utf-8"))
+        except (OSError, RecipeError, UnicodeDecodeError) as error:
+            raise RunError(f"Run {self.name} has no readable recipe: {error}") from None
+
+    @property
+    def title(self) -> str:
+        """What was trained on what, such as 'seed-cnn on digits'; the run's name if its recipe is unreadable."""
+        try:
+            return f"{self.recipe.model} on {self.recipe.dataset}"
+        except RunError:
+            return self.name
+
+    def file(self, name: str) -> Path:
+        return self.path / name
+
+    def read(self, name: str) -> dict[str, Any]:
+        """A JSON file of the run as a dict; empty if it is missing or damaged."""
+        try:
+            content = json.loads(self.file(name).read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def write(self, name: str, content: dict[str, Any]) -> None:
+        """Replace a JSON file in one step: a reader sees the old or the new, never half."""
+        write_atomic(self.file(name), json.dumps(content, ensure_ascii=False))
+
+    def update(self, **changes: Any) -> None:
+        """Change fields of state.json."""
+        self.write("state.json", {**self.state, **changes, "updated": time.time()})
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The last word of the worker: phase, epoch, epochs, step, steps, loss, images_per_second, seconds_left, …"""
+        return self.read("state.json")
+
+    def append(self, name: str, entry: dict[str, Any]) -> None:
+        """Add one line to a JSON-lines file; a reader ignores it until its newline is there."""
+        with self.file(name).open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(entry) + "\n")
+
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        """All whole lines of a JSON-lines file; damaged ones are left out."""
+        try:
+            text = self.file(name).read_text("utf-8", errors="replace")
+        except OSError:
+            return []
+        entries = []
+        for line in text.splitlines(keepends=True):
+            try:
+                entry = json.loads(line) if line.endswith("\n") else None
+            except ValueError:
+                continue
+            if isinstance(entry, dict):
+                entries.append(entry)
+        return entries
+
+    @property
+    def epochs(self) -> list[dict[str, Any]]:
+        """The finished epochs, oldest first."""
+        return self.lines("log.jsonl")
+
+    @property
+    def lock(self) -> FileLock:
+        """The lock a worker holds while it lives; the system frees it when the worker dies in whatever way."""
+        return FileLock(self.file("lock"))
+
+    @property
+    def alive(self) -> bool:
+        """Whether a worker holds the lock now."""
+        if not self.file("lock").exists():
+            return False
+        try:
+            with self.lock.acquire(timeout=0):
+                return False
+        except (Timeout, OSError):
+            return True
+
+    @property
+    def status(self) -> str:
+        """One word of STATUSES, from the last phase and the lock; never from a process number or a log text."""
+        state = self.state
+        phase = state.get("phase")
+        if phase in ENDED:
+            return phase
+        if self.alive:
+            return phase if phase in LIVE else "waiting"
+        phase = self.state.get("phase")  # it may have ended between the two looks
+        if phase in ENDED:
+            return phase
+        if request := self.asked():
+            return {"stop": "stopped", "pause": "paused"}[request]
+        young = phase == "new" and abs(time.time() - state.get("updated", 0)) < START_GRACE
+        return "new" if young else "lost"
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long a live worker has said nothing."""
+        return max(0.0, time.time() - self.state.get("updated", time.time()))
+
+    def ask(self, word: str) -> None:
+        """Leave a request ('stop' or 'pause') that the worker reads after its current step."""
+        self.file(word).touch()
+
+    def asked(self) -> str | None:
+        """The request that is waiting, if any."""
+        return next((word for word in ("stop", "pause") if self.file(word).exists()), None)
+
+    def clear_requests(self) -> None:
+        for word in ("stop", "pause"):
+            self.file(word).unlink(missing_ok=True)
+
+    @property
+    def bundled(self) -> bool:
+        """Whether it came with imgrec and is not to be changed."""
+        return self.path.parent == BUNDLED
+
+    @property
+    def usable(self) -> bool:
+        """Whether it holds weights that can classify."""
+        return self.file("best.safetensors").exists() and self.file("classes.json").exists()
+
+    def resumable(self) -> str | None:
+        """None if `resume` can go on from a checkpoint, else one sentence why not."""
+        status = self.status
+        if status in LIVE:
+            return f"Run {self.name} is {status} already."
+        if status == "finished":
+            return f"Run {self.name} is finished; start a new one with weights={self.name} to train further."
+        return None
+
+    def summary(self) -> dict[str, Any]:
+        """What lists show, JSON-able: name, status, model, dataset, epochs, accuracies, created."""
+        state = self.state
+        try:
+            recipe = self.recipe
+        except RunError as error:
+            return {"run": self.name, "status": "failed", "error": str(error)}
+        return {
+            "run": self.name,
+            "status": self.status,
+            "model": recipe.model,
+            "dataset": recipe.dataset,
+            "epoch": state.get("epoch", 0),
+            "epochs": recipe.epochs,
+            "validation_accuracy": state.get("best_validation_accuracy"),
+            "test_accuracy": self.read("evaluation.json").get("accuracy"),
+            "created": state.get("created"),
+            "bundled": self.bundled,
+        }
+
+
+def create_run(recipe: Recipe) -> Run:
+    """A fresh run directory with its recipe, status 'new'. Its name tells time, model and data set."""
+    words = [
+        datetime.now().strftime("%Y-%m-%d_%H%M"),
+        recipe.model,
+        re.sub(r"[^\w.]+", "-", recipe.dataset)[:60].strip("-"),
+    ]
+    stem = "_".join(words)
+    for attempt in range(1, 10_000):
+        path = folder("runs") / (stem if attempt == 1 else f"{stem}-{attempt}")
+        try:
+            path.mkdir(parents=True)
+            break
+        except FileExistsError:
+            continue
+    run = Run(path)
+    write_atomic(run.file("recipe.json"), recipe.to_json())
+    run.write("state.json", {"phase": "new", "created": time.time(), "updated": time.time(), "epochs": recipe.epochs})
+    return run
+
+
+def open_run(name: str) -> Run:
+    """The run of that name. Raises RunError, also for names that would leave the runs folder."""
+    if name and not name.startswith(".") and Path(name).name == name:
+        for place in (folder("runs"), BUNDLED):
+            if os.path.isdir(place / name):
+                return Run(place / name)
+    raise RunError(f"There is no run named {name!r}; `python -m imgrec runs` lists them all.")
+
+
+def list_runs(bundled: bool = False) -> list[Run]:
+    """All runs, newest first; with ``bundled`` followed by those that come with imgrec."""
+    runs = [Run(folder("runs") / name) for name in sorted(_folders(folder("runs")), key=_age_key, reverse=True)]
+    return runs + [Run(BUNDLED / name) for name in sorted(_folders(BUNDLED))] * bundled
+
+
+def usable_runs() -> list[Run]:
+    """The runs whose weights can classify, newest first, then those that come with imgrec."""
+    return [run for run in list_runs(bundled=True) if run.usable]
+
+
+def delete_run(run: Run) -> None:
+    """Remove a run and all its files. Raises RunError while it is live, or if it came with imgrec."""
+    if run.bundled:
+        raise RunError(f"Run {run.name} comes with imgrec and stays.")
+    if run.status in LIVE:
+        raise RunError(f"Run {run.name} is {run.status}; stop it first.")
+    shutil.rmtree(run.path)
+
+
+def _folders(place: Path) -> list[str]:
+    try:
+        return [entry.name for entry in os.scandir(place) if entry.is_dir() and not entry.name.startswith(".")]
+    except OSError:
+        return []
+
+
+def _age_key(name: str) -> tuple[str, int]:
+    stem, _, number = name.rpartition("-")
+    return (stem, int(number)) if number.isdigit() and stem.count("_") >= 3 else (name, 1)

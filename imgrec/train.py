@@ -1,0 +1,323 @@
+"""The training loop: a generator of Step, Check and Epoch events, and the shelves of optimisers, losses and schedules.
+
+It knows no file names, prints nothing and draws nothing; `jobs` writes its events down, a lesson can walk through one batch.
+All chance is a function of (seed, epoch, step, picture), so a resumed training is the same training.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from imgrec import augment, hardware
+from imgrec.data import Dataset
+from imgrec.models import build
+from imgrec.recipe import Recipe, one_of
+from imgrec.weights import Passport, Preprocess, WeightsError, fill
+
+
+class TrainingError(RuntimeError):
+    """A training that cannot go on; the message says why and what to change."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A row of a shelf: what people read, and the function behind it."""
+
+    title: str
+    help: str
+    make: Callable
+
+
+OPTIMISERS = {
+    "adamw": Choice(
+        "AdamW",
+        "Adapts the step of every weight; a good first choice.",
+        lambda weights, r: torch.optim.AdamW(weights, r.learning_rate, weight_decay=r.weight_decay),
+    ),
+    "adam": Choice(
+        "Adam",
+        "Like AdamW, with the weight decay inside the gradient.",
+        lambda weights, r: torch.optim.Adam(weights, r.learning_rate, weight_decay=r.weight_decay),
+    ),
+    "momentum": Choice(
+        "SGD with Nesterov momentum",
+        "Rolls downhill like a ball; wants a higher rate, about 0.05.",
+        lambda weights, r: torch.optim.SGD(
+            weights, r.learning_rate, momentum=r.momentum, weight_decay=r.weight_decay, nesterov=r.momentum > 0
+        ),
+    ),
+    "sgd": Choice(
+        "SGD",
+        "One step down the gradient of each batch, nothing else; wants a rate of about 0.1.",
+        lambda weights, r: torch.optim.SGD(weights, r.learning_rate, weight_decay=r.weight_decay),
+    ),
+}
+
+LOSSES = {
+    "cross-entropy": Choice(
+        "Cross-entropy",
+        "How surprised the network is by the right answer; the standard for classes.",
+        lambda logits, labels, smoothing: functional.cross_entropy(logits, labels, label_smoothing=smoothing),
+    ),
+    "mse": Choice(
+        "Mean squared error",
+        "Squared distance of the probabilities to 1 for the right class and 0 for the others; for comparison.",
+        lambda logits, labels, smoothing: functional.mse_loss(
+            logits.softmax(1),
+            functional.one_hot(labels, logits.shape[1]) * (1 - smoothing) + smoothing / logits.shape[1],
+        ),
+    ),
+}
+
+# A schedule gives the share of the learning rate at a progress from 0 to 1.
+SCHEDULES = {
+    "one-cycle": Choice(
+        "One cycle",
+        "Warms up over the first quarter, then falls to zero; fast and forgiving.",
+        lambda p: 0.1 + 0.9 * p / 0.25 if p < 0.25 else 0.5 + 0.5 * math.cos(math.pi * (p - 0.25) / 0.75),
+    ),
+    "cosine": Choice("Cosine", "Falls gently from the full rate to zero.", lambda p: 0.5 + 0.5 * math.cos(math.pi * p)),
+    "step": Choice("Steps", "A tenth of the rate after half, a hundredth after three quarters.", lambda p: 0.1 ** ((p >= 0.5) + (p >= 0.75))),
+    "constant": Choice("Constant", "The same rate from first to last step.", lambda p: 1.0),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimiser step. ``loss`` and ``accuracy`` are means over the pictures seen since the epoch began, as tensors
+    that stay on the device: float() waits for it, so ask only for what you show."""
+
+    epoch: int  # from 1
+    step: int  # from 1, within the epoch
+    steps: int  # steps in one epoch
+    images: int  # seen since the epoch began
+    loss: Tensor
+    accuracy: Tensor
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training pictures and one over the validation pictures. Losses and accuracies are means over
+    pictures; ``seconds`` counts from the epoch's (or the resumed part's) first step."""
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+    learning_rate: float
+    seconds: float
+    images_per_second: float
+    best: bool  # the best validation so far
+
+
+@dataclass(frozen=True)
+class Check:
+    """One batch of the pass over the validation pictures."""
+
+    epoch: int
+    batch: int  # from 1
+    batches: int
+
+
+class Training:
+    """One network learning from one data set. ``fit`` trains; ``state`` and ``restore`` make it exactly resumable.
+
+    ``dataset`` must already have the recipe's picture size. ``start``: weights and their name to begin with, if any.
+    Raises RecipeError, ModelError or TrainingError if the parts do not fit.
+    """
+
+    def __init__(self, recipe: Recipe, dataset: Dataset, start: tuple[dict[str, Tensor], str] | None = None) -> None:
+        self.recipe, self.device = recipe, hardware.pick(recipe.device)
+        self.plan = augment.parse(recipe.augment)
+        self.schedule = SCHEDULES[one_of("schedule", recipe.schedule, SCHEDULES)].make
+        self.loss = LOSSES[one_of("loss", recipe.loss, LOSSES)].make
+        mean, std = dataset.channel_statistics("train")
+        preprocess = Preprocess(
+            dataset.image_size,
+            dataset.channels,
+            recipe.resize,
+            tuple(mean.tolist()),
+            tuple(max(s, 1 / 255) for s in std.tolist()),
+        )
+        self.passport = Passport(recipe.model, dataset.classes, preprocess)
+        self.model = build(recipe.model, len(dataset.classes), dataset.channels, dataset.image_size, recipe.seed)
+        if start:
+            fill(self.model, *start, but_head=_head_differs(self.model, start[0]))
+        if recipe.freeze == "backbone":
+            self.model.requires_grad_(False).head.requires_grad_(True)
+        self.model.to(self.device, memory_format=torch.channels_last)
+        optimiser = OPTIMISERS[one_of("optimiser", recipe.optimiser, OPTIMISERS)]
+        self.optimiser = optimiser.make([w for w in self.model.parameters() if w.requires_grad], recipe)
+        self.train, self.validation = (Pixels(dataset, split, self.device) for split in ("train", "validation"))
+        if not len(self.train):
+            raise TrainingError(f"{dataset.name} has no training pictures; import some or change its splits.")
+        self.steps = math.ceil(len(self.train) / recipe.batch_size)
+        self.epoch, self.step, self.best = 0, 0, -1.0  # finished epochs, finished steps of the next one
+        self.sums = torch.zeros(
+            2, dtype=torch.float64 if self.device.type != "mps" else torch.float32, device=self.device
+        )
+
+    def fit(self) -> Iterator[Step | Check | Epoch]:
+        """Train what is left of the recipe's epochs. Stop between any two events; ``state`` is whole at each of them."""
+        while self.epoch < self.recipe.epochs:
+            started, first = time.perf_counter(), self.step
+            batches = torch.tensor_split(self._order(), self.steps)  # equal to within one picture: no tiny last batch
+            seen = sum(map(len, batches[:first]))
+            already = seen
+            for batch in batches[first:]:
+                self._learn(batch)
+                self.step, seen = self.step + 1, seen + len(batch)
+                loss, accuracy = self.sums / seen
+                yield Step(self.epoch + 1, self.step, self.steps, seen, loss, accuracy, self._rate())
+            yield from self._finish_epoch(started, seen - already)
+
+    def inputs(self, indices: Tensor, epoch: int) -> Tensor:
+        """What the network is fed for these training pictures (positions within the split, int64 (N,)) in an epoch:
+        augmented and normalised, float32 (N, C, H, W)."""
+        images = self.train.images(indices)
+        images = augment.augment(images, self.plan, self.train.position(indices), self.recipe.seed, epoch)
+        return self.passport.preprocess.normalise(images).contiguous(memory_format=torch.channels_last)
+
+    def _learn(self, batch: Tensor) -> None:
+        self.model.train()
+        torch.manual_seed(_seed(self.recipe.seed, self.epoch, self.step))  # dropout's draws, the same after a resume
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._rate()
+        inputs, labels = self.inputs(batch, self.epoch), self.train.labels[batch.to(self.device)]
+        with self._autocast():
+            logits = self.model(inputs).float()
+            loss = self.loss(logits, labels, self.recipe.label_smoothing)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        with torch.no_grad():
+            self.sums += torch.stack([loss.detach() * len(batch), (logits.argmax(1) == labels).sum()])
+
+    def check(self, loss: float) -> float:
+        """The loss, if it is a number. Raises TrainingError with advice if it is not."""
+        if math.isfinite(loss):
+            return loss
+        rate = self.recipe.learning_rate
+        raise TrainingError(
+            f"The loss stopped being a number in epoch {self.epoch + 1}. "
+            f"Lower the learning rate, for instance from {rate:g} to {rate / 10:g}."
+        )
+
+    def _finish_epoch(self, started: float, images: int) -> Iterator[Check | Epoch]:
+        train_loss, train_accuracy = (self.sums / len(self.train)).tolist()
+        self.check(train_loss)
+        seconds = time.perf_counter() - started  # after the line above has waited for the device
+        rate = self._rate()
+        loss, accuracy = (yield from self._validate()) if len(self.validation) else (None, None)
+        score = train_accuracy if accuracy is None else accuracy
+        best, self.best = score > self.best, max(score, self.best)
+        self.epoch, self.step = self.epoch + 1, 0
+        self.sums.zero_()
+        yield Epoch(
+            self.epoch, train_loss, train_accuracy, loss, accuracy, rate, seconds, images / max(seconds, 1e-9), best
+        )
+
+    def _validate(self) -> Iterator[Check]:
+        """Returns mean loss and accuracy over the validation pictures, without augmentation."""
+        self.model.eval()
+        sums = torch.zeros_like(self.sums)
+        batches = torch.arange(len(self.validation)).split(512)
+        for number, batch in enumerate(batches, 1):
+            with torch.no_grad(), self._autocast():
+                inputs = self.passport.preprocess.normalise(self.validation.images(batch))
+                logits = self.model(inputs.contiguous(memory_format=torch.channels_last)).float()
+            labels = self.validation.labels[batch.to(self.device)]
+            loss = self.loss(logits, labels, 0.0)
+            sums += torch.stack([loss * len(batch), (logits.argmax(1) == labels).sum()])
+            yield Check(self.epoch + 1, number, len(batches))
+        return tuple((sums / len(self.validation)).tolist())
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs, as plain values and tensors; shares memory with the training."""
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "best": self.best,
+            "sums": self.sums,
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`. Raises WeightsError if it belongs to another training."""
+        try:
+            fill(self.model, state["model"], "checkpoint")
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.epoch, self.step, self.best = int(state["epoch"]), int(state["step"]), float(state["best"])
+            self.sums.copy_(state["sums"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise WeightsError(f"The checkpoint does not fit this training: {error}") from None
+
+    def _order(self) -> Tensor:
+        generator = torch.Generator().manual_seed(_seed(self.recipe.seed, self.epoch, 0))
+        return torch.randperm(len(self.train), generator=generator)
+
+    def _rate(self) -> float:
+        done = (self.epoch * self.steps + self.step) / (self.recipe.epochs * self.steps)
+        return self.recipe.learning_rate * self.schedule(min(done, 1.0))
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16")
+
+
+def fit(recipe: Recipe, dataset: Dataset) -> Iterator[Step | Check | Epoch]:
+    """Train from the first to the last epoch: ``for event in fit(recipe, dataset): …``."""
+    yield from Training(recipe, dataset).fit()
+
+
+class Pixels:
+    """One split's pictures and labels where the training wants them: on the device if they fit, else fetched by batch."""
+
+    def __init__(self, dataset: Dataset, split: str, device: torch.device) -> None:
+        self.device, self.source = device, dataset.images
+        self.where = torch.from_numpy(dataset.indices(split))
+        self.labels = torch.from_numpy(dataset.labels[self.where.numpy()]).to(device)
+        size = len(self.where) * dataset.images[:1].nbytes
+        self.resident = self._fetch(self.where).to(device) if size < hardware.free_bytes(device) // 4 else None
+
+    def __len__(self) -> int:
+        return len(self.where)
+
+    def position(self, indices: Tensor) -> Tensor:
+        """The pictures' positions in the whole data set, which key their augmentation."""
+        return self.where[indices]
+
+    def images(self, indices: Tensor) -> Tensor:
+        """float32 (N, C, H, W) in 0..1 on the device, for positions within the split."""
+        if self.resident is None:
+            batch = self._fetch(self.where[indices]).to(self.device)
+        else:
+            batch = self.resident[indices.to(self.device)]
+        return batch.permute(0, 3, 1, 2).float().div_(255)
+
+    def _fetch(self, positions: Tensor) -> Tensor:
+        return torch.from_numpy(self.source[positions.numpy()])
+
+
+def _seed(*parts: int) -> int:
+    """One well-mixed 63-bit seed from several numbers."""
+    mixed = 0
+    for part in parts:
+        mixed = (mixed * 6364136223846793005 + int(part) + 1442695040888963407) % 2**63
+    return mixed
+
+
+def _head_differs(model: nn.Module, weights: dict[str, Tensor]) -> bool:
+    return any(
+        weights[k].shape != v.shape for k, v in model.state_dict().items() if k.startswith("head.") and k in weights
+    )

@@ -1,0 +1,171 @@
+"""Weights on disk: never without their class names and preprocessing, checked by a SHA-256, never by pickle.
+
+Two kinds of file: ``.safetensors`` with what classifying needs, and a checkpoint with all that resuming needs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from imgrec.home import write_atomic
+from imgrec.images import RESIZES
+from imgrec.models import build
+
+
+class WeightsError(ValueError):
+    """Weights that cannot be used; the message names the file and the reason."""
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """How a picture becomes the network's input: fitted to ``size`` px, scaled to 0..1, then (x − mean) ÷ std per channel."""
+
+    size: int
+    channels: int
+    resize: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Pictures in 0..1, float (N, C, H, W), as the network wants them."""
+        shape = (1, self.channels, 1, 1)
+        mean = torch.tensor(self.mean, device=images.device).view(shape)
+        std = torch.tensor(self.std, device=images.device).view(shape)
+        return (images - mean) / std
+
+
+@dataclass(frozen=True)
+class Passport:
+    """What must travel with weights: the model's name on the shelf, the class names in output order, the preprocessing."""
+
+    model: str
+    classes: tuple[str, ...]
+    preprocess: Preprocess
+
+    def build(self) -> nn.Module:
+        """The network this passport belongs to, with fresh weights."""
+        return build(self.model, len(self.classes), self.preprocess.channels, self.preprocess.size)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Passport:
+        """Read back what ``to_dict`` gave, every field checked: it may come from a stranger. Raises WeightsError."""
+        try:
+            raw = content["preprocess"]
+            mean, std = (tuple(float(value) for value in raw[key]) for key in ("mean", "std"))
+            preprocess = Preprocess(int(raw["size"]), int(raw["channels"]), str(raw["resize"]), mean, std)
+            passport = cls(str(content["model"]), tuple(str(name) for name in content["classes"]), preprocess)
+        except (KeyError, TypeError, ValueError) as error:
+            raise WeightsError(f"the class names and preprocessing that came with it are damaged ({error!r})") from None
+        sound = 1 <= preprocess.size <= 1024 and preprocess.channels in (1, 3) and preprocess.resize in RESIZES
+        sound = sound and len(mean) == len(std) == preprocess.channels and min(std) > 0
+        if not sound or not 1 <= len(passport.classes) <= 100_000:
+            raise WeightsError("the preprocessing that came with it is out of range")
+        return passport
+
+
+def digest(tree: Any) -> str:
+    """SHA-256 in hex over a nest of dicts, lists, tensors and plain values; equal content, equal digest."""
+    total = hashlib.sha256()
+    _feed(total, tree)
+    return total.hexdigest()
+
+
+def _feed(total: hashlib._Hash, tree: Any) -> None:
+    if isinstance(tree, Tensor):
+        flat = tree.detach().cpu().contiguous()
+        total.update(f"{flat.dtype}{tuple(flat.shape)}".encode())
+        total.update(flat.reshape(-1).view(torch.uint8).numpy())
+    elif isinstance(tree, Mapping):
+        for key in sorted(tree, key=str):
+            total.update(f"{key}=".encode())
+            _feed(total, tree[key])
+    elif isinstance(tree, list | tuple):
+        for value in tree:
+            _feed(total, value)
+    else:
+        total.update(repr(tree).encode())
+
+
+def save_weights(path: Path, weights: Mapping[str, Tensor], passport: Passport) -> None:
+    """Write a .safetensors file that knows its model, classes, preprocessing and hash; the old file stays until it is whole."""
+    weights = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+    metadata = {"imgrec": json.dumps(passport.to_dict(), ensure_ascii=False), "sha256": digest(weights)}
+    write_atomic(path, safetensors.torch.save(weights, metadata))
+
+
+def load_weights(path: Path) -> tuple[dict[str, Tensor], Passport]:
+    """Weights and passport of a file from ``save_weights``. Raises WeightsError if anything about it is wrong."""
+    try:
+        with safetensors.safe_open(path, "pt") as stored:
+            metadata = stored.metadata() or {}
+            weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  not a dict
+        passport = Passport.from_dict(json.loads(metadata["imgrec"]))
+    except KeyError:
+        raise WeightsError(f"{path.name}: these weights do not say which model and classes they belong to.") from None
+    except (OSError, safetensors.SafetensorError, json.JSONDecodeError, TypeError) as error:
+        raise WeightsError(f"{path.name}: the file cannot be read as weights ({error}).") from None
+    except WeightsError as error:
+        raise WeightsError(f"{path.name}: {error}.") from None
+    if metadata.get("sha256") != digest(weights):
+        raise WeightsError(f"{path.name}: the weights are damaged (their hash does not match); use another copy.")
+    return weights, passport
+
+
+def fill(model: nn.Module, weights: Mapping[str, Tensor], name: str, but_head: bool = False) -> None:
+    """Put weights into a model; ``but_head`` leaves its last layer as it is. Raises WeightsError if shapes do not fit."""
+    wanted = model.state_dict()
+    chosen = {key: value for key, value in weights.items() if not (but_head and key.startswith("head."))}
+    expected = {key for key in wanted if not (but_head and key.startswith("head."))}
+    if set(chosen) != expected:
+        raise WeightsError(
+            f"{name}: these weights belong to another model; the layers differ ({_first_difference(chosen, expected)})."
+        )
+    for key, value in chosen.items():
+        if value.shape != wanted[key].shape:
+            here, there = tuple(wanted[key].shape), tuple(value.shape)
+            raise WeightsError(
+                f"{name}: layer {key} has shape {there}, the model wants {here}; use the same picture size."
+            )
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise WeightsError(f"{name}: layer {key} holds values that are not numbers.")
+    model.load_state_dict(chosen, strict=not but_head)
+
+
+def _first_difference(given: set | dict, expected: set) -> str:
+    return sorted(set(given) ^ set(expected))[0]
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write everything a training needs to go on, with its hash, in one step."""
+    buffer = io.BytesIO()
+    torch.save({"sha256": digest(content), "content": content}, buffer)
+    write_atomic(path, buffer.getvalue())
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read what ``save_checkpoint`` wrote, onto the CPU. Raises WeightsError if it is missing, damaged or not ours."""
+    if not path.exists():
+        raise WeightsError(f"{path.name}: there is no checkpoint yet; the training ended before the first one.")
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        intact = stored["sha256"] == digest(stored["content"])
+    except Exception as error:  # a damaged file raises nearly anything
+        raise WeightsError(f"{path.name}: the checkpoint cannot be read ({type(error).__name__}).") from None
+    if not intact:
+        raise WeightsError(f"{path.name}: the checkpoint is damaged (its hash does not match).")
+    return stored["content"]

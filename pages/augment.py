@@ -1,0 +1,105 @@
+"""Augment: what will the network see? The same random changes that training makes, on pictures of your choice."""
+
+import numpy as np
+import streamlit as st
+import torch
+
+from imgrec import augment, data
+from imgrec.data.dataset import SPLITS
+from pages import parts
+
+DRAWS = 6
+
+
+def switches() -> dict[str, float]:
+    """One switch and one strength per row of the shelf; what is on, as a plan."""
+    for name, value in augment.parse(st.session_state.get("recipe_augment", "none")).items():
+        if "augment_seen" not in st.session_state:
+            st.session_state[f"on_{name}"], st.session_state[f"strength_{name}"] = True, value
+    st.session_state["augment_seen"] = True
+    plan = {}
+    columns = st.columns(3)
+    for number, row in enumerate(augment.AUGMENTATIONS.values()):
+        with columns[number % 3]:
+            on = st.toggle(
+                row.title, row.name in ("rotate", "shift"), key=f"on_{row.name}", help=row.help, persist_state="session"
+            )
+            if on:
+                plan[row.name] = st.slider(
+                    f"{row.title}: strength ({row.unit})", 0.0, float(row.maximum), float(row.default), float(row.step),
+                    key=f"strength_{row.name}", persist_state="session", label_visibility="collapsed",
+                )  # fmt: skip
+    return {name: value for name, value in plan.items() if value}
+
+
+def preview(
+    dataset: data.Dataset, positions: np.ndarray, plan: dict[str, float], seed: int, first: int, same: bool
+) -> None:
+    """Each picture with its draws: exactly what training with this seed feeds in the epochs from ``first`` on."""
+    pictures = torch.from_numpy(dataset.images[positions]).permute(0, 3, 1, 2).float() / 255
+    keys = torch.full((len(positions),), int(positions[0])) if same else torch.from_numpy(positions)
+    drawn = [augment.draw(plan, keys, seed, epoch) for epoch in range(first, first + DRAWS)]
+    results = [
+        (augment.apply(pictures, draws).permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8) for draws in drawn
+    ]
+    items = []
+    for i, position in enumerate(positions):
+        items.append(parts.Tile(dataset.images[position], "original", dataset.files[position]))
+        for result, draws in zip(results, drawn, strict=True):
+            items.append(parts.Tile(result[i], augment.describe(draws, i) if plan else "unchanged"))
+    parts.tiles(items, "preview", 130, clickable=False)
+    normalised(dataset, results, len(positions))
+
+
+def normalised(dataset: data.Dataset, results: list[np.ndarray], count: int) -> None:
+    """The last step before the network: minus the mean, divided by the standard deviation."""
+    mean, std = dataset.channel_statistics("train")
+    with st.expander("After normalisation: what the network is fed"):
+        values = [
+            (result[i] / 255 - mean) / np.maximum(std, 1 / 255) for i in range(min(count, 2)) for result in results
+        ]
+        low, high = min(v.min() for v in values), max(v.max() for v in values)
+        tiles = [
+            parts.Tile(((v - low) / max(high - low, 1e-9) * 255).astype(np.uint8), f"{v.min():.2f} to {v.max():.2f}")
+            for v in values
+        ]
+        parts.tiles(tiles, "normalised", 130, clickable=False)
+        st.caption(
+            f"Training subtracts the mean ({', '.join(f'{m:.3f}' for m in mean)}) and divides by the standard deviation "
+            f"({', '.join(f'{s:.3f}' for s in std)}). Shown stretched from the smallest value (black) to the largest (white)."
+        )
+
+
+st.title("What will the network see?", anchor=False)
+st.write(
+    "Every epoch shows each picture a little changed, so the network learns what does not matter. Switch a change on and look."
+)
+dataset = parts.dataset_picker()
+plan = switches()
+left, middle, right, last = st.columns([2, 2, 2, 2], vertical_alignment="bottom")
+count = left.slider("Pictures", 1, 8, 3, key="augment_count", persist_state="session")
+split = middle.segmented_control(
+    "From", SPLITS, default="train", required=True, key="augment_split", persist_state="session"
+)
+same = right.toggle("Same draw on all", key="same_draw", help="Every picture gets the numbers of the first one.")
+if last.button("New draw", icon=":material/casino:", width="stretch"):
+    st.session_state["draw"] = st.session_state.get("draw", 0) + DRAWS
+if last.button("Other pictures", icon=":material/shuffle:", width="stretch"):
+    st.session_state["augment_pick"] = st.session_state.get("augment_pick", 0) + 1
+pool = dataset.indices(split)
+if not len(pool):
+    st.info(f"This data set has no {split} pictures; choose another split.")
+    st.stop()
+positions = np.sort(np.random.default_rng(st.session_state.get("augment_pick", 0)).permutation(pool)[:count])
+seed, first = st.session_state.get("recipe_seed", 0), st.session_state.get("draw", 0)
+preview(dataset, positions, plan, seed, first, same)
+st.caption(
+    f"Each row: the original, then what training with seed {seed} feeds the network in epochs {first + 1} to {first + DRAWS}, "
+    "to the pixel. The numbers under a picture are the ones that were drawn for it."
+)
+spelled = augment.spell(plan)
+if st.button("Train with this", type="primary", icon=":material/arrow_forward:"):
+    st.session_state["recipe_augment"] = spelled
+    parts.go_to("train", dataset=dataset.name)
+st.caption("On the command line:")
+st.code(f"python -m imgrec train --dataset {dataset.name} --augment {spelled}", language="bash")

@@ -1,0 +1,172 @@
+"""Data set: what is in it? Samples by class, counts, splits, sizes, channel statistics, mean pictures; fetching more."""
+
+import numpy as np
+import streamlit as st
+
+from imgrec import charts, data, jobs
+from imgrec.data import inspection
+from imgrec.data.dataset import SPLITS
+from pages import parts
+
+
+@st.cache_data(show_spinner="Counting and measuring …", max_entries=12)
+def report(name: str, fingerprint: str) -> dict:
+    return inspection.inspect(parts.open_dataset(name))
+
+
+@st.cache_data(show_spinner=False, max_entries=12)
+def means(name: str, fingerprint: str) -> np.ndarray:
+    return inspection.class_means(parts.open_dataset(name))
+
+
+@st.dialog("Picture", width="medium")
+def show(dataset: data.Dataset, position: int) -> None:
+    """One picture, large, with all that is known of it."""
+    picture, mask = dataset.images[position], dataset.masks
+    side = st.columns(2) if mask is not None else [st.container()]
+    side[0].image(parts.enlarge(picture, 400), width="stretch", alt=f"{dataset.files[position]}, enlarged")
+    if mask is not None:
+        side[1].image(
+            parts.enlarge(np.where(mask[position][..., None], picture, picture // 5), 400),
+            width="stretch",
+            alt="Its mask",
+        )
+        side[1].caption("Where the object is, known exactly because it was drawn.")
+    width, height = dataset.sizes[position]
+    st.markdown(
+        f"**Label** {parts.text(dataset.classes[dataset.labels[position]])} · **Split** {SPLITS[dataset.splits[position]]} · "
+        f"**Original** {width} × {height} px · **File** {parts.text(dataset.files[position])}"
+    )
+    st.caption(f"{dataset.image_size} × {dataset.image_size} px as the network sees it.")
+
+
+def samples(dataset: data.Dataset) -> None:
+    """A grid of pictures by class; a click opens one."""
+    first, second, third = st.columns([3, 2, 1], vertical_alignment="bottom")
+    chosen = first.multiselect(
+        "Classes", range(len(dataset.classes)), key="sample_classes", placeholder="All classes",
+        format_func=lambda i: " ".join(str(dataset.classes[i]).split()) if i < len(dataset.classes) else "",
+    )  # fmt: skip
+    split = second.segmented_control("Split", SPLITS, key="sample_split", help="None chosen shows all.")
+    if third.button("Shuffle", icon=":material/shuffle:", help="Show other pictures."):
+        st.session_state["sample_seed"] = st.session_state.get("sample_seed", 0) + 1
+    wanted = np.ones(len(dataset), bool) if not split else dataset.splits == SPLITS.index(split)
+    classes = [i for i in chosen if i < len(dataset.classes)] or list(range(min(len(dataset.classes), 12)))
+    generator = np.random.default_rng(st.session_state.get("sample_seed", 0))
+    each = max(4, 60 // len(classes))
+    positions = [
+        position
+        for label in classes
+        for position in generator.permutation(np.flatnonzero(wanted & (dataset.labels == label)))[:each]
+    ]
+    if not positions:
+        st.info("No picture of this class is in this split; choose another.")
+        return
+    tiles = [
+        parts.Tile(
+            dataset.images[i],
+            str(dataset.classes[dataset.labels[i]])[:24],
+            f"{dataset.files[i]}, {SPLITS[dataset.splits[i]]}",
+        )
+        for i in positions
+    ]
+    clicked = parts.tiles(tiles, "samples", 64)
+    st.caption("Click a picture to see it large.")
+    if clicked is not None and clicked < len(positions):
+        show(dataset, int(positions[clicked]))
+
+
+def figures(dataset: data.Dataset) -> None:
+    """The numbers behind the pictures, as charts with tables to read."""
+    facts = report(dataset.name, dataset.fingerprint)
+    columns = st.columns(5)
+    columns[0].metric("Pictures", f"{len(dataset):,}")
+    columns[1].metric("Classes", len(dataset.classes))
+    for column, split in zip(columns[2:], SPLITS, strict=True):
+        column.metric(
+            split.capitalize(),
+            f"{facts['splits'][split]:,}",
+            help=f"{parts.percent_of(facts['splits'][split], len(dataset))} of all",
+        )
+    left, right = st.columns(2)
+    with left:
+        st.subheader("Pictures per class", anchor=False)
+        parts.chart(charts.class_counts(facts["classes"]), "counts", "Pictures per class and split")
+        st.caption(
+            f"The largest class has {facts['imbalance']:.1f} times the pictures of the smallest; beyond 3 a network neglects the small one."
+        )
+    with right:
+        st.subheader("Channels", anchor=False)
+        parts.chart(
+            charts.channel_bars(facts["channel_mean"], facts["channel_std"]),
+            "channels",
+            "Channel means and standard deviations",
+        )
+        st.caption(
+            "Mean ± standard deviation of each channel, 0 is black and 1 full light. Training subtracts the one and divides by the other."
+        )
+    st.subheader("The mean picture of each class", anchor=False)
+    averages = means(dataset.name, dataset.fingerprint)
+    parts.tiles(
+        [parts.Tile(m, str(n)[:24]) for m, n in zip(averages[:60], dataset.classes, strict=False)],
+        "means",
+        76,
+        clickable=False,
+    )
+    st.caption(
+        "Where these differ, even a linear model can tell the classes apart; where all look alike, it takes a CNN."
+    )
+    left, right = st.columns(2)
+    with left:
+        st.subheader("Original sizes", anchor=False)
+        parts.chart(charts.size_scatter(facts["sizes"]), "sizes", "Widths and heights of the original pictures")
+    with right:
+        st.subheader("Anything odd?", anchor=False)
+        odd = [
+            ("exact duplicates", facts["duplicates"], "The same picture twice teaches nothing new."),
+            ("of them across splits", facts["leaks"], "Test accuracy would lie: the network saw these in training."),
+            ("nearly blank", facts["suspects"], "There is hardly any contrast in them."),
+        ]
+        for name, found, why in odd:
+            count = f"**{len(found)}** {name}" + (f": {why}" if found else "")
+            st.markdown(f":material/{'warning' if found else 'check_circle'}: {count}")
+        st.caption(f"Source: {parts.text(dataset.source, 300)} Fingerprint {dataset.fingerprint}.")
+    with st.expander("As a table"):
+        st.dataframe([{"class": name, **row} for name, row in facts["classes"].items()], hide_index=True)
+
+
+def fetching() -> None:
+    """Data sets to download: one row each, with progress while it comes; the page is drawn anew when one has come."""
+    busy = False
+    for row in (row for row in data.list_datasets() if row.kind == "download" and not row.ready):
+        name, about, control = st.columns([2, 5, 2], vertical_alignment="center")
+        name.markdown(f"**{parts.text(row.title)}**")
+        about.caption(f"{row.images:,} pictures, {row.classes} classes. {parts.text(row.note, 200)}")
+        job = jobs.fetch_job(row.name)
+        if job and parts.live(job):
+            state = job.state
+            about.progress(
+                min(1.0, float(state.get("progress") or 0.0)), parts.text(state.get("detail", "starting"), 120)
+            )
+            busy = True
+            if control.button("Cancel", key=f"cancel {row.name}", width="stretch"):
+                job.ask("stop")
+        elif control.button("Download", key=f"fetch {row.name}", icon=":material/download:", width="stretch"):
+            jobs.start_fetch(row.name)
+            st.rerun()
+        if job and job.status == "failed":
+            about.error(parts.text(job.state.get("error", ""), 600))
+    if st.session_state.get("fetching") and not busy:
+        st.session_state["fetching"] = False
+        st.rerun()
+    st.session_state["fetching"] = busy
+
+
+st.title("What is in the pictures?", anchor=False)
+dataset = parts.dataset_picker()
+samples(dataset)
+figures(dataset)
+with st.expander("Download more data sets", icon=":material/download:"):
+    st.caption("Well-known sets from their authors' servers, through torchvision. Nothing is fetched until you click.")
+    st.fragment(fetching, run_every=1.0 if jobs.live_fetches() else None)()
+parts.link("augment", "Next: preview augmentation", ":material/arrow_forward:", dataset=dataset.name)

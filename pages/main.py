@@ -1,0 +1,31 @@
+"""The frame of the dashboard: its title, its pages and the way between them."""
+
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+ROOT = Path(__file__).parent.parent
+if str(ROOT) not in sys.path:  # the server puts only this folder there
+    sys.path.insert(0, str(ROOT))
+
+from pages import parts  # noqa: E402
+
+# One row is one page: file, title, address, icon, section.
+PAGES = (
+    ("home.py", "Home", "", ":material/home:", ""),
+    ("dataset.py", "Data set", "dataset", ":material/photo_library:", "Lab"),
+    ("augment.py", "Augment", "augment", ":material/auto_fix_high:", "Lab"),
+    ("train.py", "Train", "train", ":material/model_training:", "Lab"),
+    ("predict.py", "Predict", "predict", ":material/image_search:", "Lab"),
+    ("learn_convolution.py", "Convolution", "learn_convolution", ":material/grid_on:", "Learn"),
+)
+
+st.set_page_config(page_title="imgrec", page_icon=str(ROOT / "pages" / "icon.svg"), layout="wide")
+sections: dict[str, list] = {}
+for file, title, address, icon, section in PAGES:
+    page = st.Page(file, title=title, icon=icon, url_path=address, default=not address)
+    sections.setdefault(section, []).append(page)
+    parts.PAGE[address or "home"] = page
+st.logo(str(ROOT / "pages" / "icon.svg"), size="large")
+st.navigation(sections).run()

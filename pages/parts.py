@@ -1,0 +1,241 @@
+"""What the pages share: pickers, tiles of pictures, upload box, and names from strangers as plain text."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from imgrec import data
+from imgrec.images import EXTENSIONS, to_png
+from imgrec.runs import LIVE, Run, list_runs, open_run, usable_runs
+
+PAGE: dict[str, st.Page] = {}  # address → page, filled by main.py
+STATUS_COLOURS = {
+    "new": "blue", "waiting": "blue", "training": "blue", "paused": "orange", "finished": "green", "stopped": "orange",
+    "failed": "red", "lost": "red",
+}  # fmt: skip
+BUSY = "The network is being asked …"
+
+
+def text(name: object, most: int = 60) -> str:
+    """A name from a stranger for Markdown: shown as it is, never as formatting, links, icons or formulas."""
+    line = " ".join(str(name).split())
+    line = line if len(line) <= most else line[: most - 1] + "…"
+    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:&@/])", r"\\\1", line)
+
+
+@st.cache_resource(max_entries=6, show_spinner="Opening the data set …")
+def open_dataset(name: str, size: int = 0, resize: str = "crop") -> data.Dataset:
+    """The data set, opened once for all visitors."""
+    return data.open_dataset(name, size, resize)
+
+
+def dataset_picker(help: str = "The pictures to look at.") -> data.Dataset:
+    """A box to choose a data set, kept in the address as ?dataset=…; opens it, or says why not and stops the page."""
+    ready = {row.name: row for row in data.list_datasets() if row.ready}
+    asked = (st.session_state.get("dataset"), st.query_params.get("dataset"))  # perhaps shapes with options
+    names = list(dict.fromkeys([*ready, *filter(None, asked)]))
+    chosen = st.selectbox("Data set", names, key="dataset", bind="query-params", help=help)
+    if chosen.partition(":")[0] == "shapes":
+        shapes_options()
+    try:
+        dataset = open_dataset(chosen)
+    except ValueError as error:
+        st.error(text(error, 400))
+        st.stop()
+    row = ready.get(chosen.partition(":")[0])
+    st.caption(f"{text(row.title) if row else text(chosen)}: {len(dataset):,} pictures, {len(dataset.classes)} classes")
+    return dataset
+
+
+def shapes_options() -> None:
+    """How hard and how large the drawn shapes are; a change goes into the data set's name and so into the address."""
+    from imgrec.data import shapes
+    from imgrec.recipe import RecipeError, parse_options
+
+    try:
+        given = shapes.parse(parse_options(st.session_state["dataset"].partition(":")[2]))
+    except RecipeError:
+        given = {}
+
+    def rename() -> None:
+        st.session_state["dataset"] = shapes.name(
+            **{**given, "size": st.session_state["shapes_size"], "difficulty": st.session_state["shapes_difficulty"]}
+        )
+
+    left, right = st.columns(2)
+    difficulty = given.get("difficulty", shapes.OPTIONS["difficulty"].default)
+    left.slider(
+        "Difficulty",
+        0.0,
+        1.0,
+        difficulty,
+        0.1,
+        key="shapes_difficulty",
+        on_change=rename,
+        help=shapes.OPTIONS["difficulty"].help,
+    )
+    sizes = sorted({32, 48, 64, 96, 128, given.get("size", 32)})
+    right.select_slider(
+        "Size in pixels",
+        sizes,
+        given.get("size", 32),
+        key="shapes_size",
+        on_change=rename,
+        help=shapes.OPTIONS["size"].help,
+    )
+
+
+def run_picker(usable: bool = False, label: str = "Run") -> Run | None:
+    """A box to choose a run, newest first, kept in the address as ?run=…; None when there is none."""
+    names = [run.name for run in (usable_runs() if usable else list_runs())]
+    if not names:
+        return None
+    if st.query_params.get("run", names[0]) not in names:
+        st.warning(f"There is no run named {text(st.query_params['run'])}; another is shown.")
+    return open_run(st.selectbox(label, names, key="run", bind="query-params", help="Each training is kept as a run."))
+
+
+def status_badge(run: Run) -> str:
+    """The run's one-word status as coloured Markdown."""
+    status = run.status
+    return f":{STATUS_COLOURS[status]}-badge[{status}]"
+
+
+def live(run: Run) -> bool:
+    return run.status in LIVE
+
+
+def link(address: str, label: str, icon: str | None = None, **query: str) -> None:
+    """A link to another page; does nothing where pages stand alone, as in a test of one page."""
+    if address in PAGE:
+        st.page_link(PAGE[address], label=label, icon=icon, query_params=query or None)
+
+
+def go_to(address: str, **query: str) -> None:
+    if address in PAGE:
+        st.switch_page(PAGE[address], query_params=query or None)
+
+
+def chart(figure: go.Figure, key: str, alt: str) -> None:
+    """A Plotly figure without the tool bar, with a text for those who cannot see it."""
+    st.plotly_chart(figure, key=key, config={"displayModeBar": False, "responsive": True}, alt=alt)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A picture uint8 (H, W, C) in a grid, with a caption and a longer text for the pointer and for screen readers."""
+
+    picture: np.ndarray
+    caption: str = ""
+    title: str = ""
+
+
+def tiles(items: Sequence[Tile], key: str, size: int = 76, clickable: bool = True) -> int | None:
+    """A grid of pictures that fits any screen; returns which one was just clicked, by mouse, finger or Enter key."""
+    content = [
+        {"src": data_url(item.picture), "caption": item.caption, "title": item.title or item.caption} for item in items
+    ]
+    result = _tiles(
+        key=key,
+        data={"tiles": content, "size": size, "clickable": clickable},
+        on_clicked_change=lambda: None,
+        height="content",
+    )
+    return result.clicked if clickable else None
+
+
+def data_url(picture: np.ndarray) -> str:
+    """A picture as a PNG inside an address."""
+    return "data:image/png;base64," + base64.b64encode(to_png(picture)).decode()
+
+
+def enlarge(picture: np.ndarray, side: int = 256) -> np.ndarray:
+    """Repeat pixels until the picture is about ``side`` wide, so that browsers do not blur it."""
+    grow = max(1, side // picture.shape[0])
+    return picture.repeat(grow, 0).repeat(grow, 1)
+
+
+def upload_box(label: str, key: str, many: bool = True):
+    """Pictures from files; a list, empty when nothing was chosen."""
+    return st.file_uploader(label, EXTENSIONS, accept_multiple_files=many, key=key, max_upload_size=20)
+
+
+def percent_of(part: float, whole: float) -> str:
+    return f"{part / whole:.0%}" if whole else "0 %"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them."""
+    if seconds is None:
+        return "…"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def rows_as_csv(rows: Iterable[dict]) -> str:
+    """Rows as CSV for a spreadsheet; a cell that a spreadsheet would run as a formula gets an apostrophe before it."""
+    import csv
+    import io
+
+    rows = list(rows)
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, restval="")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow(
+            {k: f"'{v}" if isinstance(v, str) and v[:1] in ("=", "+", "-", "@", "\t") else v for k, v in row.items()}
+        )
+    return buffer.getvalue()
+
+
+_tiles = st.components.v2.component(
+    "imgrec_tiles",
+    html="<div class='grid'></div>",
+    css="""
+      .grid { display: grid; gap: 6px; grid-template-columns: repeat(auto-fill, minmax(min(var(--tile), 100%), 1fr)); }
+      figure { margin: 0; min-width: 0; }
+      button { all: unset; display: block; width: 100%; cursor: pointer; border-radius: 6px; overflow: hidden; line-height: 0;
+               transition: transform .12s; }
+      button:hover { transform: scale(1.04); }
+      button:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 1px; }
+      button[disabled] { cursor: default; transform: none; }
+      img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 6px; background: var(--st-secondary-background-color); }
+      img.small { image-rendering: pixelated; }
+      figcaption { font: .72rem/1.25 var(--st-font); color: var(--st-text-color); opacity: .75; margin-top: 2px;
+                   overflow-wrap: anywhere; }
+    """,
+    js="""
+      export default function ({ data, parentElement, setTriggerValue }) {
+        const grid = parentElement.querySelector('.grid');
+        grid.style.setProperty('--tile', data.size + 'px');
+        grid.replaceChildren(...data.tiles.map((tile, index) => {
+          const figure = document.createElement('figure');
+          const button = document.createElement('button');
+          const image = document.createElement('img');
+          image.onload = () => image.classList.toggle('small', image.naturalWidth < 100);
+          image.src = tile.src;
+          image.alt = tile.title;
+          button.title = tile.title;
+          button.disabled = !data.clickable;
+          button.onclick = () => setTriggerValue('clicked', index);
+          button.append(image);
+          figure.append(button);
+          if (tile.caption) {
+            const caption = document.createElement('figcaption');
+            caption.textContent = tile.caption;
+            figure.append(caption);
+          }
+          return figure;
+        }));
+      }
+    """,
+)

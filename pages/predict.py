@@ -1,0 +1,140 @@
+"""Predict: what is in this picture? Softmax probabilities for uploads, camera pictures or samples."""
+
+import numpy as np
+import streamlit as st
+
+from imgrec import charts
+from imgrec.explain import METHODS, explain, overlay
+from imgrec.predict import Classified, Predictor, predictor
+from pages import parts
+
+MOST = 50  # pictures at once
+
+
+def pictures(model: Predictor, dataset_name: str) -> list[tuple[str, bytes]]:
+    """What to classify: (name, bytes) from files, camera or the data set."""
+    source = st.segmented_control(
+        "Pictures from",
+        ("Files", "Camera", "Samples"),
+        default="Samples",
+        required=True,
+        key="predict_source",
+        persist_state="session",
+    )
+    if source == "Camera":
+        shot = st.camera_input("Take a picture", key="camera")
+        return [("camera.jpg", shot.getvalue())] if shot else []
+    if source == "Files":
+        files = parts.upload_box("Drop pictures here", "predict_files")
+        if len(files) > MOST:
+            st.warning(f"{len(files)} pictures; the first {MOST} are classified. The command line takes any number.")
+        return [(file.name, file.getvalue()) for file in files[:MOST]]
+    return samples(dataset_name)
+
+
+def samples(dataset_name: str) -> list[tuple[str, bytes]]:
+    """Some test pictures of the data set the run learned from."""
+    try:
+        dataset = parts.open_dataset(dataset_name)
+    except ValueError:
+        st.info(
+            "The data set of this run is not on this machine, so there are no samples; upload a picture of your own."
+        )
+        return []
+    if st.button("Other samples", icon=":material/shuffle:"):
+        st.session_state["sample_draw"] = st.session_state.get("sample_draw", 0) + 1
+    pool = dataset.indices("test")
+    chosen = np.random.default_rng(st.session_state.get("sample_draw", 0)).permutation(pool)[:6]
+    return [
+        (f"{dataset.classes[dataset.labels[i]]} ({dataset.files[i]})", parts.to_png(dataset.images[i])) for i in chosen
+    ]
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def heat(run: str, changed: int, picture: bytes, shape: tuple, method: str, class_name: str) -> bytes:
+    seen = np.frombuffer(picture, np.uint8).reshape(shape)
+    return overlay(seen, explain(predictor(run), seen, method, class_name).heat)
+
+
+def card(model: Predictor, result: Classified, number: int) -> None:
+    """One picture: as uploaded and as the network saw it, and its probabilities."""
+    with st.container(border=True):
+        st.markdown(f"**{parts.text(result.file, 80)}**")
+        if result.error:
+            st.error(parts.text(result.error, 300))
+            return
+        left, right = st.columns([1, 2])
+        left.image(parts.enlarge(result.seen, 200), width=200, alt="The picture as the network saw it")
+        left.caption(f"As the network saw it: {result.seen.shape[1]} × {result.seen.shape[0]} px")
+        with right:
+            top = result.top(model.classes, 5)
+            parts.chart(
+                charts.probability_bars(top),
+                f"bars_{number}",
+                ", ".join(f"{row['name']} {row['probability']:.1%}" for row in top),
+            )
+            st.caption(
+                f"Softmax: the {len(model.classes)} probabilities add up to {float(result.probabilities.sum(dtype=np.float64)):.5f}."
+            )
+        why(model, result, number)
+
+
+def why(model: Predictor, result: Classified, number: int) -> None:
+    """A heat map for a class, on demand."""
+    with st.expander("Why?"):
+        if not st.toggle("Show what mattered", key=f"why_{number}"):
+            return
+        left, right = st.columns([1, 2])
+        method = right.selectbox(
+            "Method", list(METHODS), format_func=lambda m: METHODS[m].title, key=f"method_{number}"
+        )
+        order = [row["name"] for row in result.top(model.classes, len(model.classes))]
+        target = right.selectbox("For the class", order, key=f"class_{number}")
+        right.caption(METHODS[method].help)
+        try:
+            image = heat(model.name, id(model), result.seen.tobytes(), result.seen.shape, method, target)
+        except ValueError as error:
+            right.info(parts.text(error, 300))
+        else:
+            left.image(image, width=224, alt=f"Heat map for {target}")
+
+
+st.title("What is in this picture?", anchor=False)
+run = parts.run_picker(usable=True, label="Model (a run of yours)")
+if run is None:
+    st.info("No trained model yet. Train one first; the digits take well under a minute.")
+    parts.link("train", "Train a network", ":material/arrow_forward:", dataset="digits")
+    st.stop()
+try:
+    model = predictor(run.name)
+    trained_on = run.recipe.dataset
+except (ValueError, OSError) as error:
+    st.error(parts.text(error, 400))
+    st.stop()
+accuracy = run.read("evaluation.json").get("accuracy")
+st.caption(
+    f"A {parts.text(model.passport.model)} that learned {len(model.classes)} classes from {parts.text(trained_on)}"
+    + (f" and gets {accuracy:.1%} of unseen pictures right" if accuracy else "")
+    + f". It knows only these: {parts.text(', '.join(model.classes), 300)}."
+)
+files = pictures(model, trained_on)
+if files:
+    with st.spinner(parts.BUSY):
+        results = model.classify(files)
+    table = [
+        {
+            "file": result.file,
+            "error": result.error or "",
+            **({} if result.error else dict(zip(model.classes, map(float, result.probabilities), strict=True))),
+        }
+        for result in results
+    ]
+    for start in range(0, len(results), 2):
+        for column, number in zip(st.columns(2), range(start, min(start + 2, len(results))), strict=False):
+            with column:
+                card(model, results[number], number)
+    st.download_button(
+        "All probabilities as CSV", parts.rows_as_csv(table), "predictions.csv", "text/csv", icon=":material/download:"
+    )
+    with st.expander("As a table"):
+        st.dataframe(table, hide_index=True)

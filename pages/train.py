@@ -1,0 +1,220 @@
+"""Train: how does a network learn? The settings, the start, and the live view of a run that a worker process carries out."""
+
+import dataclasses
+
+import streamlit as st
+
+from imgrec import charts, hardware, jobs, models, train
+from imgrec.recipe import PRESETS, Recipe
+from imgrec.runs import LIVE, STATUSES, Run
+from pages import parts
+
+FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
+SHELVES = {"model": models.SHELF, "optimiser": train.OPTIMISERS, "loss": train.LOSSES, "schedule": train.SCHEDULES}
+FIRST = ("model", "epochs", "learning_rate", "batch_size")
+REST = ("optimiser", "schedule", "loss", "augment", "weight_decay", "momentum", "label_smoothing", "image_size", "resize",
+        "weights", "freeze", "precision", "device", "seed")  # fmt: skip
+
+
+@st.cache_data(ttl=10, show_spinner=False)
+def device_line() -> str:
+    return hardware.describe(hardware.pick())
+
+
+def widget(name: str):
+    """The form field of one recipe setting, from what the recipe and the shelves say of it."""
+    field, key = FIELDS[name], f"recipe_{name}"
+    about, default = field.metadata, field.default
+    st.session_state.setdefault(key, default)
+    common = {"key": key, "help": about["help"], "persist_state": "session"}
+    if name in SHELVES:
+        shelf = SHELVES[name]
+        return st.selectbox(about["title"], list(shelf), format_func=lambda row: shelf[row].title, **common)
+    if "choices" in about:
+        return st.selectbox(about["title"], about["choices"], **common)
+    if isinstance(default, str):
+        return st.text_input(about["title"], **common)
+    if isinstance(default, int):
+        return st.number_input(about["title"], int(about["minimum"]), int(about["maximum"]), step=1, **common)
+    step = about.get("step", default / 2)
+    return st.number_input(
+        about["title"], float(about["minimum"]), float(about["maximum"]), step=step, format="%g", **common
+    )
+
+
+def use_preset() -> None:
+    for name, value in {
+        **{n: f.default for n, f in FIELDS.items() if n in FIRST + REST},
+        **PRESETS[st.session_state["preset"]],
+    }.items():
+        st.session_state[f"recipe_{name}"] = value
+
+
+def form(dataset) -> None:
+    """All settings, each with a default that works, and the button that starts."""
+    st.segmented_control(
+        "Preset", list(PRESETS), default="standard", required=True, key="preset", on_change=use_preset, persist_state="session",
+        help="Quick for a first look, thorough for the best result; both fill in the fields below.",
+    )  # fmt: skip
+    values = {"dataset": dataset.name}
+    for column, name in zip(st.columns(len(FIRST)), FIRST, strict=True):
+        with column:
+            values[name] = widget(name)
+    chosen = models.SHELF[values["model"]]
+    st.caption(f"{chosen.title} ({chosen.year}): {chosen.idea}")
+    with st.expander("More settings", icon=":material/tune:"):
+        columns = st.columns(3)
+        for number, name in enumerate(REST):
+            with columns[number % 3]:
+                values[name] = widget(name)
+    plan = st.session_state["recipe_augment"]
+    st.caption(f"Augmentation: {parts.text(plan)}. Device: {parts.text(device_line(), 120)}.")
+    if st.button("Start training", type="primary", icon=":material/play_arrow:", key="start"):
+        try:
+            run = jobs.start(Recipe(**values))
+        except (ValueError, RuntimeError, OSError) as error:
+            st.error(parts.text(error, 500))
+        else:
+            st.session_state["run"] = run.name
+            st.rerun()
+
+
+def watch(run: Run) -> None:
+    """Bars, numbers and curves of a run, drawn anew every second while it lives."""
+    state, status, total = run.state, run.status, run.recipe.epochs
+    epochs = run.epochs
+    st.markdown(
+        f"{parts.status_badge(run)} **{parts.text(run.recipe.model)}** on **{parts.text(run.recipe.dataset)}**, "
+        f"{parts.text(run.name)}"
+    )
+    progress, step, steps = float(state.get("progress") or 0.0), state.get("step", 0), state.get("steps") or 1
+    epoch = min(total, state.get("epoch", 0) + (status in LIVE))
+    st.progress(
+        min(1.0, progress),
+        f"Training: epoch {epoch} of {total}, {progress:.0%}, {parts.duration(state.get('seconds_left'))} left",
+    )
+    st.progress(min(1.0, step / steps), f"This epoch: step {step} of {steps}")
+    numbers = st.columns(4)
+    rate, memory, best = state.get("images_per_second"), state.get("memory"), state.get("best_validation_accuracy")
+    numbers[0].metric("Pictures per second", f"{rate:,.0f}" if rate else "…")
+    numbers[1].metric("Best validation accuracy", f"{best:.1%}" if best is not None else "…")
+    numbers[2].metric("Loss", f"{state['loss']:.4f}" if "loss" in state else "…")
+    numbers[3].metric(
+        "Memory",
+        f"{memory / 2**20:,.0f} MiB" if memory else "…",
+        help=f"Held by the worker on {state.get('device', 'the device')}.",
+    )
+    news(run, status, state)
+    steps_seen = run.lines("steps.jsonl")
+    for column, quantity in zip(st.columns(2), ("loss", "accuracy"), strict=True):
+        with column:
+            parts.chart(
+                charts.curves(steps_seen, epochs, quantity, total),
+                f"curve_{quantity}",
+                f"{quantity} by epoch, training and validation",
+            )
+    if status in LIVE:
+        return
+    if st.session_state.get("watching") == run.name:  # it has just ended: draw the whole page once more
+        st.session_state["watching"] = None
+        st.rerun()
+
+
+def news(run: Run, status: str, state: dict) -> None:
+    """What the worker says, or what to do when it says nothing more."""
+    if status in LIVE and run.asked():
+        st.info("Stopping …", icon=":material/hourglass_top:")
+    elif status == "waiting" and state.get("ahead"):
+        st.info(f"Waiting for its turn: {state['ahead']} before it.", icon=":material/hourglass_top:")
+    elif status in LIVE and run.silent_seconds > 15:
+        st.warning(
+            f"No news from the worker for {run.silent_seconds:.0f} s; it may be busy with one large step, or stuck. You can stop it."
+        )
+    elif status in LIVE and state.get("detail"):
+        st.info(f"{parts.text(state['detail'], 200).capitalize()} …", icon=":material/hourglass_top:")
+    elif status == "failed":
+        st.error(f"It failed. {parts.text(state.get('error', ''), 600)}")
+    elif status == "lost":
+        st.error(f"Lost. {STATUSES['lost']}")
+    elif status in ("stopped", "paused"):
+        st.info(STATUSES[status], icon=":material/pause_circle:")
+
+
+def controls(run: Run) -> None:
+    """Stop or resume, apart from the polling view, so that a click is answered at once."""
+    status = run.status
+    if status in LIVE:
+        if st.button("Stop", icon=":material/stop:", key="stop", disabled=run.asked() is not None):
+            jobs.stop(run.name)
+            st.rerun(scope="fragment")
+    elif run.resumable() is None and st.button("Resume", icon=":material/play_arrow:", key="resume"):
+        try:
+            jobs.resume(run.name)
+        except (ValueError, OSError) as error:
+            st.error(parts.text(error, 400))
+        else:
+            st.rerun()
+
+
+def result(run: Run) -> None:
+    """The exam: accuracy on pictures that were kept apart, beside what guessing would reach."""
+    evaluation = run.read("evaluation.json")
+    if not evaluation:
+        return
+    st.subheader("On pictures it never saw", anchor=False)
+    low, high = evaluation["interval"]
+    columns = st.columns(3)
+    columns[0].metric(
+        "Test accuracy",
+        f"{evaluation['accuracy']:.1%}",
+        help=f"On {evaluation['images']} pictures; 95 % interval {low:.1%} to {high:.1%}.",
+    )
+    columns[1].metric(
+        "Balanced accuracy", f"{evaluation['balanced_accuracy']:.1%}", help="The mean of the classes' recalls."
+    )
+    columns[2].metric(
+        "Always the commonest class",
+        f"{evaluation['majority_accuracy']:.1%}",
+        help="What guessing reaches without looking.",
+    )
+    st.caption(
+        f"{evaluation['images']} test pictures; with so many, the true accuracy lies between {low:.1%} and {high:.1%} (95 % interval)."
+    )
+    names = [row["name"] for row in evaluation["classes"]]
+    if len(names) <= 40:
+        parts.chart(
+            charts.confusion(evaluation["confusion"], names), "confusion", "Confusion matrix: truth against answer"
+        )
+        st.caption("Each row is one true class; off the diagonal are the mistakes.")
+    with st.expander("Per class, as a table"):
+        st.dataframe(evaluation["classes"], hide_index=True)
+    parts.link("predict", "Classify your own pictures with it", ":material/image_search:", run=run.name)
+
+
+st.title("How does a network learn?", anchor=False)
+dataset = parts.dataset_picker("The pictures to learn from.")
+form(dataset)
+st.divider()
+run = parts.run_picker()
+if run is None:
+    st.info(
+        "No training yet. The settings above work as they are: press Start training and watch the curves; digits take well under a minute."
+    )
+    st.stop()
+try:
+    recipe = run.recipe  # unreadable: said here, once
+    alive = parts.live(run)
+    if alive:
+        st.session_state["watching"] = run.name
+    st.fragment(controls)(run)
+    st.fragment(watch, run_every=1.0 if alive else None)(run)
+    if not alive:
+        result(run)
+        with st.expander("Recipe, as JSON"):
+            st.json(dataclasses.asdict(recipe))
+        log = run.file("worker.log")
+        if run.status in ("failed", "lost") and log.exists():
+            with st.expander("The worker's log"):
+                st.code(log.read_text("utf-8", errors="replace")[-4000:], language=None)
+except ValueError as error:
+    st.error(parts.text(error, 400))

@@ -1,0 +1,94 @@
+"""The layers of the house: a module imports only from lower ones, and a few packages only where they belong."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# Lower layers first; modules of one layer do not import each other, but files of one package may.
+LAYERS = (
+    ("recipe", "images", "home"),
+    ("hardware", "data", "augment", "models", "lessons", "runs"),
+    ("weights",),
+    ("train", "predict"),
+    ("evaluate", "explain", "export", "charts"),
+    ("jobs", "api"),
+    ("__main__",),
+)
+# package → the only places that may import it
+RESERVED = {
+    "streamlit": ("app.py", "pages/"),
+    "plotly": ("imgrec/charts.py", "pages/parts.py"),
+    "subprocess": ("imgrec/jobs.py",),
+    "fastapi": ("imgrec/api.py",),
+    "sklearn": ("imgrec/data/", "imgrec/evaluate.py"),
+    "pickle": ("imgrec/data/readers.py",),
+}
+SOURCES = sorted([ROOT / "app.py", *ROOT.glob("pages/*.py"), *ROOT.glob("imgrec/**/*.py")])
+
+
+def imports(path: Path) -> set[str]:
+    """Full dotted names of everything a file imports, at its top or inside a function."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{name.name}" for name in node.names}
+    return found
+
+
+def unit(path: Path) -> str:
+    """The part of the house a core file belongs to: 'train' for imgrec/train.py, 'data' for imgrec/data/store.py."""
+    return path.relative_to(ROOT / "imgrec").parts[0].removesuffix(".py")
+
+
+def layer(name: str) -> int:
+    return next(number for number, names in enumerate(LAYERS) if name in names)
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in SOURCES if p.parts[len(ROOT.parts)] == "imgrec"], ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_a_module_imports_only_from_lower_layers(path):
+    mine = unit(path)
+    if mine == "__init__":
+        assert not [name for name in imports(path) if name.startswith("imgrec")]
+        return
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] != "imgrec" or parts[1:2] in ([mine], ["__version__"]):
+            continue
+        assert layer(parts[1]) < layer(mine), (
+            f"{path.name} (layer {layer(mine)}) imports {name} (layer {layer(parts[1])})"
+        )
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_reserved_package_is_imported_only_in_its_place(path):
+    place = str(path.relative_to(ROOT))
+    for name in imports(path):
+        allowed = RESERVED.get(name.split(".")[0])
+        assert allowed is None or place.startswith(allowed), f"{place} imports {name}"
+
+
+def test_every_core_module_has_a_layer():
+    assert {unit(p) for p in SOURCES if "imgrec" in p.parts and p.name != "__init__.py"} <= {
+        n for names in LAYERS for n in names
+    }
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_file_opens_with_a_sentence_on_what_it_is(path):
+    assert ast.get_docstring(ast.parse(path.read_text("utf-8"))), path
+
+
+def test_light_modules_import_without_torch_and_streamlit():
+    import subprocess
+    import sys
+
+    code = "import sys, imgrec.jobs, imgrec.runs, imgrec.data, imgrec.__main__; print([m for m in ('torch', 'streamlit', 'sklearn') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.stdout.strip() == "[]", result.stdout + result.stderr

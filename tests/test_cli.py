@@ -1,0 +1,158 @@
+"""The command line keeps its contract: JSON on standard output, messages on standard error, exit 0, 1 or 2."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from imgrec.__main__ import main
+from imgrec.data import open_dataset
+from imgrec.images import to_png
+
+
+def call(capsys, *arguments):
+    """Exit status, lines of standard output, standard error."""
+    try:
+        status = main([str(a) for a in arguments])
+    except SystemExit as exit:
+        status = exit.code
+    out, err = capsys.readouterr()
+    return status, out.splitlines(), err
+
+
+def test_training_prints_a_line_per_epoch_and_a_last_one(capsys):
+    status, lines, _ = call(
+        capsys, "train", "--dataset", "digits", "--model", "softmax-regression", "--epochs", 2, "--json"
+    )
+    assert status == 0
+    rows = [json.loads(line) for line in lines]
+    assert [row.get("epoch") for row in rows] == [1, 2, None]
+    assert rows[-1]["status"] == "finished"
+    assert 0.5 < rows[-1]["test_accuracy"] <= 1
+    assert rows[-1]["run"].endswith("softmax-regression_digits")
+
+
+def test_lists_are_one_json_document_each(capsys, trained):
+    for command in ("datasets", "models", "runs"):
+        status, lines, err = call(capsys, command, "--json")
+        assert status == 0, err
+        assert len(lines) == 1
+        assert json.loads(lines[0])
+        assert call(capsys, command)[0] == 0
+
+
+def test_predict_equals_the_predictor_and_names_bad_files(capsys, trained, tmp_path):
+    from imgrec.predict import predictor
+
+    picture = open_dataset("digits").images[5]
+    (tmp_path / "five.png").write_bytes(to_png(picture))
+    (tmp_path / "bad.png").write_text("text")
+    status, lines, _ = call(
+        capsys, "predict", trained.name, tmp_path / "five.png", tmp_path / "bad.png", "--top", 10, "--json"
+    )
+    assert status == 0
+    good, bad = json.loads(lines[0])["results"]
+    assert "bad.png" in bad["error"]
+    ours = predictor(trained.name).probabilities(picture[None])[0]
+    assert {row["name"]: row["probability"] for row in good["classes"]} == pytest.approx(
+        dict(zip("0123456789", ours.tolist(), strict=True)), abs=1e-6
+    )
+    assert call(capsys, "predict", trained.name, tmp_path / "bad.png")[0] == 1
+
+
+def test_evaluate_explain_and_export_leave_what_they_promise(capsys, trained, tmp_path):
+    status, lines, _ = call(capsys, "evaluate", trained.name, "--json")
+    assert status == 0
+    assert json.loads(lines[0])["accuracy"] == pytest.approx(trained.read("evaluation.json")["accuracy"])
+    (tmp_path / "x.png").write_bytes(to_png(open_dataset("digits").images[5]))
+    status, lines, err = call(
+        capsys, "explain", trained.name, tmp_path / "x.png", "--method", "occlusion", "--out", tmp_path / "heat.png"
+    )
+    assert status == 0, err
+    assert (tmp_path / "heat.png").read_bytes().startswith(b"\x89PNG")
+    status, lines, err = call(capsys, "export", trained.name, "--to", "onnx", "--out", tmp_path / "m.onnx")
+    assert status == 0, err
+    assert json.loads(lines[-1])["largest_difference"] < 1e-4
+
+
+def test_inspect_reports_counts_sizes_and_statistics(capsys):
+    status, lines, _ = call(capsys, "inspect", "digits", "--json")
+    assert status == 0
+    report = json.loads(lines[0])
+    assert report["images"] == 1797
+    assert sum(sum(row.values()) for row in report["classes"].values()) == 1797
+    assert len(report["channel_mean"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        ((), 2, "COMMAND"),
+        (("fly",), 2, "fly"),
+        (("train", "--epochs", "0"), 2, "epochs is 0"),
+        (("train", "--epochs", "x"), 2, "epochs"),
+        (("train", "--speed", "9"), 2, "--speed"),
+        (("train", "--augment", "spin=3"), 2, "spin"),
+        (("train", "--dataset", "cats"), 1, "cats"),
+        (("train", "--model", "resnet"), 1, "resnet"),
+        (("train", "--weights", "imagenet"), 1, "ImageNet"),
+        (("predict", "nothing", "x.png"), 1, "nothing"),
+        (("predict",), 2, "RUN"),
+        (("stop", "nothing"), 1, "nothing"),
+        (("resume", "../x"), 1, "x"),
+        (("import", "/nowhere/at/all"), 1, "nowhere"),
+        (("evaluate", "nothing"), 1, "nothing"),
+        (("inspect", "nothing"), 1, "nothing"),
+        (("export", "nothing", "--out", "x"), 1, "nothing"),
+    ],
+)
+def test_a_mistake_gets_one_clear_line_and_the_right_exit_status(capsys, arguments, status, words):
+    got, lines, err = call(capsys, *arguments)
+    assert got == status
+    assert lines == []
+    assert words in err
+    assert len(err.strip().splitlines()) == 1
+    assert "Traceback" not in err
+
+
+def test_import_train_and_predict_one_after_the_other(capsys, tmp_path):
+    dataset = open_dataset("digits")
+    for i in range(60):
+        place = tmp_path / "photos" / str(dataset.labels[i] % 2)
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{i}.png").write_bytes(to_png(dataset.images[i]))
+    (tmp_path / "photos" / "0" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    status, lines, err = call(capsys, "import", tmp_path / "photos", "--name", "mine", "--json")
+    assert status == 0, err
+    summary = json.loads(lines[0])
+    assert summary["images"] == 60
+    assert summary["rejected"][0]["file"].endswith("broken.jpg")
+    status, lines, err = call(capsys, "train", "--dataset", "mine", "--epochs", 2, "--json")
+    assert status == 0, err
+    run = json.loads(lines[-1])["run"]
+    status, lines, err = call(capsys, "predict", run, tmp_path / "photos" / "0" / "0.png", "--json")
+    assert status == 0, err
+    assert sum(row["probability"] for row in json.loads(lines[0])["results"][0]["classes"]) == pytest.approx(
+        1, abs=1e-5
+    )
+
+
+def test_the_module_runs_as_a_command():
+    done = subprocess.run([sys.executable, "-m", "imgrec", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    for command in (
+        "datasets",
+        "models",
+        "runs",
+        "import",
+        "inspect",
+        "train",
+        "resume",
+        "stop",
+        "evaluate",
+        "predict",
+        "explain",
+        "export",
+    ):
+        assert command in done.stdout

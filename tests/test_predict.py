@@ -1,0 +1,188 @@
+"""Predictions, evaluation, heat maps and exports agree with torch, with scikit-learn and with each other."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn import metrics
+
+from imgrec.data import open_dataset
+from imgrec.evaluate import evaluate, wilson
+from imgrec.explain import METHODS, explain, overlay
+from imgrec.export import ExportError, export
+from imgrec.images import to_png
+from imgrec.models import ModelError
+from imgrec.predict import Predictor, predictor
+from imgrec.runs import RunError, create_run
+
+
+@pytest.fixture
+def model(trained):
+    return predictor(trained.name)
+
+
+@pytest.fixture
+def digits():
+    return open_dataset("digits")
+
+
+def png(picture):
+    return to_png(picture)
+
+
+def test_every_softmax_adds_up_to_one(model):
+    """Row 1 of the goals: 1 to 50 pictures, each full softmax sums to 1 ± 1e-5."""
+    generator = np.random.default_rng(0)
+    files = []
+    for i in range(50):
+        image = Image.fromarray(generator.integers(0, 256, (20 + i, 31, 3), np.uint8))
+        buffer = io.BytesIO()
+        image.save(buffer, ("PNG", "JPEG", "BMP")[i % 3])
+        files.append((f"{i}", buffer.getvalue()))
+    results = model.classify(files)
+    assert len(results) == 50
+    for result in results:
+        assert abs(float(result.probabilities.sum(dtype=np.float64)) - 1) < 1e-5
+        top = result.top(model.classes, 5)
+        assert len(top) == 5
+        assert [row["probability"] for row in top] == sorted((row["probability"] for row in top), reverse=True)
+
+
+def test_a_bad_file_gets_its_error_in_its_place(model, digits):
+    results = model.classify(
+        [("good.png", png(digits.images[0])), ("bad.png", b"no picture"), ("also good.png", png(digits.images[1]))]
+    )
+    assert [result.error is None for result in results] == [True, False, True]
+    assert "bad.png" in results[1].error
+    assert [r.file for r in results] == ["good.png", "bad.png", "also good.png"]
+
+
+def test_a_picture_gives_the_same_answer_alone_and_among_others(model, digits):
+    files = [(str(i), png(digits.images[i])) for i in range(40)]
+    together = np.stack([r.probabilities for r in model.classify(files)])
+    alone = np.stack([model.classify([file])[0].probabilities for file in files])
+    assert np.allclose(together, alone, atol=1e-6)
+
+
+def test_the_trained_pipeline_and_the_predictor_see_the_same_pixels(model, digits):
+    for i in range(10):
+        (result,) = model.classify([("x", png(digits.images[i]))])
+        assert np.array_equal(result.seen, digits.images[i])
+
+
+def test_the_probabilities_are_torchs(model, digits):
+    images = torch.from_numpy(digits.images[:5]).permute(0, 3, 1, 2) / 255
+    wanted = model.passport.preprocess
+    logits = model.model(
+        (images - torch.tensor(wanted.mean).view(1, 1, 1, 1)) / torch.tensor(wanted.std).view(1, 1, 1, 1)
+    )
+    assert np.allclose(model.probabilities(digits.images[:5]), torch.softmax(logits, 1).numpy(), atol=1e-6)
+
+
+def test_a_run_without_weights_says_what_to_wait_for():
+    run = create_run(__import__("imgrec.recipe").recipe.Recipe())
+    with pytest.raises(RunError, match="no weights yet"):
+        predictor(run.name)
+    with pytest.raises(RunError, match="no weights yet"):
+        Predictor.open(run.name)
+
+
+def test_the_predictor_is_kept_until_its_weights_change(trained):
+    import os
+
+    first = predictor(trained.name)
+    assert predictor(trained.name) is first
+    path = trained.file("best.safetensors")
+    os.utime(path, ns=(1, path.stat().st_mtime_ns + 1_000_000))
+    assert predictor(trained.name) is not first
+
+
+def test_evaluation_agrees_with_scikit_learn(model, digits):
+    report = evaluate(model, digits)
+    where = digits.indices("test")
+    answers = model.probabilities(digits.images[where]).argmax(1)
+    assert report["accuracy"] == pytest.approx(metrics.accuracy_score(digits.labels[where], answers))
+    assert report["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(digits.labels[where], answers))
+    assert np.array(report["confusion"]).sum() == report["images"] == len(where)
+    assert report["majority_accuracy"] < 0.2 < report["accuracy"]
+    low, high = report["interval"]
+    assert low < report["accuracy"] < high
+    json.dumps(report)
+
+
+def test_wilson_against_its_textbook_value():
+    assert wilson(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    assert wilson(0, 10)[0] == 0
+    assert wilson(10, 10)[1] == 1
+
+
+def test_evaluating_on_other_classes_is_refused(model):
+    with pytest.raises(ValueError, match="other classes"):
+        evaluate(model, open_dataset("shapes:count=60"))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_heat_map_has_the_pictures_size_is_not_constant_and_differs_between_classes(model, digits, method):
+    seen = digits.images[3]
+    one, other = (explain(model, seen, method, name).heat for name in ("3", "8"))
+    assert one.shape == seen.shape[:2]
+    assert one.min() == 0
+    assert one.max() == 1
+    assert not np.allclose(one, other, atol=1e-3)
+    picture = Image.open(io.BytesIO(overlay(seen, one)))
+    assert picture.size[0] >= 224
+
+
+def test_a_wrong_method_or_class_is_refused_in_words(model, digits):
+    with pytest.raises(ModelError, match="gradcam"):
+        explain(model, digits.images[0], "magic")
+    with pytest.raises(ModelError, match="knows no class"):
+        explain(model, digits.images[0], "gradcam", "cat")
+
+
+def test_explaining_leaves_the_model_as_it_was(model, digits):
+    before = model.probabilities(digits.images[:4])
+    for method in METHODS:
+        explain(model, digits.images[0], method)
+    assert np.array_equal(before, model.probabilities(digits.images[:4]))
+    assert not any(p.requires_grad for p in model.model.parameters())
+
+
+def test_an_onnx_export_gives_our_probabilities_and_knows_its_classes(model, digits, tmp_path):
+    import onnxruntime
+
+    report = export(model, "onnx", tmp_path / "digits.onnx")
+    assert report["largest_difference"] <= 1e-4
+    session = onnxruntime.InferenceSession(str(tmp_path / "digits.onnx"))
+    for count in (1, 5):
+        theirs = session.run(None, {"pictures": digits.images[:count]})[0]
+        assert np.allclose(theirs, model.probabilities(digits.images[:count]), atol=1e-4)
+    assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == list(model.classes)
+
+
+def test_a_torch_export_gives_our_probabilities_and_knows_its_classes(model, digits, tmp_path):
+    export(model, "torch", tmp_path / "digits.pt2")
+    extra = {"classes": ""}
+    program = torch.export.load(tmp_path / "digits.pt2", extra_files=extra).module()
+    theirs = program(torch.from_numpy(digits.images[:3])).detach().numpy()
+    assert np.allclose(theirs, model.probabilities(digits.images[:3]), atol=1e-4)
+    assert json.loads(extra["classes"]) == list(model.classes)
+
+
+def test_an_export_that_disagrees_writes_nothing(model, tmp_path, monkeypatch):
+    monkeypatch.setitem(
+        __import__("imgrec.export").export.FORMATS, "onnx", lambda *_: (b"x", lambda pictures: np.zeros((8, 10)))
+    )
+    with pytest.raises(ExportError, match="nothing was written"):
+        export(model, "onnx", tmp_path / "x.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_export_into_no_folder_or_format_is_refused(model, tmp_path):
+    with pytest.raises(ExportError, match="no folder"):
+        export(model, "onnx", tmp_path / "none" / "x.onnx")
+    with pytest.raises(ExportError, match="choose one of"):
+        export(model, "tflite", tmp_path / "x")

@@ -1,0 +1,151 @@
+"""The run directory tells the truth: files are whole, and the status is what really is."""
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from imgrec.recipe import Recipe
+from imgrec.runs import STATUSES, Run, RunError, create_run, delete_run, list_runs, open_run, usable_runs
+
+ROOT = Path(__file__).parent.parent
+HOLD = (
+    "import sys; from imgrec.runs import open_run; lock = open_run(sys.argv[1]).lock.acquire(); print('held'); input()"
+)
+
+
+@pytest.fixture
+def holder():
+    """Call it with a run: another process holds the run's lock until it is killed."""
+    processes = []
+
+    def start(run):
+        command = [sys.executable, "-uc", HOLD, run.name]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        processes.append(process)
+        assert process.stdout.readline() == "held\n"
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def test_a_new_run_is_new_then_lost_when_no_worker_came(monkeypatch):
+    run = create_run(Recipe())
+    assert run.status == "new"
+    monkeypatch.setattr("imgrec.runs.START_GRACE", 0)
+    assert run.status == "lost"
+
+
+@pytest.mark.parametrize("phase", ["waiting", "training"])
+def test_a_live_phase_holds_only_while_somebody_holds_the_lock(phase, holder):
+    run = create_run(Recipe())
+    run.update(phase=phase)
+    assert run.status == "lost"
+    process = holder(run)
+    assert run.status == phase
+    process.kill()
+    process.wait()
+    assert run.status == "lost"
+
+
+@pytest.mark.parametrize("phase", ["paused", "finished", "stopped", "failed"])
+def test_an_ended_phase_stays_whatever_the_lock_says(phase):
+    run = create_run(Recipe())
+    run.update(phase=phase)
+    assert run.status == phase
+
+
+def test_a_worker_that_died_after_a_stop_is_stopped_not_lost():
+    run = create_run(Recipe())
+    run.update(phase="training")
+    run.ask("stop")
+    assert run.status == "stopped"
+
+
+def test_every_status_has_its_sentence():
+    assert all(text.endswith(".") for text in STATUSES.values())
+
+
+def test_a_line_without_its_newline_is_not_there_yet():
+    run = create_run(Recipe())
+    run.append("log.jsonl", {"epoch": 1})
+    with run.file("log.jsonl").open("a") as stream:
+        stream.write('{"epoch": 2')
+    assert run.epochs == [{"epoch": 1}]
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe\x00", b"[1]", b"null"])
+def test_a_damaged_state_file_breaks_nothing(damage):
+    run = create_run(Recipe())
+    run.file("state.json").write_bytes(damage)
+    assert run.state == {}
+    assert run.status == "lost"
+    assert run.summary()["run"] == run.name
+
+
+def test_a_damaged_recipe_is_an_error_that_names_the_run_and_lists_still_work():
+    run = create_run(Recipe())
+    run.file("recipe.json").write_text('{"epochs": 0}')
+    with pytest.raises(RunError, match=run.name):
+        _ = Run(run.path).recipe
+    assert [r.summary()["status"] for r in list_runs()] == ["failed"]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "/etc", ".queue", "nothing", "a\0b", "x" * 300])
+def test_a_name_that_is_no_run_is_refused(name):
+    create_run(Recipe())
+    with pytest.raises(RunError):
+        open_run(name)
+
+
+def test_runs_of_one_minute_get_different_names_and_the_newest_is_first():
+    runs = [create_run(Recipe()) for _ in range(12)]
+    assert len({run.name for run in runs}) == 12
+    assert [run.name for run in list_runs()][:2] == [runs[-1].name, runs[-2].name]
+
+
+def test_a_data_set_with_options_becomes_a_plain_folder_name():
+    assert create_run(Recipe(dataset="shapes:size=64,difficulty=hard")).name.endswith("shapes-size-64-difficulty-hard")
+
+
+def test_a_reader_never_sees_half_a_state():
+    run = create_run(Recipe())
+    done = threading.Event()
+
+    def write_again_and_again():
+        while not done.is_set():
+            Run(run.path).write("state.json", {"phase": "training", "text": "x" * 100_000})
+
+    writer = threading.Thread(target=write_again_and_again)
+    writer.start()
+    try:
+        for _ in range(300):
+            assert "phase" in json.loads(run.file("state.json").read_text())
+    finally:
+        done.set()
+        writer.join()
+
+
+def test_only_a_run_that_is_not_live_can_be_deleted(holder):
+    run = create_run(Recipe())
+    run.update(phase="training")
+    process = holder(run)
+    with pytest.raises(RunError, match="stop it first"):
+        delete_run(run)
+    process.kill()
+    process.wait()
+    delete_run(run)
+    assert not run.path.exists()
+
+
+def test_only_a_run_with_weights_is_usable(trained, workspace, monkeypatch):
+    assert trained.name in [run.name for run in usable_runs()]
+    monkeypatch.setenv("IMGREC_HOME", str(workspace))
+    create = create_run(Recipe())
+    assert create.name not in [run.name for run in usable_runs()]
