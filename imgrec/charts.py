@@ -78,12 +78,12 @@ def class_counts(counts: Mapping[str, Mapping[str, int]]) -> go.Figure:
 def channel_bars(mean: Sequence[float], std: Sequence[float]) -> go.Figure:
     """Mean of each channel with its standard deviation as whiskers, in units of 0 to 1."""
     names, colours = (["red", "green", "blue"], [VERMILION, GREEN, BLUE]) if len(mean) == 3 else (["grey"], [GREY])
+    labels = [f"{n}<br>{m:.3f} ± {s:.3f}" for n, m, s in zip(names, mean, std, strict=True)]
     bars = go.Bar(
-        x=names, y=list(mean), marker_color=colours, error_y={"type": "data", "array": list(std)},
-        text=[f"{m:.3f} ± {s:.3f}" for m, s in zip(mean, std, strict=True)], textposition="inside", insidetextanchor="start",
-        hoverinfo="text",
-    )  # fmt: skip
-    return _styled(go.Figure(bars), 300, yaxis_title="brightness, 0 to 1").update_layout(margin={"t": 12})
+        x=labels, y=list(mean), marker_color=colours, error_y={"type": "data", "array": list(std)}, hoverinfo="x"
+    )
+    figure = _styled(go.Figure(bars), 300, yaxis_title="brightness, 0 to 1", bargap=0.3 if len(mean) == 3 else 0.75)
+    return figure.update_layout(margin={"t": 12})
 
 
 def size_scatter(sizes: Sequence[Mapping[str, int]]) -> go.Figure:

@@ -47,7 +47,7 @@ def preview(
         items.append(parts.Tile(dataset.images[position], "original", dataset.files[position]))
         for result, draws in zip(results, drawn, strict=True):
             items.append(parts.Tile(result[i], augment.describe(draws, i) if plan else "unchanged"))
-    parts.tiles(items, "preview", 130, clickable=False)
+    parts.tiles(items, "preview", 84, clickable=False, columns=DRAWS + 1)
     normalised(dataset, results, len(positions))
 
 
@@ -63,7 +63,7 @@ def normalised(dataset: data.Dataset, results: list[np.ndarray], count: int) -> 
             parts.Tile(((v - low) / max(high - low, 1e-9) * 255).astype(np.uint8), f"{v.min():.2f} to {v.max():.2f}")
             for v in values
         ]
-        parts.tiles(tiles, "normalised", 130, clickable=False)
+        parts.tiles(tiles, "normalised", 84, clickable=False, columns=DRAWS)
         st.caption(
             f"Training subtracts the mean ({', '.join(f'{m:.3f}' for m in mean)}) and divides by the standard deviation "
             f"({', '.join(f'{s:.3f}' for s in std)}). Shown stretched from the smallest value (black) to the largest (white)."
@@ -76,16 +76,17 @@ st.write(
 )
 dataset = parts.dataset_picker()
 plan = switches()
-left, middle, right, last = st.columns([2, 2, 2, 2], vertical_alignment="bottom")
+left, right = st.columns(2, vertical_alignment="bottom")
 count = left.slider("Pictures", 1, 8, 3, key="augment_count", persist_state="session")
-split = middle.segmented_control(
+split = right.segmented_control(
     "From", SPLITS, default="train", required=True, key="augment_split", persist_state="session"
 )
-same = right.toggle("Same draw on all", key="same_draw", help="Every picture gets the numbers of the first one.")
-if last.button("New draw", icon=":material/casino:", width="stretch"):
-    st.session_state["draw"] = st.session_state.get("draw", 0) + DRAWS
-if last.button("Other pictures", icon=":material/shuffle:", width="stretch"):
-    st.session_state["augment_pick"] = st.session_state.get("augment_pick", 0) + 1
+with st.container(horizontal=True, vertical_alignment="center"):
+    if st.button("New draw", icon=":material/casino:"):
+        st.session_state["draw"] = st.session_state.get("draw", 0) + DRAWS
+    if st.button("Other pictures", icon=":material/shuffle:"):
+        st.session_state["augment_pick"] = st.session_state.get("augment_pick", 0) + 1
+    same = st.toggle("Same draw on all", key="same_draw", help="Every picture gets the numbers of the first one.")
 pool = dataset.indices(split)
 if not len(pool):
     st.info(f"This data set has no {split} pictures; choose another split.")

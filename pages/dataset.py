@@ -119,7 +119,10 @@ def figures(dataset: data.Dataset) -> None:
     left, right = st.columns(2)
     with left:
         st.subheader("Original sizes", anchor=False)
-        parts.chart(charts.size_scatter(facts["sizes"]), "sizes", "Widths and heights of the original pictures")
+        if len(facts["sizes"]) == 1:
+            st.write("All are {width} × {height} pixels.".format(**facts["sizes"][0]))
+        else:
+            parts.chart(charts.size_scatter(facts["sizes"]), "sizes", "Widths and heights of the original pictures")
     with right:
         st.subheader("Anything odd?", anchor=False)
         odd = [

@@ -10,33 +10,50 @@ from imgrec.lessons.convolution import KERNELS, convolve
 from imgrec.runs import list_runs
 from pages import parts
 
+CELL = 96  # pixels of one picture in the page's strips
+NIGHT, LIGHT = np.array([15, 42, 68]), np.array([255, 255, 255])
+
 
 @st.cache_data(show_spinner=False)
 def pictures() -> dict[str, bytes]:
     """The pictures of this page, computed from the data sets themselves: nothing here is painted by hand."""
-    shapes, digits = parts.open_dataset("shapes:size=96,difficulty=0.3,count=60"), open_dataset("digits")
-    rows = [np.concatenate(list(shapes.images[row * 15 : row * 15 + 15]), 1) for row in range(2)]
-    grid = [np.concatenate([parts.enlarge(digits.images[9 * r + c], 40) for c in range(9)], 1) for r in range(4)]
-    star = shapes.images[3].astype(float).mean(2)
-    edges = np.hypot(convolve(star, KERNELS["Edges, vertical"]), convolve(star, KERNELS["Edges, horizontal"]))
-    seen = np.concatenate([np.pad(star, 0)[1:-1, 1:-1], (edges / edges.max() * 255)], 1)
+    shapes, digits = open_dataset(f"shapes:size={CELL},difficulty=0.3,count=60").images, open_dataset("digits").images
     return {
-        "banner": to_png(np.concatenate(rows)),
-        "learn": to_png(parts.enlarge(seen.astype(np.uint8)[..., None], 280)),
-        "train": to_png(255 - np.concatenate(grid)),
-        "try": to_png(
-            np.concatenate([np.concatenate(list(shapes.images[30 + 5 * r : 35 + 5 * r]), 1) for r in range(2)])
-        ),
+        "banner": strip(shapes[:30], 15),
+        "try": strip(shapes[30:40], 5),
+        "train": strip(np.stack([framed(digit) for digit in digits[:40]]), 10),
+        "learn": strip(np.concatenate([shapes[42:47], np.stack([edges(picture) for picture in shapes[42:47]])]), 5),
     }
 
 
+def strip(images: np.ndarray, columns: int) -> bytes:
+    """Pictures side by side, row by row, as one PNG."""
+    return to_png(
+        np.concatenate([np.concatenate(list(row), 1) for row in images.reshape(-1, columns, *images.shape[1:])])
+    )
+
+
+def framed(digit: np.ndarray) -> np.ndarray:
+    """A digit in light on a dark ground, with room around it."""
+    light = np.pad(parts.enlarge(digit, 40), ((4, 4), (4, 4), (0, 0))) / 255
+    return (NIGHT + (LIGHT - NIGHT) * light).astype(np.uint8)
+
+
+def edges(picture: np.ndarray) -> np.ndarray:
+    """How strongly the brightness changes at each pixel: two convolutions put together."""
+    grey = np.pad(picture.mean(2), 1, mode="edge")
+    strength = np.hypot(convolve(grey, KERNELS["Edges, vertical"]), convolve(grey, KERNELS["Edges, horizontal"]))
+    return (NIGHT + (LIGHT - NIGHT) * np.clip(strength / 400, 0, 1)[..., None]).astype(np.uint8)
+
+
 def door(column, picture: str, alt: str, title: str, words: str, page: str, label: str, **query: str) -> None:
-    """One way in: a picture, a sentence, a link."""
+    """One way in: a picture, a sentence, a button."""
     with column.container(border=True, height="stretch"):
         st.image(pictures()[picture], width="stretch", alt=alt)
         st.subheader(title, anchor=False)
         st.write(words)
-        parts.link(page, label, ":material/arrow_forward:", **query)
+        if st.button(label, key=f"door_{page}", icon=":material/arrow_forward:", type="primary", width="stretch"):
+            parts.go_to(page, **query)
 
 
 @st.fragment(run_every=2.0)
@@ -69,7 +86,7 @@ st.image(pictures()["banner"], width="stretch", alt="Drawn shapes in many colour
 doors = st.columns(3)
 door(
     doors[0], "try", "Coloured shapes waiting to be recognised", "Try a model",
-    "Upload a picture, or take a sample, and see how sure the network is of what it sees.", "predict", "Classify a picture",
+    "Upload a picture, or take a sample, and see how sure the network is of what it sees.", "predict", "Classify a picture", run="shapes-seed-cnn",
 )  # fmt: skip
 door(
     doors[1], "train", "Handwritten digits", "Train your first network",
@@ -77,7 +94,7 @@ door(
     dataset="digits",
 )  # fmt: skip
 door(
-    doors[2], "learn", "A star, and the edges that a convolution finds in it", "Learn how a CNN sees",
+    doors[2], "learn", "Shapes, and the edges that a convolution finds in them", "Learn how a CNN sees",
     "Slide a small window over a picture and follow every number from the pixels to the result.", "learn_convolution", "Open the lesson",
 )  # fmt: skip
 running_now()

@@ -36,12 +36,24 @@ def open_dataset(name: str, size: int = 0, resize: str = "crop") -> data.Dataset
     return data.open_dataset(name, size, resize)
 
 
+def address_box(label: str, names: Sequence[str], key: str, help: str) -> str:
+    """A box whose choice is kept in the address as ?key=…, so that a link, a reload and the back button show the same."""
+    asked, shown = st.query_params.get(key), f"{key} in the address"
+    if asked in names and asked != st.session_state.get(shown):
+        st.session_state[key] = asked
+    elif st.session_state.get(key) not in names:
+        st.session_state[key] = names[0]
+    chosen = st.selectbox(label, names, key=key, help=help, persist_state="session")
+    st.query_params[key] = st.session_state[shown] = chosen
+    return chosen
+
+
 def dataset_picker(help: str = "The pictures to look at.") -> data.Dataset:
     """A box to choose a data set, kept in the address as ?dataset=…; opens it, or says why not and stops the page."""
     ready = {row.name: row for row in data.list_datasets() if row.ready}
-    asked = (st.session_state.get("dataset"), st.query_params.get("dataset"))  # perhaps shapes with options
+    asked = (st.query_params.get("dataset"), st.session_state.get("dataset"))  # perhaps shapes with options
     names = list(dict.fromkeys([*ready, *filter(None, asked)]))
-    chosen = st.selectbox("Data set", names, key="dataset", bind="query-params", help=help)
+    chosen = address_box("Data set", names, "dataset", help)
     if chosen.partition(":")[0] == "shapes":
         shapes_options()
     try:
@@ -98,8 +110,8 @@ def run_picker(usable: bool = False, label: str = "Run") -> Run | None:
     if not names:
         return None
     if st.query_params.get("run", names[0]) not in names:
-        st.warning(f"There is no run named {text(st.query_params['run'])}; another is shown.")
-    return open_run(st.selectbox(label, names, key="run", bind="query-params", help="Each training is kept as a run."))
+        st.warning(f"There is no run named {text(st.query_params['run'])} to show here; this is another one.")
+    return open_run(address_box(label, names, "run", "Each training is kept as a run."))
 
 
 def status_badge(run: Run) -> str:
@@ -137,14 +149,17 @@ class Tile:
     title: str = ""
 
 
-def tiles(items: Sequence[Tile], key: str, size: int = 76, clickable: bool = True) -> int | None:
-    """A grid of pictures that fits any screen; returns which one was just clicked, by mouse, finger or Enter key."""
+def tiles(items: Sequence[Tile], key: str, size: int = 76, clickable: bool = True, columns: int = 0) -> int | None:
+    """A grid of pictures at least ``size`` px wide that fits any screen, or scrolls sideways if it has a number of columns.
+
+    Returns which one was just clicked, by mouse, finger or Enter key.
+    """
     content = [
         {"src": data_url(item.picture), "caption": item.caption, "title": item.title or item.caption} for item in items
     ]
     result = _tiles(
         key=key,
-        data={"tiles": content, "size": size, "clickable": clickable},
+        data={"tiles": content, "size": size, "clickable": clickable, "columns": columns},
         on_clicked_change=lambda: None,
         height="content",
     )
@@ -201,7 +216,7 @@ _tiles = st.components.v2.component(
     "imgrec_tiles",
     html="<div class='grid'></div>",
     css="""
-      .grid { display: grid; gap: 6px; grid-template-columns: repeat(auto-fill, minmax(min(var(--tile), 100%), 1fr)); }
+      .grid { display: grid; gap: 6px; padding: 3px; overflow-x: auto; }
       figure { margin: 0; min-width: 0; }
       button { all: unset; display: block; width: 100%; cursor: pointer; border-radius: 6px; overflow: hidden; line-height: 0;
                transition: transform .12s; }
@@ -216,7 +231,9 @@ _tiles = st.components.v2.component(
     js="""
       export default function ({ data, parentElement, setTriggerValue }) {
         const grid = parentElement.querySelector('.grid');
-        grid.style.setProperty('--tile', data.size + 'px');
+        grid.style.gridTemplateColumns = data.columns
+          ? `repeat(${data.columns}, minmax(${data.size}px, 1fr))`
+          : `repeat(auto-fill, minmax(min(${data.size}px, 100%), 1fr))`;
         grid.replaceChildren(...data.tiles.map((tile, index) => {
           const figure = document.createElement('figure');
           const button = document.createElement('button');

@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 
 from imgrec import charts
+from imgrec.data import Dataset
 from imgrec.explain import METHODS, explain, overlay
 from imgrec.predict import Classified, Predictor, predictor
 from pages import parts
@@ -11,15 +12,15 @@ from pages import parts
 MOST = 50  # pictures at once
 
 
-def pictures(model: Predictor, dataset_name: str) -> list[tuple[str, bytes]]:
+def pictures(dataset_name: str) -> list[tuple[str, bytes]]:
     """What to classify: (name, bytes) from files, camera or the data set."""
+    try:
+        dataset = parts.open_dataset(dataset_name)
+    except ValueError:
+        dataset = None
+    st.session_state.setdefault("predict_source", "Samples" if dataset else "Files")
     source = st.segmented_control(
-        "Pictures from",
-        ("Files", "Camera", "Samples"),
-        default="Samples",
-        required=True,
-        key="predict_source",
-        persist_state="session",
+        "Pictures from", ("Files", "Camera", "Samples"), required=True, key="predict_source", persist_state="session"
     )
     if source == "Camera":
         shot = st.camera_input("Take a picture", key="camera")
@@ -29,21 +30,19 @@ def pictures(model: Predictor, dataset_name: str) -> list[tuple[str, bytes]]:
         if len(files) > MOST:
             st.warning(f"{len(files)} pictures; the first {MOST} are classified. The command line takes any number.")
         return [(file.name, file.getvalue()) for file in files[:MOST]]
-    return samples(dataset_name)
-
-
-def samples(dataset_name: str) -> list[tuple[str, bytes]]:
-    """Some test pictures of the data set the run learned from."""
-    try:
-        dataset = parts.open_dataset(dataset_name)
-    except ValueError:
+    if dataset is None:
         st.info(
-            "The data set of this run is not on this machine, so there are no samples; upload a picture of your own."
+            f"{parts.text(dataset_name)} is not on this machine, so there are no samples; choose files of your own."
         )
         return []
+    return samples(dataset)
+
+
+def samples(dataset: Dataset) -> list[tuple[str, bytes]]:
+    """Some pictures of the data set the run learned from, of those it never saw if there are any."""
     if st.button("Other samples", icon=":material/shuffle:"):
         st.session_state["sample_draw"] = st.session_state.get("sample_draw", 0) + 1
-    pool = dataset.indices("test")
+    pool = dataset.indices("test") if len(dataset.indices("test")) else np.arange(len(dataset))
     chosen = np.random.default_rng(st.session_state.get("sample_draw", 0)).permutation(pool)[:6]
     return [
         (f"{dataset.classes[dataset.labels[i]]} ({dataset.files[i]})", parts.to_png(dataset.images[i])) for i in chosen
@@ -100,7 +99,7 @@ def why(model: Predictor, result: Classified, number: int) -> None:
 
 
 st.title("What is in this picture?", anchor=False)
-run = parts.run_picker(usable=True, label="Model (a run of yours)")
+run = parts.run_picker(usable=True, label="Model")
 if run is None:
     st.info("No trained model yet. Train one first; the digits take well under a minute.")
     parts.link("train", "Train a network", ":material/arrow_forward:", dataset="digits")
@@ -117,7 +116,7 @@ st.caption(
     + (f" and gets {accuracy:.1%} of unseen pictures right" if accuracy else "")
     + f". It knows only these: {parts.text(', '.join(model.classes), 300)}."
 )
-files = pictures(model, trained_on)
+files = pictures(trained_on)
 if files:
     with st.spinner(parts.BUSY):
         results = model.classify(files)

@@ -93,6 +93,7 @@ def watch(run: Run) -> None:
         min(1.0, progress),
         f"Training: epoch {epoch} of {total}, {progress:.0%}, {parts.duration(state.get('seconds_left'))} left",
     )
+    step = steps if state.get("epoch") == total else step  # the last epoch is over
     st.progress(min(1.0, step / steps), f"This epoch: step {step} of {steps}")
     numbers = st.columns(4)
     rate, memory, best = state.get("images_per_second"), state.get("memory"), state.get("best_validation_accuracy")
