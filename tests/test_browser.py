@@ -1,0 +1,284 @@
+"""A real browser against the real server: what a newcomer does, what survives, and that nothing asks another host."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from conftest import wait_for
+
+from imgrec.data import Item, import_dataset, open_dataset
+from imgrec.images import to_png
+from imgrec.runs import list_runs, open_run
+
+pytestmark = pytest.mark.browser
+ROOT = Path(__file__).parent.parent
+ADDRESSES = ("", "dataset", "augment", "train", "predict", "learn_convolution")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge", "msedge")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+]
+SECOND = 1000  # Playwright counts in milliseconds
+
+
+class Server:
+    """``streamlit run app.py`` on a free port, checked to be ours; it can be killed and started again."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        with closing(socket.socket()) as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
+        self.process = subprocess.Popen(
+            [*command, "--server.port", str(self.port)],
+            cwd=ROOT,
+            env={**os.environ, "IMGREC_HOME": str(self.home)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_for(self._answers, 60)
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, "the server ended by itself"
+        try:
+            with urllib.request.urlopen(f"{self.address}/api/health", timeout=2) as answer:
+                return json.load(answer)["status"] == "ok"
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """An installed Chrome, Chromium or Edge, or Playwright's own; without one the tests are skipped or, in CI, fail."""
+    from playwright.sync_api import Error, sync_playwright
+
+    with sync_playwright() as playwright:
+        found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+        try:
+            browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        except Error as error:
+            reason = f"no browser: install Chromium or run `playwright install chromium` ({str(error).splitlines()[0]})"
+            pytest.fail(reason) if os.environ.get("IMGREC_BROWSER") == "required" else pytest.skip(reason)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def server(workspace):
+    server = Server(workspace)
+    yield server
+    for run in list_runs():
+        if run.alive:
+            os.kill(run.state["pid"], signal.SIGKILL)
+    server.kill()
+
+
+@pytest.fixture
+def page(browser, server):
+    """A tab that fails the test when it asks another host or breaks the content security policy."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1000}, accept_downloads=True)
+    context.set_default_timeout(30 * SECOND)
+    asked, refused = [], []
+    context.on("request", lambda request: asked.append(request.url))
+    page = context.new_page()
+    page.on("console", lambda message: refused.append(message.text) if "Security Policy" in message.text else None)
+    yield page
+    context.close()
+    own = (server.address + "/", f"ws://127.0.0.1:{server.port}/", "data:", "blob:")
+    assert [url for url in asked if not url.startswith(own)] == []
+    assert refused == []
+
+
+def visit(page, server, address=""):
+    page.goto(f"{server.address}/{address}")
+    page.get_by_role("heading", level=1).wait_for()
+    idle(page)
+
+
+def idle(page):
+    """Wait until the page's script has run to its end."""
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    assert page.locator("[data-testid=stException]").count() == 0, page.locator(
+        "[data-testid=stException]"
+    ).inner_text()
+
+
+def menu(page, title):
+    page.get_by_test_id("stSidebarNavLink").filter(has_text=title).click()
+    idle(page)
+
+
+def epoch_shown(page):
+    """The epoch that the overall progress bar names, 0 before the first."""
+    found = re.search(r"epoch (\d+) of", page.get_by_test_id("stProgress").first.inner_text())
+    return int(found[1]) if found else 0
+
+
+def points_drawn(page):
+    return page.locator(".scatterlayer .point").count()
+
+
+def run_in_address(page):
+    return open_run(parse_qs(urlsplit(page.evaluate("location.href")).query)["run"][0])
+
+
+def start_training(page, epochs):
+    page.get_by_label("Epochs", exact=True).fill(str(epochs))
+    page.get_by_label("Epochs", exact=True).press("Enter")
+    idle(page)
+    before = {run.name for run in list_runs()}
+    page.get_by_role("button", name="Start training").click()
+    name = wait_for(lambda: {run.name for run in list_runs()} - before).pop()
+    wait_for(lambda: run_in_address(page).name == name)
+    return open_run(name)
+
+
+def test_a_newcomer_looks_augments_trains_stops_and_classifies(page, server, browser, tmp_path):
+    visit(page, server)
+    assert page.get_by_role("button", name="Start training").is_visible()
+
+    menu(page, "Data set")
+    page.get_by_text("1,797", exact=True).wait_for()
+    page.get_by_role("img", name="digit-").first.click()
+    page.get_by_role("dialog").get_by_text("Label").wait_for()
+    page.keyboard.press("Escape")
+
+    menu(page, "Augment")
+    page.get_by_text("Flip left to right").click()
+    page.get_by_text("flipped", exact=False).first.wait_for()
+    page.get_by_role("button", name="Train with this").click()
+    page.get_by_text("flip_horizontal=0.5").first.wait_for()
+
+    run = start_training(page, 500)
+    wait_for(lambda: epoch_shown(page) >= 2, 60)
+    first, drawn = epoch_shown(page), points_drawn(page)
+    wait_for(lambda: epoch_shown(page) > first and points_drawn(page) > drawn)
+
+    page.reload()
+    wait_for(lambda: run_in_address(page).name == run.name)
+    shown = wait_for(lambda: epoch_shown(page))
+    wait_for(lambda: epoch_shown(page) > shown)
+    other = browser.new_context().new_page()
+    other.goto(page.evaluate("location.href"))
+    other.get_by_text("training", exact=True).wait_for()
+    wait_for(lambda: epoch_shown(other) > shown)
+    other.context.close()
+
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text("stopped", exact=True).wait_for(timeout=5 * SECOND)
+    assert run.status == "stopped"
+
+    run = start_training(page, 3)
+    page.get_by_text("Test accuracy").wait_for(timeout=90 * SECOND)
+    assert run.status == "finished"
+
+    page.get_by_text("Classify your own pictures with it").click()
+    page.get_by_role("heading", name="What is in this picture?").wait_for()
+    page.get_by_text("Files", exact=True).click()
+    picture = tmp_path / "five.png"
+    picture.write_bytes(to_png(open_dataset("digits").images[5]))
+    page.locator("input[type=file]").set_input_files(picture)
+    page.get_by_text("add up to 1.0000").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="All probabilities as CSV").click()
+    row = next(csv.DictReader(Path(download.value.path()).read_text("utf-8").splitlines()))
+    shown = {name: float(row[name]) for name in "0123456789"}
+    assert sum(shown.values()) == pytest.approx(1, abs=1e-5)
+    told = subprocess.run(
+        [sys.executable, "-m", "imgrec", "predict", run.name, str(picture), "--top", "10", "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    said = {row["name"]: row["probability"] for row in json.loads(told.stdout)["results"][0]["classes"]}
+    assert shown == pytest.approx(said, abs=1e-6)
+    best = max(said, key=said.get)
+    assert page.locator(".yaxislayer-above text").last.text_content() == best
+
+
+def test_a_killed_worker_is_lost_and_resumes_also_after_a_restart_of_the_server(page, server):
+    """Row 2 of the goals: a new browser shows the same run; it never says running when nothing runs."""
+    visit(page, server, "train?dataset=digits")
+    run = start_training(page, 1000)
+    wait_for(lambda: run.status == "training" and len(run.epochs) > 2, 60)
+    address = page.evaluate("location.href")
+    server.kill()
+    reached = len(run.epochs)
+    server.start()
+    wait_for(lambda: len(run.epochs) > reached)  # the training did not notice
+    page.goto(address)
+    page.get_by_text("training", exact=True).wait_for()
+
+    os.kill(run.state["pid"], signal.SIGKILL)
+    page.get_by_text("lost", exact=True).wait_for(timeout=3 * SECOND)
+    page.get_by_text("Resume continues from its last checkpoint").wait_for()
+    server.kill()
+    server.start()
+    page.goto(address)
+    page.get_by_text("lost", exact=True).wait_for()
+    page.get_by_role("button", name="Resume").click()
+    page.get_by_text("training", exact=True).wait_for(timeout=60 * SECOND)
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text("stopped", exact=True).wait_for(timeout=5 * SECOND)
+
+
+def test_no_page_asks_another_host_whatever_names_say(page, server):
+    """The page fixture fails on any foreign request; class names, file names and an error try to make one."""
+    trap = "![x](http://example.com/x.png) <img src='http://example.com/y.png'> $x$ :material/bug_report:"
+    pixels = open_dataset("shapes").images
+    items = [Item(f"{i}.png", to_png(pixels[i]), (trap, "plain")[i % 2]) for i in range(24)]
+    import_dataset(items, "trap", lambda done, total: None)
+    for address in ADDRESSES:
+        for dataset in ("", "?dataset=trap"):
+            visit(page, server, address + dataset)
+    page.goto(f"{server.address}/api/docs")
+    page.get_by_text("/predict").wait_for()
+    visit(page, server, "predict?run=digits-seed-cnn")
+    page.get_by_text("Camera", exact=True).click()
+    wait_for(lambda: page.locator("video").evaluate("video => video.readyState") == 4)
+    page.get_by_role("button", name="Take photo").click()
+    page.get_by_text("camera.jpg").wait_for()
+    page.get_by_text("add up to 1.0000").wait_for()
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_fits_the_screen(page, server, width, scheme):
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
+    for address in ADDRESSES:
+        visit(page, server, address)
+        wide = page.evaluate("(m => m.scrollWidth - m.clientWidth)(document.querySelector('[data-testid=stMain]'))")
+        assert wide <= 1, f"{address or 'home'} is {wide} px wider than the screen"
+
+
+def test_a_download_without_internet_ends_in_one_sentence_that_says_what_to_do(page, server):
+    visit(page, server, "dataset")
+    page.get_by_text("Download more data sets").click()
+    page.get_by_role("button", name="Download").first.click()
+    page.get_by_text("python -m imgrec import").first.wait_for(timeout=90 * SECOND)
+    time.sleep(1.5)
+    idle(page)
