@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import streamlit as st
 from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Mount
 
 from imgrec.api import create_api
@@ -59,6 +60,12 @@ async def lifespan(app):
     yield {}
 
 
+HOSTS = st.get_option("server.allowedHosts") or [
+    "*"
+]  # Streamlit checks its WebSocket only, so the rest is checked here
 app = st.App(
-    "pages/main.py", routes=[Mount("/api", create_api())], middleware=[Middleware(SecurityHeaders)], lifespan=lifespan
+    "pages/main.py",
+    routes=[Mount("/api", create_api())],
+    middleware=[Middleware(SecurityHeaders), Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)],
+    lifespan=lifespan,
 )

@@ -330,10 +330,12 @@ def _parser() -> Parser:
 def _add_recipe(parser: Parser) -> None:
     parser.add_argument("--preset", choices=PRESETS, default="standard", help="a named set of settings to start from")
     for field in dataclasses.fields(Recipe):
-        parser.add_argument(
-            "--" + field.name.replace("_", "-"), "--" + field.name, dest=field.name, metavar=type(field.default).__name__.upper(),
-            type=type(field.default), help=f"{field.metadata['help']} (default {field.default})",
-        )  # fmt: skip
+        kind, about = type(field.default), field.metadata
+        words = f"{about['help']} (default {field.default})"
+        if "choices" in about:
+            words = f"{', '.join(about['choices'])}: {words}"
+        names = dict.fromkeys(("--" + field.name.replace("_", "-"), "--" + field.name))
+        parser.add_argument(*names, dest=field.name, metavar=kind.__name__.upper(), type=kind, help=words)
 
 
 def _positive(text: str) -> int:

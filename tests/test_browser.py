@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from contextlib import closing
 from pathlib import Path
@@ -262,6 +263,16 @@ def test_no_page_asks_another_host_whatever_names_say(page, server):
     page.get_by_role("button", name="Take photo").click()
     page.get_by_text("camera.jpg").wait_for()
     page.get_by_text("add up to 1.0000").wait_for()
+
+
+def test_another_host_name_is_refused_and_every_answer_carries_the_policy(server):
+    """Against DNS rebinding, where a stranger's page makes its own name point to this machine."""
+    for path in ("/", "/api/models", "/_stcore/health"):
+        with urllib.request.urlopen(server.address + path) as answer:
+            assert "default-src 'self'" in answer.headers["content-security-policy"]
+        rebound = urllib.request.Request(server.address + path, headers={"Host": "evil.example"})
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            urllib.request.urlopen(rebound)
 
 
 @pytest.mark.parametrize("width", [1280, 400])
