@@ -135,12 +135,12 @@ def _work(options, run) -> None:
     """Carry a run out in this process with a progress bar; one JSON line per epoch and a last one on request."""
     from tqdm import tqdm
 
-    from imgrec import jobs
+    from imgrec import worker
 
     print(f"run {run.name}", file=sys.stderr)
     _stop_on_signal(run)
     with tqdm(unit=" pictures", unit_scale=True, disable=None, file=sys.stderr) as bar:
-        for event in jobs.work(run):
+        for event in worker.work(run):
             kind = type(event).__name__
             if kind == "Step":
                 bar.set_description(f"epoch {event.epoch}/{run.recipe.epochs}", refresh=False)
@@ -263,8 +263,8 @@ def export(options) -> None:
 
 def work(options) -> None:
     """The worker process of the dashboard; its messages go to worker.log."""
-    from imgrec.jobs import work as carry_out
     from imgrec.runs import open_run
+    from imgrec.worker import work as carry_out
 
     run = open_run(options.name)
     _stop_on_signal(run)
@@ -274,7 +274,7 @@ def work(options) -> None:
 
 def fetch(options) -> None:
     """The download process of the dashboard."""
-    from imgrec.jobs import work_fetch
+    from imgrec.worker import work_fetch
 
     work_fetch(options.name)
 

@@ -19,7 +19,7 @@ def workspace(tmp_path_factory, monkeypatch):
 @pytest.fixture(scope="session")
 def full_workspace(tmp_path_factory):
     """A workspace with a finished run on digits, trained once through the product itself."""
-    from imgrec import jobs
+    from imgrec import jobs, worker
     from imgrec.recipe import Recipe
 
     home = tmp_path_factory.mktemp("full")
@@ -27,7 +27,7 @@ def full_workspace(tmp_path_factory):
     os.environ["IMGREC_HOME"] = str(home)
     try:
         run = jobs.enqueue(Recipe(epochs=3))
-        for _ in jobs.work(run):
+        for _ in worker.work(run):
             pass
     finally:
         os.environ.pop("IMGREC_HOME") if before is None else os.environ.update(IMGREC_HOME=before)

@@ -15,6 +15,7 @@ LAYERS = (
     ("train", "predict"),
     ("evaluate", "explain", "export", "charts"),
     ("jobs", "api"),
+    ("worker",),
     ("__main__",),
 )
 # package → the only places that may import it

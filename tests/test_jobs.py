@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import wait_for
 
-from imgrec import jobs
+from imgrec import jobs, worker
 from imgrec.home import folder
 from imgrec.models import ModelError
 from imgrec.recipe import Recipe, RecipeError
@@ -138,7 +138,7 @@ def test_the_worker_outlives_the_process_that_started_it():
 def test_two_workers_never_share_a_run():
     run = running()
     with pytest.raises(RunError, match="has a worker already"):
-        list(jobs.work(run))
+        list(worker.work(run))
     assert run.status == "training"
 
 
@@ -147,7 +147,7 @@ def test_an_error_in_the_worker_is_written_down():
     broken = run.read("recipe.json") | {"learning_rate": 10, "optimiser": "sgd", "epochs": 30, "momentum": 0.9}
     run.write("recipe.json", broken | {"dataset": "nothing"})
     with pytest.raises(ValueError, match="nothing"):
-        list(jobs.work(open_run(run.name)))
+        list(worker.work(open_run(run.name)))
     assert run.status == "failed"
     assert "nothing" in run.state["error"]
     assert jobs.live_runs() == []
@@ -159,7 +159,7 @@ def test_a_changed_data_set_is_noticed_at_resume():
     wait_for(lambda: not run.alive)
     run.write("about.json", run.read("about.json") | {"fingerprint": "another"})
     with pytest.raises(RunError, match="has changed"):
-        list(jobs.work(jobs_requeue(run)))
+        list(worker.work(jobs_requeue(run)))
     assert run.status == "failed"
 
 
@@ -180,7 +180,7 @@ def test_a_damaged_checkpoint_is_named_and_the_best_weights_still_classify(what)
         else content[:5000] + bytes([content[5000] ^ 1]) + content[5001:]
     )
     with pytest.raises(ValueError, match=r"last\.ckpt"):
-        list(jobs.work(jobs.requeue(run.name)))
+        list(worker.work(jobs.requeue(run.name)))
     assert run.status == "failed"
     from imgrec.predict import Predictor
 
@@ -208,7 +208,7 @@ def test_what_cannot_begin_is_refused_before_a_run_is_made(change, error):
 
 def test_a_run_starts_from_the_weights_of_another(trained):
     run = jobs.enqueue(Recipe(epochs=1, weights=trained.name, freeze="backbone"))
-    for _ in jobs.work(run):
+    for _ in worker.work(run):
         pass
     before, after = (load_weights(r.file("best.safetensors"))[0] for r in (trained, run))
     assert torch.equal(before["features.0.weight"], after["features.0.weight"])
