@@ -67,7 +67,7 @@ class Recipe:
     )
     optimiser: str = setting("adamw", "Optimiser", "How the gradient becomes a step; AdamW works nearly everywhere.")
     learning_rate: float = setting(
-        0.002,
+        0.003,
         "Learning rate",
         "Size of the steps. Too big: the loss jumps; too small: nothing moves.",
         1e-6,
@@ -88,7 +88,7 @@ class Recipe:
     schedule: str = setting("one-cycle", "Schedule", "How the learning rate changes over the training.")
     epochs: int = setting(15, "Epochs", "How often the network sees every training picture.", 1, 1000)
     batch_size: int = setting(
-        64, "Batch size", "Pictures per step. Bigger is steadier, smaller learns more per picture.", 1, 4096
+        32, "Batch size", "Pictures per step. Bigger is steadier, smaller learns more per picture.", 1, 4096
     )
     precision: str = setting(
         "float32", "Precision", "bfloat16 is faster on recent hardware.", choices=("float32", "bfloat16")
@@ -135,7 +135,7 @@ class Recipe:
 
 PRESETS: dict[str, dict[str, Any]] = {
     "standard": {},
-    "quick": {"epochs": 5, "learning_rate": 0.003},
+    "quick": {"epochs": 5},
     "thorough": {"epochs": 60, "augment": "rotate=10,shift=0.1,scale=0.1", "label_smoothing": 0.1},
 }
 

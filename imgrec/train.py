@@ -162,7 +162,7 @@ class Training:
         if not len(self.train):
             raise TrainingError(f"{dataset.name} has no training pictures; import some or change its splits.")
         self.steps = math.ceil(len(self.train) / recipe.batch_size)
-        self.epoch, self.step, self.best = 0, 0, -1.0  # finished epochs, finished steps of the next one
+        self.epoch, self.step, self.best = 0, 0, (-1.0, 0.0)  # finished epochs, finished steps of the next one
         self.sums = torch.zeros(
             2, dtype=torch.float64 if self.device.type != "mps" else torch.float32, device=self.device
         )
@@ -219,7 +219,7 @@ class Training:
         seconds = time.perf_counter() - started  # after the line above has waited for the device
         rate = self._rate()
         loss, accuracy = (yield from self._validate()) if len(self.validation) else (None, None)
-        score = train_accuracy if accuracy is None else accuracy
+        score = (train_accuracy, -train_loss) if accuracy is None else (accuracy, -loss)  # the loss decides a draw
         best, self.best = score > self.best, max(score, self.best)
         self.epoch, self.step = self.epoch + 1, 0
         self.sums.zero_()
@@ -258,7 +258,7 @@ class Training:
         try:
             fill(self.model, state["model"], "checkpoint")
             self.optimiser.load_state_dict(state["optimiser"])
-            self.epoch, self.step, self.best = int(state["epoch"]), int(state["step"]), float(state["best"])
+            self.epoch, self.step, self.best = int(state["epoch"]), int(state["step"]), tuple(state["best"])
             self.sums.copy_(state["sums"])
         except (KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"The checkpoint does not fit this training: {error}") from None

@@ -156,3 +156,14 @@ def test_the_module_runs_as_a_command():
         "export",
     ):
         assert command in done.stdout
+
+
+def test_the_defaults_learn_digits_and_shapes_and_a_linear_model_cannot_learn_shapes(capsys):
+    def accuracy(*arguments):
+        status, lines, err = call(capsys, "train", *arguments, "--json")
+        assert status == 0, err
+        return json.loads(lines[-1])["test_accuracy"]
+
+    assert accuracy("--dataset", "digits", "--model", "seed-cnn") >= 0.975
+    assert accuracy("--dataset", "shapes", "--model", "seed-cnn") >= 0.95
+    assert accuracy("--dataset", "shapes", "--model", "softmax-regression") < 0.6

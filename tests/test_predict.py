@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from imgrec.export import ExportError, export
 from imgrec.images import to_png
 from imgrec.models import ModelError
 from imgrec.predict import Predictor, predictor
-from imgrec.runs import RunError, create_run
+from imgrec.runs import RunError, create_run, delete_run, list_runs, open_run
+
+README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 
 
 @pytest.fixture
@@ -186,3 +189,17 @@ def test_an_export_into_no_folder_or_format_is_refused(model, tmp_path):
         export(model, "onnx", tmp_path / "none" / "x.onnx")
     with pytest.raises(ExportError, match="choose one of"):
         export(model, "tflite", tmp_path / "x")
+
+
+@pytest.mark.parametrize("name", [run.name for run in list_runs(bundled=True) if run.bundled])
+def test_a_model_that_comes_along_is_as_good_as_it_says_and_cannot_be_changed(name):
+    run = open_run(name)
+    assert run.status == "finished"
+    said = run.read("evaluation.json")["accuracy"]
+    assert f"| `{name}` | " in README
+    assert f"{said:.1%}".replace("%", " %") in next(line for line in README.splitlines() if f"| `{name}`" in line)
+    if run.recipe.dataset in ("digits", "shapes"):  # the others would have to be downloaded
+        found = evaluate(Predictor.open(run), open_dataset(run.recipe.dataset))
+        assert found["accuracy"] == pytest.approx(said, abs=0.003)
+    with pytest.raises(RunError, match="comes with imgrec"):
+        delete_run(run)

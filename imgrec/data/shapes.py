@@ -28,11 +28,11 @@ class Option(NamedTuple):
 
 OPTIONS: dict[str, Option] = {  # in the order of the canonical name
     "size": Option(int, 32, 32, 128, "Width and height of the pictures in pixels."),
-    "difficulty": Option(float, 0.5, 0.0, 1.0, "From 0, big on a plain ground, to 1, small and pale in heavy clutter."),
+    "difficulty": Option(float, 0.4, 0.0, 1.0, "From 0, big on a plain ground, to 1, small and pale in heavy clutter."),
     "count": Option(int, 3000, 60, 10_000, "How many pictures to draw; every shape gets its equal share."),
     "seed": Option(int, 0, 0, 2**31 - 1, "Another seed draws other pictures; the same seed draws the same ones."),
 }
-DIFFICULTIES = {"easy": 0.2, "medium": 0.5, "hard": 0.9}
+DIFFICULTIES = {"easy": 0.2, "medium": 0.4, "hard": 0.9}
 
 LINES, DOTS, CLOUDS = 10, 10, 3  # clutter at difficulty 1
 GRAIN = 32  # the noise lives on a lattice of this many points a side, so it is part of the scene at every size
@@ -91,7 +91,7 @@ class Drawn:
     backgrounds: np.ndarray  # float64 (N, 2, 3), the two ends of the background's gradient
 
 
-def draw(count: int = 3000, size: int = 32, difficulty: float = 0.5, seed: int = 0) -> Drawn:
+def draw(count: int = 3000, size: int = 32, difficulty: float = 0.4, seed: int = 0) -> Drawn:
     """``count`` pictures of ``size`` pixels; a longer set begins with the shorter one.
 
     Raises RecipeError when a number is out of OPTIONS' range (a single picture is fine here).
@@ -104,7 +104,7 @@ def draw(count: int = 3000, size: int = 32, difficulty: float = 0.5, seed: int =
     return Drawn(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def dataset(size: int = 32, difficulty: float = 0.5, count: int = 3000, seed: int = 0) -> Dataset:
+def dataset(size: int = 32, difficulty: float = 0.4, count: int = 3000, seed: int = 0) -> Dataset:
     """The drawn pictures as a data set with masks and splits, under its canonical name. Raises RecipeError like ``draw``."""
     values = parse({"size": size, "difficulty": difficulty, "count": count, "seed": seed})
     drawn = draw(**values)
@@ -180,11 +180,10 @@ def _draw(which: np.ndarray, size: int, difficulty: float, seed: int) -> tuple[n
     shadow = _distance(labels, axis, centre + 0.05, radius, angle)
     _blend(pictures, 0.3 * np.clip(0.5 - shadow / 0.2, 0, 1), np.zeros((len(which), 3)))
     distance = _distance(labels, axis, centre, radius, angle)
-    light, dark = (_srgb(lightness + contrast + shade, chroma, own_hue) for shade in (0.04, -0.04))
-    _blend(pictures, np.clip(0.5 - distance * size / 2, 0, 1), light)
+    colour = _srgb(lightness + contrast, chroma, own_hue)
+    _blend(pictures, np.clip(0.5 - distance * size / 2, 0, 1), colour)
     pictures += draws.mix(0.004, 0.05) * _resized(draws.grain, size)[:, None]
     images = np.ascontiguousarray((pictures.clip(0, 1) * 255 + 0.5).astype(np.uint8).transpose(0, 2, 3, 1))
-    colour = _srgb(lightness + contrast, chroma, own_hue)
     return images, labels, distance <= 0, centre / 2 + 0.5, radius / 2, angle, colour, ends
 
 
