@@ -1,0 +1,194 @@
+"""How fast the dashboard answers while a training runs: page clicks of one viewer, then many viewers who watch the run.
+
+``python -m benchmarks.dashboard`` speaks the browser's own WebSocket protocol to a real server with torch loaded.
+``--compare`` measures both settings of Streamlit's garbage collection side by side. Exit status 1: a target was missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.asyncio.client import connect
+
+from imgrec import jobs
+from imgrec.recipe import Recipe
+from imgrec.runs import LIVE
+
+ROOT = Path(__file__).parent.parent
+CLICK, POLL = 0.3, 0.5  # seconds: what a click, and a poll of the live view, may take in the median
+ROUNDS = 6  # of clicks on every page
+
+
+class Viewer:
+    """One browser tab: asks for a page or for one of its fragments, and waits until the server has drawn it."""
+
+    def __init__(self, socket) -> None:
+        self.socket = socket
+        self.addresses: dict[str, str] = {}  # address → the hash the server knows the page by
+        self.polls: dict[str, float] = {}  # fragment → seconds between two drawings
+
+    async def ask(self, address: str = "", query: str = "", fragment: str = "") -> float:
+        """Seconds from the request to the end of the script. Raises RuntimeError if it drew an exception."""
+        message = BackMsg()
+        message.rerun_script.query_string = query
+        message.rerun_script.page_script_hash = self.addresses.get(address, "")
+        message.rerun_script.fragment_id = fragment
+        message.rerun_script.is_auto_rerun = bool(fragment)
+        if not fragment:
+            self.polls.clear()
+        started = time.perf_counter()
+        await self.socket.send(message.SerializeToString())
+        while not self._finished(ForwardMsg.FromString(await self.socket.recv()), fragment):
+            pass
+        return time.perf_counter() - started
+
+    def _finished(self, message: ForwardMsg, fragment: str) -> bool:
+        kind = message.WhichOneof("type")
+        if kind == "delta" and message.delta.new_element.WhichOneof("type") == "exception":
+            raise RuntimeError(f"the page shows an exception: {message.delta.new_element.exception.message}")
+        if kind == "navigation":
+            self.addresses = {page.url_pathname: page.page_script_hash for page in message.navigation.app_pages}
+        if kind == "auto_rerun":
+            self.polls[message.auto_rerun.fragment_id] = message.auto_rerun.interval
+        wanted = ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY if fragment else ForwardMsg.FINISHED_SUCCESSFULLY
+        return kind == "script_finished" and message.script_finished == wanted
+
+    async def watch(self, run: str, seconds: float, delay: float) -> list[float]:
+        """Poll the live view of a run as the page does, once per interval; seconds that each poll took."""
+        await asyncio.sleep(delay)
+        query = f"dataset=shapes&run={run}"
+        await self.ask(query=query)
+        await self.ask("train", query)
+        (fragment, interval), *_ = self.polls.items()
+        times, end = [], time.monotonic() + seconds
+        while time.monotonic() < end:
+            took = await self.ask("train", query, fragment)
+            times.append(took)
+            await asyncio.sleep(max(0.0, interval - took))
+        return times
+
+
+@contextmanager
+def server(collect: bool) -> Iterator[str]:
+    """The dashboard on a free port; ``collect``: with Streamlit's garbage collection after every run of a script."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = ["--server.headless=true", f"--server.port={port}", f"--runner.postScriptGC={str(collect).lower()}"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", "app.py", *options], cwd=ROOT, stdout=subprocess.DEVNULL
+    )
+    try:
+        for _ in range(300):
+            if process.poll() is not None:
+                raise RuntimeError("the server ended by itself")
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health", timeout=2).close()
+                break
+            except OSError:
+                time.sleep(0.2)
+        yield f"ws://127.0.0.1:{port}/_stcore/stream"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def training() -> Iterator[str]:
+    """A long training, started as the page starts it; the name of its run."""
+    run = jobs.start(Recipe(dataset="shapes", epochs=1000))
+    try:
+        while not run.epochs:
+            if run.status not in LIVE:
+                raise RuntimeError(f"the training is {run.status}: {run.state.get('error')}")
+            time.sleep(0.2)
+        yield run.name
+    finally:
+        jobs.stop(run.name)
+        while run.status in LIVE:
+            time.sleep(0.1)
+
+
+def tab(url: str):
+    """A connection as a browser opens it."""
+    return connect(url, subprotocols=["streamlit"], max_size=None)
+
+
+async def clicks(url: str, run: str) -> dict[str, list[float]]:
+    """One viewer goes through all pages, again and again: address → seconds of each click."""
+    async with tab(url) as socket:
+        viewer = Viewer(socket)
+        await viewer.ask()
+        took: dict[str, list[float]] = {address: [] for address in viewer.addresses}
+        for address in took:
+            await viewer.ask(address, f"run={run}")  # the first visit to a page loads its modules
+        for _ in range(ROUNDS):
+            for address, times in took.items():
+                times.append(await viewer.ask(address))
+    return took
+
+
+async def crowd(url: str, run: str, viewers: int, seconds: float) -> list[list[float]]:
+    """Many viewers watch a run at once: the seconds of every poll of each."""
+
+    async def one(number: int) -> list[float]:
+        async with tab(url) as socket:
+            return await Viewer(socket).watch(run, seconds, number / viewers)
+
+    return await asyncio.gather(*(one(number) for number in range(viewers)))
+
+
+def spread(times: list[float]) -> str:
+    """Median and 95th percentile in milliseconds."""
+    return (
+        f"median {statistics.median(times) * 1000:5.0f} ms, 95 % {statistics.quantiles(times, n=20)[-1] * 1000:5.0f} ms"
+    )
+
+
+def measure(collect: bool, viewers: int, seconds: float) -> bool:
+    """Print all figures for one setting; whether both targets were met."""
+    print(f"\ngarbage collection after every rerun: {'on' if collect else 'off, as delivered'}")
+    with server(collect) as url, training() as run:
+        took = asyncio.run(clicks(url, run))
+        for address, times in took.items():
+            print(f"  click on /{address:<18} {spread(times)}")
+        every = [time for times in took.values() for time in times]
+        print(f"  click on any page        {spread(every)}   (target: median < {CLICK * 1000:.0f} ms)")
+        polls = asyncio.run(crowd(url, run, viewers, seconds))
+    slowest = max(statistics.median(times) for times in polls)
+    print(f"  {viewers} viewers watch a run: {spread([time for times in polls for time in times])}")
+    print(f"  the slowest viewer       median {slowest * 1000:5.0f} ms   (target: < {POLL * 1000:.0f} ms)")
+    return statistics.median(every) < CLICK and slowest < POLL
+
+
+def main() -> int:
+    """Run the benchmark in a workspace of its own and return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--viewers", type=int, default=10)
+    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--compare", action="store_true", help="also with garbage collection after every rerun")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["IMGREC_HOME"] = home
+        met = measure(False, options.viewers, options.seconds)
+        if options.compare:
+            measure(True, options.viewers, options.seconds)
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
