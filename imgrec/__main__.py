@@ -55,30 +55,17 @@ def datasets(options) -> None:
 def models(options) -> None:
     from imgrec.models import SHELF, parameters
 
-    rows = []
-    for card in SHELF.values():
-        example = parameters(card.name, 10, 3, 32)
-        rows.append(
-            {
-                "name": card.name,
-                "title": card.title,
-                "year": card.year,
-                "parameters_32px_10_classes": example,
-                "idea": card.idea,
-                "paper": card.paper,
-            }
-        )
+    rows = [{key: getattr(card, key) for key in ("name", "title", "year", "idea", "paper")} for card in SHELF.values()]
+    for row in rows:
+        row["parameters_32px_10_classes"] = parameters(row["name"], 10, 3, 32)
     _show(options, rows, ("name", "year", "parameters_32px_10_classes", "idea"))
 
 
 def runs(options) -> None:
     from imgrec.runs import list_runs
 
-    _show(
-        options,
-        [run.summary() for run in list_runs(bundled=True)],
-        ("run", "status", "epoch", "epochs", "validation_accuracy", "test_accuracy"),
-    )
+    columns = ("run", "status", "epoch", "epochs", "validation_accuracy", "test_accuracy")
+    _show(options, [run.summary() for run in list_runs(bundled=True)], columns)
 
 
 def import_(options) -> None:
@@ -86,9 +73,8 @@ def import_(options) -> None:
 
     from imgrec.data import CATALOGUE, fetch, import_dataset
 
-    with tqdm(
-        unit=" bytes" if options.source in CATALOGUE else " pictures", unit_scale=True, disable=None, file=sys.stderr
-    ) as bar:
+    unit = " bytes" if options.source in CATALOGUE else " pictures"
+    with tqdm(unit=unit, unit_scale=True, disable=None, file=sys.stderr) as bar:
 
         def progress(done: int, total: int | None) -> None:
             bar.total = total
@@ -152,14 +138,9 @@ def _work(options, run) -> None:
                 else:
                     bar.write(_epoch_line(event), file=sys.stdout)
                 bar.reset()
-    evaluation = run.read("evaluation.json")
-    last = {
-        "run": run.name,
-        "status": run.status,
-        "test_accuracy": evaluation.get("accuracy"),
-        "test_interval": evaluation.get("interval"),
-        "majority_accuracy": evaluation.get("majority_accuracy"),
-    }
+    found = run.read("evaluation.json")
+    figures = {"test_accuracy": "accuracy", "test_interval": "interval", "majority_accuracy": "majority_accuracy"}
+    last = {"run": run.name, "status": run.status, **{name: found.get(key) for name, key in figures.items()}}
     if options.json:
         _print(last)
     else:
@@ -199,19 +180,18 @@ def evaluate(options) -> None:
 
     run = open_run(options.name)
     predictor = Predictor.open(run)
-    report = measure(
-        predictor, open_dataset(run.recipe.dataset, run.recipe.image_size, run.recipe.resize), options.split
-    )
+    dataset = open_dataset(run.recipe.dataset, run.recipe.image_size, run.recipe.resize)
+    report = measure(predictor, dataset, options.split)
     if options.json:
         return _print({"run": run.name, **report})
     low, high = report["interval"]
     print(
-        f"accuracy {report['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}) on {report['images']} {options.split} pictures; always guessing the commonest class: {report['majority_accuracy']:.4f}"
+        f"accuracy {report['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}), {report['images']} {options.split} pictures"
     )
+    print(f"always guessing the commonest class: {report['majority_accuracy']:.4f}")
     for row in report["classes"]:
-        print(
-            f"  {row['name']:20} precision {row['precision']:.3f}  recall {row['recall']:.3f}  F1 {row['f1']:.3f}  n {row['support']}"
-        )
+        scores = "  ".join(f"{key} {row[key]:.3f}" for key in ("precision", "recall", "f1"))
+        print(f"  {row['name']:20} {scores}  n {row['support']}")
 
 
 def predict(options) -> None:
@@ -243,15 +223,8 @@ def explain(options) -> None:
     seen = predictor.see(open_image(options.image, at_least=predictor.passport.preprocess.size))
     result = compute(predictor, seen, options.method, options.class_name)
     write_atomic(options.out, overlay(seen, result.heat))
-    _print(
-        {
-            "run": predictor.name,
-            "method": options.method,
-            "class": result.class_name,
-            "probability": result.probability,
-            "out": str(options.out),
-        }
-    )
+    said = {"class": result.class_name, "probability": result.probability, "out": str(options.out)}
+    _print({"run": predictor.name, "method": options.method, **said})
 
 
 def export(options) -> None:

@@ -143,7 +143,7 @@ def points_drawn(page):
 
 
 def run_in_address(page):
-    return open_run(parse_qs(urlsplit(page.evaluate("location.href")).query)["run"][0])
+    return parse_qs(urlsplit(page.evaluate("location.href")).query).get("run", [""])[0]
 
 
 def start_training(page, epochs):
@@ -153,7 +153,7 @@ def start_training(page, epochs):
     before = {run.name for run in list_runs()}
     page.get_by_role("button", name="Start training").click()
     name = wait_for(lambda: {run.name for run in list_runs()} - before).pop()
-    wait_for(lambda: run_in_address(page).name == name)
+    wait_for(lambda: run_in_address(page) == name)
     return open_run(name)
 
 
@@ -179,7 +179,7 @@ def test_a_newcomer_looks_augments_trains_stops_and_classifies(page, server, bro
     wait_for(lambda: epoch_shown(page) > first and points_drawn(page) > drawn)
 
     page.reload()
-    wait_for(lambda: run_in_address(page).name == run.name)
+    wait_for(lambda: run_in_address(page) == run.name)
     shown = wait_for(lambda: epoch_shown(page))
     wait_for(lambda: epoch_shown(page) > shown)
     other = browser.new_context().new_page()

@@ -1,15 +1,12 @@
 """importing: every layout becomes the same set, every bad file is named, and nothing half is left behind."""
 
 import threading
-from pathlib import Path
 
 import pytest
 from pictures import folder, picture, reasons, tarred, two_classes, zipped
 
 from imgrec.data import DatasetError, Item, importing, open_dataset, original
 from imgrec.data.importing import Cancelled, import_dataset
-
-SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture
@@ -222,24 +219,3 @@ def test_two_imports_of_one_name_give_one_set_and_one_error(tmp_path, datasets):
     [thread.join() for thread in threads]
     assert sorted(outcomes) == [True, True, True, 60]
     assert [path.name for path in datasets.iterdir()] == ["a"]
-
-
-# Real data
-
-
-@pytest.mark.skipif(not (SHARED / "mnist").exists(), reason="needs MNIST in ../shared/data")
-def test_mnist_imports_as_it_ships(tmp_path):
-    for file in (SHARED / "mnist").glob("t10k*"):
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    summary = import_dataset(tmp_path, "mnist")
-    assert (summary.images, summary.classes) == (10_000, 10)
-    assert open_dataset("mnist").images.mean() == pytest.approx(33.79, abs=0.01)
-
-
-@pytest.mark.skipif(not (SHARED / "sign-digits.zip").exists(), reason="needs sign-digits.zip in ../shared/data")
-def test_a_zip_of_photos_imports_whole():
-    summary = import_dataset(SHARED / "sign-digits.zip", "signs")
-    assert (summary.images, summary.classes, summary.rejected) == (2062, 10, [])
-    dataset = open_dataset("signs")
-    assert dataset.image_size == 100
-    assert (dataset.sizes.max(0) == 3024).all()

@@ -77,7 +77,7 @@ def test_the_trained_pipeline_and_the_predictor_see_the_same_pixels(model, digit
 
 
 def test_the_probabilities_are_torchs(model, digits):
-    images = torch.from_numpy(digits.images[:5]).permute(0, 3, 1, 2) / 255
+    images = torch.tensor(digits.images[:5]).permute(0, 3, 1, 2) / 255
     wanted = model.passport.preprocess
     logits = model.model(
         (images - torch.tensor(wanted.mean).view(1, 1, 1, 1)) / torch.tensor(wanted.std).view(1, 1, 1, 1)
