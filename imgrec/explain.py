@@ -54,9 +54,9 @@ def _occlusion(predictor: Predictor, inputs: Tensor, target: int) -> Tensor:
     window, stride = max(1, side // 5), max(1, side // 16)
     lost = Occlusion(predictor.model).attribute(
         inputs,
-        (1, stride, stride),
-        (inputs.shape[1], window, window),
-        baselines=0.0,
+        sliding_window_shapes=(inputs.shape[1], window, window),
+        strides=(inputs.shape[1], stride, stride),
+        baselines=0.0,  # after normalisation: the mean colour
         target=target,
         perturbations_per_eval=64,
     )

@@ -78,6 +78,7 @@ def card(model: Predictor, result: Classified, number: int) -> None:
         why(model, result, number)
 
 
+@st.fragment
 def why(model: Predictor, result: Classified, number: int) -> None:
     """A heat map for a class, on demand."""
     with st.expander("Why?"):

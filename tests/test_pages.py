@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from imgrec.explain import METHODS
 from imgrec.recipe import Recipe
 from imgrec.runs import create_run, list_runs
 
@@ -164,3 +165,14 @@ def test_predict_in_a_fresh_install_answers_for_an_uploaded_picture():
     assert "red\\.png" in texts(test)
     assert "bad\\.png" in " ".join(e.value for e in test.error)
     assert "add up to 1.0000" in texts(test)
+
+
+def test_every_method_explains_a_sample_for_any_class():
+    test = open_page("predict.py", {"run": "shapes-seed-cnn"})
+    test.toggle(key="why_0").set_value(True).run()
+    for method in METHODS:
+        test.selectbox(key="method_0").set_value(method).run()
+        for name in ("ring", "star"):
+            test.selectbox(key="class_0").set_value(name).run()
+            assert not test.exception
+            assert not test.error

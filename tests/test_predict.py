@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from sklearn import metrics
+from torch.nn import functional
 
 from imgrec.data import open_dataset
 from imgrec.evaluate import evaluate, wilson
@@ -139,6 +140,19 @@ def test_a_heat_map_has_the_pictures_size_is_not_constant_and_differs_between_cl
     assert picture.size[0] >= 224
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_heat_map_lies_on_the_object_and_not_on_the_ground(method):
+    """The drawn shapes know where their object is: its border is what a network should look at."""
+    shapes, model = open_dataset("shapes:size=32,difficulty=0.1"), predictor("shapes-seed-cnn")
+    inside = outside = 0.0
+    for position in shapes.indices("test")[:40]:
+        heat = explain(model, shapes.images[position], method).heat
+        mask = torch.tensor(shapes.masks[position])[None].float()
+        near = functional.max_pool2d(mask, 7, 1, 3)[0].bool().numpy()
+        inside, outside = inside + heat[near].mean(), outside + heat[~near].mean()
+    assert inside > 1.5 * outside
+
+
 def test_a_wrong_method_or_class_is_refused_in_words(model, digits):
     with pytest.raises(ModelError, match="gradcam"):
         explain(model, digits.images[0], "magic")
@@ -170,7 +184,7 @@ def test_a_torch_export_gives_our_probabilities_and_knows_its_classes(model, dig
     export(model, "torch", tmp_path / "digits.pt2")
     extra = {"classes": ""}
     program = torch.export.load(tmp_path / "digits.pt2", extra_files=extra).module()
-    theirs = program(torch.from_numpy(digits.images[:3])).detach().numpy()
+    theirs = program(torch.tensor(digits.images[:3])).detach().numpy()
     assert np.allclose(theirs, model.probabilities(digits.images[:3]), atol=1e-4)
     assert json.loads(extra["classes"]) == list(model.classes)
 
