@@ -121,7 +121,7 @@ def curves(
     _styled(figure, 300, xaxis_title="epoch", yaxis_title=quantity, uirevision=quantity)
     figure.update_xaxes(range=[0, total_epochs + 0.02 * total_epochs])
     if quantity == "accuracy":
-        figure.update_yaxes(tickformat=".0%", rangemode="normal")
+        figure.update_yaxes(tickformat=".0%", range=None if epochs or running else [0, 1])
     else:
         figure.update_yaxes(rangemode="tozero")
     return figure

@@ -79,15 +79,12 @@ def samples(dataset: data.Dataset) -> None:
 def figures(dataset: data.Dataset) -> None:
     """The numbers behind the pictures, as charts with tables to read."""
     facts = report(dataset.name, dataset.fingerprint)
-    columns = st.columns(5)
-    columns[0].metric("Pictures", f"{len(dataset):,}")
-    columns[1].metric("Classes", len(dataset.classes))
-    for column, split in zip(columns[2:], SPLITS, strict=True):
-        column.metric(
-            split.capitalize(),
-            f"{facts['splits'][split]:,}",
-            help=f"{parts.percent_of(facts['splits'][split], len(dataset))} of all",
-        )
+    shares = {split: parts.percent_of(count, len(dataset)) for split, count in facts["splits"].items()}
+    parts.metrics(
+        ("Pictures", f"{len(dataset):,}", None),
+        ("Classes", f"{len(dataset.classes)}", None),
+        *((split.capitalize(), f"{facts['splits'][split]:,}", f"{share} of all") for split, share in shares.items()),
+    )
     left, right = st.columns(2)
     with left:
         st.subheader("Pictures per class", anchor=False)

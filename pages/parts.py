@@ -166,6 +166,13 @@ def tiles(items: Sequence[Tile], key: str, size: int = 76, clickable: bool = Tru
     return result.clicked if clickable else None
 
 
+def metrics(*rows: tuple[str, str, str | None]) -> None:
+    """Numbers side by side, as many in a row as fit: (label, value, help)."""
+    with st.container(horizontal=True, gap="large"):
+        for label, value, help in rows:
+            st.metric(label, value, help=help, width="content")
+
+
 def data_url(picture: np.ndarray) -> str:
     """A picture as a PNG inside an address."""
     return "data:image/png;base64," + base64.b64encode(to_png(picture)).decode()

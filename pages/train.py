@@ -89,21 +89,16 @@ def watch(run: Run) -> None:
     )
     progress, step, steps = float(state.get("progress") or 0.0), state.get("step", 0), state.get("steps") or 1
     epoch = min(total, state.get("epoch", 0) + (status in LIVE))
-    st.progress(
-        min(1.0, progress),
-        f"Training: epoch {epoch} of {total}, {progress:.0%}, {parts.duration(state.get('seconds_left'))} left",
-    )
+    left = f", {parts.duration(state.get('seconds_left'))} left" if status in LIVE else ""
+    st.progress(min(1.0, progress), f"Training: epoch {epoch} of {total}, {progress:.0%}{left}")
     step = steps if state.get("epoch") == total else step  # the last epoch is over
     st.progress(min(1.0, step / steps), f"This epoch: step {step} of {steps}")
-    numbers = st.columns(4)
     rate, memory, best = state.get("images_per_second"), state.get("memory"), state.get("best_validation_accuracy")
-    numbers[0].metric("Pictures per second", f"{rate:,.0f}" if rate else "…")
-    numbers[1].metric("Best validation accuracy", f"{best:.1%}" if best is not None else "…")
-    numbers[2].metric("Loss", f"{state['loss']:.4f}" if "loss" in state else "…")
-    numbers[3].metric(
-        "Memory",
-        f"{memory / 2**20:,.0f} MiB" if memory else "…",
-        help=f"Held by the worker on {state.get('device', 'the device')}.",
+    parts.metrics(
+        ("Pictures per second", f"{rate:,.0f}" if rate else "…", "Since the worker began, validation included."),
+        ("Best validation accuracy", f"{best:.1%}" if best is not None else "…", "Of the epochs so far."),
+        ("Loss", f"{state['loss']:.4f}" if "loss" in state else "…", "Mean over the pictures of this epoch so far."),
+        ("Memory", f"{memory / 2**20:,.0f} MiB" if memory else "…", f"Held on {state.get('device', 'the device')}."),
     )
     news(run, status, state)
     steps_seen = run.lines("steps.jsonl")
@@ -164,19 +159,14 @@ def result(run: Run) -> None:
         return
     st.subheader("On pictures it never saw", anchor=False)
     low, high = evaluation["interval"]
-    columns = st.columns(3)
-    columns[0].metric(
-        "Test accuracy",
-        f"{evaluation['accuracy']:.1%}",
-        help=f"On {evaluation['images']} pictures; 95 % interval {low:.1%} to {high:.1%}.",
-    )
-    columns[1].metric(
-        "Balanced accuracy", f"{evaluation['balanced_accuracy']:.1%}", help="The mean of the classes' recalls."
-    )
-    columns[2].metric(
-        "Always the commonest class",
-        f"{evaluation['majority_accuracy']:.1%}",
-        help="What guessing reaches without looking.",
+    parts.metrics(
+        ("Test accuracy", f"{evaluation['accuracy']:.1%}", "The share of right answers."),
+        ("Balanced accuracy", f"{evaluation['balanced_accuracy']:.1%}", "The mean of the classes' recalls."),
+        (
+            "Always the commonest class",
+            f"{evaluation['majority_accuracy']:.1%}",
+            "What guessing reaches without looking.",
+        ),
     )
     st.caption(
         f"{evaluation['images']} test pictures; with so many, the true accuracy lies between {low:.1%} and {high:.1%} (95 % interval)."
