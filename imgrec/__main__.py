@@ -245,11 +245,11 @@ def work(options) -> None:
         pass
 
 
-def fetch(options) -> None:
-    """The download process of the dashboard."""
-    from imgrec.worker import work_fetch
+def bring(options) -> None:
+    """The process in which the dashboard imports or downloads a data set."""
+    from imgrec.worker import work_bring
 
-    work_fetch(options.name)
+    work_bring(options.name)
 
 
 def _parser() -> Parser:
@@ -296,7 +296,7 @@ def _parser() -> Parser:
     sub.add_argument("--to", choices=("onnx", "torch"), default="onnx")
     sub.add_argument("--out", type=Path, required=True, metavar="F")
     command(work, "carry out a queued run (used by the dashboard)").add_argument("name", metavar="RUN")
-    command(fetch, "download a known data set (used by the dashboard)").add_argument("name")
+    command(bring, "carry out an import or a download (used by the dashboard)").add_argument("name")
     return parser
 
 

@@ -7,12 +7,13 @@ begins when fewer than IMGREC_WORKERS (default 1) live marks are older than its 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from imgrec.data import CATALOGUE, open_dataset
+from imgrec.data import DatasetError, check_free, open_dataset
 from imgrec.home import folder, home
 from imgrec.recipe import Recipe, one_of
 from imgrec.runs import LIVE, Run, RunError, create_run, open_run
@@ -77,31 +78,44 @@ def stop(name: str) -> Run:
     return run
 
 
-def fetch_folder(name: str) -> Run:
-    """Where the download of a catalogue data set is written down: a folder like a run's."""
-    return Run(folder("datasets") / ".fetch" / name)
+def bring_folder(name: str) -> Run:
+    """Where it is written down how data set ``name`` is brought in: a folder like a run's."""
+    return Run(folder("datasets") / ".jobs" / name)
 
 
-def fetch_job(name: str) -> Run | None:
-    """The last download of a catalogue data set, with state, status and `ask` like a run's; None if there was none."""
-    job = fetch_folder(name)
-    return job if job.file("state.json").exists() else None
-
-
-def live_fetches() -> list[Run]:
-    """The downloads that are under way."""
-    return [job for name in CATALOGUE if (job := fetch_job(name)) and job.status in LIVE]
+def bring_jobs() -> list[Run]:
+    """The imports and downloads that were started, the latest first; each with state, status and `ask` like a run."""
+    place = folder("datasets") / ".jobs"
+    names = os.listdir(place) if place.is_dir() else []
+    found = [job for job in map(bring_folder, names) if job.file("state.json").exists()]
+    return sorted(found, key=lambda job: -job.state.get("created", 0.0))
 
 
 def start_fetch(name: str) -> Run:
     """Download and import a catalogue data set in a process of its own. Does nothing if it is under way already."""
-    job = fetch_folder(name)
+    job = bring_folder(name)
+    return job if job.file("state.json").exists() and job.status in LIVE else _bring(name, None)
+
+
+def start_import(source: Path | str, name: str) -> Run:
+    """Import a folder, archive or table as data set ``name`` in a process of its own. Raises DatasetError.
+
+    What `uploads` kept is removed once it has been read.
+    """
+    name = check_free(name)
+    job = bring_folder(name)
     if job.file("state.json").exists() and job.status in LIVE:
-        return job
-    job.path.mkdir(parents=True, exist_ok=True)
-    job.clear_requests()
+        raise DatasetError(f"A data set {name!r} is being imported just now; choose another name.")
+    return _bring(name, source)
+
+
+def _bring(name: str, source: Path | str | None) -> Run:
+    job = bring_folder(name)
+    shutil.rmtree(job.path, ignore_errors=True)
+    job.path.mkdir(parents=True)
+    job.write("job.json", {"source": source and str(source)})
     job.write("state.json", {"phase": "new", "created": time.time(), "updated": time.time()})
-    _launch(job, "fetch")
+    _launch(job, "bring")
     return job
 
 

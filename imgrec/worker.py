@@ -13,14 +13,16 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from filelock import Timeout
 
 from imgrec import __version__
-from imgrec.data import fetch, open_dataset
+from imgrec.data import Cancelled, fetch, import_dataset, open_dataset
+from imgrec.data.uploads import discard
 from imgrec.home import write_atomic
-from imgrec.jobs import ahead, fetch_folder, leave_queue, starting_weights
+from imgrec.jobs import ahead, bring_folder, leave_queue, starting_weights
 from imgrec.runs import Run, RunError
 
 STATE_EVERY = 0.2  # seconds between two writings of state.json
@@ -77,29 +79,41 @@ def _train(run: Run, requests: _Requests) -> Iterator[object]:
     run.update(phase={"stop": "stopped", "pause": "paused"}[requests.word], detail="")
 
 
-def work_fetch(name: str) -> None:
-    """Carry out a download, writing down how far it is. Raises DatasetError; cancelled when the job is asked to stop."""
-    job = fetch_folder(name)
+def work_bring(name: str) -> None:
+    """Carry out an import or a download, writing down how far it is and its report. Raises DatasetError.
+
+    Cancelled when the job is asked to stop.
+    """
+    job = bring_folder(name)
     with job.lock.acquire(timeout=5):
-        job.update(phase="waiting", detail="connecting")
-        last = time.monotonic()
+        source = job.read("job.json").get("source")
+        job.update(phase="waiting", pid=os.getpid(), detail="reading" if source else "connecting")
+        shown = 0.0
 
         def progress(done: int, total: int | None) -> None:
-            nonlocal last
-            if time.monotonic() - last > STATE_EVERY:
-                last = time.monotonic()
-                job.update(
-                    progress=done / total if total else 0.0, detail=f"{done / 1e6:.0f} of {(total or 0) / 1e6:.0f} MB"
-                )
+            nonlocal shown
+            if time.monotonic() - shown > STATE_EVERY:
+                shown = time.monotonic()
+                job.update(progress=done / total if total else 0.0, detail=_so_far(done, total, bool(source)))
 
         try:
-            fetch(name, progress, lambda: job.asked() is not None)
-            job.update(phase="finished", detail="")
+            bring = partial(import_dataset, Path(source), name) if source else partial(fetch, name)
+            job.write("report.json", asdict(bring(progress, lambda: job.asked() is not None)))
+            job.update(phase="finished", detail="", progress=1.0)
+        except Cancelled:
+            job.update(phase="stopped", detail="")
         except Exception as error:
-            stopped = job.asked() is not None
-            job.update(phase="stopped" if stopped else "failed", detail="", error=None if stopped else str(error))
-            if not stopped:
-                raise
+            job.update(phase="failed", detail="", error=str(error) or type(error).__name__)
+            raise
+        finally:
+            if source:
+                discard(Path(source))
+
+
+def _so_far(done: int, total: int | None, files: bool) -> str:
+    if files:
+        return f"{done:,} of {total:,} files" if total else f"{done:,} files"
+    return f"{done / 1e6:.0f} of {(total or 0) / 1e6:.0f} MB"
 
 
 class _Requests:

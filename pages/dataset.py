@@ -137,12 +137,12 @@ def figures(dataset: data.Dataset) -> None:
 
 def fetching() -> None:
     """Data sets to download: one row each, with progress while it comes; the page is drawn anew when one has come."""
-    busy = False
+    busy, brought = False, {job.name: job for job in jobs.bring_jobs()}
     for row in (row for row in data.list_datasets() if row.kind == "download" and not row.ready):
         name, about, control = st.columns([2, 5, 2], vertical_alignment="center")
         name.markdown(f"**{parts.text(row.title)}**")
         about.caption(f"{row.images:,} pictures, {row.classes} classes. {parts.text(row.note, 200)}")
-        job = jobs.fetch_job(row.name)
+        job = brought.get(row.name)
         if job and parts.live(job):
             state = job.state
             about.progress(
@@ -168,5 +168,5 @@ samples(dataset)
 figures(dataset)
 with st.expander("Download more data sets", icon=":material/download:"):
     st.caption("Well-known sets from their authors' servers, through torchvision. Nothing is fetched until you click.")
-    st.fragment(fetching, run_every=1.0 if jobs.live_fetches() else None)()
+    st.fragment(fetching, run_every=1.0 if any(map(parts.live, jobs.bring_jobs())) else None)()
 parts.link("augment", "Next: preview augmentation", ":material/arrow_forward:", dataset=dataset.name)

@@ -6,12 +6,16 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 from conftest import wait_for
+from pictures import picture
 
 from imgrec import jobs, worker
+from imgrec.data import DatasetError, list_datasets, open_dataset, uploads
 from imgrec.home import folder
+from imgrec.images import to_png
 from imgrec.models import ModelError
 from imgrec.recipe import Recipe, RecipeError
 from imgrec.runs import LIVE, RunError, list_runs, open_run
@@ -220,3 +224,50 @@ def test_no_marks_stay_in_the_queue():
     run = jobs.start(Recipe(epochs=1))
     wait_for(lambda: run.status not in LIVE)
     wait_for(lambda: not os.listdir(folder("runs") / ".queue"))
+
+
+def a_long_import(tmp_path):
+    """An upload whose import takes some seconds."""
+    noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3), np.uint8)
+    content = to_png(noise)
+    return uploads.bundle([(f"{i}.png", content, "ab"[i % 2]) for i in range(150)])
+
+
+def test_an_import_job_reports_every_refused_file_and_removes_the_upload():
+    pictures = [(f"{i}.png", picture(i), "ab"[i % 2]) for i in range(20)] + [("bad.png", b"text", "a")]
+    upload = uploads.bundle(pictures)
+    job = jobs.start_import(upload, "mine")
+    wait_for(lambda: job.status == "finished")
+    report = job.read("report.json")
+    assert (report["images"], report["classes"]) == (20, 2)
+    assert "bad.png" in report["rejected"][0]["file"]
+    assert not upload.exists()
+    assert len(open_dataset("mine")) == 20
+
+
+def test_a_cancelled_import_leaves_nothing(tmp_path):
+    upload = a_long_import(tmp_path)
+    job = jobs.start_import(upload, "mine")
+    wait_for(lambda: "files" in job.state.get("detail", ""))
+    with pytest.raises(DatasetError, match="just now"):
+        jobs.start_import(upload, "mine")
+    job.ask("stop")
+    wait_for(lambda: job.status == "stopped", 5)
+    wait_for(lambda: not upload.exists(), 5)
+    assert [path.name for path in folder("datasets").iterdir() if not path.name.startswith(".")] == []
+    assert not list(folder("datasets").glob(".incoming-*"))
+
+
+def test_a_killed_import_is_lost_and_no_half_set_appears(tmp_path):
+    job = jobs.start_import(a_long_import(tmp_path), "mine")
+    wait_for(lambda: "files" in job.state.get("detail", ""))
+    os.kill(job.state["pid"], signal.SIGKILL)
+    wait_for(lambda: job.status == "lost", 3)
+    assert [row.name for row in list_datasets() if row.kind == "imported"] == []
+    jobs.start_import(a_long_import(tmp_path), "mine").ask("stop")  # the name is free again
+
+
+def test_an_import_of_nothing_usable_fails_in_words(tmp_path):
+    job = jobs.start_import(uploads.bundle([("x.png", b"text", "a")]), "mine")
+    wait_for(lambda: job.status == "failed")
+    assert "two classes" in job.state["error"]

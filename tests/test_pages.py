@@ -4,8 +4,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from conftest import wait_for
+from pictures import picture, two_classes, zipped
 from streamlit.testing.v1 import AppTest
 
+from imgrec import jobs
+from imgrec.data import open_dataset
 from imgrec.explain import METHODS
 from imgrec.recipe import Recipe
 from imgrec.runs import create_run, list_runs
@@ -176,3 +180,43 @@ def test_every_method_explains_a_sample_for_any_class():
             test.selectbox(key="class_0").set_value(name).run()
             assert not test.exception
             assert not test.error
+
+
+def test_pictures_for_two_named_classes_become_a_data_set():
+    """Row 3 of the goals: loose files into named classes; accepted and rejected, with a reason per file."""
+    test = open_page("bring.py")
+    assert "at least two classes" in texts(test)
+    for number, label in enumerate(("cat", "dog")):
+        files = [(f"{i}.png", picture(10 * number + i), "image/png") for i in range(6)]
+        test.text_input(key=f"bring 0 label {number}").set_value(label)
+        test.file_uploader(key=f"bring 0 files {number}").set_value([*files, ("bad.png", b"text", "image/png")])
+    test.text_input(key="bring 0 name").set_value("pets").run()
+    assert not test.exception
+    next(button for button in test.button if button.label == "Import").click().run()
+    assert not test.exception
+    [job] = jobs.bring_jobs()
+    wait_for(lambda: job.status == "finished")
+    test.run()
+    assert "12 accepted, 2 rejected" in test.success[0].value
+    assert [row["reason"] for row in job.read("report.json")["rejected"]]
+    assert open_dataset("pets").classes == ("cat", "dog")
+    assert test.text_input(key="bring 1 label 0").value == ""  # a fresh form
+
+
+def test_a_server_path_is_taken_only_inside_an_open_folder(tmp_path, monkeypatch):
+    (tmp_path / "open").mkdir()
+    zipped(tmp_path / "open" / "pets.zip", two_classes())
+    zipped(tmp_path / "secret.zip", two_classes())
+    assert "opened no folder" in texts(open_page("bring.py", bring_way="On the server"))
+    monkeypatch.setenv("IMGREC_SERVER_FOLDERS", str(tmp_path / "open"))
+    test = open_page("bring.py", bring_way="On the server")
+    path = next(widget for widget in test.text_input if "on the server" in widget.label)
+    test.text_input(key="bring 0 name").set_value("pets")
+    for outside in (tmp_path / "secret.zip", tmp_path / "open" / ".." / "secret.zip", Path("/etc")):
+        path.set_value(str(outside)).run()
+        assert "inside an open folder" in texts(test)
+        assert next(button for button in test.button if button.label == "Import").disabled
+    path.set_value(str(tmp_path / "open" / "pets.zip")).run()
+    next(button for button in test.button if button.label == "Import").click().run()
+    wait_for(lambda: jobs.bring_jobs()[0].status == "finished")
+    assert (tmp_path / "open" / "pets.zip").exists()

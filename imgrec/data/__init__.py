@@ -12,7 +12,7 @@ from imgrec.data.importing import Cancelled, Summary, import_dataset
 from imgrec.data.inspection import inspect
 from imgrec.data.packs import Progress
 from imgrec.data.readers import Item
-from imgrec.data.store import delete_dataset
+from imgrec.data.store import check_free, delete_dataset
 from imgrec.images import RESIZES, to_png
 from imgrec.recipe import number, one_of
 
@@ -25,6 +25,7 @@ __all__ = [
     "Item",
     "Listing",
     "Summary",
+    "check_free",
     "delete_dataset",
     "fetch",
     "import_dataset",

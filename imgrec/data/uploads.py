@@ -1,0 +1,77 @@
+"""Uploads: what a browser sends lies on disk, bounded, until an import has read it; what is left over is swept."""
+
+from __future__ import annotations
+
+import csv
+import io
+import secrets
+import shutil
+import time
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from imgrec.data.dataset import DatasetError
+from imgrec.data.sources import most_gigabytes
+from imgrec.data.store import LEFTOVER_SECONDS
+from imgrec.home import folder
+from imgrec.images import safe_name
+
+ENDINGS = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".csv")
+TABLE = "labels.csv"  # in a bundle: which class each picture belongs to
+
+
+def keep(name: str, content: bytes) -> Path:
+    """Write an uploaded archive or table; the file is called as it was. Raises DatasetError when there is no room."""
+    name = safe_name(name).lstrip(".") or "upload"
+    ending = "".join(part for part in PurePosixPath(name).suffixes[-2:] if part.lower() in ENDINGS)
+    path = _place(len(content)) / (name.removesuffix(ending)[:40] + ending)
+    path.write_bytes(content)
+    return path
+
+
+def bundle(pictures: Iterable[tuple[str, bytes, str | None]]) -> Path:
+    """Write loose pictures, (name, content, class or None), as one archive to import.
+
+    Without a class the picture's folder in its name tells it, as in an uploaded folder. Raises DatasetError.
+    """
+    pictures = list(pictures)
+    path = _place(sum(len(content) for _, content, _ in pictures)) / "pictures.zip"
+    table = io.StringIO()
+    rows = csv.writer(table)
+    rows.writerow(("file", "label"))
+    with zipfile.ZipFile(path, "w") as archive:  # stored as they are: pictures do not get smaller
+        for number, (name, content, label) in enumerate(pictures):
+            if label is not None:
+                name = f"{number:05d}-{safe_name(name)}"
+                rows.writerow((name, label))
+            archive.writestr(name, content)
+        if any(label is not None for _, _, label in pictures):
+            archive.writestr(TABLE, table.getvalue())
+    return path
+
+
+def discard(path: Path) -> None:
+    """Remove an upload; any other path stays."""
+    if path.parent.parent == _folder():
+        shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def _folder() -> Path:
+    return folder("datasets") / ".uploads"
+
+
+def _place(size: int) -> Path:
+    """A fresh folder for ``size`` bytes. Raises DatasetError if all uploads together would be too many."""
+    _folder().mkdir(parents=True, exist_ok=True)
+    for old in _folder().iterdir():
+        if time.time() - old.stat().st_mtime > LEFTOVER_SECONDS:
+            shutil.rmtree(old, ignore_errors=True)
+    waiting = sum(file.stat().st_size for file in _folder().glob("*/*"))
+    if waiting + size > (most := most_gigabytes()) * 2**30:
+        raise DatasetError(f"The uploads that wait exceed {most:g} GB; try again when others have been imported.")
+    if size * 3 > (free := shutil.disk_usage(_folder()).free):
+        raise DatasetError(f"The disk has {free / 2**30:.1f} GB left, too little for this upload; make some room.")
+    path = _folder() / secrets.token_hex(8)
+    path.mkdir()
+    return path

@@ -1,0 +1,197 @@
+"""Bring pictures: how do I get my own in? An archive, a folder, or loose pictures and camera shots, class by class."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from imgrec import data, jobs
+from imgrec.data import uploads
+from imgrec.images import EXTENSIONS, ImageError, fit, open_image
+from imgrec.runs import Run
+from pages import parts
+
+ARCHIVES = ("zip", "tar", "gz", "tgz", "bz2", "xz")
+ARCHIVE_MB = 1000  # what a browser may send at once; bigger ones come by server folder or command line
+WAYS = ("Class by class", "Archive", "Folder", "On the server")
+
+
+def server_roots() -> list[Path]:
+    """The folders of the server that visitors may import from: IMGREC_SERVER_FOLDERS, several with a : between."""
+    return [Path(root).resolve() for root in os.environ.get("IMGREC_SERVER_FOLDERS", "").split(os.pathsep) if root]
+
+
+def archive() -> None:
+    """An uploaded ZIP or TAR, written to disk only when the import begins."""
+    file = st.file_uploader(
+        "ZIP or TAR with one folder of pictures per class", ARCHIVES, key=box("archive"), max_upload_size=ARCHIVE_MB
+    )
+    st.caption(
+        "Also train/ and test/ folders of classes, MNIST's IDX files, CIFAR's Python batches, or a CSV of file and label."
+    )
+    start(lambda: uploads.keep(file.name, file.getvalue()), "" if file else "Choose an archive first.")
+
+
+def whole_folder() -> None:
+    """A folder from the visitor's computer, with its folders of classes."""
+    files = st.file_uploader(
+        "A folder with one folder of pictures per class",
+        EXTENSIONS,
+        accept_multiple_files="directory",
+        key=box("folder"),
+        max_upload_size=20,
+    )
+    pictures = [(file.name, file.getvalue(), None) for file in files]
+    start(lambda: uploads.bundle(pictures), "" if pictures else "Choose a folder first.")
+
+
+def on_server() -> None:
+    """A path on the server, within what its operator allows."""
+    roots = server_roots()
+    if not roots:
+        st.info(
+            "The operator of this server has opened no folder. Set IMGREC_SERVER_FOLDERS before the start, "
+            "or use the command line: `python -m imgrec import FOLDER --name NAME`."
+        )
+        return
+    st.caption(f"Open folders: {parts.text(', '.join(map(str, roots)), 300)}")
+    path = Path(st.text_input("Folder, archive or table on the server", str(roots[0]))).expanduser().resolve()
+    allowed = any(path.is_relative_to(root) for root in roots) and path.exists()
+    start(lambda: path, "" if allowed else "Give a path that exists inside an open folder.")
+
+
+def class_by_class() -> None:
+    """A box per class: its name, pictures from files, shots from the camera."""
+    count = st.session_state.setdefault(box("classes"), 2)
+    pictures, filled = [], set()
+    for number in range(count):
+        with st.container(border=True):
+            label, mine = class_box(number)
+        pictures += [(name, content, label) for name, content in mine]
+        filled |= {label} if label and mine else set()
+    if st.button("Another class", icon=":material/add:"):
+        st.session_state[box("classes")] = count + 1
+        st.rerun()
+    nameless = any(not label for _, _, label in pictures)
+    missing = "Give every class with pictures a name." if nameless else ""
+    if len(filled) < 2:
+        missing = missing or "Fill at least two classes."
+    start(lambda: uploads.bundle(pictures), missing)
+
+
+def class_box(number: int) -> tuple[str, list[tuple[str, bytes]]]:
+    """One class: its name and its pictures, (file name, content)."""
+    left, right = st.columns(2)
+    label = left.text_input(f"Class {number + 1}", key=box(f"label {number}"), placeholder="such as cat", max_chars=100)
+    shots = st.session_state.setdefault(box(f"shots {number}"), [])
+    with left:
+        files = parts.upload_box("Pictures", box(f"files {number}"))
+    with right:
+        if st.toggle("Camera", key=box(f"camera {number}"), help="Every shot goes into this class."):
+            shot = st.camera_input(
+                "Take pictures", key=box(f"shot {number} {len(shots)}"), label_visibility="collapsed"
+            )
+            if shot:
+                shots.append((f"camera-{number + 1}-{len(shots) + 1:03d}.jpg", shot.getvalue()))
+                st.rerun()
+    pictures = [(file.name, file.getvalue()) for file in files] + shots
+    if pictures:
+        st.caption(f"{len(pictures)} pictures")
+        parts.tiles([thumbnail(*picture) for picture in pictures[:24]], box(f"tiles {number}"), 64, clickable=False)
+    if shots and st.button("Drop the last shot", key=box(f"drop {number}"), icon=":material/undo:"):
+        shots.pop()
+        st.rerun()
+    return " ".join(label.split()), pictures
+
+
+@st.cache_data(max_entries=500, show_spinner=False)
+def thumbnail(name: str, content: bytes) -> parts.Tile:
+    """The picture small, or a grey tile with the reason why it is none."""
+    try:
+        return parts.Tile(fit(open_image(content, name, 96), 96, 3), "", name)
+    except ImageError as error:
+        return parts.Tile(np.full((96, 96, 1), 128, np.uint8), "not a picture", str(error))
+
+
+def start(source, missing: str) -> None:
+    """The name and the button; ``source()`` gives the path to import once it is pressed."""
+    name = st.text_input("Name of the data set", key=box("name"), placeholder="such as pets", max_chars=80)
+    if name:
+        try:
+            data.check_free(name)
+        except ValueError as error:
+            missing = missing or str(error)
+    else:
+        missing = missing or "Give the data set a name."
+    if st.button("Import", type="primary", icon=":material/input:", disabled=bool(missing), help=missing or None):
+        try:
+            jobs.start_import(source(), name)
+        except (ValueError, OSError) as error:
+            st.error(parts.text(error, 400))
+        else:
+            forget()
+            st.rerun()
+    if missing:
+        st.caption(parts.text(missing, 300))
+
+
+def box(name: str) -> str:
+    """The key of a form field; every import begins with fresh ones."""
+    return f"bring {st.session_state.get('bring_turn', 0)} {name}"
+
+
+def forget() -> None:
+    """Empty the form: what it held is on its way."""
+    for key in [key for key in st.session_state if str(key).startswith(box(""))]:
+        del st.session_state[key]
+    st.session_state["bring_turn"] = st.session_state.get("bring_turn", 0) + 1
+
+
+def report(job: Run) -> None:
+    """How an import went: accepted, refused and why, or how far it is."""
+    status, state = job.status, job.state
+    name = parts.text(job.name)
+    if parts.live(job):
+        left, right = st.columns([4, 1], vertical_alignment="center")
+        detail = parts.text(state.get("detail") or "starting", 120)
+        left.progress(min(1.0, float(state.get("progress") or 0.0)), f"**{name}**: {detail}")
+        if right.button("Cancel", key=f"cancel {job.name}", disabled=job.asked() is not None):
+            job.ask("stop")
+    elif status == "finished":
+        said = job.read("report.json")
+        refused = said.get("rejected", [])
+        st.success(
+            f"**{name}**: {said.get('images', 0):,} accepted, {len(refused):,} rejected, {said.get('classes', 0)} classes."
+        )
+        if refused:
+            with st.expander(f"Why {len(refused):,} were rejected"):
+                st.dataframe(refused, hide_index=True)
+        parts.link("dataset", f"Look at {job.name}", ":material/photo_library:", dataset=job.name)
+    elif status == "stopped":
+        st.info(f"**{name}** was cancelled; nothing of it was kept.")
+    else:
+        reason = state.get("error") or "its process vanished; nothing of it was kept. Start it again."
+        st.error(f"**{name}**: {parts.text(reason, 700)}")
+
+
+def reports() -> None:
+    """The latest imports, drawn anew while one is under way."""
+    latest = jobs.bring_jobs()[:4]
+    for job in latest:
+        report(job)
+    busy = any(map(parts.live, latest))
+    if st.session_state.get("importing") and not busy:
+        st.session_state["importing"] = False
+        st.rerun()
+    st.session_state["importing"] = busy
+
+
+st.title("How do I bring my own pictures?", anchor=False)
+st.write("Two classes and a dozen pictures of each are enough for a start. Everything stays on this machine.")
+way = st.segmented_control("From", WAYS, default=WAYS[0], required=True, key="bring_way", persist_state="session")
+dict(zip(WAYS, (class_by_class, archive, whole_folder, on_server), strict=True))[way]()
+started = jobs.bring_jobs()
+if started:
+    st.subheader("Imports", anchor=False)
+st.fragment(reports, run_every=1.0 if any(map(parts.live, started)) else None)()

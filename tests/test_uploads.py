@@ -1,0 +1,66 @@
+"""Uploads become the set that was meant, whatever the names say, and nothing of them stays."""
+
+import os
+import time
+
+import pytest
+from pictures import picture, two_classes, zipped
+
+from imgrec.data import DatasetError, import_dataset, open_dataset, uploads
+from imgrec.home import folder
+
+
+def waiting():
+    return sorted(folder("datasets").glob(".uploads/*/*"))
+
+
+def test_loose_pictures_get_the_class_of_their_box_whatever_it_is_called():
+    names = ("cats/dogs ![x](http://example.com/x.png)", '=1+1, "quoted" 猫')
+    pictures = [("same.png", picture(i), names[i % 2]) for i in range(12)]
+    summary = import_dataset(uploads.bundle(pictures), "mine")
+    assert summary.images == 12
+    assert set(summary.counts) == set(names)
+    dataset = open_dataset("mine")
+    assert len(set(dataset.files)) == 12
+
+
+def test_an_uploaded_folder_keeps_its_class_folders():
+    pictures = [(name, content, None) for name, content in two_classes(top="photos/").items()]
+    summary = import_dataset(uploads.bundle(pictures), "mine")
+    assert sorted(summary.counts) == ["cat", "dog"]
+
+
+def test_hostile_file_names_land_nowhere_else(workspace):
+    pictures = [(f"../../{i}/..\\evil.png", picture(i), "ab"[i % 2]) for i in range(6)]
+    path = uploads.bundle(pictures)
+    assert import_dataset(path, "mine").images == 6
+    assert {entry.name for entry in workspace.iterdir()} == {"datasets"}
+    kept = uploads.keep("../../.hidden/../x\x00y.tar.gz", b"content")
+    assert kept.parent.parent == folder("datasets") / ".uploads"
+    assert kept.name == "xy.tar.gz"
+
+
+def test_an_archive_keeps_its_name_and_only_an_upload_is_discarded(tmp_path):
+    own = zipped(tmp_path / "own.zip", two_classes())
+    kept = uploads.keep("Photos 2026.zip", own.read_bytes())
+    assert kept.name == "Photos 2026.zip"
+    assert kept.read_bytes() == own.read_bytes()
+    uploads.discard(own)
+    uploads.discard(kept)
+    assert own.exists()
+    assert not kept.parent.exists()
+
+
+def test_all_uploads_together_are_bounded(monkeypatch):
+    monkeypatch.setenv("IMGREC_MAX_IMPORT_GB", "0.00001")
+    uploads.keep("a.zip", b"x" * 8000)
+    with pytest.raises(DatasetError, match="try again when others"):
+        uploads.keep("b.zip", b"x" * 8000)
+    assert len(waiting()) == 1
+
+
+def test_an_upload_that_nobody_read_is_swept_after_a_day():
+    old = uploads.keep("old.zip", b"x")
+    os.utime(old.parent, (time.time() - 90_000,) * 2)
+    new = uploads.keep("new.zip", b"x")
+    assert waiting() == [new]
