@@ -154,7 +154,7 @@ class _Diary:
             training.restore(load_checkpoint(run.file("last.ckpt")))
             self._trim_log()
         run.write("classes.json", training.passport.to_dict())
-        run.write("about.json", {**about, "versions": _versions(), "images": len(dataset)})
+        run.write("about.json", {**about, "versions": _versions(), "images": len(dataset.kept)})
         self.began = self.written = self.saved = self.drawn = time.monotonic()
         self.best_weights = None
         self.best = {"best_validation_accuracy": run.state.get("best_validation_accuracy")} if training.epoch else {}

@@ -5,7 +5,8 @@ import streamlit as st
 
 from imgrec import charts, data, jobs
 from imgrec.data import inspection
-from imgrec.data.dataset import SPLITS
+from imgrec.data.dataset import LEFT_OUT, SPLITS
+from imgrec.images import open_image
 from pages import parts
 
 
@@ -21,27 +22,72 @@ def means(name: str, fingerprint: str) -> np.ndarray:
 
 @st.dialog("Picture", width="medium")
 def show(dataset: data.Dataset, position: int) -> None:
-    """One picture, large, with all that is known of it."""
+    """One picture, large, with all that is known of it; in an imported set it can be corrected here."""
     picture, mask = dataset.images[position], dataset.masks
     side = st.columns(2) if mask is not None else [st.container()]
-    side[0].image(parts.enlarge(picture, 400), width="stretch", alt=f"{dataset.files[position]}, enlarged")
+    side[0].image(large(dataset, position), width="stretch", alt=f"{dataset.files[position]}, enlarged")
     if mask is not None:
-        side[1].image(
-            parts.enlarge(np.where(mask[position][..., None], picture, picture // 5), 400),
-            width="stretch",
-            alt="Its mask",
-        )
+        seen = np.where(mask[position][..., None], picture, picture // 5)
+        side[1].image(parts.enlarge(seen, 400), width="stretch", alt="Its mask")
         side[1].caption("Where the object is, known exactly because it was drawn.")
     width, height = dataset.sizes[position]
     st.markdown(
-        f"**Label** {parts.text(dataset.classes[dataset.labels[position]])} · **Split** {SPLITS[dataset.splits[position]]} · "
+        f"**Label** {label(dataset, position)} · **Split** {SPLITS[dataset.splits[position]]} · "
         f"**Original** {width} × {height} px · **File** {parts.text(dataset.files[position])}"
     )
-    st.caption(f"{dataset.image_size} × {dataset.image_size} px as the network sees it.")
+    st.caption(f"The network sees it at {dataset.image_size} × {dataset.image_size} pixels.")
+    if editable(dataset):
+        correct(dataset, (position,), "one")
 
 
-def samples(dataset: data.Dataset) -> None:
-    """A grid of pictures by class; a click opens one."""
+def large(dataset: data.Dataset, position: int):
+    """The original of an imported picture, at most 800 pixels a side; the enlarged pixels of a built-in one."""
+    if not editable(dataset):
+        return parts.enlarge(dataset.images[position], 400)
+    original = open_image(data.original(dataset.name, position), dataset.files[position], at_least=800)
+    original.thumbnail((800, 800))
+    return parts.enlarge(np.asarray(original), 400)
+
+
+def editable(dataset: data.Dataset) -> bool:
+    """Whether it is a set of one's own: built-in ones stay as they are."""
+    return bool(data.stamps(dataset.name))
+
+
+def label(dataset: data.Dataset, position: int) -> str:
+    return parts.text(dataset.classes[dataset.labels[position]])
+
+
+def change(dataset: data.Dataset, edit: data.Edit) -> None:
+    """Record an edit and draw the page anew, or say why not."""
+    try:
+        data.edit(dataset.name, edit)
+    except (ValueError, OSError) as error:
+        st.error(parts.text(error, 300))
+    else:
+        st.session_state["picked"] = set()
+        st.rerun()
+
+
+def correct(dataset: data.Dataset, pictures: tuple[int, ...], key: str) -> None:
+    """Another label, another split, or out: for one picture or for all that are picked."""
+    first, second, third = st.columns([3, 3, 2], vertical_alignment="bottom")
+    with first:
+        known = [" ".join(name.split()) for name in dataset.classes]
+        name = st.selectbox("Label", known, None, key=f"label {key}", accept_new_options=True, placeholder="old or new")
+        if st.button("Relabel", key=f"relabel {key}", icon=":material/label:", disabled=not name, width="stretch"):
+            value = dataset.classes[known.index(name)] if name in known else name
+            change(dataset, data.Edit("relabel", pictures, value))
+    with second:
+        split = st.selectbox("Split", SPLITS, None, key=f"split {key}", placeholder="train, validation or test")
+        if st.button("Move", key=f"move {key}", icon=":material/swap_horiz:", disabled=not split, width="stretch"):
+            change(dataset, data.Edit("move", pictures, split))
+    if third.button("Leave out", key=f"exclude {key}", icon=":material/block:", width="stretch"):
+        change(dataset, data.Edit("exclude", pictures))
+
+
+def chosen_positions(dataset: data.Dataset) -> list[int]:
+    """Which pictures the grid shows: some of each class and split that is asked for."""
     first, second, third = st.columns([3, 2, 1], vertical_alignment="bottom")
     chosen = first.multiselect(
         "Classes", range(len(dataset.classes)), key="sample_classes", placeholder="All classes",
@@ -50,38 +96,89 @@ def samples(dataset: data.Dataset) -> None:
     split = second.segmented_control("Split", SPLITS, key="sample_split", help="None chosen shows all.")
     if third.button("Shuffle", icon=":material/shuffle:", help="Show other pictures."):
         st.session_state["sample_seed"] = st.session_state.get("sample_seed", 0) + 1
-    wanted = np.ones(len(dataset), bool) if not split else dataset.splits == SPLITS.index(split)
+    pool = dataset.indices(split) if split else dataset.kept
     classes = [i for i in chosen if i < len(dataset.classes)] or list(range(min(len(dataset.classes), 12)))
     generator = np.random.default_rng(st.session_state.get("sample_seed", 0))
     each = max(4, 60 // len(classes))
-    positions = [
-        position
+    return [
+        int(position)
         for label in classes
-        for position in generator.permutation(np.flatnonzero(wanted & (dataset.labels == label)))[:each]
+        for position in generator.permutation(pool[dataset.labels[pool] == label])[:each]
     ]
+
+
+def samples(dataset: data.Dataset) -> None:
+    """A grid of pictures by class; a click opens one, or picks it for a change to several."""
+    positions = chosen_positions(dataset)
     if not positions:
         st.info("No picture of this class is in this split; choose another.")
         return
+    several = editable(dataset) and st.toggle(
+        "Pick several", key="several", help="Click pictures to change them together."
+    )
+    picked = st.session_state.setdefault("picked", set()) if several else set()
     tiles = [
         parts.Tile(
             dataset.images[i],
             str(dataset.classes[dataset.labels[i]])[:24],
             f"{dataset.files[i]}, {SPLITS[dataset.splits[i]]}",
+            i in picked,
         )
         for i in positions
     ]
     clicked = parts.tiles(tiles, "samples", 64)
-    st.caption("Click a picture to see it large.")
     if clicked is not None and clicked < len(positions):
-        show(dataset, int(positions[clicked]))
+        if not several:
+            show(dataset, positions[clicked])
+        else:
+            picked ^= {positions[clicked]}
+            st.rerun()
+    picked &= set(dataset.kept.tolist()) if picked else set()
+    if several and picked:
+        st.caption(f"{len(picked)} picked")
+        correct(dataset, tuple(sorted(picked)), "several")
+    st.caption("Click a picture to pick it." if several else "Click a picture to see it large.")
+
+
+def changes(dataset: data.Dataset) -> None:
+    """Class names, pictures left out, and what was changed, the last of it to be undone."""
+    done = data.history(dataset.name)
+    with st.expander(f"Classes and changes ({len(done)})", icon=":material/edit:"):
+        first, second, third = st.columns([3, 3, 2], vertical_alignment="bottom")
+        index = first.selectbox(
+            "Class", range(len(dataset.classes)), key="rename_old",
+            format_func=lambda i: " ".join(dataset.classes[i].split()) if i < len(dataset.classes) else "",
+        )  # fmt: skip
+        name = second.text_input(
+            "New name", key="rename_new", max_chars=100, help="The name of another class merges the two."
+        )
+        if third.button("Rename", icon=":material/label:", disabled=not name.strip(), width="stretch"):
+            change(dataset, data.Edit("rename", value=name, old=dataset.classes[index]))
+        out = np.flatnonzero(dataset.splits == LEFT_OUT)
+        if len(out):
+            st.caption(f"{len(out):,} left out; click one to take it back in.")
+            clicked = parts.tiles(
+                [parts.Tile(dataset.images[i], "", dataset.files[i]) for i in out[:60]], "left_out", 64
+            )
+            if clicked is not None and clicked < len(out):
+                change(dataset, data.Edit("include", (int(out[clicked]),)))
+        if done and st.button("Undo the last change", icon=":material/undo:"):
+            data.undo(dataset.name)
+            st.rerun()
+        st.dataframe([{"when": edit.when, "what": edit.describe()} for edit in done[::-1][:200]], hide_index=True)
+        st.caption("The import itself is never touched. A run that began before a change cannot be resumed after it.")
 
 
 def figures(dataset: data.Dataset) -> None:
     """The numbers behind the pictures, as charts with tables to read."""
     facts = report(dataset.name, dataset.fingerprint)
-    shares = {split: parts.percent_of(count, len(dataset)) for split, count in facts["splits"].items()}
+    shares = {split: parts.percent_of(count, len(dataset.kept)) for split, count in facts["splits"].items()}
     parts.metrics(
-        ("Pictures", f"{len(dataset):,}", None),
+        (
+            "Pictures",
+            f"{len(dataset.kept):,}",
+            f"{facts['left_out']:,} more are left out" if facts["left_out"] else None,
+        ),
         ("Classes", f"{len(dataset.classes)}", None),
         *((split.capitalize(), f"{facts['splits'][split]:,}", f"{share} of all") for split, share in shares.items()),
     )
@@ -165,6 +262,8 @@ def fetching() -> None:
 st.title("What is in the pictures?", anchor=False)
 dataset = parts.dataset_picker()
 samples(dataset)
+if editable(dataset):
+    changes(dataset)
 figures(dataset)
 with st.expander("Download more data sets", icon=":material/download:"):
     st.caption("Well-known sets from their authors' servers, through torchvision. Nothing is fetched until you click.")

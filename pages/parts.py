@@ -30,9 +30,13 @@ def text(name: object, most: int = 60) -> str:
     return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:&@/])", r"\\\1", line)
 
 
-@st.cache_resource(max_entries=6, show_spinner="Opening the data set …")
 def open_dataset(name: str, size: int = 0, resize: str = "crop") -> data.Dataset:
-    """The data set, opened once for all visitors."""
+    """The data set as it is now, opened once for all visitors until somebody changes it."""
+    return _opened(name, size, resize, data.stamps(name))
+
+
+@st.cache_resource(max_entries=6, show_spinner="Opening the data set …")
+def _opened(name: str, size: int, resize: str, stamps: tuple[int, ...]) -> data.Dataset:
     return data.open_dataset(name, size, resize)
 
 
@@ -62,7 +66,9 @@ def dataset_picker(help: str = "The pictures to look at.") -> data.Dataset:
         st.error(text(error, 400))
         st.stop()
     row = ready.get(chosen.partition(":")[0])
-    st.caption(f"{text(row.title) if row else text(chosen)}: {len(dataset):,} pictures, {len(dataset.classes)} classes")
+    st.caption(
+        f"{text(row.title) if row else text(chosen)}: {len(dataset.kept):,} pictures, {len(dataset.classes)} classes"
+    )
     return dataset
 
 
@@ -147,6 +153,7 @@ class Tile:
     picture: np.ndarray
     caption: str = ""
     title: str = ""
+    marked: bool = False
 
 
 def tiles(items: Sequence[Tile], key: str, size: int = 76, clickable: bool = True, columns: int = 0) -> int | None:
@@ -155,7 +162,13 @@ def tiles(items: Sequence[Tile], key: str, size: int = 76, clickable: bool = Tru
     Returns which one was just clicked, by mouse, finger or Enter key.
     """
     content = [
-        {"src": data_url(item.picture), "caption": item.caption, "title": item.title or item.caption} for item in items
+        {
+            "src": data_url(item.picture),
+            "caption": item.caption,
+            "title": item.title or item.caption,
+            "marked": item.marked,
+        }
+        for item in items
     ]
     result = _tiles(
         key=key,
@@ -229,6 +242,7 @@ _tiles = st.components.v2.component(
                transition: transform .12s; }
       button:hover { transform: scale(1.04); }
       button:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 1px; }
+      button.marked { outline: 3px solid var(--st-primary-color); outline-offset: -1px; }
       button[disabled] { cursor: default; transform: none; }
       img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 6px; background: var(--st-secondary-background-color); }
       img.small { image-rendering: pixelated; }
@@ -250,6 +264,8 @@ _tiles = st.components.v2.component(
           image.alt = tile.title;
           button.title = tile.title;
           button.disabled = !data.clickable;
+          button.classList.toggle('marked', tile.marked);
+          button.ariaPressed = tile.marked;
           button.onclick = () => setTriggerValue('clicked', index);
           button.append(image);
           figure.append(button);

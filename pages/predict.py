@@ -42,7 +42,7 @@ def samples(dataset: Dataset) -> list[tuple[str, bytes]]:
     """Some pictures of the data set the run learned from, of those it never saw if there are any."""
     if st.button("Other samples", icon=":material/shuffle:"):
         st.session_state["sample_draw"] = st.session_state.get("sample_draw", 0) + 1
-    pool = dataset.indices("test") if len(dataset.indices("test")) else np.arange(len(dataset))
+    pool = dataset.indices("test") if len(dataset.indices("test")) else dataset.kept
     chosen = np.random.default_rng(st.session_state.get("sample_draw", 0)).permutation(pool)[:6]
     return [
         (f"{dataset.classes[dataset.labels[i]]} ({dataset.files[i]})", parts.to_png(dataset.images[i])) for i in chosen

@@ -265,6 +265,49 @@ def test_no_page_asks_another_host_whatever_names_say(page, server):
     page.get_by_text("add up to 1.0000").wait_for()
 
 
+def test_a_data_set_is_built_from_files_and_camera_corrected_and_trained_on(page, server, tmp_path):
+    """Row 3 of the goals, in the browser: files and webcam into named classes, two labels mended, a training."""
+    shapes = open_dataset("shapes")
+    for i in range(12):
+        (tmp_path / f"{i:02d}.png").write_bytes(to_png(shapes.images[i]))
+    (tmp_path / "zz.png").write_text("text")
+    visit(page, server, "bring")
+    page.get_by_label("Class 1", exact=True).fill("shape")
+    page.locator("input[type=file]").first.set_input_files(sorted(tmp_path.iterdir()))
+    page.get_by_text("13 pictures").wait_for()
+    page.get_by_label("Class 2", exact=True).fill("camera")
+    page.get_by_text("Camera", exact=True).nth(1).click()
+    for shots in (1, 2, 3):
+        wait_for(lambda: page.locator("video").evaluate("video => video.readyState") == 4)
+        page.get_by_role("button", name="Take photo").click()
+        page.get_by_text(f"{shots} pictures", exact=True).wait_for()
+        idle(page)
+    page.get_by_label("Name of the data set").fill("mine")
+    page.get_by_label("Name of the data set").press("Enter")
+    page.get_by_role("button", name="Import").click()
+    page.get_by_text("15 accepted, 1 rejected").wait_for()
+
+    page.get_by_role("link", name="Look at mine").click()
+    idle(page)
+    page.get_by_text("Pick several").click()
+    idle(page)
+    for name in ("03.png", "09.png"):  # both are stars
+        page.get_by_role("img", name=name).click()
+        idle(page)
+    page.get_by_text("2 picked").wait_for()
+    page.get_by_label("Label", exact=True).fill("star")
+    page.keyboard.press("Enter")
+    idle(page)
+    page.get_by_role("button", name="Relabel").click()
+    page.get_by_text("15 pictures, 3 classes").wait_for()
+    assert open_dataset("mine").counts()["star"]
+
+    visit(page, server, "train?dataset=mine")
+    run = start_training(page, 2)
+    page.get_by_text("Test accuracy").wait_for(timeout=60 * SECOND)
+    assert run.read("classes.json")["classes"] == list(open_dataset("mine").classes)
+
+
 def test_another_host_name_is_refused_and_every_answer_carries_the_policy(server):
     """Against DNS rebinding, where a stranger's page makes its own name point to this machine."""
     for path in ("/", "/api/models", "/_stcore/health"):

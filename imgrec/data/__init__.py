@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from imgrec.data import builtin, packs, store
 from imgrec.data.catalogue import CATALOGUE, fetch
 from imgrec.data.dataset import SPLITS, Dataset, DatasetError
+from imgrec.data.edits import Edit
 from imgrec.data.importing import Cancelled, Summary, import_dataset
 from imgrec.data.inspection import inspect
 from imgrec.data.packs import Progress
 from imgrec.data.readers import Item
-from imgrec.data.store import check_free, delete_dataset
+from imgrec.data.store import check_free, delete_dataset, edit, history, undo
 from imgrec.images import RESIZES, to_png
 from imgrec.recipe import number, one_of
 
@@ -22,17 +23,22 @@ __all__ = [
     "Cancelled",
     "Dataset",
     "DatasetError",
+    "Edit",
     "Item",
     "Listing",
     "Summary",
     "check_free",
     "delete_dataset",
+    "edit",
     "fetch",
+    "history",
     "import_dataset",
     "inspect",
     "list_datasets",
     "open_dataset",
     "original",
+    "stamps",
+    "undo",
 ]
 
 
@@ -129,3 +135,11 @@ def _download_listing(name: str) -> Listing:
     row = CATALOGUE[name]
     note = f"{row.licence}; {row.bytes / 1e6:,.0f} MB to download."
     return Listing(name, row.title, "download", row.images, row.classes, row.image_size, row.channels, note, False)
+
+
+def stamps(name: str) -> tuple[int, ...]:
+    """A value that changes whenever the data set does, for caches; the same for ever for built-in and missing ones."""
+    try:
+        return store.stamps(name) if name in store.names() else ()
+    except OSError:
+        return ()

@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 SPLITS = ("train", "validation", "test")
+LEFT_OUT = 255  # the split of a picture that somebody excluded
 
 
 class DatasetError(ValueError):
@@ -21,7 +22,7 @@ class Dataset:
     """Pictures of one size with a label and a split each.
 
     ``images`` is uint8 (N, H, W, C) with C 1 or 3, possibly a memory map; ``labels`` int64 (N,) indexes ``classes``;
-    ``splits`` uint8 (N,) indexes SPLITS; ``sizes`` int32 (N, 2) holds each original's width and height in pixels;
+    ``splits`` uint8 (N,) indexes SPLITS or is LEFT_OUT; ``sizes`` int32 (N, 2) holds each original's width and height in pixels;
     ``masks`` bool (N, H, W), where it is known, is true on the object; ``files`` names each picture for people.
     """
 
@@ -48,6 +49,11 @@ class Dataset:
         """Height and width in pixels."""
         return self.images.shape[1]
 
+    @cached_property
+    def kept(self) -> np.ndarray:
+        """The positions of all pictures that are not left out, int64, ascending."""
+        return np.flatnonzero(self.splits != LEFT_OUT)
+
     def indices(self, split: str) -> np.ndarray:
         """The positions of one split's pictures, int64, ascending."""
         return np.flatnonzero(self.splits == SPLITS.index(split))
@@ -55,13 +61,13 @@ class Dataset:
     def counts(self) -> dict[str, dict[str, int]]:
         """Pictures per class and split: {class: {split: n}}."""
         table = np.zeros((len(self.classes), len(SPLITS)), int)
-        np.add.at(table, (self.labels, self.splits), 1)
+        np.add.at(table, (self.labels[self.kept], self.splits[self.kept]), 1)
         rows = zip(self.classes, table.tolist(), strict=True)
         return {name: dict(zip(SPLITS, row, strict=True)) for name, row in rows}
 
     def channel_statistics(self, split: str | None = "train") -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation per channel, each float64 (C,), in units of 0 to 1. One pass in slices."""
-        chosen = np.arange(len(self)) if split is None else self.indices(split)
+        chosen = self.kept if split is None else self.indices(split)
         total, squares, pixels = 0.0, 0.0, 0
         for start in range(0, len(chosen), 1024):
             part = self.images[chosen[start : start + 1024]].reshape(-1, self.channels)

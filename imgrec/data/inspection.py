@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ def inspect(dataset: Dataset) -> dict[str, Any]:
     twins = duplicates(dataset)
     return {
         "name": dataset.name,
-        "images": len(dataset),
+        "images": len(dataset.kept),
+        "left_out": len(dataset) - len(dataset.kept),
         "source": dataset.source,
         "fingerprint": dataset.fingerprint,
         "classes": dataset.counts(),
@@ -37,32 +39,32 @@ def inspect(dataset: Dataset) -> dict[str, Any]:
 
 def sizes(dataset: Dataset, most: int = 20) -> list[dict[str, int]]:
     """The commonest original sizes: [{"width", "height", "images"}], in pixels."""
-    counted = Counter(map(tuple, dataset.sizes.tolist()))
+    counted = Counter(map(tuple, dataset.sizes[dataset.kept].tolist()))
     return [{"width": w, "height": h, "images": n} for (w, h), n in counted.most_common(most)]
 
 
 def imbalance(dataset: Dataset) -> float:
     """Pictures of the largest class ÷ pictures of the smallest that has any."""
-    counts = np.bincount(dataset.labels, minlength=len(dataset.classes))
+    counts = np.bincount(dataset.labels[dataset.kept], minlength=len(dataset.classes))
     return float(counts.max() / counts[counts > 0].min())
 
 
 def class_means(dataset: Dataset) -> np.ndarray:
     """The mean picture of each class, uint8 (classes, H, W, C): what softmax regression can see at best."""
     sums = np.zeros((len(dataset.classes), *dataset.images.shape[1:]), np.float64)
-    for start in range(0, len(dataset), SLICE):
-        part, labels = dataset.images[start : start + SLICE], dataset.labels[start : start + SLICE]
+    for chosen in _slices(dataset):
+        part, labels = dataset.images[chosen], dataset.labels[chosen]
         for label in np.unique(labels):
             sums[label] += part[labels == label].sum(0, dtype=np.float64)
-    counts = np.bincount(dataset.labels, minlength=len(dataset.classes)).reshape(-1, 1, 1, 1)
+    counts = np.bincount(dataset.labels[dataset.kept], minlength=len(dataset.classes)).reshape(-1, 1, 1, 1)
     return (sums / np.maximum(counts, 1)).round().astype(np.uint8)
 
 
 def duplicates(dataset: Dataset) -> list[np.ndarray]:
     """Groups of positions whose pixels are equal, largest first."""
     groups = defaultdict(list)
-    for start in range(0, len(dataset), SLICE):
-        for i, picture in enumerate(np.ascontiguousarray(dataset.images[start : start + SLICE]), start):
+    for chosen in _slices(dataset):
+        for i, picture in zip(chosen.tolist(), np.ascontiguousarray(dataset.images[chosen]), strict=True):
             groups[hashlib.blake2b(picture, digest_size=16).digest()].append(i)
     return sorted((np.array(group) for group in groups.values() if len(group) > 1), key=len, reverse=True)
 
@@ -70,7 +72,12 @@ def duplicates(dataset: Dataset) -> list[np.ndarray]:
 def blank(dataset: Dataset, least: float = 4.0) -> np.ndarray:
     """Positions of pictures with hardly any contrast: the standard deviation of their pixels is under ``least`` of 255."""
     found = []
-    for start in range(0, len(dataset), SLICE):
-        part = dataset.images[start : start + SLICE]
-        found.append(start + np.flatnonzero(part.reshape(len(part), -1).std(1) < least))
+    for chosen in _slices(dataset):
+        found.append(chosen[dataset.images[chosen].reshape(len(chosen), -1).std(1) < least])
     return np.concatenate(found) if found else np.zeros(0, int)
+
+
+def _slices(dataset: Dataset) -> Iterator[np.ndarray]:
+    """The positions of the kept pictures, SLICE at a time."""
+    for start in range(0, len(dataset.kept), SLICE):
+        yield dataset.kept[start : start + SLICE]

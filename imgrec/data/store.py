@@ -2,6 +2,7 @@
 
 datasets/NAME/dataset.json   what lists show, the classes, what an import refused
               items.csv      a line per picture: file, label, split, width, height, sha256, offset, bytes
+              edits.jsonl    what people changed since, replayed over items.csv; may be missing
               originals.bin  the picture files as they came, one after the other; or bare pixels, see "pixels"
               packed/        made on demand, see packs.py
 """
@@ -23,6 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from imgrec.data import edits
 from imgrec.data.builtin import BUILT_IN
 from imgrec.data.dataset import SPLITS, DatasetError
 from imgrec.data.sources import most_gigabytes
@@ -52,6 +54,7 @@ class Stored:
     name: str
     path: Path
     about: dict[str, Any]
+    classes: tuple[str, ...]
     files: Sequence[str]
     labels: np.ndarray
     splits: np.ndarray
@@ -59,10 +62,6 @@ class Stored:
     hashes: Sequence[str]
     offsets: np.ndarray
     lengths: np.ndarray
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return tuple(self.about["classes"])
 
     @property
     def pixels(self) -> tuple[int, int, int] | None:
@@ -118,29 +117,64 @@ def load(name: str) -> Stored:
     if name not in names():
         raise DatasetError(f"There is no stored data set {name!r}.")
     try:
-        stamps = tuple((path / file).stat().st_mtime_ns for file in ("dataset.json", "items.csv"))
+        return _load(path, stamps(name))
     except OSError as error:
         raise _damaged(name, error) from error
-    return _load(path, stamps)
+
+
+def stamps(name: str) -> tuple[int, ...]:
+    """Changes whenever the set does: by an edit, or because another one bears its name now. Raises OSError."""
+    path = folder("datasets") / name
+    files = [path / "dataset.json", path / "items.csv", path / edits.JOURNAL]
+    found = [file.stat() for file in files if file != files[-1] or file.exists()]
+    return tuple(number for stat in found for number in (stat.st_mtime_ns, stat.st_size))
+
+
+def edit(name: str, change: edits.Edit) -> edits.Edit:
+    """Change labels, splits or class names of a stored set; the import's own table stays. Raises DatasetError."""
+    return edits.record(_path(name), _imported(_path(name))[1:4], change)
+
+
+def undo(name: str) -> edits.Edit:
+    """Take back the last edit of a stored set and return it. Raises DatasetError if there is none."""
+    return edits.undo(_path(name))
+
+
+def history(name: str) -> list[edits.Edit]:
+    """The edits of a stored set, oldest first. Raises DatasetError."""
+    return edits.read(_path(name))
+
+
+def _path(name: str) -> Path:
+    if name not in names():
+        raise DatasetError(f"There is no stored data set {name!r} to edit; built-in ones stay as they are.")
+    return folder("datasets") / name
 
 
 @lru_cache(maxsize=4)
 def _load(path: Path, stamps: tuple[int, ...]) -> Stored:
+    said, *base, files, sizes, hashes, offsets, lengths = _imported(path)
+    classes, labels, splits = edits.replay(*base, edits.read(path))
+    return Stored(path.name, path, said, classes, files, labels, splits, sizes, hashes, offsets, lengths)
+
+
+def _imported(path: Path) -> tuple:
+    """What the import wrote: dataset.json, classes, labels, splits, files, sizes, hashes, offsets, lengths."""
     said = about(path.name)
-    label_of = {label: index for index, label in enumerate(said["classes"])}
+    classes = tuple(said["classes"])
+    label_of = {label: index for index, label in enumerate(classes)}
     try:
         with open(path / "items.csv", encoding="utf-8", newline="") as file:
             rows = csv.reader(file)
             if tuple(next(rows)) != Row._fields:
                 raise ValueError("items.csv has another heading")
             files, labels, splits, widths, heights, hashes, offsets, lengths = zip(*rows, strict=True)
-        return Stored(
-            path.name,
-            path,
+        return (
             said,
-            files,
+            classes,
             np.array([label_of[label] for label in labels], np.int64),
             np.array([SPLITS.index(split) for split in splits], np.uint8),
+            files,
             np.array([widths, heights], np.int32).T,
             hashes,
             np.array(offsets, np.int64),

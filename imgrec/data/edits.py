@@ -1,0 +1,130 @@
+"""Edits: what people change about a stored set, one line each in a journal beside it.
+
+The table of the import is never touched: the journal is replayed when the set is opened, and its last line can be undone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+
+from imgrec.data.dataset import LEFT_OUT, SPLITS, DatasetError
+from imgrec.data.layouts import class_name
+from imgrec.home import write_atomic
+
+JOURNAL = "edits.jsonl"
+KINDS = {
+    "relabel": "{n} relabelled as {value}",
+    "move": "{n} moved to {value}",
+    "exclude": "{n} left out",
+    "include": "{n} taken back in",
+    "rename": "class {old} renamed to {value}",
+}
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One change. ``pictures`` are positions in the set; ``value`` is a class or a split; ``old`` the class renamed."""
+
+    kind: str
+    pictures: tuple[int, ...] = ()
+    value: str = ""
+    old: str = ""
+    when: str = ""
+
+    def describe(self) -> str:
+        """What was done, in a few words."""
+        count = f"{len(self.pictures):,} picture{'s' * (len(self.pictures) != 1)}"
+        return KINDS[self.kind].format(n=count, value=self.value, old=self.old)
+
+
+def read(folder: Path) -> list[Edit]:
+    """The journal of a stored set, oldest first. Raises DatasetError if it cannot be read."""
+    try:
+        entries = map(json.loads, (folder / JOURNAL).read_text("utf-8").splitlines())
+        return [Edit(**{**entry, "pictures": tuple(map(int, entry["pictures"]))}) for entry in entries]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{JOURNAL} of {folder.name} is damaged ({error}); mend or remove that file.") from None
+
+
+def replay(
+    classes: Sequence[str], labels: np.ndarray, splits: np.ndarray, edits: Iterable[Edit]
+) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+    """Classes, labels and splits after all edits; classes without a picture are gone. Raises DatasetError on nonsense."""
+    names, labels, came = list(classes), labels.copy(), splits
+    splits, edits = splits.copy(), list(edits)
+    for edit in edits:
+        where = np.array(edit.pictures, np.int64)
+        if len(where) and not (where.min() >= 0 and where.max() < len(labels)):
+            raise DatasetError(f"There are {len(labels):,} pictures; the edit is about picture {where.max():,}.")
+        if edit.kind == "relabel":
+            names += [edit.value] * (edit.value not in names)
+            labels[where] = names.index(edit.value)
+        elif edit.kind == "move" and edit.value in SPLITS:
+            splits[where] = SPLITS.index(edit.value)
+        elif edit.kind == "exclude":
+            splits[where] = LEFT_OUT
+        elif edit.kind == "include":
+            splits[where] = came[where]
+        elif edit.kind == "rename" and edit.old in names:
+            _rename(names, labels, edit)
+        else:
+            raise DatasetError(f"An edit cannot be {edit.kind!r} {edit.old!r} {edit.value!r}.")
+    return _without_empty(names, labels, splits) if edits else (tuple(names), labels, splits)
+
+
+def _rename(names: list[str], labels: np.ndarray, edit: Edit) -> None:
+    """Give a class another name; a name that is there already merges the two."""
+    index = names.index(edit.old)
+    if edit.value in names:
+        labels[labels == index] = names.index(edit.value)
+    else:
+        names[index] = edit.value
+
+
+def _without_empty(names: list[str], labels: np.ndarray, splits: np.ndarray) -> tuple:
+    used = np.bincount(labels[splits != LEFT_OUT], minlength=len(names)) > 0
+    number = np.where(used, np.cumsum(used) - 1, 0)  # a picture left out may lose its class; nobody asks for it
+    return tuple(name for name, keep in zip(names, used, strict=True) if keep), number[labels], splits
+
+
+def record(folder: Path, base: tuple[Sequence[str], np.ndarray, np.ndarray], edit: Edit) -> Edit:
+    """Add an edit to the journal of the set in ``folder``, whose import gave ``base``: classes, labels, splits.
+
+    Raises DatasetError if it cannot be done, or would leave fewer than two classes or nothing to train on.
+    """
+    if edit.kind in ("relabel", "rename"):
+        name, reason = class_name(edit.value)
+        if reason:
+            raise DatasetError(f"{edit.value[:40]!r} cannot be a class: {reason}.")
+        edit = replace(edit, value=name)
+    edit = replace(edit, when=datetime.now().astimezone().isoformat(timespec="seconds"))
+    with FileLock(folder / "edits.lock"):
+        edits = [*read(folder), edit]
+        classes, _, splits = replay(*base, edits)
+        if len(classes) < 2 or not (splits == 0).any():
+            raise DatasetError("That would leave fewer than two classes, or no training picture; keep some more.")
+        _write(folder, edits)
+    return edit
+
+
+def undo(folder: Path) -> Edit:
+    """Take the last edit back and return it. Raises DatasetError if there is none."""
+    with FileLock(folder / "edits.lock"):
+        edits = read(folder)
+        if not edits:
+            raise DatasetError("There is nothing to undo.")
+        _write(folder, edits[:-1])
+    return edits[-1]
+
+
+def _write(folder: Path, edits: list[Edit]) -> None:
+    write_atomic(folder / JOURNAL, "".join(json.dumps(asdict(edit), ensure_ascii=False) + "\n" for edit in edits))

@@ -1,0 +1,124 @@
+"""Edits change what is seen and trained on, never the import; each can be undone, and none leaves a set unusable."""
+
+import numpy as np
+import pytest
+from pictures import picture
+
+from imgrec import data
+from imgrec.data import DatasetError, Edit, Item, edit, import_dataset, inspect, list_datasets, open_dataset, undo
+from imgrec.data.dataset import LEFT_OUT, SPLITS
+from imgrec.home import folder
+
+CLASSES = ("ant", "bee", "cat")
+
+
+@pytest.fixture
+def pets():
+    """Thirty pictures in three classes, stored; the set's name."""
+    import_dataset([Item(f"{i:02d}.png", picture(i), CLASSES[i % 3]) for i in range(30)], "pets")
+    return "pets"
+
+
+def state(name):
+    dataset = open_dataset(name)
+    return dataset.classes, dataset.labels.tolist(), dataset.splits.tolist(), dataset.fingerprint
+
+
+def test_a_new_label_is_seen_at_once_and_changes_the_fingerprint(pets):
+    before = open_dataset(pets)
+    edit(pets, Edit("relabel", (0, 4), "cat"))
+    after = open_dataset(pets)
+    assert [after.classes[after.labels[i]] for i in (0, 4)] == ["cat", "cat"]
+    assert after.fingerprint != before.fingerprint
+    assert np.array_equal(after.images, before.images)
+
+
+def test_a_picture_left_out_is_in_no_split_no_count_and_no_report(pets):
+    edit(pets, Edit("exclude", (3, 7)))
+    dataset = open_dataset(pets)
+    assert set(dataset.splits[[3, 7]]) == {LEFT_OUT}
+    assert not {3, 7} & set(dataset.kept)
+    assert sum(len(dataset.indices(split)) for split in SPLITS) == 28
+    report = inspect(dataset)
+    assert (report["images"], report["left_out"]) == (28, 2)
+    assert sum(sum(row.values()) for row in report["classes"].values()) == 28
+    came = state(pets)
+    edit(pets, Edit("include", (3, 7)))
+    assert open_dataset(pets).splits.tolist() != came[2]
+    assert sum(len(open_dataset(pets).indices(split)) for split in SPLITS) == 30
+
+
+def test_a_class_can_be_renamed_merged_and_emptied(pets):
+    edit(pets, Edit("rename", value="wasp", old="bee"))
+    assert open_dataset(pets).classes == ("ant", "wasp", "cat")
+    edit(pets, Edit("rename", value="cat", old="wasp"))
+    merged = open_dataset(pets)
+    assert merged.classes == ("ant", "cat")
+    assert merged.counts()["cat"] == {
+        split: sum(merged.splits == s) - merged.counts()["ant"][split] for s, split in enumerate(SPLITS)
+    }
+    edit(pets, Edit("relabel", tuple(range(5)), "猫 & <b>dog</b>"))
+    assert open_dataset(pets).classes == ("ant", "cat", "猫 & <b>dog</b>")
+
+
+def test_a_picture_moves_to_another_split(pets):
+    position = int(open_dataset(pets).indices("train")[0])
+    edit(pets, Edit("move", (position,), "test"))
+    assert position in open_dataset(pets).indices("test")
+
+
+def test_every_edit_can_be_undone_down_to_the_import(pets):
+    states, generator = [state(pets)], np.random.default_rng(0)
+    for step in range(25):
+        some = tuple(generator.integers(0, 30, 3).tolist())
+        kind = ("relabel", "exclude", "include", "move", "rename")[step % 5]
+        classes = open_dataset(pets).classes
+        value = {"relabel": f"new {step}", "move": "test", "rename": f"other {step}"}.get(kind, "")
+        edit(pets, Edit(kind, () if kind == "rename" else some, value, classes[0] if kind == "rename" else ""))
+        states.append(state(pets))
+    assert len(data.history(pets)) == 25
+    for expected in states[-2::-1]:
+        undo(pets)
+        assert state(pets) == expected
+    with pytest.raises(DatasetError, match="nothing to undo"):
+        undo(pets)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (Edit("relabel", (99,), "cat"), "30 pictures"),
+        (Edit("relabel", (-1,), "cat"), "30 pictures"),
+        (Edit("relabel", (1,), "  "), "cannot be a class"),
+        (Edit("relabel", (1,), "x" * 200), "cannot be a class"),
+        (Edit("relabel", tuple(range(30)), "all"), "fewer than two classes"),
+        (Edit("exclude", tuple(range(30))), "fewer than two classes"),
+        (Edit("move", (1,), "exam"), "cannot be 'move'"),
+        (Edit("rename", value="x", old="dragon"), "cannot be 'rename'"),
+        (Edit("explode", (1,)), "cannot be 'explode'"),
+    ],
+)
+def test_an_edit_that_cannot_be_is_refused_and_changes_nothing(pets, change, words):
+    before = state(pets)
+    with pytest.raises(DatasetError, match=words):
+        edit(pets, change)
+    assert state(pets) == before
+    assert data.history(pets) == []
+
+
+def test_built_in_sets_stay_as_they_are():
+    with pytest.raises(DatasetError, match="built-in"):
+        edit("digits", Edit("exclude", (1,)))
+
+
+def test_a_damaged_journal_is_named_and_breaks_no_list(pets):
+    (folder("datasets") / pets / "edits.jsonl").write_text('{"kind": "exclude", "pictures": "no"}\n')
+    with pytest.raises(DatasetError, match=r"edits\.jsonl"):
+        open_dataset(pets)
+    assert pets in [row.name for row in list_datasets()]
+
+
+def test_an_edit_says_in_words_what_it_did(pets):
+    assert edit(pets, Edit("relabel", (1,), "cat")).describe() == "1 picture relabelled as cat"
+    assert edit(pets, Edit("rename", value="wasp", old="bee")).describe() == "class bee renamed to wasp"
+    assert data.history(pets)[0].when.startswith("20")
