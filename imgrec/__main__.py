@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -69,18 +70,11 @@ def runs(options) -> None:
 
 
 def import_(options) -> None:
-    from tqdm import tqdm
-
     from imgrec.data import CATALOGUE, fetch, import_dataset
 
-    unit = " bytes" if options.source in CATALOGUE else " pictures"
-    with tqdm(unit=unit, unit_scale=True, disable=None, file=sys.stderr) as bar:
-
-        def progress(done: int, total: int | None) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        if options.source in CATALOGUE and not Path(options.source).exists():
+    download = options.source in CATALOGUE and not Path(options.source).exists()
+    with _bar(" bytes" if download else " pictures") as progress:
+        if download:
             summary = fetch(options.source, progress)
         else:
             summary = import_dataset(Path(options.source), options.name or _stem(options.source), progress)
@@ -90,6 +84,14 @@ def import_(options) -> None:
     print(f"{summary.name}: {summary.images} pictures in {summary.classes} classes, {len(summary.rejected)} refused")
     for entry in summary.rejected:
         print(f"  {entry['file']}: {entry['reason']}")
+
+
+def pack(options) -> None:
+    from imgrec.data import export_dataset
+
+    with _bar(" pictures") as progress:
+        count = export_dataset(options.name, options.out, progress)
+    _print({"dataset": options.name, "images": count, "out": str(options.out)})
 
 
 def inspect(options) -> None:
@@ -275,6 +277,9 @@ def _parser() -> Parser:
     sub.add_argument("source")
     sub.add_argument("--name", help="what to call it here; default: from the source's name")
     command(inspect, "class counts, sizes, channel statistics of a data set").add_argument("name")
+    sub = command(pack, "write a data set as a ZIP of class folders that imports again")
+    sub.add_argument("name")
+    sub.add_argument("--out", type=Path, required=True, metavar="F.zip")
     _add_recipe(command(train, "train a model; any setting of the recipe is an option"))
     command(resume, "go on with a run that was stopped, failed or lost").add_argument("name", metavar="RUN")
     command(stop, "ask a run to stop").add_argument("name", metavar="RUN")
@@ -309,6 +314,20 @@ def _add_recipe(parser: Parser) -> None:
             words = f"{', '.join(about['choices'])}: {words}"
         names = dict.fromkeys(("--" + field.name.replace("_", "-"), "--" + field.name))
         parser.add_argument(*names, dest=field.name, metavar=kind.__name__.upper(), type=kind, help=words)
+
+
+@contextmanager
+def _bar(unit: str):
+    """A progress bar on a terminal, and the function (done, total) that moves it."""
+    from tqdm import tqdm
+
+    with tqdm(unit=unit, unit_scale=True, disable=None, file=sys.stderr) as bar:
+
+        def progress(done: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield progress
 
 
 def _positive(text: str) -> int:

@@ -1,5 +1,7 @@
 """Data set: what is in it? Samples by class, counts, splits, sizes, channel statistics, mean pictures; fetching more."""
 
+import io
+
 import numpy as np
 import streamlit as st
 
@@ -8,6 +10,8 @@ from imgrec.data import inspection
 from imgrec.data.dataset import LEFT_OUT, SPLITS
 from imgrec.images import open_image
 from pages import parts
+
+MOST_TO_DOWNLOAD = 5000  # pictures in a ZIP that is made in memory while the visitor waits
 
 
 @st.cache_data(show_spinner="Counting and measuring …", max_entries=12)
@@ -232,6 +236,23 @@ def figures(dataset: data.Dataset) -> None:
         st.dataframe([{"class": name, **row} for name, row in facts["classes"].items()], hide_index=True)
 
 
+def take_along(dataset: data.Dataset) -> None:
+    """The set as a ZIP, for small ones here and for big ones by the command."""
+
+    def archive() -> bytes:
+        file = io.BytesIO()
+        data.export_dataset(dataset.name, file)
+        return file.getvalue()
+
+    with st.expander("Take it along", icon=":material/archive:"):
+        st.caption("A ZIP of class folders with a table of labels and splits; it imports again as the same set.")
+        if len(dataset.kept) <= MOST_TO_DOWNLOAD:
+            st.download_button("Download the ZIP", archive, f"{dataset.name.partition(':')[0]}.zip", "application/zip")
+        else:
+            st.write(f"It has more than {MOST_TO_DOWNLOAD:,} pictures, so it goes through the command line:")
+        st.code(f"python -m imgrec pack {dataset.name} --out {dataset.name.partition(':')[0]}.zip", language="bash")
+
+
 def fetching() -> None:
     """Data sets to download: one row each, with progress while it comes; the page is drawn anew when one has come."""
     busy, brought = False, {job.name: job for job in jobs.bring_jobs()}
@@ -265,6 +286,7 @@ samples(dataset)
 if editable(dataset):
     changes(dataset)
 figures(dataset)
+take_along(dataset)
 with st.expander("Download more data sets", icon=":material/download:"):
     st.caption("Well-known sets from their authors' servers, through torchvision. Nothing is fetched until you click.")
     st.fragment(fetching, run_every=1.0 if any(map(parts.live, jobs.bring_jobs())) else None)()

@@ -1,0 +1,52 @@
+"""A data set as a ZIP of class folders that imports again as the same set: same pictures, labels and splits."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from imgrec.data.dataset import SPLITS, Dataset
+from imgrec.data.packs import Progress
+from imgrec.home import RESERVED
+from imgrec.images import safe_name
+
+TABLE = "labels.csv"  # tells classes and splits in full; folder names cannot hold every class name
+
+
+def write_archive(
+    dataset: Dataset, original: Callable[[int], bytes], out: Path | BinaryIO, progress: Progress | None = None
+) -> int:
+    """Write every picture that is not left out and a table of labels; gives how many.
+
+    ``original(position)`` is the picture's file. The pictures keep their order by the numbers in their names. Raises
+    OSError on a full disk.
+    """
+    table = io.StringIO()
+    rows = csv.writer(table)
+    rows.writerow(("file", "label", "split"))
+    with zipfile.ZipFile(out, "w") as archive:  # stored as they are: pictures do not get smaller
+        for done, position in enumerate(dataset.kept.tolist(), 1):
+            content, label = original(position), dataset.classes[dataset.labels[position]]
+            name = f"{folder_name(label)}/{position:07d}-{_file_name(dataset.files[position], content)}"
+            rows.writerow((name, label, SPLITS[dataset.splits[position]]))
+            archive.writestr(name, content)
+            if progress:
+                progress(done, len(dataset.kept))
+        archive.writestr(TABLE, table.getvalue())
+    return len(dataset.kept)
+
+
+def folder_name(label: str) -> str:
+    """A class's name as a folder's on every system."""
+    name = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", label).strip(" .")[:60] or "_"
+    return f"{name}_" if name.split(".")[0].casefold() in RESERVED else name
+
+
+def _file_name(name: str, content: bytes) -> str:
+    name, ending = folder_name(safe_name(name)), ".png" if content.startswith(b"\x89PNG") else ".jpg"
+    return name if "." in name else name + ending
