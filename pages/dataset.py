@@ -6,17 +6,18 @@ import numpy as np
 import streamlit as st
 
 from imgrec import charts, data, jobs
-from imgrec.data import inspection
+from imgrec.data import health, inspection
 from imgrec.data.dataset import LEFT_OUT, SPLITS
 from imgrec.images import open_image
 from pages import parts
 
+MOST_TO_EXAMINE = 20_000  # pictures that are looked through without being asked; 1 to 2 s
 MOST_TO_DOWNLOAD = 5000  # pictures in a ZIP that is made in memory while the visitor waits
 
 
 @st.cache_data(show_spinner="Counting and measuring …", max_entries=12)
 def report(name: str, fingerprint: str) -> dict:
-    return inspection.inspect(parts.open_dataset(name))
+    return inspection.overview(parts.open_dataset(name))
 
 
 @st.cache_data(show_spinner=False, max_entries=12)
@@ -214,26 +215,64 @@ def figures(dataset: data.Dataset) -> None:
     st.caption(
         "Where these differ, even a linear model can tell the classes apart; where all look alike, it takes a CNN."
     )
-    left, right = st.columns(2)
-    with left:
-        st.subheader("Original sizes", anchor=False)
-        if len(facts["sizes"]) == 1:
-            st.write("All are {width} × {height} pixels.".format(**facts["sizes"][0]))
-        else:
-            parts.chart(charts.size_scatter(facts["sizes"]), "sizes", "Widths and heights of the original pictures")
-    with right:
-        st.subheader("Anything odd?", anchor=False)
-        odd = [
-            ("exact duplicates", facts["duplicates"], "The same picture twice teaches nothing new."),
-            ("of them across splits", facts["leaks"], "Test accuracy would lie: the network saw these in training."),
-            ("nearly blank", facts["suspects"], "There is hardly any contrast in them."),
-        ]
-        for name, found, why in odd:
-            count = f"**{len(found)}** {name}" + (f": {why}" if found else "")
-            st.markdown(f":material/{'warning' if found else 'check_circle'}: {count}")
-        st.caption(f"Source: {parts.text(dataset.source, 300)} Fingerprint {dataset.fingerprint}.")
+    st.subheader("Original sizes", anchor=False)
+    if len(facts["sizes"]) == 1:
+        st.write("All are {width} × {height} pixels.".format(**facts["sizes"][0]))
+    else:
+        parts.chart(charts.size_scatter(facts["sizes"]), "sizes", "Widths and heights of the original pictures")
+    st.caption(f"Source: {parts.text(dataset.source, 300)} Fingerprint {dataset.fingerprint}.")
     with st.expander("As a table"):
         st.dataframe([{"class": name, **row} for name, row in facts["classes"].items()], hide_index=True)
+
+
+@st.cache_data(show_spinner="Looking for duplicates, leaks and odd pictures …", max_entries=12)
+def examined(name: str, fingerprint: str) -> tuple[dict[str, list[np.ndarray]], list[dict]]:
+    dataset = parts.open_dataset(name)
+    measures = health.measure(dataset)
+    return health.examine(dataset, measures), health.spurious(dataset, measures)
+
+
+def problems(dataset: data.Dataset) -> None:
+    """What may be wrong with the set: each kind with its pictures, and a button that leaves out what should go."""
+    st.subheader("Anything odd?", anchor=False)
+    if len(dataset.kept) > MOST_TO_EXAMINE and not st.toggle(
+        "Look for odd pictures", help="Takes a while for so many."
+    ):
+        return
+    findings, giveaways = examined(dataset.name, dataset.fingerprint)
+    for row in giveaways:
+        st.warning(
+            f"The class {parts.text(row['class'])} can be told by its {row['property']} alone "
+            f"({row['share']:.0%} of the variance lies between classes): a network may learn that instead of the thing."
+        )
+    for name, groups in findings.items():
+        if groups:
+            problem(dataset, name, groups)
+    clean = [kind.title for name, kind in health.KINDS.items() if not findings[name]]
+    if clean:
+        st.markdown(f":material/check_circle: Looked for and not found: {', '.join(clean)}.")
+
+
+def problem(dataset: data.Dataset, name: str, groups: list[np.ndarray]) -> None:
+    """One kind of finding."""
+    kind, count = health.KINDS[name], sum(map(len, groups))
+    with st.expander(f"{count:,} {kind.title}", icon=":material/warning:"):
+        st.write(kind.why)
+        shown = [int(position) for group in groups for position in group][:48]
+        tiles = [
+            parts.Tile(
+                dataset.images[i],
+                f"{dataset.classes[dataset.labels[i]][:16]}, {SPLITS[dataset.splits[i]]}",
+                dataset.files[i],
+            )
+            for i in shown
+        ]
+        clicked = parts.tiles(tiles, f"found {name}", 84)
+        if clicked is not None and clicked < len(shown):
+            show(dataset, shown[clicked])
+        out = tuple(health.advised(name, groups, dataset.splits))
+        if editable(dataset) and st.button(f"Leave out {len(out):,}", key=f"out {name}", icon=":material/block:"):
+            change(dataset, data.Edit("exclude", out))
 
 
 def take_along(dataset: data.Dataset) -> None:
@@ -286,6 +325,7 @@ samples(dataset)
 if editable(dataset):
     changes(dataset)
 figures(dataset)
+problems(dataset)
 take_along(dataset)
 with st.expander("Download more data sets", icon=":material/download:"):
     st.caption("Well-known sets from their authors' servers, through torchvision. Nothing is fetched until you click.")

@@ -1,23 +1,38 @@
-"""Looking at a data set: counts, sizes, channel statistics, mean pictures, duplicates. Pure functions of a Dataset."""
+"""Looking at a data set: counts, sizes, channel statistics, mean pictures. Pure functions of a Dataset."""
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections import Counter
 from typing import Any
 
 import numpy as np
 
 from imgrec.data.dataset import SPLITS, Dataset
-
-SLICE = 1024  # pictures read at a time, so that memory does not grow with the data set
+from imgrec.data.health import KINDS, examine, measure, slices, spurious
 
 
 def inspect(dataset: Dataset) -> dict[str, Any]:
-    """What there is to know about a data set at a glance, JSON-able: the report behind the page and the command."""
+    """What there is to know about a data set, JSON-able: `overview`, and what may be wrong with it.
+
+    ``findings`` holds for each kind groups of file names; ``suspects`` all files that are odd by themselves.
+    """
+    measures = measure(dataset)
+    groups = examine(dataset, measures)
+    found = {kind: [[dataset.files[i] for i in group] for group in of_kind] for kind, of_kind in groups.items()}
+    alone = {name for kind, of_kind in found.items() if not KINDS[kind].keep for group in of_kind for name in group}
+    return {
+        **overview(dataset),
+        "duplicates": found["duplicates"],
+        "leaks": found["leaks"],
+        "suspects": sorted(alone),
+        "findings": found,
+        "spurious": spurious(dataset, measures),
+    }
+
+
+def overview(dataset: Dataset) -> dict[str, Any]:
+    """Counts, sizes and channel statistics, JSON-able."""
     mean, std = dataset.channel_statistics(None)
-    twins = duplicates(dataset)
     return {
         "name": dataset.name,
         "images": len(dataset.kept),
@@ -31,9 +46,6 @@ def inspect(dataset: Dataset) -> dict[str, Any]:
         "channel_mean": mean.round(4).tolist(),
         "channel_std": std.round(4).tolist(),
         "imbalance": imbalance(dataset),
-        "duplicates": [[dataset.files[i] for i in group] for group in twins],
-        "leaks": [[dataset.files[i] for i in group] for group in twins if len(set(dataset.splits[group])) > 1],
-        "suspects": [dataset.files[i] for i in blank(dataset)],
     }
 
 
@@ -52,32 +64,9 @@ def imbalance(dataset: Dataset) -> float:
 def class_means(dataset: Dataset) -> np.ndarray:
     """The mean picture of each class, uint8 (classes, H, W, C): what softmax regression can see at best."""
     sums = np.zeros((len(dataset.classes), *dataset.images.shape[1:]), np.float64)
-    for chosen in _slices(dataset):
+    for chosen in slices(dataset):
         part, labels = dataset.images[chosen], dataset.labels[chosen]
         for label in np.unique(labels):
             sums[label] += part[labels == label].sum(0, dtype=np.float64)
     counts = np.bincount(dataset.labels[dataset.kept], minlength=len(dataset.classes)).reshape(-1, 1, 1, 1)
     return (sums / np.maximum(counts, 1)).round().astype(np.uint8)
-
-
-def duplicates(dataset: Dataset) -> list[np.ndarray]:
-    """Groups of positions whose pixels are equal, largest first."""
-    groups = defaultdict(list)
-    for chosen in _slices(dataset):
-        for i, picture in zip(chosen.tolist(), np.ascontiguousarray(dataset.images[chosen]), strict=True):
-            groups[hashlib.blake2b(picture, digest_size=16).digest()].append(i)
-    return sorted((np.array(group) for group in groups.values() if len(group) > 1), key=len, reverse=True)
-
-
-def blank(dataset: Dataset, least: float = 4.0) -> np.ndarray:
-    """Positions of pictures with hardly any contrast: the standard deviation of their pixels is under ``least`` of 255."""
-    found = []
-    for chosen in _slices(dataset):
-        found.append(chosen[dataset.images[chosen].reshape(len(chosen), -1).std(1) < least])
-    return np.concatenate(found) if found else np.zeros(0, int)
-
-
-def _slices(dataset: Dataset) -> Iterator[np.ndarray]:
-    """The positions of the kept pictures, SLICE at a time."""
-    for start in range(0, len(dataset.kept), SLICE):
-        yield dataset.kept[start : start + SLICE]

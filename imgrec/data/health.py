@@ -1,0 +1,210 @@
+"""What may be wrong with a data set: duplicates, near duplicates, leaks between splits, dark, bright, blank, blurry and
+odd-shaped pictures, and classes that can be told apart by brightness or shape alone. Pure functions of a Dataset.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from imgrec.data.dataset import SPLITS, Dataset
+
+SLICE = 1024  # pictures read at a time, so that memory does not grow with the data set
+SIDE = 32  # pixels of the grey picture that is measured
+BANDS, BAND_BITS = 5, 13  # of a 65-bit row: hashes that differ in 4 bits or fewer agree in at least one band
+MOST_BITS, MOST_DISTANCE = 12, 0.12  # near duplicates differ in at most so many bits and such a part of the contrast
+CLEAR = 5.0  # robust standard deviations from the median that make an outlier
+
+
+@dataclass(frozen=True)
+class Measures:
+    """A row per picture that is not left out: what the kinds of findings are decided by."""
+
+    positions: np.ndarray  # int64 (N,), in the data set
+    brightness: np.ndarray  # (N,), mean, from 0 to 1
+    low: np.ndarray  # (N,), the 5th percentile of the grey levels, from 0 to 1
+    high: np.ndarray  # (N,), the 95th
+    sharpness: np.ndarray  # (N,), the share of fine detail in all contrast, as a logarithm
+    aspect: np.ndarray  # (N,), logarithm of width ÷ height of the original
+    exact: list[np.ndarray]  # groups of positions whose pixels are equal
+    alike: list[np.ndarray]  # groups of positions that show the same picture, the exact ones among them
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A row of KINDS: ``find(dataset, measures)`` gives groups of positions; ``keep`` says how many of a group may stay."""
+
+    title: str
+    why: str
+    find: Callable[[Dataset, Measures], list[np.ndarray]]
+    keep: int = 0
+
+
+def examine(dataset: Dataset, measures: Measures | None = None) -> dict[str, list[np.ndarray]]:
+    """For each of KINDS the groups of positions that were found, int64; singles are groups of one."""
+    measures = measures or measure(dataset)
+    return {name: kind.find(dataset, measures) for name, kind in KINDS.items()}
+
+
+def measure(dataset: Dataset) -> Measures:
+    """What all findings rest on: one pass over the pictures, a slice at a time, and the search for pairs."""
+    parts = [_measured(dataset.images[chosen]) for chosen in slices(dataset)]
+    hashes, small, *columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    width, height = dataset.sizes[dataset.kept].T
+    alike = _alike(dataset.kept, hashes, small)
+    return Measures(dataset.kept, *columns, np.log(width / height), duplicates(dataset), alike)
+
+
+def duplicates(dataset: Dataset) -> list[np.ndarray]:
+    """Groups of positions whose pixels are equal, largest first."""
+    groups = defaultdict(list)
+    for chosen in slices(dataset):
+        for i, picture in zip(chosen.tolist(), np.ascontiguousarray(dataset.images[chosen]), strict=True):
+            groups[hashlib.blake2b(picture, digest_size=16).digest()].append(i)
+    return sorted((np.array(group) for group in groups.values() if len(group) > 1), key=len, reverse=True)
+
+
+def spurious(dataset: Dataset, measures: Measures | None = None) -> list[dict[str, str | float]]:
+    """Properties that give the class away without looking at the content: [{"property", "share", "words"}].
+
+    ``share`` is the part of a property's variance that lies between the classes (eta squared, 0 to 1); from 0.7 on a
+    network may learn the property instead of the thing.
+    """
+    measures = measures or measure(dataset)
+    labels, found = dataset.labels[measures.positions], []
+    for name, values in (
+        ("brightness", measures.brightness),
+        ("sharpness", measures.sharpness),
+        ("shape", measures.aspect),
+    ):
+        spread = values.var()
+        if spread < 1e-6:
+            continue
+        counts = np.bincount(labels, minlength=len(dataset.classes))
+        means = np.bincount(labels, values, len(dataset.classes)) / np.maximum(counts, 1)
+        share = float((counts * (means - values.mean()) ** 2).sum() / len(values) / spread)
+        if share > 0.7:
+            extreme = dataset.classes[int(np.where(counts > 0, np.abs(means - values.mean()), -1).argmax())]
+            found.append({"property": name, "share": share, "class": extreme})
+    return found
+
+
+def _measured(images: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Perceptual hash uint64, small grey picture uint8 (16, 16), brightness, low, high, sharpness of uint8 (N, S, S, C)."""
+    grey = images.astype(np.float32) @ _weights(images.shape[3]) / 255  # (N, S, S)
+    side = _areas(images.shape[1], SIDE)
+    square = side @ grey @ side.T
+    small = _areas(images.shape[1], 16) @ grey @ _areas(images.shape[1], 16).T
+    low, high = np.percentile(grey.reshape(len(grey), -1), (5, 95), axis=1)
+    detail = grey[:, 1:-1, 1:-1] * 4 - grey[:, :-2, 1:-1] - grey[:, 2:, 1:-1] - grey[:, 1:-1, :-2] - grey[:, 1:-1, 2:]
+    sharpness = np.log((detail.var((1, 2)) + 1e-8) / (grey.var((1, 2)) + 1e-6))
+    return _hashes(square), (small * 255).round().astype(np.uint8), grey.mean((1, 2)), low, high, sharpness
+
+
+def _weights(channels: int) -> np.ndarray:
+    return np.array([1.0] if channels == 1 else [0.299, 0.587, 0.114], np.float32)
+
+
+def _areas(size: int, target: int) -> np.ndarray:
+    """The matrix (target, size) that averages pixels over equal areas, also when it enlarges."""
+    edges, cuts = np.arange(size + 1) / size, np.arange(target + 1) / target
+    overlap = np.minimum(edges[None, 1:], cuts[1:, None]) - np.maximum(edges[None, :-1], cuts[:-1, None])
+    return (np.maximum(overlap, 0) * target).astype(np.float32)
+
+
+def _hashes(square: np.ndarray) -> np.ndarray:
+    """The perceptual hash of C. Zauner (2010): which of the lowest 64 frequencies lie over their median; uint64 (N,)."""
+    from scipy.fft import dctn  # scipy takes a while to import, and most commands do without
+
+    waves = dctn(square, axes=(1, 2), norm="ortho")[:, :8, :8].reshape(len(square), 64)
+    bits = waves > np.median(waves[:, 1:], axis=1, keepdims=True)
+    return np.packbits(bits, axis=1).view(np.uint64)[:, 0]
+
+
+def _alike(positions: np.ndarray, hashes: np.ndarray, small: np.ndarray) -> list[np.ndarray]:
+    """Groups of near duplicates: perceptual hashes that nearly agree, confirmed by the small grey pictures."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    pairs = _candidates(hashes)
+    pairs = pairs[np.bitwise_count(hashes[pairs[:, 0]] ^ hashes[pairs[:, 1]]) <= MOST_BITS]
+    first, second = (small[pairs[:, side]].astype(np.float32) for side in (0, 1))
+    distance = np.sqrt(((first - second) ** 2).mean((1, 2)))
+    contrast = np.minimum(first.std((1, 2)), second.std((1, 2)))
+    pairs = pairs[distance < MOST_DISTANCE * contrast]
+    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (len(hashes),) * 2)
+    _, group = connected_components(graph, directed=False)
+    order = np.argsort(group, kind="stable")
+    runs = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
+    return [positions[run] for run in runs if len(run) > 1]
+
+
+def _candidates(hashes: np.ndarray, most: int = 12) -> np.ndarray:
+    """Pairs (P, 2) of rows that agree in a band of bits; in a crowded band each meets only its nearest neighbours."""
+    found = [np.zeros((0, 2), np.int64)]
+    for band in range(BANDS):
+        value = (hashes >> np.uint64(band * BAND_BITS)) & np.uint64(2**BAND_BITS - 1)
+        order = np.lexsort((hashes, value))
+        for step in range(1, most + 1):
+            same = value[order[:-step]] == value[order[step:]]
+            if not same.any():
+                break
+            found.append(np.stack([order[:-step][same], order[step:][same]], axis=1))
+    return np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
+
+
+def _leaks(dataset: Dataset, measures: Measures) -> list[np.ndarray]:
+    groups = {tuple(group.tolist()): group for group in (*measures.exact, *measures.alike)}
+    return [group for group in groups.values() if len(set(dataset.splits[group].tolist())) > 1]
+
+
+def _near(dataset: Dataset, measures: Measures) -> list[np.ndarray]:
+    exact = {tuple(group.tolist()) for group in measures.exact}
+    return [group for group in measures.alike if tuple(group.tolist()) not in exact]
+
+
+def _singles(chosen: Callable[[Measures], np.ndarray]) -> Callable[[Dataset, Measures], list[np.ndarray]]:
+    return lambda dataset, measures: list(measures.positions[chosen(measures)][:, None])
+
+
+def _outlying(values: np.ndarray, least: float) -> np.ndarray:
+    """How many robust standard deviations (1.48 MAD) each value lies from the median; ``least`` bounds the divisor."""
+    middle = np.median(values)
+    return (values - middle) / max(1.4826 * np.median(np.abs(values - middle)), least)
+
+
+KINDS: dict[str, Kind] = {
+    "duplicates": Kind("exact duplicates", "The same picture twice teaches nothing new.", lambda d, m: m.exact, 1),
+    "near_duplicates": Kind("near duplicates", "Resized or saved again, they are the same picture.", _near, 1),
+    "leaks": Kind(
+        "across splits", "Test accuracy would lie: the network saw these in training. Leave one side out.", _leaks, 1
+    ),
+    "dark": Kind("too dark", "Hardly any light in them.", _singles(lambda m: (m.high < 0.18) & (m.high - m.low > 0.01))),
+    "bright": Kind("too bright", "Hardly anything but white.", _singles(lambda m: (m.low > 0.93) & (m.high - m.low > 0.01))),
+    "blank": Kind("nearly blank", "There is no contrast in them.", _singles(lambda m: m.high - m.low <= 0.01)),
+    "blurry": Kind(
+        "blurry", "Much less fine detail than the others.",
+        _singles(lambda m: (_outlying(m.sharpness, 0.3) < -CLEAR) & (m.high - m.low > 0.01)),
+    ),
+    "odd_shape": Kind(
+        "oddly shaped", "Much wider or taller than the others; cropping may lose the thing itself.",
+        _singles(lambda m: np.abs(_outlying(m.aspect, 0.1)) > CLEAR),
+    ),
+}  # fmt: skip
+
+
+def advised(kind: str, groups: list[np.ndarray], splits: np.ndarray) -> list[int]:
+    """Which positions to leave out: of a group all but one, where a test picture stays rather than a training one."""
+    keep = KINDS[kind].keep
+    test_first = len(SPLITS) - 1 - splits.astype(int)
+    return sorted({int(p) for group in groups for p in sorted(group, key=lambda p: (test_first[p], p))[keep:]})
+
+
+def slices(dataset: Dataset) -> Iterator[np.ndarray]:
+    """The positions of the pictures that are not left out, SLICE at a time."""
+    for start in range(0, len(dataset.kept), SLICE):
+        yield dataset.kept[start : start + SLICE]

@@ -1,0 +1,111 @@
+"""Row 8 of the goals: planted faults of every kind are found, and little else; what is left out comes back."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from imgrec.data import Edit, Item, edit, import_dataset, open_dataset, undo
+from imgrec.data.dataset import SPLITS
+from imgrec.data.health import KINDS, advised, examine, measure, spurious
+from imgrec.images import to_png
+
+
+def encoded(image, format="PNG", **options):
+    file = io.BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """Six hundred pictures of 64 pixels with faults among them: the items, and which names hold which fault."""
+    shapes = open_dataset("shapes:size=64,count=600,difficulty=0.6")
+    images = [Image.fromarray(pixels) for pixels in shapes.images]
+    split_of = [SPLITS[split] for split in shapes.splits]
+    label_of = [shapes.classes[label] for label in shapes.labels]
+    items = [Item(f"{i:04d}.png", encoded(image), label_of[i], split_of[i]) for i, image in enumerate(images)]
+    faults = {kind: set() for kind in KINDS}
+
+    def plant(kind, number, name, content, split=None):
+        items.append(Item(name, content, label_of[number], split or split_of[number]))
+        faults[kind] |= {name} if KINDS[kind].keep == 0 else {name, f"{number:04d}.png"}
+
+    for n in range(0, 20):
+        plant("duplicates", n, f"copy-{n}.png", encoded(images[n]))
+    for n in range(20, 50):
+        changed = images[n].resize((48, 48), Image.Resampling.LANCZOS) if n % 2 else images[n]
+        plant("near_duplicates", n, f"again-{n}.jpg", encoded(changed, "JPEG", quality=60 + n))
+    for n in [n for n in range(50, 600) if split_of[n] == "train"][:15]:
+        plant("leaks", n, f"leak-{n}.jpg", encoded(images[n], "JPEG", quality=85), "test")
+    for n in range(200, 215):
+        plant("dark", n, f"dark-{n}.png", encoded(images[n].point(lambda level: level * 0.1)))
+        plant("bright", n, f"bright-{n}.png", encoded(images[n].point(lambda level: 255 - level * 0.05)))
+        plant("blurry", n, f"blur-{n}.png", encoded(images[n].filter(ImageFilter.GaussianBlur(5))))
+        plant("odd_shape", n, f"odd-{n}.png", encoded(images[n].resize((200, 40))))
+    for n in range(215, 220):
+        plant("blank", n, f"blank-{n}.png", encoded(Image.new("RGB", (64, 64), (n, n, n))))
+    return items, faults
+
+
+@pytest.fixture
+def faulty(planted):
+    import_dataset(planted[0], "faulty")
+    return open_dataset("faulty"), planted[1]
+
+
+def test_every_planted_fault_is_found_and_little_else(faulty):
+    dataset, faults = faulty
+    found = {kind: {dataset.files[p] for group in groups for p in group} for kind, groups in examine(dataset).items()}
+    found["near_duplicates"] -= faults["leaks"]  # they are near duplicates as well
+    found["blurry"] -= faults["odd_shape"]  # they were stretched
+    figures = {}
+    for kind, names in faults.items():
+        hits = len(found[kind] & names)
+        figures[kind] = (hits / len(names), hits / max(len(found[kind]), 1))
+    assert {kind: recall for kind, (recall, _) in figures.items() if recall < 0.9} == {}, figures
+    assert {kind: precision for kind, (_, precision) in figures.items() if precision < 0.8} == {}, figures
+
+
+def test_a_sound_set_has_nothing_to_report():
+    for name in ("digits", "shapes", "shapes:difficulty=0.9"):
+        assert {kind: groups for kind, groups in examine(open_dataset(name)).items() if groups} == {}
+
+
+def test_leaving_out_what_is_advised_mends_the_set_and_can_be_undone(faulty):
+    dataset, _ = faulty
+    before, out = dataset.fingerprint, set()
+    for kind, groups in examine(dataset).items():
+        out |= set(advised(kind, groups, dataset.splits))
+    edit("faulty", Edit("exclude", tuple(sorted(out))))
+    left = examine(open_dataset("faulty"))
+    assert {
+        kind: len(left[kind]) for kind in ("duplicates", "near_duplicates", "leaks", "dark", "bright", "blank")
+    } == dict.fromkeys(("duplicates", "near_duplicates", "leaks", "dark", "bright", "blank"), 0)
+    undo("faulty")
+    assert open_dataset("faulty").fingerprint == before
+
+
+def test_of_a_leak_the_training_picture_goes_and_the_test_picture_stays():
+    splits = np.array([0, 2, 0, 1], np.uint8)
+    assert advised("leaks", [np.array([0, 1]), np.array([2, 3])], splits) == [0, 2]
+    assert advised("dark", [np.array([3])], splits) == [3]
+
+
+def test_a_class_that_brightness_gives_away_is_named():
+    shapes = open_dataset("shapes:size=32,count=300")
+    items = []
+    for i, pixels in enumerate(shapes.images):
+        label = shapes.classes[shapes.labels[i]]
+        pixels = pixels // 5 if label == "star" else pixels // 2 + 110
+        items.append(Item(f"{i:03d}.png", to_png(pixels), label))
+    import_dataset(items, "dim")
+    [found] = spurious(open_dataset("dim"))
+    assert (found["property"], found["class"]) == ("brightness", "star")
+    assert spurious(shapes) == []
+
+
+def test_pictures_that_were_left_out_are_not_examined(faulty):
+    edit("faulty", Edit("exclude", (0, 1, 2)))
+    assert not {0, 1, 2} & set(measure(open_dataset("faulty")).positions)
