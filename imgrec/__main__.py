@@ -105,6 +105,16 @@ def inspect(options) -> None:
         print(f"{key}: {json.dumps(value, ensure_ascii=False)}")
 
 
+def suspects(options) -> None:
+    from imgrec.worker import work_suspects
+
+    with _bar(" %") as progress:
+        found = work_suspects(options.name, lambda share: progress(round(100 * share), 100))
+    columns = ("positions", "labels", "suggested", "margin", "flagged")
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*(found[column] for column in columns), strict=True)]
+    _show(options, [row for row in rows if row["flagged"]], columns[:4])
+
+
 def train(options) -> None:
     from imgrec import jobs
 
@@ -277,6 +287,7 @@ def _parser() -> Parser:
     sub.add_argument("source")
     sub.add_argument("--name", help="what to call it here; default: from the source's name")
     command(inspect, "class counts, sizes, channel statistics of a data set").add_argument("name")
+    command(suspects, "look for labels that may be wrong, by training on parts of the set").add_argument("name")
     sub = command(pack, "write a data set as a ZIP of class folders that imports again")
     sub.add_argument("name")
     sub.add_argument("--out", type=Path, required=True, metavar="F.zip")

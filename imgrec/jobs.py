@@ -109,6 +109,29 @@ def start_import(source: Path | str, name: str) -> Run:
     return _bring(name, source)
 
 
+def suspects_job(name: str) -> Run | None:
+    """The last search for wrong labels in a data set, with state, status and `ask` like a run's; None if none was."""
+    job = suspects_folder(name)
+    return job if job.file("state.json").exists() else None
+
+
+def suspects_folder(name: str) -> Run:
+    """Where a search for wrong labels is written down: a folder like a run's."""
+    return Run(folder("datasets") / ".suspects" / name)
+
+
+def start_suspects(name: str) -> Run:
+    """Search a data set for wrong labels in a process of its own. Does nothing if it is under way already."""
+    job = suspects_folder(name)
+    if job.file("state.json").exists() and job.status in LIVE:
+        return job
+    job.path.mkdir(parents=True, exist_ok=True)
+    job.clear_requests()
+    job.write("state.json", {"phase": "new", "created": time.time(), "updated": time.time()})
+    _launch(job, "suspects")
+    return job
+
+
 def _bring(name: str, source: Path | str | None) -> Run:
     job = bring_folder(name)
     shutil.rmtree(job.path, ignore_errors=True)

@@ -11,7 +11,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -22,11 +22,12 @@ from imgrec import __version__
 from imgrec.data import Cancelled, fetch, import_dataset, open_dataset
 from imgrec.data.uploads import discard
 from imgrec.home import write_atomic
-from imgrec.jobs import ahead, bring_folder, leave_queue, starting_weights
+from imgrec.jobs import ahead, bring_folder, leave_queue, starting_weights, suspects_folder
 from imgrec.runs import Run, RunError
 
 STATE_EVERY = 0.2  # seconds between two writings of state.json
 CHECKPOINT_EVERY = 20.0  # seconds at the most between two checkpoints
+MOST_SUSPECTS = 2000  # labels that are kept of a search, the least believable first
 STOP_WITHIN = 1.5  # seconds a worker process gets to end by itself after a stop
 
 
@@ -108,6 +109,50 @@ def work_bring(name: str) -> None:
         finally:
             if source:
                 discard(Path(source))
+
+
+def work_suspects(name: str, progress: Callable[[float], None] | None = None) -> dict:
+    """Search a data set for wrong labels and write down what was found: the result, lists in one order, worst first.
+
+    Raises DatasetError, and Cancelled when the job is asked to stop.
+    """
+    from imgrec.suspects import RECIPE, find
+
+    job = suspects_folder(name)
+    job.path.mkdir(parents=True, exist_ok=True)
+    with job.lock.acquire(timeout=5):
+        job.clear_requests()
+        job.update(phase="waiting", pid=os.getpid(), detail="loading PyTorch and the pictures", progress=0.0)
+        shown = 0.0
+
+        def told(share: float) -> None:
+            nonlocal shown
+            if job.asked():
+                raise Cancelled(f"The search for wrong labels in {name} was cancelled.")
+            if progress:
+                progress(share)
+            if time.monotonic() - shown > STATE_EVERY:
+                shown = time.monotonic()
+                job.update(phase="training", progress=share, detail="")
+
+        try:
+            dataset = open_dataset(name)
+            found = find(dataset, RECIPE, told)
+            first = slice(0, MOST_SUSPECTS)
+            result = {
+                "positions": found.positions[first].tolist(),
+                "labels": [dataset.classes[dataset.labels[p]] for p in found.positions[first]],
+                "suggested": [dataset.classes[label] for label in found.suggested[first]],
+                "margin": [round(float(margin), 4) for margin in found.margin[first]],
+                "flagged": found.flagged[first].tolist(),
+            }
+            job.write("result.json", result)
+            job.update(phase="finished", detail="", progress=1.0)
+            return result
+        except Exception as error:
+            stopped = isinstance(error, Cancelled)
+            job.update(phase="stopped" if stopped else "failed", detail="", error=None if stopped else str(error))
+            raise
 
 
 def _so_far(done: int, total: int | None, files: bool) -> str:

@@ -16,6 +16,7 @@ PAGES = (
     ("home.py", "Home", "", ":material/home:", ""),
     ("dataset.py", "Data set", "dataset", ":material/photo_library:", "Lab"),
     ("bring.py", "Bring pictures", "bring", ":material/add_photo_alternate:", "Lab"),
+    ("mend.py", "Mend", "mend", ":material/healing:", "Lab"),
     ("augment.py", "Augment", "augment", ":material/auto_fix_high:", "Lab"),
     ("train.py", "Train", "train", ":material/model_training:", "Lab"),
     ("predict.py", "Predict", "predict", ":material/image_search:", "Lab"),

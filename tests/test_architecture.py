@@ -13,7 +13,7 @@ LAYERS = (
     ("hardware", "data", "augment", "models", "lessons", "runs"),
     ("weights",),
     ("train", "predict"),
-    ("evaluate", "explain", "export", "charts"),
+    ("evaluate", "explain", "export", "suspects", "charts"),
     ("jobs", "api"),
     ("worker",),
     ("__main__",),

@@ -28,6 +28,8 @@ def test_a_new_label_is_seen_at_once_and_changes_the_fingerprint(pets):
     before = open_dataset(pets)
     edit(pets, Edit("relabel", (0, 4), "cat"))
     after = open_dataset(pets)
+    edit(pets, Edit("exclude", (5,)))
+    assert [row.images for row in list_datasets() if row.name == pets] == [29]
     assert [after.classes[after.labels[i]] for i in (0, 4)] == ["cat", "cat"]
     assert after.fingerprint != before.fingerprint
     assert np.array_equal(after.images, before.images)

@@ -9,13 +9,15 @@ from pictures import picture, two_classes, zipped
 from streamlit.testing.v1 import AppTest
 
 from imgrec import jobs
-from imgrec.data import open_dataset
+from imgrec.data import Edit, Item, edit, import_dataset, list_datasets, open_dataset, undo
 from imgrec.explain import METHODS
 from imgrec.recipe import Recipe
 from imgrec.runs import create_run, list_runs
 
 PAGES = sorted(
-    p.name for p in (Path(__file__).parent.parent / "pages").glob("*.py") if p.name not in ("main.py", "parts.py")
+    p.name
+    for p in (Path(__file__).parent.parent / "pages").glob("*.py")
+    if p.name not in ("main.py", "parts.py", "editing.py")
 )
 
 
@@ -220,3 +222,59 @@ def test_a_server_path_is_taken_only_inside_an_open_folder(tmp_path, monkeypatch
     next(button for button in test.button if button.label == "Import").click().run()
     wait_for(lambda: jobs.bring_jobs()[0].status == "finished")
     assert (tmp_path / "open" / "pets.zip").exists()
+
+
+@pytest.fixture
+def pets():
+    """A stored set of two classes, one picture of it twice."""
+    items = [Item(f"{i:02d}.png", picture(i), ("cat", "dog")[i % 2]) for i in range(20)]
+    import_dataset([*items, Item("twin.png", picture(3), "dog")], "pets")
+
+
+def button(test, label):
+    return next(button for button in test.button if button.label == label)
+
+
+def test_a_class_is_renamed_left_out_and_all_of_it_undone_on_the_page(pets):
+    test = open_page("mend.py", {"dataset": "pets"})
+    test.text_input(key="rename_new").set_value("kitten").run()
+    button(test, "Rename").click().run()
+    assert open_dataset("pets").classes == ("kitten", "dog")
+    button(test, "Leave the class out").click().run()
+    assert "fewer than two classes" in test.error[0].value
+    assert open_dataset("pets").classes == ("kitten", "dog")
+    button(test, "Undo the last change").click().run()
+    assert open_dataset("pets").classes == ("cat", "dog")
+    assert not test.exception
+
+
+def test_a_finding_is_left_out_with_a_click(pets):
+    test = open_page("mend.py", {"dataset": "pets"})
+    assert "2 exact duplicates" in [expander.label for expander in test.expander]
+    test.button(key="out duplicates").click().run()
+    assert not test.exception
+    assert len(open_dataset("pets").kept) == 20
+    assert "2 exact duplicates" not in [expander.label for expander in test.expander]
+
+
+def test_a_data_set_is_deleted_after_a_second_click(pets):
+    test = open_page("mend.py", {"dataset": "pets"})
+    button(test, "Delete it").click().run()
+    assert not test.exception
+    assert "pets" not in [row.name for row in list_datasets()]
+    assert test.selectbox(key="dataset").value == "digits"
+
+
+def test_doubted_labels_are_shown_until_they_are_mended_or_confirmed(pets):
+    job = jobs.suspects_folder("pets")
+    job.path.mkdir(parents=True)
+    job.write("state.json", {"phase": "finished"})
+    doubted = {"positions": [0, 1, 2], "labels": ["cat", "dog", "cat"], "suggested": ["dog", "cat", "dog"]}
+    job.write("result.json", {**doubted, "margin": [-0.9, -0.8, -0.7], "flagged": [True, True, False]})
+    assert "2 labels may be wrong" in texts(open_page("mend.py", {"dataset": "pets"}))
+    edit("pets", Edit("relabel", (0,), "dog"))
+    assert "1 label may be wrong" in texts(open_page("mend.py", {"dataset": "pets"}))
+    edit("pets", Edit("confirm", (1,)))
+    assert "No label is doubted" in texts(open_page("mend.py", {"dataset": "pets"}))
+    undo("pets")
+    assert "1 label may be wrong" in texts(open_page("mend.py", {"dataset": "pets"}))

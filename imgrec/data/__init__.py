@@ -11,7 +11,7 @@ from typing import BinaryIO
 from imgrec.data import builtin, packs, store
 from imgrec.data.archive import write_archive
 from imgrec.data.catalogue import CATALOGUE, fetch
-from imgrec.data.dataset import SPLITS, Dataset, DatasetError
+from imgrec.data.dataset import LEFT_OUT, SPLITS, Dataset, DatasetError
 from imgrec.data.edits import Edit
 from imgrec.data.importing import Cancelled, Summary, import_dataset
 from imgrec.data.inspection import inspect
@@ -135,7 +135,11 @@ def _builtin_listing(name: str, title: str) -> Listing:
 def _stored_listing(name: str) -> Listing:
     try:
         said = store.about(name)
-        numbers = (said["images"], len(said["classes"]), said["image_size"], said["channels"])
+        images, classes = said["images"], len(said["classes"])
+        if store.history(name):
+            stored = store.load(name)
+            images, classes = int((stored.splits != LEFT_OUT).sum()), len(stored.classes)
+        numbers = (images, classes, said["image_size"], said["channels"])
         row = CATALOGUE.get(name)
         if row and said["source"].startswith(row.title):  # and not a set of one's own by that name
             return Listing(name, row.title, "download", *numbers, said["source"], True)

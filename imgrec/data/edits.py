@@ -24,6 +24,7 @@ KINDS = {
     "move": "{n} moved to {value}",
     "exclude": "{n} left out",
     "include": "{n} taken back in",
+    "confirm": "label of {n} confirmed",
     "rename": "class {old} renamed to {value}",
 }
 
@@ -74,6 +75,8 @@ def replay(
             splits[where] = LEFT_OUT
         elif edit.kind == "include":
             splits[where] = came[where]
+        elif edit.kind == "confirm":
+            pass  # looked at and found right: nothing changes, but nobody asks again
         elif edit.kind == "rename" and edit.old in names:
             _rename(names, labels, edit)
         else:

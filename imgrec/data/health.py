@@ -181,7 +181,7 @@ KINDS: dict[str, Kind] = {
     "duplicates": Kind("exact duplicates", "The same picture twice teaches nothing new.", lambda d, m: m.exact, 1),
     "near_duplicates": Kind("near duplicates", "Resized or saved again, they are the same picture.", _near, 1),
     "leaks": Kind(
-        "across splits", "Test accuracy would lie: the network saw these in training. Leave one side out.", _leaks, 1
+        "leaks across splits", "Test accuracy would lie: the network saw these in training. Leave one side out.", _leaks, 1
     ),
     "dark": Kind("too dark", "Hardly any light in them.", _singles(lambda m: (m.high < 0.18) & (m.high - m.low > 0.01))),
     "bright": Kind("too bright", "Hardly anything but white.", _singles(lambda m: (m.low > 0.93) & (m.high - m.low > 0.01))),

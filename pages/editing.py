@@ -1,0 +1,84 @@
+"""Editing: a picture seen large, and its label, split and place in the set corrected; shared by the pages on data."""
+
+import numpy as np
+import streamlit as st
+
+from imgrec import data
+from imgrec.data.dataset import SPLITS
+from imgrec.images import open_image
+from pages import parts
+
+
+@st.dialog("Picture", width="medium")
+def show(dataset: data.Dataset, position: int, suggested: str | None = None) -> None:
+    """One picture, large, with all that is known of it; in an imported set it can be corrected here."""
+    picture, mask = dataset.images[position], dataset.masks
+    side = st.columns(2) if mask is not None else [st.container()]
+    side[0].image(large(dataset, position), width="stretch", alt=f"{dataset.files[position]}, enlarged")
+    if mask is not None:
+        seen = np.where(mask[position][..., None], picture, picture // 5)
+        side[1].image(parts.enlarge(seen, 400), width="stretch", alt="Its mask")
+        side[1].caption("Where the object is, known exactly because it was drawn.")
+    width, height = dataset.sizes[position]
+    st.markdown(
+        f"**Label** {label(dataset, position)} · **Split** {SPLITS[dataset.splits[position]]} · "
+        f"**Original** {width} × {height} px · **File** {parts.text(dataset.files[position])}"
+    )
+    st.caption(f"The network sees it at {dataset.image_size} × {dataset.image_size} pixels.")
+    if editable(dataset):
+        correct(dataset, (position,), "one", suggested)
+        if suggested and st.button("The label is right", icon=":material/check:"):
+            change(dataset, data.Edit("confirm", (position,)))
+
+
+def large(dataset: data.Dataset, position: int):
+    """The original of an imported picture, at most 800 pixels a side; the enlarged pixels of a built-in one."""
+    if not editable(dataset):
+        return parts.enlarge(dataset.images[position], 400)
+    original = open_image(data.original(dataset.name, position), dataset.files[position], at_least=800)
+    original.thumbnail((800, 800))
+    return parts.enlarge(np.asarray(original), 400)
+
+
+def editable(dataset: data.Dataset) -> bool:
+    """Whether it is a set of one's own: built-in ones stay as they are."""
+    return bool(data.stamps(dataset.name))
+
+
+def label(dataset: data.Dataset, position: int) -> str:
+    return parts.text(dataset.classes[dataset.labels[position]])
+
+
+def change(dataset: data.Dataset, edit: data.Edit) -> None:
+    """Record an edit and draw the page anew, or say why not."""
+    try:
+        data.edit(dataset.name, edit)
+    except (ValueError, OSError) as error:
+        st.error(parts.text(error, 300))
+    else:
+        st.session_state["picked"] = set()
+        st.rerun()
+
+
+def correct(dataset: data.Dataset, pictures: tuple[int, ...], key: str, suggested: str | None = None) -> None:
+    """Another label, another split, or out: for one picture or for all that are picked."""
+    first, second, third = st.columns([3, 3, 2], vertical_alignment="bottom")
+    with first:
+        known = [" ".join(name.split()) for name in dataset.classes]
+        name = st.selectbox(
+            "Label",
+            known,
+            known.index(suggested) if suggested in known else None,
+            key=f"label {key} {suggested}",
+            accept_new_options=True,
+            placeholder="old or new",
+        )
+        if st.button("Relabel", key=f"relabel {key}", icon=":material/label:", disabled=not name, width="stretch"):
+            value = dataset.classes[known.index(name)] if name in known else name
+            change(dataset, data.Edit("relabel", pictures, value))
+    with second:
+        split = st.selectbox("Split", SPLITS, None, key=f"split {key}", placeholder="train, validation or test")
+        if st.button("Move", key=f"move {key}", icon=":material/swap_horiz:", disabled=not split, width="stretch"):
+            change(dataset, data.Edit("move", pictures, split))
+    if third.button("Leave out", key=f"exclude {key}", icon=":material/block:", width="stretch"):
+        change(dataset, data.Edit("exclude", pictures))
