@@ -99,7 +99,10 @@ def work_bring(name: str) -> None:
 
         try:
             bring = partial(import_dataset, Path(source), name) if source else partial(fetch, name)
-            job.write("report.json", asdict(bring(progress, lambda: job.asked() is not None)))
+            report = asdict(bring(progress, lambda: job.asked() is not None))
+            job.update(detail="packing the pixels, so that it opens at once", progress=0.99)
+            open_dataset(name)
+            job.write("report.json", report)
             job.update(phase="finished", detail="", progress=1.0)
         except Cancelled:
             job.update(phase="stopped", detail="")
