@@ -70,14 +70,19 @@ def runs(options) -> None:
 
 
 def import_(options) -> None:
-    from imgrec.data import CATALOGUE, fetch, import_dataset
+    from imgrec.data import CATALOGUE, fetch, import_dataset, open_dataset
 
     download = options.source in CATALOGUE and not Path(options.source).exists()
     with _bar(" bytes" if download else " pictures") as progress:
         if download:
             summary = fetch(options.source, progress)
         else:
-            summary = import_dataset(Path(options.source), options.name or _stem(options.source), progress)
+            summary = import_dataset(
+                Path(options.source), options.name or _stem(options.source), progress,
+                unlabelled=options.unlabelled, adding=options.add,
+            )  # fmt: skip
+    with _bar(" pictures packed") as progress:
+        open_dataset(summary.name, progress=progress)  # so that it opens at once
     report = dataclasses.asdict(summary)
     if options.json:
         return _print(report)
@@ -286,6 +291,8 @@ def _parser() -> Parser:
     )
     sub.add_argument("source")
     sub.add_argument("--name", help="what to call it here; default: from the source's name")
+    sub.add_argument("--unlabelled", action="store_true", help="no class is told; all pictures wait for a label")
+    sub.add_argument("--add", action="store_true", help="add to the data set of that name")
     command(inspect, "class counts, sizes, channel statistics of a data set").add_argument("name")
     command(suspects, "look for labels that may be wrong, by training on parts of the set").add_argument("name")
     sub = command(pack, "write a data set as a ZIP of class folders that imports again")

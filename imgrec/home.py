@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import secrets
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 FOLDERS = ("datasets", "runs", "weights")
 MOST_CHARACTERS, MOST_BYTES = 80, 200  # of a name; file systems take 255 bytes, and prefixes need some of them
@@ -34,11 +37,18 @@ def write_atomic(path: Path | str, content: str | bytes) -> None:
 
     The folder must exist. Raises OSError, for example on a full disk; the old file is then untouched.
     """
+    with replaced(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def replaced(path: Path | str) -> Iterator[BinaryIO]:
+    """A file to write to that takes the place of ``path`` in one step when the block ends well; raises like `write_atomic`."""
     path = Path(path)
     temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(6)}.tmp")
     try:
         with open(temporary, "xb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

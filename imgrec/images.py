@@ -51,7 +51,8 @@ def open_image(
     ``source`` is the content, a path, or a binary file, which is read from its start and left open. ``name`` stands
     for it in messages. The mode is "L" if the file stores grey pixels, else "RGB"; transparent parts lie on white, of
     16 bits the upper 8 stay, and of an animation the first frame. With ``at_least`` a large JPEG may come at a half, a
-    quarter or an eighth of its size, much faster, with at least twice that many pixels on its shorter side.
+    quarter or an eighth of its size, much faster, with at least twice that many pixels on its shorter side. Its ``info``
+    holds only the file's "mode" and "format", as Pillow calls them.
 
     Raises ImageError on everything that cannot be read whole, or has more than MAX_MEGAPIXELS by its header.
     """
@@ -169,7 +170,7 @@ def _decoded(file: BinaryIO, at_least: int | None) -> Image.Image:
     image.load()
     turn = TURNS.get(_orientation(image))
     plain = _eight_bit(image)  # always new, without the file
-    plain.info.clear()
+    plain.info = {"mode": image.mode, "format": image.format or ""}
     return plain if turn is None else plain.transpose(turn)
 
 

@@ -8,10 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 from imgrec.data import builtin, packs, store
 from imgrec.data.archive import write_archive
 from imgrec.data.catalogue import CATALOGUE, fetch
-from imgrec.data.dataset import LEFT_OUT, SPLITS, Dataset, DatasetError
+from imgrec.data.dataset import LEFT_OUT, SPLITS, UNLABELLED, Dataset, DatasetError
 from imgrec.data.edits import Edit
 from imgrec.data.importing import Cancelled, Summary, import_dataset
 from imgrec.data.inspection import inspect
@@ -23,7 +25,9 @@ from imgrec.recipe import number, one_of
 
 __all__ = [
     "CATALOGUE",
+    "LEFT_OUT",
     "SPLITS",
+    "UNLABELLED",
     "Cancelled",
     "Dataset",
     "DatasetError",
@@ -83,8 +87,9 @@ def open_dataset(
         images=packs.packed(stored, size or said["image_size"], channels or said["channels"], resize, progress),
         labels=stored.labels,
         splits=stored.splits,
-        sizes=stored.sizes,
+        sizes=np.stack([stored.items["width"], stored.items["height"]], 1).astype(np.int32),
         files=stored.files,
+        modes=stored.modes,
         source=said["source"],
         known_fingerprint=stored.fingerprint,
     )
@@ -134,13 +139,10 @@ def _builtin_listing(name: str, title: str) -> Listing:
 
 def _stored_listing(name: str) -> Listing:
     try:
-        said = store.about(name)
-        images, classes = said["images"], len(said["classes"])
-        if store.history(name):
-            stored = store.load(name)
-            images, classes = int((stored.splits != LEFT_OUT).sum()), len(stored.classes)
-        numbers = (images, classes, said["image_size"], said["channels"])
-        row = CATALOGUE.get(name)
+        stored = store.load(name)
+        said, row = stored.about, CATALOGUE.get(name)
+        images = int((stored.splits != LEFT_OUT).sum())
+        numbers = (images, len(stored.classes), said["image_size"], said["channels"])
         if row and said["source"].startswith(row.title):  # and not a set of one's own by that name
             return Listing(name, row.title, "download", *numbers, said["source"], True)
         return Listing(name, name, "imported", *numbers, said["source"], True)

@@ -10,7 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from imgrec.data.dataset import SPLITS, Dataset
+import numpy as np
+
+from imgrec.data.dataset import LEFT_OUT, SPLITS, UNLABELLED, Dataset
+from imgrec.data.layouts import WAITING
 from imgrec.data.packs import Progress
 from imgrec.home import RESERVED
 from imgrec.images import safe_name
@@ -29,16 +32,19 @@ def write_archive(
     table = io.StringIO()
     rows = csv.writer(table)
     rows.writerow(("file", "label", "split"))
+    positions = np.flatnonzero(dataset.splits != LEFT_OUT).tolist()
     with zipfile.ZipFile(out, "w") as archive:  # stored as they are: pictures do not get smaller
-        for done, position in enumerate(dataset.kept.tolist(), 1):
-            content, label = original(position), dataset.classes[dataset.labels[position]]
-            name = f"{folder_name(label)}/{position:07d}-{_file_name(dataset.files[position], content)}"
-            rows.writerow((name, label, SPLITS[dataset.splits[position]]))
+        for done, position in enumerate(positions, 1):
+            content, waits = original(position), dataset.splits[position] == UNLABELLED
+            label = "" if waits else dataset.classes[dataset.labels[position]]
+            split = WAITING if waits else SPLITS[dataset.splits[position]]
+            name = f"{folder_name(label or WAITING)}/{position:07d}-{_file_name(dataset.files[position], content)}"
+            rows.writerow((name, label, split))
             archive.writestr(name, content)
             if progress:
-                progress(done, len(dataset.kept))
+                progress(done, len(positions))
         archive.writestr(TABLE, table.getvalue())
-    return len(dataset.kept)
+    return len(positions)
 
 
 def folder_name(label: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 SPLITS = ("train", "validation", "test")
+UNLABELLED = 254  # the split of a picture that waits for a label
 LEFT_OUT = 255  # the split of a picture that somebody excluded
 
 
@@ -22,7 +23,8 @@ class Dataset:
     """Pictures of one size with a label and a split each.
 
     ``images`` is uint8 (N, H, W, C) with C 1 or 3, possibly a memory map; ``labels`` int64 (N,) indexes ``classes``;
-    ``splits`` uint8 (N,) indexes SPLITS or is LEFT_OUT; ``sizes`` int32 (N, 2) holds each original's width and height in pixels;
+    ``splits`` uint8 (N,) indexes SPLITS, or is UNLABELLED, where the label is -1, or LEFT_OUT; ``sizes`` int32 (N, 2)
+    holds each original's width and height in pixels, ``modes`` how many pictures came in which kind of file;
     ``masks`` bool (N, H, W), where it is known, is true on the object; ``files`` names each picture for people.
     """
 
@@ -35,6 +37,7 @@ class Dataset:
     files: Sequence[str]
     source: str = ""  # where it comes from and under which licence, one sentence
     masks: np.ndarray | None = None
+    modes: Mapping[str, int] = field(default_factory=dict)  # such as {"JPEG, RGB": 58, "PNG, RGBA": 2}
     known_fingerprint: str = field(default="", repr=False)
 
     def __len__(self) -> int:
@@ -51,8 +54,13 @@ class Dataset:
 
     @cached_property
     def kept(self) -> np.ndarray:
-        """The positions of all pictures that are not left out, int64, ascending."""
-        return np.flatnonzero(self.splits != LEFT_OUT)
+        """The positions of all pictures that have a label and are not left out, int64, ascending."""
+        return np.flatnonzero(self.splits < len(SPLITS))
+
+    @cached_property
+    def unlabelled(self) -> np.ndarray:
+        """The positions of all pictures that wait for a label, int64, ascending."""
+        return np.flatnonzero(self.splits == UNLABELLED)
 
     def indices(self, split: str) -> np.ndarray:
         """The positions of one split's pictures, int64, ascending."""
@@ -60,10 +68,7 @@ class Dataset:
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Pictures per class and split: {class: {split: n}}."""
-        table = np.zeros((len(self.classes), len(SPLITS)), int)
-        np.add.at(table, (self.labels[self.kept], self.splits[self.kept]), 1)
-        rows = zip(self.classes, table.tolist(), strict=True)
-        return {name: dict(zip(SPLITS, row, strict=True)) for name, row in rows}
+        return counted(self.classes, self.labels[self.kept], self.splits[self.kept])
 
     def channel_statistics(self, split: str | None = "train") -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation per channel, each float64 (C,), in units of 0 to 1. One pass in slices."""
@@ -86,6 +91,13 @@ class Dataset:
         for array in (self.labels, self.splits, self.images):
             digest.update(np.ascontiguousarray(array))
         return digest.hexdigest()[:16]
+
+
+def counted(classes: Sequence[str], labels: np.ndarray, splits: np.ndarray) -> dict[str, dict[str, int]]:
+    """Pictures per class and split: {class: {split: n}}. Every picture must have both."""
+    cells = np.bincount(labels * len(SPLITS) + splits, minlength=len(classes) * len(SPLITS))
+    rows = zip(classes, cells.reshape(-1, len(SPLITS)).tolist(), strict=True)
+    return {name: dict(zip(SPLITS, row, strict=True)) for name, row in rows}
 
 
 def stratify(

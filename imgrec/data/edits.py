@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from imgrec.data.dataset import LEFT_OUT, SPLITS, DatasetError
+from imgrec.data.dataset import LEFT_OUT, SPLITS, UNLABELLED, DatasetError
 from imgrec.data.layouts import class_name
 from imgrec.home import write_atomic
 
@@ -69,12 +69,13 @@ def replay(
         if edit.kind == "relabel":
             names += [edit.value] * (edit.value not in names)
             labels[where] = names.index(edit.value)
+            splits[where[splits[where] == UNLABELLED]] = SPLITS.index("train")
         elif edit.kind == "move" and edit.value in SPLITS:
-            splits[where] = SPLITS.index(edit.value)
+            splits[where[labels[where] >= 0]] = SPLITS.index(edit.value)  # without a label it must wait
         elif edit.kind == "exclude":
             splits[where] = LEFT_OUT
         elif edit.kind == "include":
-            splits[where] = came[where]
+            splits[where] = np.where((came[where] == UNLABELLED) & (labels[where] >= 0), 0, came[where])
         elif edit.kind == "confirm":
             pass  # looked at and found right: nothing changes, but nobody asks again
         elif edit.kind == "rename" and edit.old in names:
@@ -94,8 +95,8 @@ def _rename(names: list[str], labels: np.ndarray, edit: Edit) -> None:
 
 
 def _without_empty(names: list[str], labels: np.ndarray, splits: np.ndarray) -> tuple:
-    used = np.bincount(labels[splits != LEFT_OUT], minlength=len(names)) > 0
-    number = np.where(used, np.cumsum(used) - 1, 0)  # a picture left out may lose its class; nobody asks for it
+    used = np.bincount(labels[splits < len(SPLITS)], minlength=len(names)) > 0
+    number = np.append(np.where(used, np.cumsum(used) - 1, 0), -1)  # a picture left out may lose its class
     return tuple(name for name, keep in zip(names, used, strict=True) if keep), number[labels], splits
 
 
@@ -110,10 +111,9 @@ def record(folder: Path, base: tuple[Sequence[str], np.ndarray, np.ndarray], edi
             raise DatasetError(f"{edit.value[:40]!r} cannot be a class: {reason}.")
         edit = replace(edit, value=name)
     edit = replace(edit, when=datetime.now().astimezone().isoformat(timespec="seconds"))
-    with FileLock(folder / "edits.lock"):
+    with lock(folder):
         edits = [*read(folder), edit]
-        classes, _, splits = replay(*base, edits)
-        if len(classes) < 2 or not (splits == 0).any():
+        if _trainable(*replay(*base, edits[:-1])) and not _trainable(*replay(*base, edits)):
             raise DatasetError("That would leave fewer than two classes, or no training picture; keep some more.")
         _write(folder, edits)
     return edit
@@ -121,12 +121,21 @@ def record(folder: Path, base: tuple[Sequence[str], np.ndarray, np.ndarray], edi
 
 def undo(folder: Path) -> Edit:
     """Take the last edit back and return it. Raises DatasetError if there is none."""
-    with FileLock(folder / "edits.lock"):
+    with lock(folder):
         edits = read(folder)
         if not edits:
             raise DatasetError("There is nothing to undo.")
         _write(folder, edits[:-1])
     return edits[-1]
+
+
+def lock(folder: Path) -> FileLock:
+    """Held by whoever changes the set in ``folder``."""
+    return FileLock(folder / "edits.lock")
+
+
+def _trainable(classes: Sequence[str], labels: np.ndarray, splits: np.ndarray) -> bool:
+    return len(classes) > 1 and bool((splits == SPLITS.index("train")).any())
 
 
 def _write(folder: Path, edits: list[Edit]) -> None:

@@ -17,12 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imgrec.data import layouts
-from imgrec.data.dataset import SPLITS, DatasetError, stratify
+from imgrec.data.dataset import SPLITS, UNLABELLED, DatasetError, counted, stratify
 from imgrec.data.packs import Progress
 from imgrec.data.parallel import in_order
 from imgrec.data.readers import READERS, Item
 from imgrec.data.sources import Refused, open_source, printable
-from imgrec.data.store import Draft, Row, check_free, fingerprint
+from imgrec.data.store import Draft, Stored, check_free, load
+from imgrec.data.table import ITEM
 from imgrec.images import ImageError, open_image, safe_name
 
 CHUNK, CHUNK_BYTES = 32, 4 * 2**20  # pictures and bytes per piece of work: little to hold, little to hand over
@@ -54,8 +55,10 @@ class Picture(NamedTuple):
     width: int
     height: int
     channels: int
+    mode: str
+    format: str
     is_pixels: bool
-    sha256: str
+    sha256: int  # its first 64 bits
     bytes: int
     content: bytes
     offset: int = 0
@@ -66,21 +69,28 @@ def import_dataset(
     name: str,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
+    *,
+    unlabelled: bool = False,
+    adding: bool = False,
 ) -> Summary:
     """Make the stored set ``name`` from a folder, ZIP, TAR or CSV, or from Items at hand, as an upload gives them.
 
-    ``progress`` hears (done, total or None) in files. Raises DatasetError when the name is taken, the source can't be
-    read or holds fewer than two classes, and Cancelled soon after ``cancelled()`` is true.
+    ``unlabelled``: no folder or table tells classes, all pictures wait for a label. ``adding``: they go into the set
+    of that name, except those it has. ``progress`` hears (done, total or None) in files. Raises DatasetError when the
+    name is taken, the source can't be read or holds fewer than two classes, and Cancelled soon after ``cancelled()``
+    is true.
     """
-    check_free(name)
+    known = {"unlabelled": unlabelled, "adding": adding}
+    if not adding:
+        check_free(name)
     if not isinstance(source, str | Path):
-        return Import("Uploaded.", progress, cancelled).run(name, source)
+        return Import("Uploaded.", progress, cancelled, **known).run(name, source)
     path = Path(source).expanduser()
     opened = open_source(path)
     try:
         reader = next(reader for reader in READERS if reader.recognises(opened))
         origin = f"Imported from {printable(path.absolute().name)}."
-        job = Import(origin, progress, cancelled, lambda: opened.total, opened.tables)
+        job = Import(origin, progress, cancelled, lambda: opened.total, opened.tables, **known)
         return job.run(name, reader.read(opened))
     except Refused as reason:
         raise DatasetError(f"{path.name} cannot be imported: {reason}.") from reason
@@ -98,19 +108,19 @@ class Import:
     total: Callable[[], int | None] = lambda: None
     tables: dict[str, bytes] = field(default_factory=dict)  # CSV files, complete once the items are through
     order: tuple[str, ...] = ()  # of the classes; the rest follow by number or alphabet
+    unlabelled: bool = False  # no picture has a class
+    adding: bool = False  # to a set that is there
     rejected: list[dict[str, str]] = field(default_factory=list)
     refusals: int = 0
 
     def run(self, name: str, items: Iterable[Item]) -> Summary:
         """Store the items under ``name``; raises like `import_dataset`."""
-        with Draft(name) as draft:
+        with Draft(name, self.adding) as draft:
             pictures = self._placed(list(self._kept(draft, items)))
-            classes = sorted({picture.label for picture in pictures}, key=self._rank)
-            if len(classes) < 2:
-                raise DatasetError(self._too_few(len(pictures), classes))
-            if not pictures[0].is_pixels:
+            if not (pictures and pictures[0].is_pixels):
                 pictures.sort(key=lambda picture: picture.name)  # the same set from a folder, a ZIP and a TAR
-            return self._finish(draft, pictures, classes)
+            with draft.lock():
+                return self._finish(draft, pictures)
 
     def _kept(self, draft: Draft, items: Iterable[Item]) -> Iterator[Picture]:
         """Decode everything, write what is good, list what is not."""
@@ -133,6 +143,8 @@ class Import:
 
     def _placed(self, pictures: list[Picture]) -> list[Picture]:
         """The pictures with class and split; those that belong nowhere are refused."""
+        if self.unlabelled:
+            return [picture._replace(label=None, split=None) for picture in pictures]
         names = [picture.name for picture in pictures if picture.label is None]
         places = layouts.by_tables(names, self.tables) if self.tables else None
         for table in self.tables if places is None else ():
@@ -144,44 +156,74 @@ class Import:
             if place.refused:
                 self._refuse(picture.name, place.refused)
             else:
-                placed.append(picture._replace(name=place.name, label=place.label, split=place.split))
+                waits = place.split == layouts.WAITING
+                label, split = (None, None) if waits else (place.label, place.split)
+                placed.append(picture._replace(name=place.name, label=label, split=split))
         return placed
 
-    def _finish(self, draft: Draft, pictures: list[Picture], classes: list[str]) -> Summary:
-        number = {label: index for index, label in enumerate(classes)}
+    def _finish(self, draft: Draft, pictures: list[Picture]) -> Summary:
+        there = load(draft.name) if self.adding else None
+        if there:
+            pictures = self._new(pictures, there)
+        classes = list(there.about["classes"]) if there else []
+        classes += sorted({p.label for p in pictures} - {None, *classes}, key=self._rank)
+        if not pictures or not (self.adding or self.unlabelled or len(classes) > 1):
+            raise DatasetError(self._too_few(len(pictures), classes))
+        number = {label: index for index, label in enumerate([*classes, None])} | {None: -1}
         labels = np.array([number[picture.label] for picture in pictures], np.int64)
-        hashes = [picture.sha256 for picture in pictures]
-        splits = stratify(labels, hashes, _given(pictures))
-        table = np.zeros((len(classes), len(SPLITS)), int)
-        np.add.at(table, (labels, splits), 1)
-        counts = {
-            label: dict(zip(SPLITS, row, strict=True)) for label, row in zip(classes, table.tolist(), strict=True)
-        }
+        splits = self._splits(pictures, labels)
+        placed = labels >= 0
+        counts = counted(classes, labels[placed], splits[placed])
         summary = Summary(draft.name, len(pictures), len(classes), self._listed(), counts)
-        rows = [
-            Row(p.name, p.label, SPLITS[split], p.width, p.height, p.sha256, p.offset, p.bytes)
-            for p, split in zip(pictures, splits, strict=True)
+        rows = zip(pictures, labels, splits, strict=True)
+        items = [
+            (label, split, p.width, p.height, p.mode.encode(), p.format.encode(), p.sha256, p.offset, p.bytes, 0)
+            for p, label, split in rows
         ]
-        draft.finish(rows, self._about(summary, pictures, fingerprint(classes, labels, splits, hashes)))
+        about = there.about | {"classes": classes} if there else self._about(draft.name, classes, pictures)
+        draft.finish(np.array(items, ITEM), [picture.name for picture in pictures], about)
         return summary
 
-    def _about(self, summary: Summary, pictures: list[Picture], known: str) -> dict[str, Any]:
+    def _new(self, pictures: list[Picture], there: Stored) -> list[Picture]:
+        """The pictures that are not in the set yet; the others are refused. Raises DatasetError if none can be added."""
+        if there.pixels:
+            raise DatasetError(f"{there.name} holds bare pixels, not files; pack it, import that ZIP and add to it.")
+        at = {sha256: position for position, sha256 in enumerate(there.items["sha256"].tolist())}
+        new = []
+        for picture in pictures:
+            if picture.is_pixels:
+                self._refuse(picture.name, "bare pixels cannot be added to picture files")
+            elif picture.sha256 in at:
+                self._refuse(picture.name, f"the data set has it already, as {there.files[at[picture.sha256]]}")
+            else:
+                new.append(picture)
+        return new
+
+    def _splits(self, pictures: list[Picture], labels: np.ndarray) -> np.ndarray:
+        """A split for every picture, uint8: as it came, or drawn; UNLABELLED where there is no label."""
+        given = np.array([255 if p.split is None else SPLITS.index(p.split) for p in pictures], np.uint8)
+        placed = np.flatnonzero(labels >= 0)
+        if not self.adding and not np.isin(given[placed], (0, 255)).any():
+            given[:] = 255  # nothing is meant for training
+        splits = np.full(len(pictures), UNLABELLED, np.uint8)
+        hashes = np.array([picture.sha256 for picture in pictures], np.uint64)
+        splits[placed] = stratify(labels[placed], hashes[placed], given[placed])
+        return splits
+
+    def _about(self, name: str, classes: list[str], pictures: list[Picture]) -> dict[str, Any]:
         side = int(np.median([min(picture.width, picture.height) for picture in pictures]))
         shapes = {(p.height, p.width, p.channels) for p in pictures} if pictures[0].is_pixels else ()
         if len(shapes) > 1:
             raise DatasetError(f"The arrays hold pictures of {len(shapes)} shapes; import one shape at a time.")
         return {
-            "name": summary.name,
+            "name": name,
             "source": self.source,
             "created": datetime.now().astimezone().isoformat(timespec="seconds"),
-            "images": summary.images,
             "image_size": min(max(side, SMALLEST), LARGEST),
             "channels": max(picture.channels for picture in pictures),
             "pixels": next(iter(shapes), None),
-            "fingerprint": known,
-            "classes": list(summary.counts),
-            "counts": summary.counts,
-            "rejected": summary.rejected,
+            "classes": classes,
+            "rejected": self._listed(),
         }
 
     def _rank(self, label: str) -> tuple[int, int, str]:
@@ -236,12 +278,7 @@ def _decoded(item: Item) -> Picture | Item:
             reason = str(error).removeprefix(f"{safe_name(item.name)}: ").rstrip(".")
             return Item(item.name, refused=reason or "it does not fit into the memory")
         (width, height), channels = image.size, 1 if image.mode == "L" else 3
-    sha256 = hashlib.sha256(content).hexdigest()[:16]
-    about = (width, height, channels, is_pixels, sha256, len(content), content)
+    mode, format = ("", "") if is_pixels else (image.info["mode"], image.info["format"])
+    sha256 = int.from_bytes(hashlib.sha256(content).digest()[:8])
+    about = (width, height, channels, mode, format, is_pixels, sha256, len(content), content)
     return Picture(item.name, item.label, item.split, *about)
-
-
-def _given(pictures: list[Picture]) -> np.ndarray | None:
-    """The splits that came with the pictures, 255 where none did; None if nothing is meant for training."""
-    given = np.array([255 if p.split is None else SPLITS.index(p.split) for p in pictures], np.uint8)
-    return given if np.isin(given, (0, 255)).any() else None

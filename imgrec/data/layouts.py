@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from imgrec.data.dataset import SPLITS
 from imgrec.data.sources import printable
 from imgrec.images import EXTENSIONS
 
@@ -18,11 +17,13 @@ EXPECTED = (
     "validation/ and test/; a CSV with the columns file, label and, if you like, split beside the pictures; "
     "the IDX files of MNIST; or the Python batches of CIFAR"
 )
+WAITING = "unlabelled"  # the split of pictures that have no class yet
 LONGEST_CLASS = 100  # characters
 SPLIT_WORDS = {
     "train": {"train", "training", "train_set", "training_set", "trainset"},
     "validation": {"val", "valid", "validation", "dev", "val_set", "valid_set", "validation_set"},
     "test": {"test", "testing", "test_set", "testing_set", "testset"},
+    WAITING: {"unlabelled", "unlabeled", "unlabelled_set", "unlabeled_set", "no_label"},
 }
 FILE = (
     "file",
@@ -46,12 +47,12 @@ class Place(NamedTuple):
 
     name: str
     label: str = ""
-    split: str | None = None
+    split: str | None = None  # one of SPLITS, or WAITING, which has no label
     refused: str = ""  # why it belongs nowhere, or empty
 
 
 class Row(NamedTuple):
-    """One line of a table: the file as given, its label, one of SPLITS or None."""
+    """One line of a table: the file as given, its label, one of SPLITS, WAITING or None."""
 
     file: str
     label: str
@@ -59,9 +60,9 @@ class Row(NamedTuple):
 
 
 def split_of(word: str) -> str | None:
-    """One of SPLITS for the many words people use, None for any other word."""
+    """One of SPLITS or WAITING for the many words people use, None for any other word."""
     word = word.strip().lower().replace("-", "_").replace(" ", "_")
-    return next((split for split in SPLITS if word in SPLIT_WORDS[split]), None)
+    return next((split for split, words in SPLIT_WORDS.items() if word in words), None)
 
 
 def class_name(text: str) -> tuple[str, str]:
@@ -75,7 +76,9 @@ def class_name(text: str) -> tuple[str, str]:
 
 
 def labelled(name: str, label: str, split: str | None = None) -> Place:
-    """The place of a picture whose class is told."""
+    """The place of a picture whose class is told, or that is told to have none yet."""
+    if split == WAITING:
+        return Place(name, split=split)
     label, refused = class_name(label)
     return Place(name, label, split, refused)
 
@@ -84,7 +87,8 @@ def by_folders(names: list[str]) -> list[Place]:
     """A place per name: class folders, perhaps inside train, validation and test, perhaps inside other folders.
 
     The first folder below the shared ones is the class, as in torchvision's ImageFolder. Folders are splits if one is
-    called like a training set and another like a validation or test set, so that a class may be called train.
+    called like a training set and another like a validation or test set, so that a class may be called train. Pictures
+    in a folder called unlabelled wait for a label.
     """
     paths = _without_shared_folders([name.split("/") for name in names])
     inner = {path[0] for path in paths if len(path) > 2}
@@ -95,6 +99,8 @@ def by_folders(names: list[str]) -> list[Place]:
 
 def _place(path: list[str], has_splits: bool) -> Place:
     name, split = "/".join(path), None
+    if len(path) > 1 and split_of(path[0]) == WAITING:
+        return Place(name, split=WAITING)
     if has_splits:
         split, path = split_of(path[0]), path[1:]
         if split is None:

@@ -6,8 +6,6 @@ packed/SIZE-CHANNELS-RESIZE-XXXXXXXX.npy, where X tells the originals and the ru
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -19,6 +17,7 @@ from PIL import Image
 from imgrec.data.dataset import DatasetError
 from imgrec.data.parallel import in_order
 from imgrec.data.store import LEFTOVER_SECONDS, Stored
+from imgrec.home import replaced
 from imgrec.images import ImageError, fit, open_image
 
 RULES = "1"  # change it when imgrec.images changes the pixels it gives: all packs are then made again
@@ -50,12 +49,12 @@ def packed(stored: Stored, size: int, channels: int, resize: str, progress: Prog
 def _is_whole(stored: Stored) -> bool:
     """Whether originals.bin is one array in the table's order, with nothing left out."""
     length = int(np.prod(stored.pixels))
-    gapless = np.array_equal(stored.offsets, np.arange(len(stored.files)) * length)
+    gapless = np.array_equal(stored.items["offset"], np.arange(len(stored.files)) * length)
     return gapless and (stored.path / "originals.bin").stat().st_size == len(stored.files) * length
 
 
 def _stamp(stored: Stored) -> str:
-    return hashlib.sha256((RULES + "".join(stored.hashes)).encode()).hexdigest()[:8]
+    return hashlib.sha256(RULES.encode() + stored.items["sha256"].tobytes()).hexdigest()[:8]
 
 
 def _mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray:
@@ -99,21 +98,14 @@ def _write(path: Path, shape: tuple[int, ...], pieces: Iterator[np.ndarray], pro
 
     Not through a memory map: on a full disk that ends the process, where a write raises OSError.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with closing(pieces), open(temporary, "xb") as file:
-            np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-            done = 0
-            for piece in pieces:
-                file.write(piece)
-                done += len(piece)
-                if progress:
-                    progress(done, shape[0])
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with closing(pieces), replaced(path) as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        done = 0
+        for piece in pieces:
+            file.write(piece)
+            done += len(piece)
+            if progress:
+                progress(done, shape[0])
 
 
 def _sweep(path: Path, stem: str) -> None:

@@ -1,15 +1,14 @@
 """Stored data sets, one folder each: the originals in one file, a table of labels, and packed pixels beside them.
 
 datasets/NAME/dataset.json   what lists show, the classes, what an import refused
-              items.csv      a line per picture: file, label, split, width, height, sha256, offset, bytes
-              edits.jsonl    what people changed since, replayed over items.csv; may be missing
+              items.npy      a row per picture, and names.txt with its name: see table.py
+              edits.jsonl    what people changed since, replayed over the table; may be missing
               originals.bin  the picture files as they came, one after the other; or bare pixels, see "pixels"
               packed/        made on demand, see packs.py
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
@@ -17,16 +16,17 @@ import secrets
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from imgrec.data import edits
+from imgrec.data import edits, table
 from imgrec.data.builtin import BUILT_IN
-from imgrec.data.dataset import SPLITS, DatasetError
+from imgrec.data.dataset import SPLITS, UNLABELLED, DatasetError
 from imgrec.data.sources import most_gigabytes
 from imgrec.home import UnusableName, check_name, folder, write_atomic
 from imgrec.images import to_png
@@ -34,34 +34,18 @@ from imgrec.images import to_png
 LEFTOVER_SECONDS = 24 * 3600  # what a killed import left is swept after a day
 
 
-class Row(NamedTuple):
-    """A line of items.csv: a picture's name, class, split, size in pixels, hash, and where originals.bin holds it."""
-
-    file: str
-    label: str
-    split: str
-    width: int
-    height: int
-    sha256: str  # the first 16 hex digits
-    offset: int
-    bytes: int
-
-
 @dataclass(frozen=True)
 class Stored:
-    """A stored set without its pixels. labels int64, splits uint8, sizes int32 (N, 2), offsets and lengths int64."""
+    """A stored set without its pixels: the table of the import in ``items``, and labels, splits and classes as they are now."""
 
     name: str
     path: Path
     about: dict[str, Any]
+    items: np.ndarray  # rows of table.ITEM (N,), mapped
+    files: table.Names
     classes: tuple[str, ...]
-    files: Sequence[str]
-    labels: np.ndarray
-    splits: np.ndarray
-    sizes: np.ndarray
-    hashes: Sequence[str]
-    offsets: np.ndarray
-    lengths: np.ndarray
+    labels: np.ndarray  # int64 (N,)
+    splits: np.ndarray  # uint8 (N,)
 
     @property
     def pixels(self) -> tuple[int, int, int] | None:
@@ -71,17 +55,29 @@ class Stored:
     @property
     def fingerprint(self) -> str:
         """What the table says now: a label changed by hand changes it."""
-        return fingerprint(self.classes, self.labels, self.splits, self.hashes)
+        digest = hashlib.sha256("\0".join(self.classes).encode())
+        for column in (self.labels.astype("<i8"), self.splits, self.items["sha256"]):
+            digest.update(np.ascontiguousarray(column))
+        return digest.hexdigest()[:16]
+
+    @property
+    def modes(self) -> dict[str, int]:
+        """How many pictures came in which kind of file: {"JPEG, RGB": 58}, the commonest first; empty for bare pixels."""
+        if self.pixels:
+            return {}
+        kinds, counts = np.unique(self.items[["format", "mode"]], return_counts=True)
+        order = np.argsort(-counts, kind="stable")
+        return {", ".join(word.decode() for word in kinds[i]): int(counts[i]) for i in order}
 
     def raw(self, index: int) -> bytes:
         """The bytes in originals.bin. Raises DatasetError if they are not there."""
         try:
             with open(self.path / "originals.bin", "rb") as file:
-                file.seek(self.offsets[index])
-                content = file.read(self.lengths[index])
+                file.seek(self.items["offset"][index])
+                content = file.read(self.items["bytes"][index])
         except OSError as error:
             raise _damaged(self.name, error) from error
-        if len(content) != self.lengths[index]:
+        if len(content) != self.items["bytes"][index]:
             raise _damaged(self.name, "originals.bin ends early")
         return content
 
@@ -104,7 +100,7 @@ def about(name: str) -> dict[str, Any]:
     """What dataset.json says. Raises DatasetError if it can't be read."""
     try:
         content = json.loads((folder("datasets") / name / "dataset.json").read_bytes())
-        if not all(isinstance(content[key], kind) for key, kind in (("classes", list), ("images", int))):
+        if not isinstance(content["classes"], list):
             raise ValueError("dataset.json lacks what it should say")
         return content
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -125,14 +121,15 @@ def load(name: str) -> Stored:
 def stamps(name: str) -> tuple[int, ...]:
     """Changes whenever the set does: by an edit, or because another one bears its name now. Raises OSError."""
     path = folder("datasets") / name
-    files = [path / "dataset.json", path / "items.csv", path / edits.JOURNAL]
+    files = [path / "dataset.json", path / table.ITEMS, path / edits.JOURNAL]
     found = [file.stat() for file in files if file != files[-1] or file.exists()]
     return tuple(number for stat in found for number in (stat.st_mtime_ns, stat.st_size))
 
 
 def edit(name: str, change: edits.Edit) -> edits.Edit:
     """Change labels, splits or class names of a stored set; the import's own table stays. Raises DatasetError."""
-    return edits.record(_path(name), _imported(_path(name))[1:4], change)
+    said, items, _ = _table(path := _path(name))
+    return edits.record(path, _base(said, items), change)
 
 
 def undo(name: str) -> edits.Edit:
@@ -151,45 +148,28 @@ def _path(name: str) -> Path:
     return folder("datasets") / name
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _load(path: Path, stamps: tuple[int, ...]) -> Stored:
-    said, *base, files, sizes, hashes, offsets, lengths = _imported(path)
-    classes, labels, splits = edits.replay(*base, edits.read(path))
-    return Stored(path.name, path, said, classes, files, labels, splits, sizes, hashes, offsets, lengths)
+    said, items, files = _table(path)
+    return Stored(path.name, path, said, items, files, *edits.replay(*_base(said, items), edits.read(path)))
 
 
-def _imported(path: Path) -> tuple:
-    """What the import wrote: dataset.json, classes, labels, splits, files, sizes, hashes, offsets, lengths."""
+def _table(path: Path) -> tuple[dict[str, Any], np.ndarray, table.Names]:
+    """What the import wrote: dataset.json, and the table. Raises DatasetError if they do not fit together."""
     said = about(path.name)
-    classes = tuple(said["classes"])
-    label_of = {label: index for index, label in enumerate(classes)}
     try:
-        with open(path / "items.csv", encoding="utf-8", newline="") as file:
-            rows = csv.reader(file)
-            if tuple(next(rows)) != Row._fields:
-                raise ValueError("items.csv has another heading")
-            files, labels, splits, widths, heights, hashes, offsets, lengths = zip(*rows, strict=True)
-        return (
-            said,
-            classes,
-            np.array([label_of[label] for label in labels], np.int64),
-            np.array([SPLITS.index(split) for split in splits], np.uint8),
-            files,
-            np.array([widths, heights], np.int32).T,
-            hashes,
-            np.array(offsets, np.int64),
-            np.array(lengths, np.int64),
-        )
-    except (OSError, ValueError, KeyError, StopIteration, csv.Error) as error:
+        items, files = table.read(path)
+        known = np.isin(items["split"], (*range(len(SPLITS)), UNLABELLED))
+        if items["label"].min() < -1 or items["label"].max() >= len(said["classes"]) or not known.all():
+            raise ValueError(f"{table.ITEMS} holds classes or splits that are not known")
+        return said, items, files
+    except (OSError, ValueError, EOFError) as error:
         raise _damaged(path.name, error) from error
 
 
-def fingerprint(classes: Sequence[str], labels: np.ndarray, splits: np.ndarray, hashes: Sequence[str]) -> str:
-    """A SHA-256 (16 hex digits) over classes, labels, splits and the hashes of the originals."""
-    digest = hashlib.sha256("\0".join(classes).encode())
-    for content in (labels.astype("<i8").tobytes(), splits.astype("u1").tobytes(), "".join(hashes).encode()):
-        digest.update(content)
-    return digest.hexdigest()[:16]
+def _base(said: dict[str, Any], items: np.ndarray) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+    """Classes, labels and splits as they came."""
+    return tuple(said["classes"]), items["label"].astype(np.int64), np.ascontiguousarray(items["split"])
 
 
 def delete_dataset(name: str) -> None:
@@ -215,10 +195,12 @@ def check_free(name: str) -> str:
 
 
 class Draft:
-    """A data set in the making: a hidden folder that becomes the set in `finish` or vanishes when the block ends."""
+    """Pictures on their way into a set: a hidden folder that becomes a new set in `finish`, or is added to the one of
+    that name, and vanishes when the block ends."""
 
-    def __init__(self, name: str) -> None:
-        self.name = check_free(name)
+    def __init__(self, name: str, adding: bool = False) -> None:
+        self.name = _path(name).name if adding else check_free(name)
+        self.adding = adding
         self._place = folder("datasets") / f".incoming-{self.name}-{secrets.token_hex(4)}"
         self._offset = 0
 
@@ -229,7 +211,8 @@ class Draft:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._originals.close()
+        with suppress(OSError):  # of a full disk, which was told before
+            self._originals.close()
         shutil.rmtree(self._place, ignore_errors=True)  # it has another name by now if all went well
 
     def append(self, content: bytes) -> int:
@@ -241,22 +224,41 @@ class Draft:
         self._originals.write(content)
         return offset
 
-    def finish(self, rows: list[Row], about: dict[str, Any]) -> None:
-        """Write the tables, flush all to disk, give the set its name. Raises DatasetError if somebody was quicker."""
+    def lock(self) -> AbstractContextManager:
+        """Held while pictures are added, so that what `finish` is given fits to what is there."""
+        return edits.lock(folder("datasets") / self.name) if self.adding else nullcontext()
+
+    def finish(self, items: np.ndarray, names: Sequence[str], about: dict[str, Any]) -> None:
+        """Write the table, flush all to disk, give the set its name. Raises DatasetError if somebody was quicker.
+
+        ``items`` are rows of table.ITEM with offsets as `append` gave them.
+        """
         self._originals.flush()
         os.fsync(self._originals.fileno())
         self._originals.close()
-        with open(self._place / "items.csv", "w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows([Row._fields, *rows])
-            file.flush()
-            os.fsync(file.fileno())
-        write_atomic(self._place / "dataset.json", json.dumps(about, ensure_ascii=False, indent=1))
+        if self.adding:
+            return self._add(items, names, about)
+        self._describe(self._place, about)
+        table.append(self._place, items, names)
         check_free(self.name)
         try:
             os.rename(self._place, folder("datasets") / self.name)
         except OSError:  # its kind for a folder that is there differs between systems
             check_free(self.name)
             raise
+
+    def _add(self, items: np.ndarray, names: Sequence[str], about: dict[str, Any]) -> None:
+        """Originals and names go behind what is there; the new table, written last, makes them count."""
+        path = folder("datasets") / self.name
+        before, _ = table.read(path)
+        items = items.copy()
+        items["offset"] += (start := (before["offset"] + before["bytes"]).max())
+        table.extend(path / "originals.bin", int(start), self._place / "originals.bin")
+        self._describe(path, about)
+        table.append(path, items, names)
+
+    def _describe(self, path: Path, about: dict[str, Any]) -> None:
+        write_atomic(path / "dataset.json", json.dumps(about, ensure_ascii=False, indent=1))
 
 
 def sweep() -> None:
