@@ -111,13 +111,20 @@ def inspect(options) -> None:
 
 
 def suspects(options) -> None:
-    from imgrec.worker import work_suspects
+    from imgrec.worker import work_study
 
     with _bar(" %") as progress:
-        found = work_suspects(options.name, lambda share: progress(round(100 * share), 100))
+        found = work_study("suspects", options.name, lambda share: progress(round(100 * share), 100))
     columns = ("positions", "labels", "suggested", "margin", "flagged")
-    rows = [dict(zip(columns, row, strict=True)) for row in zip(*(found[column] for column in columns), strict=True)]
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*(found[c].tolist() for c in columns), strict=True)]
     _show(options, [row for row in rows if row["flagged"]], columns[:4])
+
+
+def study(options) -> None:
+    """The process in which the dashboard studies a data set."""
+    from imgrec.worker import work_study
+
+    work_study(options.kind, options.name, process=True, **json.loads(options.options))
 
 
 def train(options) -> None:
@@ -319,6 +326,9 @@ def _parser() -> Parser:
     sub.add_argument("--to", choices=("onnx", "torch"), default="onnx")
     sub.add_argument("--out", type=Path, required=True, metavar="F")
     command(work, "carry out a queued run (used by the dashboard)").add_argument("name", metavar="RUN")
+    sub = command(study, "carry out a study of a data set (used by the dashboard)")
+    for argument in ("kind", "name", "options"):
+        sub.add_argument(argument)
     command(bring, "carry out an import or a download (used by the dashboard)").add_argument("name")
     return parser
 

@@ -1,4 +1,4 @@
-"""The queue: starting trainings and downloads in worker processes, stopping them, and whose turn it is.
+"""The queue: starting trainings, imports and studies in worker processes, stopping them, and whose turn it is.
 
 The queue needs no server: every live run leaves a mark in ``runs/.queue``, named by the time it came, and a `worker`
 begins when fewer than IMGREC_WORKERS (default 1) live marks are older than its own.
@@ -6,12 +6,18 @@ begins when fewer than IMGREC_WORKERS (default 1) live marks are older than its 
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
+
+import numpy as np
 
 from imgrec.data import DatasetError, check_free, open_dataset
 from imgrec.home import folder, home
@@ -24,7 +30,7 @@ _children: list[subprocess.Popen] = []
 def start(recipe: Recipe) -> Run:
     """Check the recipe, queue a run and launch its worker process, which outlives this one. Raises what `check` raises."""
     run = enqueue(recipe)
-    _launch(run, "work")
+    _launch(run, "work", run.name)
     return run
 
 
@@ -54,7 +60,7 @@ def check(recipe: Recipe) -> None:
 def resume(name: str) -> Run:
     """Put a run that ended early back into the queue and launch a worker that goes on from its checkpoint."""
     run = requeue(name)
-    _launch(run, "work")
+    _launch(run, "work", run.name)
     return run
 
 
@@ -109,27 +115,39 @@ def start_import(source: Path | str, name: str) -> Run:
     return _bring(name, source)
 
 
-def suspects_job(name: str) -> Run | None:
-    """The last search for wrong labels in a data set, with state, status and `ask` like a run's; None if none was."""
-    job = suspects_folder(name)
+def study_job(kind: str, name: str, **options: str) -> Run | None:
+    """The last study of that kind of a data set, with state, status and `ask` like a run's; None if there was none."""
+    job = study_folder(kind, name, **options)
     return job if job.file("state.json").exists() else None
 
 
-def suspects_folder(name: str) -> Run:
-    """Where a search for wrong labels is written down: a folder like a run's."""
-    return Run(folder("datasets") / ".suspects" / name)
+def study_folder(kind: str, name: str, **options: str) -> Run:
+    """Where a study is written down: a folder like a run's."""
+    digest = hashlib.sha256(json.dumps([kind, name, options], sort_keys=True).encode()).hexdigest()[:8]
+    return Run(folder("datasets") / ".studies" / f"{kind}-{re.sub('[^0-9A-Za-z]+', '-', name)[:60]}-{digest}")
 
 
-def start_suspects(name: str) -> Run:
-    """Search a data set for wrong labels in a process of its own. Does nothing if it is under way already."""
-    job = suspects_folder(name)
+def start_study(kind: str, name: str, **options: str) -> Run:
+    """Begin a study of a data set in a process of its own, see `studies`. Does nothing if it is under way already."""
+    job = study_folder(kind, name, **options)
     if job.file("state.json").exists() and job.status in LIVE:
         return job
     job.path.mkdir(parents=True, exist_ok=True)
     job.clear_requests()
     job.write("state.json", {"phase": "new", "created": time.time(), "updated": time.time()})
-    _launch(job, "suspects")
+    _launch(job, "study", kind, name, json.dumps(options))
     return job
+
+
+def study_result(job: Run | None) -> dict[str, np.ndarray]:
+    """What a finished study found, as it was named there; empty if it is not finished or cannot be read."""
+    if job is None or job.status != "finished":
+        return {}
+    try:
+        with np.load(job.file("result.npz"), allow_pickle=False) as found:
+            return dict(found)
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError):
+        return {}
 
 
 def _bring(name: str, source: Path | str | None) -> Run:
@@ -138,7 +156,7 @@ def _bring(name: str, source: Path | str | None) -> Run:
     job.path.mkdir(parents=True)
     job.write("job.json", {"source": source and str(source)})
     job.write("state.json", {"phase": "new", "created": time.time(), "updated": time.time()})
-    _launch(job, "bring")
+    _launch(job, "bring", name)
     return job
 
 
@@ -170,7 +188,7 @@ def starting_weights(recipe: Recipe) -> tuple[dict, str] | None:
     return weights, recipe.weights
 
 
-def _launch(run: Run, command: str) -> None:
+def _launch(run: Run, *command: str) -> None:
     _children[:] = [child for child in _children if child.poll() is None]  # no zombies
     own_session = (
         {"creationflags": 0x8} if os.name == "nt" else {"start_new_session": True}
@@ -178,7 +196,7 @@ def _launch(run: Run, command: str) -> None:
     with run.file("worker.log").open("ab") as log:
         _children.append(
             subprocess.Popen(
-                [sys.executable, "-m", "imgrec", command, run.name],
+                [sys.executable, "-m", "imgrec", *command],
                 cwd=Path(__file__).parent.parent,
                 env={**os.environ, "IMGREC_HOME": str(home().resolve())},
                 stdin=subprocess.DEVNULL,

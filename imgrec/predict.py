@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from threading import get_ident
 
 import numpy as np
 import torch
@@ -83,6 +84,25 @@ class Predictor:
         """Softmax over the classes, float32 (N, classes), for uint8 (N, size, size, channels), possibly a memory map."""
         parts = [self.logits(seen[i : i + batch]).softmax(1).numpy() for i in range(0, len(seen), batch)]
         return np.concatenate(parts) if parts else np.zeros((0, len(self.classes)), np.float32)
+
+    @torch.inference_mode()
+    def features(self, seen: np.ndarray, batch: int = 256) -> np.ndarray:
+        """What the last linear layer decides by, float32 (N, features), for uint8 (N, size, size, channels)."""
+        last = [layer for layer in self.model.modules() if isinstance(layer, nn.Linear)][-1]
+        caught: list[np.ndarray] = []
+        mine = get_ident()
+
+        def catch(_: nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+            if get_ident() == mine:  # another thread may use the network meanwhile
+                caught.append(given[0].flatten(1).float().cpu().numpy())
+
+        hook = last.register_forward_pre_hook(catch)
+        try:
+            for start in range(0, len(seen), batch):
+                self.logits(seen[start : start + batch])
+        finally:
+            hook.remove()
+        return np.concatenate(caught) if caught else np.zeros((0, last.in_features), np.float32)
 
     def classify(self, files: Iterable[tuple[str, bytes | Path]]) -> list[Classified]:
         """Each (name, bytes or path) in its order; a file that is no picture gets its error, the others their answer."""

@@ -1,10 +1,11 @@
-"""The worker: carries a queued training out, or a download, and writes down how it goes. `jobs` launches it.
+"""The worker: carries a queued training out, an import or a study, and writes down how it goes. `jobs` launches it.
 
 torch comes in only when a run's turn has come, so that a waiting worker stays small.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -16,18 +17,18 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from filelock import Timeout
 
 from imgrec import __version__
 from imgrec.data import Cancelled, fetch, import_dataset, open_dataset
 from imgrec.data.uploads import discard
 from imgrec.home import write_atomic
-from imgrec.jobs import ahead, bring_folder, leave_queue, starting_weights, suspects_folder
+from imgrec.jobs import ahead, bring_folder, leave_queue, starting_weights, study_folder
 from imgrec.runs import Run, RunError
 
 STATE_EVERY = 0.2  # seconds between two writings of state.json
 CHECKPOINT_EVERY = 20.0  # seconds at the most between two checkpoints
-MOST_SUSPECTS = 2000  # labels that are kept of a search, the least believable first
 STOP_WITHIN = 1.5  # seconds a worker process gets to end by itself after a stop
 
 
@@ -114,48 +115,45 @@ def work_bring(name: str) -> None:
                 discard(Path(source))
 
 
-def work_suspects(name: str, progress: Callable[[float], None] | None = None) -> dict:
-    """Search a data set for wrong labels and write down what was found: the result, lists in one order, worst first.
+def work_study(
+    kind: str, name: str, progress: Callable[[float], None] | None = None, process: bool = False, **options: str
+) -> dict[str, np.ndarray]:
+    """Carry out a study of a data set, write down what it found and give it. See `studies` for the kinds.
 
-    Raises DatasetError, and Cancelled when the job is asked to stop.
+    ``process``: this process is the study's own and may be ended from within if a stop is not heeded in time. Raises
+    DatasetError, RunError and others, and Cancelled when the job is asked to stop.
     """
-    from imgrec.suspects import RECIPE, find
+    from imgrec.studies import STUDIES
 
-    job = suspects_folder(name)
+    job = study_folder(kind, name, **options)
     job.path.mkdir(parents=True, exist_ok=True)
     with job.lock.acquire(timeout=5):
         job.clear_requests()
-        job.update(phase="waiting", pid=os.getpid(), detail="loading PyTorch and the pictures", progress=0.0)
-        shown = 0.0
+        job.update(phase="waiting", pid=os.getpid(), detail="loading", progress=0.0, error=None)
+        requests, shown = _Requests(job, process), 0.0
 
-        def told(share: float) -> None:
+        def told(share: float, detail: str = "") -> None:
             nonlocal shown
-            if job.asked():
-                raise Cancelled(f"The search for wrong labels in {name} was cancelled.")
             if progress:
                 progress(share)
+            if requests.word or job.asked():
+                raise Cancelled(f"The study of {name} was cancelled.")
             if time.monotonic() - shown > STATE_EVERY:
                 shown = time.monotonic()
-                job.update(phase="training", progress=share, detail="")
+                job.update(phase="training", progress=share, detail=detail)
 
         try:
-            dataset = open_dataset(name)
-            found = find(dataset, RECIPE, told)
-            first = slice(0, MOST_SUSPECTS)
-            result = {
-                "positions": found.positions[first].tolist(),
-                "labels": [dataset.classes[dataset.labels[p]] for p in found.positions[first]],
-                "suggested": [dataset.classes[label] for label in found.suggested[first]],
-                "margin": [round(float(margin), 4) for margin in found.margin[first]],
-                "flagged": found.flagged[first].tolist(),
-            }
-            job.write("result.json", result)
+            found, content = STUDIES[kind](name, told, **options), io.BytesIO()
+            np.savez(content, **found)
+            write_atomic(job.file("result.npz"), content.getvalue())
             job.update(phase="finished", detail="", progress=1.0)
-            return result
+            return found
         except Exception as error:
             stopped = isinstance(error, Cancelled)
             job.update(phase="stopped" if stopped else "failed", detail="", error=None if stopped else str(error))
             raise
+        finally:
+            requests.done.set()
 
 
 def _so_far(done: int, total: int | None, files: bool) -> str:

@@ -13,8 +13,8 @@ LAYERS = (
     ("hardware", "data", "augment", "models", "lessons", "runs"),
     ("weights",),
     ("train", "predict"),
-    ("evaluate", "explain", "export", "suspects", "charts"),
-    ("jobs", "api"),
+    ("evaluate", "explain", "export", "suspects", "embedding", "charts"),
+    ("jobs", "api", "studies"),
     ("worker",),
     ("__main__",),
 )
@@ -24,7 +24,8 @@ RESERVED = {
     "plotly": ("imgrec/charts.py", "pages/parts.py"),
     "subprocess": ("imgrec/jobs.py",),
     "fastapi": ("imgrec/api.py",),
-    "sklearn": ("imgrec/data/", "imgrec/evaluate.py"),
+    "sklearn": ("imgrec/data/", "imgrec/evaluate.py", "imgrec/embedding.py"),
+    "umap": ("imgrec/embedding.py",),
     "pickle": ("imgrec/data/readers.py",),
 }
 SOURCES = sorted([ROOT / "app.py", *ROOT.glob("pages/*.py"), *ROOT.glob("imgrec/**/*.py")])

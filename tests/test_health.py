@@ -106,6 +106,21 @@ def test_a_class_that_brightness_gives_away_is_named():
     assert spurious(shapes) == []
 
 
-def test_pictures_that_were_left_out_are_not_examined(faulty):
-    edit("faulty", Edit("exclude", (0, 1, 2)))
-    assert not {0, 1, 2} & set(measure(open_dataset("faulty")).positions)
+def test_pictures_that_were_left_out_are_not_examined_and_the_measures_stay_valid(faulty):
+    dataset, _ = faulty
+    measures = measure(dataset)
+    copies = examine(dataset, measures)["duplicates"][0]
+    edit("faulty", Edit("exclude", (int(copies[0]),)))
+    after = open_dataset("faulty")
+    fresh, reused = examine(after), examine(after, measures)
+    for kind, groups in reused.items():
+        positions = {p for group in groups for p in group.tolist()}
+        assert int(copies[0]) not in positions
+        assert positions == {p for group in fresh[kind] for p in group.tolist()}
+    assert not any(copies[1] in group for group in reused["duplicates"])  # it is alone now
+
+
+def test_measuring_says_how_far_it_is(faulty):
+    heard = []
+    measure(faulty[0], lambda done, total: heard.append((done, total)))
+    assert heard[-1] == (len(faulty[0]), len(faulty[0]))

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from imgrec import jobs, suspects, worker
-from imgrec.data import Cancelled, Edit, Item, edit, history, import_dataset, open_dataset, undo
+from imgrec import suspects
+from imgrec.data import Edit, Item, edit, history, import_dataset, open_dataset, undo
 from imgrec.images import to_png
 from imgrec.recipe import Recipe
 
@@ -58,21 +58,6 @@ def stored(name="mine"):
     items = [Item(f"{i}.png", to_png(digits.images[i]), str(digits.labels[i])) for i in range(200)]
     import_dataset(items, name)
     edit(name, Edit("relabel", (7,), str((int(open_dataset(name).classes[open_dataset(name).labels[7]]) + 1) % 10)))
-
-
-def test_a_search_is_written_down_and_can_be_cancelled():
-    stored()
-    result = worker.work_suspects("mine")
-    assert jobs.suspects_job("mine").status == "finished"
-    assert jobs.suspects_job("mine").read("result.json") == result
-    assert len(result["positions"]) == 200
-
-    def cancel(share):
-        jobs.suspects_job("mine").ask("stop")
-
-    with pytest.raises(Cancelled):
-        worker.work_suspects("mine", cancel)
-    assert jobs.suspects_job("mine").status == "stopped"
 
 
 def test_a_confirmed_label_changes_nothing_but_the_history():

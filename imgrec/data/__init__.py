@@ -156,9 +156,12 @@ def _download_listing(name: str) -> Listing:
     return Listing(name, row.title, "download", row.images, row.classes, row.image_size, row.channels, note, False)
 
 
-def stamps(name: str) -> tuple[int, ...]:
-    """A value that changes whenever the data set does, for caches; the same for ever for built-in and missing ones."""
+def stamps(name: str, edits: bool = True) -> tuple[int, ...]:
+    """A value that changes whenever the data set does, for caches; the same for ever for built-in and missing ones.
+
+    Without ``edits`` it changes only with the pictures, not with what people say about them.
+    """
     try:
-        return store.stamps(name) if name in store.names() else ()
+        return store.stamps(name, edits) if name in store.names() else ()
     except OSError:
         return ()

@@ -70,9 +70,12 @@ class Dataset:
         """Pictures per class and split: {class: {split: n}}."""
         return counted(self.classes, self.labels[self.kept], self.splits[self.kept])
 
-    def channel_statistics(self, split: str | None = "train") -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation per channel, each float64 (C,), in units of 0 to 1. One pass in slices."""
-        chosen = self.kept if split is None else self.indices(split)
+    def channel_statistics(self, split: str | None = "train", most: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation per channel, each float64 (C,), in units of 0 to 1. One pass in slices.
+
+        With ``most``, over at most so many pictures, drawn evenly.
+        """
+        chosen = evenly(self.kept if split is None else self.indices(split), most)
         total, squares, pixels = 0.0, 0.0, 0
         for start in range(0, len(chosen), 1024):
             part = self.images[chosen[start : start + 1024]].reshape(-1, self.channels)
@@ -91,6 +94,13 @@ class Dataset:
         for array in (self.labels, self.splits, self.images):
             digest.update(np.ascontiguousarray(array))
         return digest.hexdigest()[:16]
+
+
+def evenly(positions: np.ndarray, most: int) -> np.ndarray:
+    """At most ``most`` of the positions, drawn from a seed, in their order; all of them for 0."""
+    if not most or len(positions) <= most:
+        return positions
+    return np.sort(np.random.default_rng(0).choice(positions, most, replace=False))
 
 
 def counted(classes: Sequence[str], labels: np.ndarray, splits: np.ndarray) -> dict[str, dict[str, int]]:

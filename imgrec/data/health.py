@@ -5,13 +5,13 @@ odd-shaped pictures, and classes that can be told apart by brightness or shape a
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from imgrec.data.dataset import SPLITS, Dataset
+from imgrec.data.dataset import LEFT_OUT, SPLITS, UNLABELLED, Dataset
+from imgrec.data.packs import Progress
 
 SLICE = 1024  # pictures read at a time, so that memory does not grow with the data set
 SIDE = 32  # pixels of the grey picture that is measured
@@ -22,16 +22,14 @@ CLEAR = 5.0  # robust standard deviations from the median that make an outlier
 
 @dataclass(frozen=True)
 class Measures:
-    """A row per picture that is not left out: what the kinds of findings are decided by."""
+    """A row per picture of the set, those that are left out too, so that no edit changes it: what findings rest on."""
 
-    positions: np.ndarray  # int64 (N,), in the data set
-    brightness: np.ndarray  # (N,), mean, from 0 to 1
-    low: np.ndarray  # (N,), the 5th percentile of the grey levels, from 0 to 1
-    high: np.ndarray  # (N,), the 95th
-    sharpness: np.ndarray  # (N,), the share of fine detail in all contrast, as a logarithm
-    aspect: np.ndarray  # (N,), logarithm of width ÷ height of the original
-    exact: list[np.ndarray]  # groups of positions whose pixels are equal
-    alike: list[np.ndarray]  # groups of positions that show the same picture, the exact ones among them
+    brightness: np.ndarray  # float32 (N,), mean, from 0 to 1
+    low: np.ndarray  # float32 (N,), the 5th percentile of the grey levels, from 0 to 1
+    high: np.ndarray  # float32 (N,), the 95th
+    sharpness: np.ndarray  # float32 (N,), the share of fine detail in all contrast, as a logarithm
+    exact: np.ndarray  # int32 (N,), equal for pictures whose pixels are equal, -1 where there is no other
+    alike: np.ndarray  # int32 (N,), equal for pictures that show the same, -1 where there is no other
 
 
 @dataclass(frozen=True)
@@ -45,27 +43,28 @@ class Kind:
 
 
 def examine(dataset: Dataset, measures: Measures | None = None) -> dict[str, list[np.ndarray]]:
-    """For each of KINDS the groups of positions that were found, int64; singles are groups of one."""
+    """For each of KINDS the groups of positions that were found, int64; singles are groups of one. None is left out."""
     measures = measures or measure(dataset)
     return {name: kind.find(dataset, measures) for name, kind in KINDS.items()}
 
 
-def measure(dataset: Dataset) -> Measures:
-    """What all findings rest on: one pass over the pictures, a slice at a time, and the search for pairs."""
-    parts = [_measured(dataset.images[chosen]) for chosen in slices(dataset)]
-    hashes, small, *columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    width, height = dataset.sizes[dataset.kept].T
-    alike = _alike(dataset.kept, hashes, small)
-    return Measures(dataset.kept, *columns, np.log(width / height), duplicates(dataset), alike)
+def measure(dataset: Dataset, progress: Progress | None = None) -> Measures:
+    """One pass over the pictures, a slice at a time, and the search for pairs. ``progress`` hears (done, total)."""
+    parts = []
+    for start in range(0, len(dataset), SLICE):
+        parts.append(_measured(np.ascontiguousarray(dataset.images[start : start + SLICE])))
+        if progress:
+            progress(min(start + SLICE, len(dataset)), len(dataset))
+    hashes, small, digests, *columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    _, same, count = np.unique(digests, return_inverse=True, return_counts=True)
+    exact = np.where(count[same] > 1, same, -1).astype(np.int32)
+    return Measures(*columns, exact, _alike(hashes, small))
 
 
-def duplicates(dataset: Dataset) -> list[np.ndarray]:
-    """Groups of positions whose pixels are equal, largest first."""
-    groups = defaultdict(list)
-    for chosen in slices(dataset):
-        for i, picture in zip(chosen.tolist(), np.ascontiguousarray(dataset.images[chosen]), strict=True):
-            groups[hashlib.blake2b(picture, digest_size=16).digest()].append(i)
-    return sorted((np.array(group) for group in groups.values() if len(group) > 1), key=len, reverse=True)
+def aspects(dataset: Dataset) -> np.ndarray:
+    """The logarithm of width ÷ height of each original, float64 (N,)."""
+    width, height = np.maximum(dataset.sizes, 1).T
+    return np.log(width / height)
 
 
 def spurious(dataset: Dataset, measures: Measures | None = None) -> list[dict[str, str | float]]:
@@ -75,13 +74,11 @@ def spurious(dataset: Dataset, measures: Measures | None = None) -> list[dict[st
     network may learn the property instead of the thing.
     """
     measures = measures or measure(dataset)
-    labels, found = dataset.labels[measures.positions], []
-    for name, values in (
-        ("brightness", measures.brightness),
-        ("sharpness", measures.sharpness),
-        ("shape", measures.aspect),
-    ):
-        spread = values.var()
+    labels, found = dataset.labels[dataset.kept], []
+    properties = {"brightness": measures.brightness, "sharpness": measures.sharpness, "shape": aspects(dataset)}
+    for name, values in properties.items():
+        values = values[dataset.kept].astype(np.float64)
+        spread = values.var() if len(values) else 0
         if spread < 1e-6:
             continue
         counts = np.bincount(labels, minlength=len(dataset.classes))
@@ -94,7 +91,8 @@ def spurious(dataset: Dataset, measures: Measures | None = None) -> list[dict[st
 
 
 def _measured(images: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Perceptual hash uint64, small grey picture uint8 (16, 16), brightness, low, high, sharpness of uint8 (N, S, S, C)."""
+    """Perceptual hash uint64, small grey picture uint8 (16, 16), digest uint64, brightness, low, high, sharpness of each
+    of uint8 (N, S, S, C)."""
     grey = images.astype(np.float32) @ _weights(images.shape[3]) / 255  # (N, S, S)
     side = _areas(images.shape[1], SIDE)
     square = side @ grey @ side.T
@@ -102,7 +100,9 @@ def _measured(images: np.ndarray) -> tuple[np.ndarray, ...]:
     low, high = np.percentile(grey.reshape(len(grey), -1), (5, 95), axis=1)
     detail = grey[:, 1:-1, 1:-1] * 4 - grey[:, :-2, 1:-1] - grey[:, 2:, 1:-1] - grey[:, 1:-1, :-2] - grey[:, 1:-1, 2:]
     sharpness = np.log((detail.var((1, 2)) + 1e-8) / (grey.var((1, 2)) + 1e-6))
-    return _hashes(square), (small * 255).round().astype(np.uint8), grey.mean((1, 2)), low, high, sharpness
+    digests = [int.from_bytes(hashlib.blake2b(picture, digest_size=8).digest()) for picture in images]
+    columns = (column.astype(np.float32) for column in (grey.mean((1, 2)), low, high, sharpness))
+    return _hashes(square), (small * 255).round().astype(np.uint8), np.array(digests, np.uint64), *columns
 
 
 def _weights(channels: int) -> np.ndarray:
@@ -125,8 +125,8 @@ def _hashes(square: np.ndarray) -> np.ndarray:
     return np.packbits(bits, axis=1).view(np.uint64)[:, 0]
 
 
-def _alike(positions: np.ndarray, hashes: np.ndarray, small: np.ndarray) -> list[np.ndarray]:
-    """Groups of near duplicates: perceptual hashes that nearly agree, confirmed by the small grey pictures."""
+def _alike(hashes: np.ndarray, small: np.ndarray) -> np.ndarray:
+    """Near duplicates: perceptual hashes that nearly agree, confirmed by the small grey pictures. See Measures.alike."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -138,9 +138,7 @@ def _alike(positions: np.ndarray, hashes: np.ndarray, small: np.ndarray) -> list
     pairs = pairs[distance < MOST_DISTANCE * contrast]
     graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (len(hashes),) * 2)
     _, group = connected_components(graph, directed=False)
-    order = np.argsort(group, kind="stable")
-    runs = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
-    return [positions[run] for run in runs if len(run) > 1]
+    return np.where(np.bincount(group)[group] > 1, group, -1).astype(np.int32)
 
 
 def _candidates(hashes: np.ndarray, most: int = 12) -> np.ndarray:
@@ -157,42 +155,63 @@ def _candidates(hashes: np.ndarray, most: int = 12) -> np.ndarray:
     return np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
 
 
-def _leaks(dataset: Dataset, measures: Measures) -> list[np.ndarray]:
-    groups = {tuple(group.tolist()): group for group in (*measures.exact, *measures.alike)}
-    return [group for group in groups.values() if len(set(dataset.splits[group].tolist())) > 1]
+def _present(dataset: Dataset) -> np.ndarray:
+    return np.flatnonzero(dataset.splits != LEFT_OUT)
+
+
+def _groups(dataset: Dataset, group_of: np.ndarray) -> list[np.ndarray]:
+    """The positions of each group of two or more that are not left out, the largest group first."""
+    members = np.flatnonzero((group_of >= 0) & (dataset.splits != LEFT_OUT))
+    members = members[np.argsort(group_of[members], kind="stable")]
+    runs = np.split(members, np.flatnonzero(np.diff(group_of[members])) + 1)
+    return sorted((run for run in runs if len(run) > 1), key=len, reverse=True)
+
+
+def _exact(dataset: Dataset, measures: Measures) -> list[np.ndarray]:
+    return _groups(dataset, measures.exact)
 
 
 def _near(dataset: Dataset, measures: Measures) -> list[np.ndarray]:
-    exact = {tuple(group.tolist()) for group in measures.exact}
-    return [group for group in measures.alike if tuple(group.tolist()) not in exact]
+    return [
+        group
+        for group in _groups(dataset, measures.alike)
+        if len(set(measures.exact[group])) > 1 or measures.exact[group[0]] < 0
+    ]
 
 
-def _singles(chosen: Callable[[Measures], np.ndarray]) -> Callable[[Dataset, Measures], list[np.ndarray]]:
-    return lambda dataset, measures: list(measures.positions[chosen(measures)][:, None])
+def _leaks(dataset: Dataset, measures: Measures) -> list[np.ndarray]:
+    groups = {tuple(group.tolist()): group for of in (measures.exact, measures.alike) for group in _groups(dataset, of)}
+    return [group for group in groups.values() if len(set(dataset.splits[group].tolist()) - {UNLABELLED}) > 1]
 
 
-def _outlying(values: np.ndarray, least: float) -> np.ndarray:
+def _singles(chosen: Callable[[Dataset, Measures], np.ndarray]) -> Callable[[Dataset, Measures], list[np.ndarray]]:
+    """Groups of one of those present pictures that ``chosen`` marks, bool (N,)."""
+    return lambda dataset, measures: list(_present(dataset)[chosen(dataset, measures)[_present(dataset)]][:, None])
+
+
+def _outlying(dataset: Dataset, values: np.ndarray, least: float) -> np.ndarray:
     """How many robust standard deviations (1.48 MAD) each value lies from the median; ``least`` bounds the divisor."""
-    middle = np.median(values)
-    return (values - middle) / max(1.4826 * np.median(np.abs(values - middle)), least)
+    present = values[_present(dataset)]
+    middle = np.median(present)
+    return (values - middle) / max(1.4826 * np.median(np.abs(present - middle)), least)
 
 
 KINDS: dict[str, Kind] = {
-    "duplicates": Kind("exact duplicates", "The same picture twice teaches nothing new.", lambda d, m: m.exact, 1),
+    "duplicates": Kind("exact duplicates", "The same picture twice teaches nothing new.", _exact, 1),
     "near_duplicates": Kind("near duplicates", "Resized or saved again, they are the same picture.", _near, 1),
     "leaks": Kind(
         "leaks across splits", "Test accuracy would lie: the network saw these in training. Leave one side out.", _leaks, 1
     ),
-    "dark": Kind("too dark", "Hardly any light in them.", _singles(lambda m: (m.high < 0.18) & (m.high - m.low > 0.01))),
-    "bright": Kind("too bright", "Hardly anything but white.", _singles(lambda m: (m.low > 0.93) & (m.high - m.low > 0.01))),
-    "blank": Kind("nearly blank", "There is no contrast in them.", _singles(lambda m: m.high - m.low <= 0.01)),
+    "dark": Kind("too dark", "Hardly any light in them.", _singles(lambda d, m: (m.high < 0.18) & (m.high - m.low > 0.01))),
+    "bright": Kind("too bright", "Hardly anything but white.", _singles(lambda d, m: (m.low > 0.93) & (m.high - m.low > 0.01))),
+    "blank": Kind("nearly blank", "There is no contrast in them.", _singles(lambda d, m: m.high - m.low <= 0.01)),
     "blurry": Kind(
         "blurry", "Much less fine detail than the others.",
-        _singles(lambda m: (_outlying(m.sharpness, 0.3) < -CLEAR) & (m.high - m.low > 0.01)),
+        _singles(lambda d, m: (_outlying(d, m.sharpness, 0.3) < -CLEAR) & (m.high - m.low > 0.01)),
     ),
     "odd_shape": Kind(
         "oddly shaped", "Much wider or taller than the others; cropping may lose the thing itself.",
-        _singles(lambda m: np.abs(_outlying(m.aspect, 0.1)) > CLEAR),
+        _singles(lambda d, m: np.abs(_outlying(d, aspects(d), 0.1)) > CLEAR),
     ),
 }  # fmt: skip
 
@@ -200,11 +219,5 @@ KINDS: dict[str, Kind] = {
 def advised(kind: str, groups: list[np.ndarray], splits: np.ndarray) -> list[int]:
     """Which positions to leave out: of a group all but one, where a test picture stays rather than a training one."""
     keep = KINDS[kind].keep
-    test_first = len(SPLITS) - 1 - splits.astype(int)
+    test_first = (SPLITS.index("test") - np.array(splits, int)) % 256  # then validation, training, without a label
     return sorted({int(p) for group in groups for p in sorted(group, key=lambda p: (test_first[p], p))[keep:]})
-
-
-def slices(dataset: Dataset) -> Iterator[np.ndarray]:
-    """The positions of the pictures that are not left out, SLICE at a time."""
-    for start in range(0, len(dataset.kept), SLICE):
-        yield dataset.kept[start : start + SLICE]

@@ -1,14 +1,13 @@
-"""Looking at a data set: counts, sizes, channel statistics, mean pictures. Pure functions of a Dataset."""
+"""Looking at a data set: counts, sizes, channel statistics, mean pictures and how they vary. Pure functions of a Dataset."""
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import numpy as np
 
-from imgrec.data.dataset import SPLITS, Dataset
-from imgrec.data.health import KINDS, examine, measure, slices, spurious
+from imgrec.data.dataset import SPLITS, Dataset, evenly
+from imgrec.data.health import KINDS, SLICE, aspects, examine, measure, spurious
 
 
 def inspect(dataset: Dataset) -> dict[str, Any]:
@@ -30,18 +29,21 @@ def inspect(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def overview(dataset: Dataset) -> dict[str, Any]:
-    """Counts, sizes and channel statistics, JSON-able."""
-    mean, std = dataset.channel_statistics(None)
+def overview(dataset: Dataset, most: int = 0) -> dict[str, Any]:
+    """Counts, sizes and channel statistics, JSON-able; the statistics of at most ``most`` pictures, or of all for 0."""
+    mean, std = dataset.channel_statistics(None, most)
     return {
         "name": dataset.name,
         "images": len(dataset.kept),
-        "left_out": len(dataset) - len(dataset.kept),
+        "left_out": len(dataset) - len(dataset.kept) - len(dataset.unlabelled),
+        "unlabelled": len(dataset.unlabelled),
         "source": dataset.source,
         "fingerprint": dataset.fingerprint,
         "classes": dataset.counts(),
         "splits": {split: len(dataset.indices(split)) for split in SPLITS},
         "sizes": sizes(dataset),
+        "aspect_ratios": aspect_ratios(dataset),
+        "modes": dict(dataset.modes),
         "channels": dataset.channels,
         "channel_mean": mean.round(4).tolist(),
         "channel_std": std.round(4).tolist(),
@@ -51,22 +53,45 @@ def overview(dataset: Dataset) -> dict[str, Any]:
 
 def sizes(dataset: Dataset, most: int = 20) -> list[dict[str, int]]:
     """The commonest original sizes: [{"width", "height", "images"}], in pixels."""
-    counted = Counter(map(tuple, dataset.sizes[dataset.kept].tolist()))
-    return [{"width": w, "height": h, "images": n} for (w, h), n in counted.most_common(most)]
+    found, counts = np.unique(dataset.sizes[dataset.kept], axis=0, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:most]
+    return [{"width": int(found[i, 0]), "height": int(found[i, 1]), "images": int(counts[i])} for i in order]
+
+
+def aspect_ratios(dataset: Dataset) -> list[dict[str, float | None]]:
+    """How many originals are how wide: [{"from", "to", "images"}] in equal steps of the logarithm of width ÷ height.
+
+    The middle bin, 0.93 to 1.07, holds the squares; the widest have no "to".
+    """
+    step, reach = np.log(1.15), 10
+    bins = np.clip(np.round(aspects(dataset)[dataset.kept] / step), -reach, reach).astype(int) + reach
+    counts = np.bincount(bins, minlength=2 * reach + 1)
+    edge = [0.0, *np.exp((np.arange(1, 2 * reach + 1) - reach - 0.5) * step).round(3).tolist(), None]
+    used = np.flatnonzero(counts)
+    return [{"from": edge[i], "to": edge[i + 1], "images": int(counts[i])} for i in used]
 
 
 def imbalance(dataset: Dataset) -> float:
-    """Pictures of the largest class ÷ pictures of the smallest that has any."""
+    """Pictures of the largest class ÷ pictures of the smallest that has any; 1 where there are none."""
     counts = np.bincount(dataset.labels[dataset.kept], minlength=len(dataset.classes))
-    return float(counts.max() / counts[counts > 0].min())
+    return float(counts.max() / counts[counts > 0].min()) if len(dataset.kept) else 1.0
 
 
-def class_means(dataset: Dataset) -> np.ndarray:
-    """The mean picture of each class, uint8 (classes, H, W, C): what softmax regression can see at best."""
-    sums = np.zeros((len(dataset.classes), *dataset.images.shape[1:]), np.float64)
-    for chosen in slices(dataset):
-        part, labels = dataset.images[chosen], dataset.labels[chosen]
+def class_pictures(dataset: Dataset, most: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """The mean picture of each class and its standard deviation, both uint8 (classes, H, W, C).
+
+    The mean is what softmax regression can see at best. The deviation, at most half of the scale, is drawn twice as
+    bright. Of at most ``most`` pictures, drawn evenly, or of all for 0.
+    """
+    chosen = evenly(dataset.kept, most)
+    sums = np.zeros((2, len(dataset.classes), *dataset.images.shape[1:]), np.float64)
+    for start in range(0, len(chosen), SLICE):
+        part = chosen[start : start + SLICE]
+        pictures, labels = dataset.images[part].astype(np.float32), dataset.labels[part]
         for label in np.unique(labels):
-            sums[label] += part[labels == label].sum(0, dtype=np.float64)
-    counts = np.bincount(dataset.labels[dataset.kept], minlength=len(dataset.classes)).reshape(-1, 1, 1, 1)
-    return (sums / np.maximum(counts, 1)).round().astype(np.uint8)
+            sums[0, label] += pictures[labels == label].sum(0)
+            sums[1, label] += np.square(pictures[labels == label]).sum(0, dtype=np.float64)
+    counts = np.maximum(np.bincount(dataset.labels[chosen], minlength=len(dataset.classes)), 1).reshape(-1, 1, 1, 1)
+    mean = sums[0] / counts
+    deviation = np.sqrt(np.maximum(sums[1] / counts - mean**2, 0))
+    return mean.round().astype(np.uint8), np.minimum(2 * deviation, 255).round().astype(np.uint8)

@@ -118,11 +118,12 @@ def load(name: str) -> Stored:
         raise _damaged(name, error) from error
 
 
-def stamps(name: str) -> tuple[int, ...]:
+def stamps(name: str, edited: bool = True) -> tuple[int, ...]:
     """Changes whenever the set does: by an edit, or because another one bears its name now. Raises OSError."""
     path = folder("datasets") / name
-    files = [path / "dataset.json", path / table.ITEMS, path / edits.JOURNAL]
-    found = [file.stat() for file in files if file != files[-1] or file.exists()]
+    found = [(path / file).stat() for file in ("dataset.json", table.ITEMS)]
+    if edited and (path / edits.JOURNAL).exists():
+        found.append((path / edits.JOURNAL).stat())
     return tuple(number for stat in found for number in (stat.st_mtime_ns, stat.st_size))
 
 

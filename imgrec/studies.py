@@ -1,0 +1,113 @@
+"""Studies: questions about a data set that take too long for a page; the worker answers each in a process of its own.
+
+A row in STUDIES is ``study(name, told, **options)``: it opens data set ``name``, calls ``told(share, words)`` with the
+share done, which may raise to end it, and gives arrays by name. All of them are in the order of the pictures' positions
+or hold these as ``positions``, so that a page can tell what was changed since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+import numpy as np
+
+from imgrec.data import LEFT_OUT, DatasetError, open_dataset, stamps
+from imgrec.data.dataset import evenly
+from imgrec.data.health import Measures, measure
+
+MOST_SUSPECTS = 2000  # labels that are kept of a search, the least believable first
+Told = Callable[..., None]  # (share, words)
+
+
+def suspects(name: str, told: Told) -> dict[str, np.ndarray]:
+    """Labels that may be wrong, worst first: positions, labels and suggested (names), margin, flagged."""
+    from imgrec.suspects import RECIPE, find
+
+    told(0.0, "loading PyTorch and the pictures")
+    dataset = open_dataset(name)
+    found, first = find(dataset, RECIPE, told), slice(0, MOST_SUSPECTS)
+    names = np.array(dataset.classes)
+    return {
+        "positions": found.positions[first],
+        "labels": names[dataset.labels[found.positions[first]]],
+        "suggested": names[found.suggested[first]],
+        "margin": found.margin[first].round(4),
+        "flagged": found.flagged[first],
+    }
+
+
+def odd(name: str, told: Told) -> dict[str, np.ndarray]:
+    """The measures that odd pictures are found by; see `as_measures`."""
+    dataset = open_dataset(name)
+    measures = measure(dataset, lambda done, total: told(done / total, f"{done:,} of {total:,} pictures"))
+    return {**asdict(measures), "stamps": imported(name)}
+
+
+def as_measures(name: str, found: dict[str, np.ndarray]) -> Measures | None:
+    """The measures of a study, or None if it is empty or the set has other pictures by now."""
+    if not found or not np.array_equal(found["stamps"], imported(name)):
+        return None
+    return Measures(**{key: column for key, column in found.items() if key != "stamps"})
+
+
+def imported(name: str) -> np.ndarray:
+    """What tells the pictures of a set from others by that name, whatever labels they have."""
+    return np.array(stamps(name, edits=False), np.int64)
+
+
+def map_(name: str, told: Told, method: str, run: str = "") -> dict[str, np.ndarray]:
+    """A map: positions, and points (N, 2) from 0 to 1, by pixels or by the features of a run."""
+    from imgrec.embedding import METHODS, pixel_features, place
+
+    told(0.0, "reading the pictures")
+    dataset = open_dataset(name)
+    positions = evenly(np.flatnonzero(dataset.splits != LEFT_OUT), METHODS[method].most)
+    features = _as_seen(name, run, positions, told, "features") if run else pixel_features(dataset, positions)
+    told(0.3, f"{METHODS[method].title} places {len(positions):,} pictures; this takes a while")
+    return {"positions": positions, "points": place(method, features), "stamps": imported(name)}
+
+
+def proposals(name: str, told: Told, run: str) -> dict[str, np.ndarray]:
+    """What a run takes the pictures without a label for: positions, names, confidence and second (names)."""
+    waiting = open_dataset(name).unlabelled
+    if not len(waiting):
+        raise DatasetError(f"Every picture of {name} has a label; there is nothing to propose.")
+    probabilities = _as_seen(name, run, waiting, told, "probabilities")
+    from imgrec.predict import predictor
+
+    names, order = np.array(predictor(run).classes), np.argsort(-probabilities, axis=1, kind="stable")
+    first, second = order[:, 0], order[:, min(1, order.shape[1] - 1)]
+    confidence = probabilities[np.arange(len(waiting)), first]
+    return {"positions": waiting, "names": names[first], "second": names[second], "confidence": confidence}
+
+
+def _as_seen(name: str, run: str, positions: np.ndarray, told: Told, what: str) -> np.ndarray:
+    """``what``, a method of Predictor, of the pictures at the size and in the colours that a run was trained with."""
+    from imgrec.predict import predictor
+
+    told(0.0, "loading PyTorch and the network")
+    network = predictor(run)
+    wanted = network.passport.preprocess
+    dataset = open_dataset(
+        name,
+        wanted.size,
+        wanted.resize,
+        wanted.channels,
+        lambda done, all: told(0.0, f"{done:,} of {all:,} pictures read"),
+    )
+    parts = []
+    for start in range(0, len(positions), 512):
+        parts.append(getattr(network, what)(dataset.images[positions[start : start + 512]]))
+        told(
+            0.3 * start / len(positions) if what == "features" else start / len(positions), "the network looks at them"
+        )
+    return np.concatenate(parts)
+
+
+STUDIES: dict[str, Callable[..., dict[str, np.ndarray]]] = {
+    "suspects": suspects,
+    "odd": odd,
+    "map": map_,
+    "proposals": proposals,
+}
