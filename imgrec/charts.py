@@ -99,6 +99,36 @@ def size_scatter(sizes: Sequence[Mapping[str, int]]) -> go.Figure:
     )
 
 
+def aspect_bars(bins: Sequence[Mapping[str, float | None]]) -> go.Figure:
+    """How many originals are how wide, of [{"from", "to", "images"}]; "to" is None for the widest."""
+    ends = [f"{row['from']:.2f} to {row['to']:.2f}" if row["to"] else f"over {row['from']:.2f}" for row in bins]
+    middles = [math.log2(math.sqrt(max(row["from"], 0.2) * (row["to"] or 5.0))) for row in bins]
+    bars = go.Bar(
+        x=middles, y=[row["images"] for row in bins], width=math.log2(1.15) * 0.9, marker_color=BLUE, opacity=0.8,
+        text=[f"{end}: {row['images']:,} pictures" for end, row in zip(ends, bins, strict=True)], hoverinfo="text",
+        textposition="none",
+    )  # fmt: skip
+    figure = _styled(go.Figure(bars), 300, xaxis_title="width ÷ height", yaxis_title="pictures")
+    ratios = {0.25: "1 : 4", 0.5: "1 : 2", 0.75: "3 : 4", 1: "1 : 1", 4 / 3: "4 : 3", 2: "2 : 1", 4: "4 : 1"}
+    figure.update_layout(margin={"t": 12})
+    return figure.update_xaxes(
+        tickvals=[math.log2(r) for r in ratios], ticktext=list(ratios.values()), range=[-2.3, 2.3]
+    )
+
+
+def confidence_bars(confidences: Sequence[float]) -> go.Figure:
+    """How many answers have which confidence, in twenty steps from 0 to 1."""
+    counts, edges = np.histogram(confidences, 20, (0, 1))
+    bars = go.Bar(
+        x=(edges[:-1] + edges[1:]) / 2, y=counts, width=0.045, marker_color=BLUE, textposition="none", hoverinfo="text",
+        text=[f"{low:.0%} to {low + 0.05:.0%} sure: {n:,} pictures" for low, n in zip(edges, counts, strict=False)],
+    )  # fmt: skip
+    figure = _styled(go.Figure(bars), 220, xaxis_title="how sure", yaxis_title="pictures").update_layout(
+        margin={"t": 12}
+    )
+    return figure.update_xaxes(range=[0, 1], tickformat=".0%", fixedrange=True).update_yaxes(fixedrange=True)
+
+
 def curves(
     steps: Sequence[Mapping[str, Any]], epochs: Sequence[Mapping[str, Any]], quantity: str, total_epochs: int
 ) -> go.Figure:

@@ -103,16 +103,16 @@ def start_fetch(name: str) -> Run:
     return job if job.file("state.json").exists() and job.status in LIVE else _bring(name, None)
 
 
-def start_import(source: Path | str, name: str) -> Run:
+def start_import(source: Path | str, name: str, unlabelled: bool = False, adding: bool = False) -> Run:
     """Import a folder, archive or table as data set ``name`` in a process of its own. Raises DatasetError.
 
-    What `uploads` kept is removed once it has been read.
+    What `uploads` kept is removed once it has been read. The options are those of `import_dataset`.
     """
-    name = check_free(name)
+    name = name if adding else check_free(name)
     job = bring_folder(name)
     if job.file("state.json").exists() and job.status in LIVE:
         raise DatasetError(f"A data set {name!r} is being imported just now; choose another name.")
-    return _bring(name, source)
+    return _bring(name, source, unlabelled=unlabelled, adding=adding)
 
 
 def study_job(kind: str, name: str, **options: str) -> Run | None:
@@ -150,11 +150,11 @@ def study_result(job: Run | None) -> dict[str, np.ndarray]:
         return {}
 
 
-def _bring(name: str, source: Path | str | None) -> Run:
+def _bring(name: str, source: Path | str | None, **options: bool) -> Run:
     job = bring_folder(name)
     shutil.rmtree(job.path, ignore_errors=True)
     job.path.mkdir(parents=True)
-    job.write("job.json", {"source": source and str(source)})
+    job.write("job.json", {"source": source and str(source), "options": options})
     job.write("state.json", {"phase": "new", "created": time.time(), "updated": time.time()})
     _launch(job, "bring", name)
     return job

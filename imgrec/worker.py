@@ -88,7 +88,8 @@ def work_bring(name: str) -> None:
     """
     job = bring_folder(name)
     with job.lock.acquire(timeout=5):
-        source = job.read("job.json").get("source")
+        asked = job.read("job.json")
+        source, options = asked.get("source"), asked.get("options", {})
         job.update(phase="waiting", pid=os.getpid(), detail="reading" if source else "connecting")
         shown = 0.0
 
@@ -99,7 +100,7 @@ def work_bring(name: str) -> None:
                 job.update(progress=done / total if total else 0.0, detail=_so_far(done, total, bool(source)))
 
         try:
-            bring = partial(import_dataset, Path(source), name) if source else partial(fetch, name)
+            bring = partial(import_dataset, Path(source), name, **options) if source else partial(fetch, name)
             report = asdict(bring(progress, lambda: job.asked() is not None))
             job.update(detail="packing the pixels, so that it opens at once", progress=0.99)
             open_dataset(name)

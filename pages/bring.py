@@ -14,7 +14,8 @@ from pages import parts
 
 ARCHIVES = ("zip", "tar", "gz", "tgz", "bz2", "xz")
 ARCHIVE_MB = 1000  # what a browser may send at once; bigger ones come by server folder or command line
-WAYS = ("Class by class", "Archive", "Folder", "On the server")
+WAYS = ("Class by class", "Archive", "Folder", "Without labels", "On the server")
+NEW = "A new data set"
 
 
 def server_roots() -> list[Path]:
@@ -46,6 +47,17 @@ def whole_folder() -> None:
     start(lambda: uploads.bundle(pictures), "" if pictures else "Choose a folder first.")
 
 
+def without_labels() -> None:
+    """Pictures of which nobody has said yet what they are."""
+    files = parts.upload_box("Pictures", box("unlabelled"))
+    pictures = [(file.name, file.getvalue(), None) for file in files]
+    if pictures:
+        st.caption(parts.pictures(len(pictures)))
+        parts.tiles([thumbnail(name, content) for name, content, _ in pictures[:24]], box("loose"), 64, clickable=False)
+    st.caption("On the page Label a network proposes what they are, and you accept or correct it.")
+    start(lambda: uploads.bundle(pictures), "" if pictures else "Choose some pictures first.", unlabelled=True)
+
+
 def on_server() -> None:
     """A path on the server, within what its operator allows."""
     roots = server_roots()
@@ -75,7 +87,7 @@ def class_by_class() -> None:
         st.rerun()
     nameless = any(not label for _, _, label in pictures)
     missing = "Give every class with pictures a name." if nameless else ""
-    if len(filled) < 2:
+    if len(filled) < (2 if st.session_state.get(box("into"), NEW) == NEW else 1):
         missing = missing or "Fill at least two classes."
     start(lambda: uploads.bundle(pictures), missing)
 
@@ -97,7 +109,7 @@ def class_box(number: int) -> tuple[str, list[tuple[str, bytes]]]:
                 st.rerun()
     pictures = [(file.name, file.getvalue()) for file in files] + shots
     if pictures:
-        st.caption(f"{len(pictures)} pictures")
+        st.caption(parts.pictures(len(pictures)))
         parts.tiles([thumbnail(*picture) for picture in pictures[:24]], box(f"tiles {number}"), 64, clickable=False)
     if shots and st.button("Drop the last shot", key=box(f"drop {number}"), icon=":material/undo:"):
         shots.pop()
@@ -114,19 +126,17 @@ def thumbnail(name: str, content: bytes) -> parts.Tile:
         return parts.Tile(np.full((96, 96, 1), 128, np.uint8), "not a picture", str(error))
 
 
-def start(source, missing: str) -> None:
-    """The name and the button; ``source()`` gives the path to import once it is pressed."""
-    name = st.text_input("Name of the data set", key=box("name"), placeholder="such as pets", max_chars=80)
-    if name:
-        try:
-            data.check_free(name)
-        except ValueError as error:
-            missing = missing or str(error)
-    else:
-        missing = missing or "Give the data set a name."
+def start(source, missing: str, unlabelled: bool = False) -> None:
+    """Into which set, and the button; ``source()`` gives the path to import once it is pressed."""
+    mine = [row.name for row in data.list_datasets() if row.kind == "imported" and row.ready]
+    into = st.selectbox("Into", [NEW, *mine], key=box("into"), help="Pictures can also go into a set of your own.")
+    name = into
+    if into == NEW:
+        name = st.text_input("Name of the data set", key=box("name"), placeholder="such as pets", max_chars=80)
+        missing = missing or unusable(name)
     if st.button("Import", type="primary", icon=":material/input:", disabled=bool(missing), help=missing or None):
         try:
-            jobs.start_import(source(), name)
+            jobs.start_import(source(), name, unlabelled, adding=into != NEW)
         except (ValueError, OSError) as error:
             st.error(parts.text(error, 400))
         else:
@@ -134,6 +144,15 @@ def start(source, missing: str) -> None:
             st.rerun()
     if missing:
         st.caption(parts.text(missing, 300))
+
+
+def unusable(name: str) -> str:
+    """Why a new data set cannot be called so, or empty."""
+    try:
+        data.check_free(name) if name else None
+    except ValueError as error:
+        return str(error)
+    return "" if name else "Give the data set a name."
 
 
 def box(name: str) -> str:
@@ -168,6 +187,8 @@ def report(job: Run) -> None:
             with st.expander(f"Why {len(refused):,} were rejected"):
                 st.dataframe(refused, hide_index=True)
         parts.link("dataset", f"Look at {job.name}", ":material/photo_library:", dataset=job.name)
+        if said.get("images", 0) > sum(sum(row.values()) for row in said.get("counts", {}).values()):
+            parts.link("label", "Say what they are", ":material/label:", dataset=job.name)
     elif status == "stopped":
         st.info(f"**{name}** was cancelled; nothing of it was kept.")
     else:
@@ -190,7 +211,7 @@ def reports() -> None:
 st.title("How do I bring my own pictures?", anchor=False)
 st.write("Two classes and a dozen pictures of each are enough for a start. Everything stays on this machine.")
 way = st.segmented_control("From", WAYS, default=WAYS[0], required=True, key="bring_way", persist_state="session")
-dict(zip(WAYS, (class_by_class, archive, whole_folder, on_server), strict=True))[way]()
+dict(zip(WAYS, (class_by_class, archive, whole_folder, without_labels, on_server), strict=True))[way]()
 started = jobs.bring_jobs()
 if started:
     st.subheader("Imports", anchor=False)

@@ -7,89 +7,26 @@ import streamlit as st
 
 from imgrec import charts, data, jobs
 from imgrec.data import inspection
-from imgrec.data.dataset import SPLITS
-from pages import editing, parts
+from pages import gallery, parts
 
+MOST_TO_MEASURE = 50_000  # pictures behind channel statistics and means
 MOST_TO_DOWNLOAD = 5000  # pictures in a ZIP that is made in memory while the visitor waits
 
 
 @st.cache_data(show_spinner="Counting and measuring …", max_entries=12)
 def report(name: str, fingerprint: str) -> dict:
-    return inspection.overview(parts.open_dataset(name))
+    return inspection.overview(parts.open_dataset(name), MOST_TO_MEASURE)
 
 
 @st.cache_data(show_spinner=False, max_entries=12)
-def means(name: str, fingerprint: str) -> np.ndarray:
-    return inspection.class_means(parts.open_dataset(name))
-
-
-def chosen_positions(dataset: data.Dataset) -> list[int]:
-    """Which pictures the grid shows: some of each class and split that is asked for."""
-    first, second, third = st.columns([3, 2, 1], vertical_alignment="bottom")
-    chosen = first.multiselect(
-        "Classes", range(len(dataset.classes)), key="sample_classes", placeholder="All classes",
-        format_func=lambda i: " ".join(str(dataset.classes[i]).split()) if i < len(dataset.classes) else "",
-    )  # fmt: skip
-    split = second.segmented_control("Split", SPLITS, key="sample_split", help="None chosen shows all.")
-    if third.button("Shuffle", icon=":material/shuffle:", help="Show other pictures."):
-        st.session_state["sample_seed"] = st.session_state.get("sample_seed", 0) + 1
-    pool = dataset.indices(split) if split else dataset.kept
-    classes = [i for i in chosen if i < len(dataset.classes)] or list(range(min(len(dataset.classes), 12)))
-    generator = np.random.default_rng(st.session_state.get("sample_seed", 0))
-    each = max(4, 60 // len(classes))
-    return [
-        int(position)
-        for label in classes
-        for position in generator.permutation(pool[dataset.labels[pool] == label])[:each]
-    ]
-
-
-def samples(dataset: data.Dataset) -> None:
-    """A grid of pictures by class; a click opens one, or picks it for a change to several."""
-    positions = chosen_positions(dataset)
-    if not positions:
-        st.info("No picture of this class is in this split; choose another.")
-        return
-    several = editing.editable(dataset) and st.toggle(
-        "Pick several", key="several", help="Click pictures to change them together."
-    )
-    picked = st.session_state.setdefault("picked", set()) if several else set()
-    tiles = [
-        parts.Tile(
-            dataset.images[i],
-            str(dataset.classes[dataset.labels[i]])[:24],
-            f"{dataset.files[i]}, {SPLITS[dataset.splits[i]]}",
-            i in picked,
-        )
-        for i in positions
-    ]
-    clicked = parts.tiles(tiles, "samples", 64)
-    if clicked is not None and clicked < len(positions):
-        if not several:
-            editing.show(dataset, positions[clicked])
-        else:
-            picked ^= {positions[clicked]}
-            st.rerun()
-    picked &= set(dataset.kept.tolist()) if picked else set()
-    if several and picked:
-        st.caption(f"{len(picked)} picked")
-        editing.correct(dataset, tuple(sorted(picked)), "several")
-    st.caption("Click a picture to pick it." if several else "Click a picture to see it large.")
+def class_pictures(name: str, fingerprint: str) -> tuple[np.ndarray, np.ndarray]:
+    return inspection.class_pictures(parts.open_dataset(name), MOST_TO_MEASURE)
 
 
 def figures(dataset: data.Dataset) -> None:
     """The numbers behind the pictures, as charts with tables to read."""
     facts = report(dataset.name, dataset.fingerprint)
-    shares = {split: parts.percent_of(count, len(dataset.kept)) for split, count in facts["splits"].items()}
-    parts.metrics(
-        (
-            "Pictures",
-            f"{len(dataset.kept):,}",
-            f"{facts['left_out']:,} more are left out" if facts["left_out"] else None,
-        ),
-        ("Classes", f"{len(dataset.classes)}", None),
-        *((split.capitalize(), f"{facts['splits'][split]:,}", f"{share} of all") for split, share in shares.items()),
-    )
+    totals(dataset, facts)
     left, right = st.columns(2)
     with left:
         st.subheader("Pictures per class", anchor=False)
@@ -107,25 +44,68 @@ def figures(dataset: data.Dataset) -> None:
         st.caption(
             "Mean ± standard deviation of each channel, 0 is black and 1 full light. Training subtracts the one and divides by the other."
         )
-    st.subheader("The mean picture of each class", anchor=False)
-    averages = means(dataset.name, dataset.fingerprint)
-    parts.tiles(
-        [parts.Tile(m, str(n)[:24]) for m, n in zip(averages[:60], dataset.classes, strict=False)],
-        "means",
-        76,
-        clickable=False,
-    )
-    st.caption(
-        "Where these differ, even a linear model can tell the classes apart; where all look alike, it takes a CNN."
-    )
-    st.subheader("Original sizes", anchor=False)
-    if len(facts["sizes"]) == 1:
-        st.write("All are {width} × {height} pixels.".format(**facts["sizes"][0]))
-    else:
-        parts.chart(charts.size_scatter(facts["sizes"]), "sizes", "Widths and heights of the original pictures")
+    typical(dataset)
+    originals(facts)
+    if len(dataset.kept) > MOST_TO_MEASURE:
+        st.caption(f"Channels, means and deviations are those of {MOST_TO_MEASURE:,} pictures, drawn evenly.")
     st.caption(f"Source: {parts.text(dataset.source, 300)} Fingerprint {dataset.fingerprint}.")
     with st.expander("As a table"):
         st.dataframe([{"class": name, **row} for name, row in facts["classes"].items()], hide_index=True)
+        st.dataframe(facts["sizes"], hide_index=True)
+
+
+def totals(dataset: data.Dataset, facts: dict) -> None:
+    """How many pictures there are, and where."""
+    shares = {split: parts.percent_of(count, len(dataset.kept)) for split, count in facts["splits"].items()}
+    parts.metrics(
+        (
+            "Pictures",
+            f"{len(dataset.kept):,}",
+            f"{facts['left_out']:,} more are left out" if facts["left_out"] else None,
+        ),
+        *(
+            [("Without a label", f"{facts['unlabelled']:,}", "They wait on the page Label.")]
+            * bool(facts["unlabelled"])
+        ),
+        ("Classes", f"{len(dataset.classes)}", None),
+        *((split.capitalize(), f"{facts['splits'][split]:,}", f"{share} of all") for split, share in shares.items()),
+    )
+
+
+def typical(dataset: data.Dataset) -> None:
+    """The mean picture of each class, or how its pictures vary."""
+    st.subheader("What is typical of each class", anchor=False)
+    shown = st.segmented_control(
+        "Show", ("Mean", "Deviation"), default="Mean", required=True, key="typical", label_visibility="collapsed"
+    )
+    pictures = class_pictures(dataset.name, dataset.fingerprint)[shown == "Deviation"]
+    names = zip(pictures[:60], dataset.classes, strict=False)
+    parts.tiles([parts.Tile(picture, str(name)[:24]) for picture, name in names], "means", 76, clickable=False)
+    st.caption(
+        "The mean of all pictures. Where these differ, even a linear model can tell the classes apart; where all look alike, it takes a CNN."
+        if shown == "Mean"
+        else "The standard deviation of each pixel, twice as bright: dark where all pictures of a class agree, light where they vary."
+    )
+
+
+def originals(facts: dict) -> None:
+    """Sizes, proportions and kinds of the files as they came."""
+    st.subheader("The originals", anchor=False)
+    if len(facts["sizes"]) == 1:
+        st.write("All are {width} × {height} pixels.".format(**facts["sizes"][0]))
+    elif facts["sizes"]:
+        left, right = st.columns(2)
+        with left:
+            parts.chart(charts.size_scatter(facts["sizes"]), "sizes", "Widths and heights of the original pictures")
+        with right:
+            parts.chart(
+                charts.aspect_bars(facts["aspect_ratios"]), "aspects", "Width divided by height of the originals"
+            )
+        st.caption(
+            "Left the commonest sizes, right the proportions: far from 1 : 1, a centre crop loses much of a picture."
+        )
+    if facts["modes"]:
+        st.caption("Stored as " + "; ".join(f"{parts.text(kind)}: {n:,}" for kind, n in facts["modes"].items()) + ".")
 
 
 def take_along(dataset: data.Dataset) -> None:
@@ -174,8 +154,11 @@ def fetching() -> None:
 
 st.title("What is in the pictures?", anchor=False)
 dataset = parts.dataset_picker()
-samples(dataset)
-figures(dataset)
+st.fragment(gallery.browse)(dataset)
+if len(dataset.kept):
+    figures(dataset)
+else:
+    st.info("No picture has a label yet; the page Label helps to give some.")
 take_along(dataset)
 with st.expander("Download more data sets", icon=":material/download:"):
     st.caption("Well-known sets from their authors' servers, through torchvision. Nothing is fetched until you click.")

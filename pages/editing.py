@@ -5,6 +5,7 @@ import streamlit as st
 
 from imgrec import data
 from imgrec.data.dataset import SPLITS
+from imgrec.data.views import PLACES
 from imgrec.images import open_image
 from pages import parts
 
@@ -21,13 +22,13 @@ def show(dataset: data.Dataset, position: int, suggested: str | None = None) -> 
         side[1].caption("Where the object is, known exactly because it was drawn.")
     width, height = dataset.sizes[position]
     st.markdown(
-        f"**Label** {label(dataset, position)} · **Split** {SPLITS[dataset.splits[position]]} · "
+        f"**Label** {parts.text(label(dataset, position))} · **Split** {place(dataset, position)} · "
         f"**Original** {width} × {height} px · **File** {parts.text(dataset.files[position])}"
     )
     st.caption(f"The network sees it at {dataset.image_size} × {dataset.image_size} pixels.")
     if editable(dataset):
         correct(dataset, (position,), "one", suggested)
-        if suggested and st.button("The label is right", icon=":material/check:"):
+        if suggested and label(dataset, position) != "?" and st.button("The label is right", icon=":material/check:"):
             change(dataset, data.Edit("confirm", (position,)))
 
 
@@ -46,7 +47,14 @@ def editable(dataset: data.Dataset) -> bool:
 
 
 def label(dataset: data.Dataset, position: int) -> str:
-    return parts.text(dataset.classes[dataset.labels[position]])
+    """The name of a picture's class as it is, or a question mark."""
+    number = dataset.labels[position]
+    return dataset.classes[number] if 0 <= number < len(dataset.classes) else "?"
+
+
+def place(dataset: data.Dataset, position: int) -> str:
+    """Its split, or that it waits for a label or is left out."""
+    return next(name for name, code in PLACES.items() if code == dataset.splits[position])
 
 
 def change(dataset: data.Dataset, edit: data.Edit) -> None:
@@ -65,6 +73,7 @@ def correct(dataset: data.Dataset, pictures: tuple[int, ...], key: str, suggeste
     first, second, third = st.columns([3, 3, 2], vertical_alignment="bottom")
     with first:
         known = [" ".join(name.split()) for name in dataset.classes]
+        known += [suggested] if suggested and suggested not in known else []
         name = st.selectbox(
             "Label",
             known,
@@ -74,7 +83,7 @@ def correct(dataset: data.Dataset, pictures: tuple[int, ...], key: str, suggeste
             placeholder="old or new",
         )
         if st.button("Relabel", key=f"relabel {key}", icon=":material/label:", disabled=not name, width="stretch"):
-            value = dataset.classes[known.index(name)] if name in known else name
+            value = dict(zip(known, dataset.classes, strict=False)).get(name, name)
             change(dataset, data.Edit("relabel", pictures, value))
     with second:
         split = st.selectbox("Split", SPLITS, None, key=f"split {key}", placeholder="train, validation or test")

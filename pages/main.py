@@ -16,6 +16,8 @@ PAGES = (
     ("home.py", "Home", "", ":material/home:", ""),
     ("dataset.py", "Data set", "dataset", ":material/photo_library:", "Lab"),
     ("bring.py", "Bring pictures", "bring", ":material/add_photo_alternate:", "Lab"),
+    ("label.py", "Label", "label", ":material/label:", "Lab"),
+    ("map.py", "Map", "map", ":material/scatter_plot:", "Lab"),
     ("mend.py", "Mend", "mend", ":material/healing:", "Lab"),
     ("augment.py", "Augment", "augment", ":material/auto_fix_high:", "Lab"),
     ("train.py", "Train", "train", ":material/model_training:", "Lab"),

@@ -6,31 +6,21 @@ import streamlit as st
 from imgrec import data, jobs
 from imgrec.data import health
 from imgrec.data.dataset import LEFT_OUT, SPLITS
-from pages import editing, parts
-
-MOST_TO_EXAMINE = 20_000  # pictures that are looked through without being asked; 1 to 2 s
-
-
-@st.cache_data(show_spinner="Looking for duplicates, leaks and odd pictures …", max_entries=12)
-def examined(name: str, fingerprint: str) -> tuple[dict[str, list[np.ndarray]], list[dict]]:
-    dataset = parts.open_dataset(name)
-    measures = health.measure(dataset)
-    return health.examine(dataset, measures), health.spurious(dataset, measures)
+from pages import editing, gallery, parts
 
 
 def problems(dataset: data.Dataset) -> None:
     """What may be wrong with the set: each kind with its pictures, and a button that leaves out what should go."""
     st.subheader("Anything odd?", anchor=False)
-    if len(dataset.kept) > MOST_TO_EXAMINE and not st.toggle(
-        "Look for odd pictures", help="Takes a while for so many."
-    ):
+    measures = gallery.measured(dataset)
+    if measures is None:
         return
-    findings, giveaways = examined(dataset.name, dataset.fingerprint)
-    for row in giveaways:
+    for row in health.spurious(dataset, measures):
         st.warning(
             f"The class {parts.text(row['class'])} can be told by its {row['property']} alone "
             f"({row['share']:.0%} of the variance lies between classes): a network may learn that instead of the thing."
         )
+    findings = health.examine(dataset, measures)
     for name, groups in findings.items():
         if groups:
             problem(dataset, name, groups)
@@ -44,18 +34,13 @@ def problem(dataset: data.Dataset, name: str, groups: list[np.ndarray]) -> None:
     kind, count = health.KINDS[name], sum(map(len, groups))
     with st.expander(f"{count:,} {kind.title}", icon=":material/warning:"):
         st.write(kind.why)
-        shown = [int(position) for group in groups for position in group][:48]
-        tiles = [
-            parts.Tile(
-                dataset.images[i],
-                f"{dataset.classes[dataset.labels[i]][:16]}, {SPLITS[dataset.splits[i]]}",
-                dataset.files[i],
-            )
-            for i in shown
-        ]
-        clicked = parts.tiles(tiles, f"found {name}", 84)
-        if clicked is not None and clicked < len(shown):
-            editing.show(dataset, shown[clicked])
+        shown = np.concatenate(groups)
+        clicked = gallery.grid(
+            dataset, shown, f"found {name}", set(), name,
+            lambda p: f"{editing.label(dataset, p)[:16]}, {editing.place(dataset, p)}",
+        )  # fmt: skip
+        if clicked is not None:
+            editing.show(dataset, clicked)
         out = tuple(health.advised(name, groups, dataset.splits))
         if editing.editable(dataset) and st.button(
             f"Leave out {len(out):,}", key=f"out {name}", icon=":material/block:"
@@ -65,69 +50,51 @@ def problem(dataset: data.Dataset, name: str, groups: list[np.ndarray]) -> None:
 
 def wrong_labels(dataset: data.Dataset) -> None:
     """Labels that networks which had not seen the picture do not believe; a search in a process of its own."""
-    job = jobs.suspects_job(dataset.name)
-    if job and parts.live(job):
-        left, right = st.columns([4, 1], vertical_alignment="center")
-        left.progress(
-            float(job.state.get("progress") or 0.0),
-            job.state.get("detail") or "Training on three quarters, asking about the rest …",
-        )
-        if right.button("Cancel", key="cancel suspects", disabled=job.asked() is not None):
-            job.ask("stop")
-        st.session_state["searching"] = True
-        return
-    if st.session_state.pop("searching", False):
-        st.rerun()
-    if job and job.status in ("failed", "lost"):
-        st.error(parts.text(job.state.get("error") or "The search vanished; start it again.", 400))
-    found = job.read("result.json") if job and job.status == "finished" else {}
+    st.subheader("Wrong labels?", anchor=False)
+    job = jobs.study_job("suspects", dataset.name)
+    found = jobs.study_result(job)
     doubted = suspects(dataset, found)
     if doubted:
         st.write(
             f"**{len(doubted):,} label{'s' * (len(doubted) > 1)} may be wrong**, the least believable first. Click one to mend or confirm it."
         )
-        shown = doubted[:48]
-        tiles = [
-            parts.Tile(dataset.images[i], f"{dataset.classes[dataset.labels[i]][:14]} → {to[:14]}?", dataset.files[i])
-            for i, to in shown
-        ]
-        clicked = parts.tiles(tiles, "suspects", 84)
-        if clicked is not None and clicked < len(shown):
-            editing.show(dataset, shown[clicked][0], shown[clicked][1])
+        clicked = gallery.grid(
+            dataset, np.array(list(doubted)), "suspects", set(), "suspects",
+            lambda p: f"{editing.label(dataset, p)[:11]} → {doubted[p][:11]}?",
+        )  # fmt: skip
+        if clicked is not None:
+            editing.show(dataset, clicked, doubted[clicked])
     elif found:
         st.markdown(":material/check_circle: No label is doubted any more.")
-    if st.button(
-        "Look for wrong labels",
-        icon=":material/rule:",
-        help="Trains four small networks; a minute for some thousand pictures.",
-    ):
-        jobs.start_suspects(dataset.name)
-        st.rerun()
+    gallery.study_progress(
+        job, "Look for wrong labels", lambda: jobs.start_study("suspects", dataset.name), "suspects",
+        "Trains four small networks; a minute for some thousand pictures.",
+    )  # fmt: skip
 
 
-def suspects(dataset: data.Dataset, found: dict) -> list[tuple[int, str]]:
-    """(position, suggested class) of the labels that are doubted and were neither changed nor confirmed since."""
+def suspects(dataset: data.Dataset, found: dict[str, np.ndarray]) -> dict[int, str]:
+    """{position: suggested class} of the labels that are doubted and were neither changed nor confirmed since."""
     confirmed = (
         {p for edit in data.history(dataset.name) if edit.kind == "confirm" for p in edit.pictures}
         if editing.editable(dataset)
         else set()
     )
-    rows = zip(*(found.get(key, ()) for key in ("positions", "labels", "suggested", "flagged")), strict=True)
-    return [
-        (position, suggested)
-        for position, label, suggested, flagged in rows
+    columns = (found[key].tolist() if found else () for key in ("positions", "labels", "suggested", "flagged"))
+    return {
+        position: suggested
+        for position, label, suggested, flagged in zip(*columns, strict=True)
         if flagged
         and position < len(dataset)
         and position not in confirmed
         and dataset.splits[position] != LEFT_OUT
-        and dataset.classes[dataset.labels[position]] == label
+        and editing.label(dataset, position) == label
         and suggested in dataset.classes
-    ]
+    }
 
 
 def of_class(dataset: data.Dataset, index: int) -> np.ndarray:
     """Which pictures, of those that are not left out, have a class: bool (N,)."""
-    return (dataset.labels == index) & (dataset.splits != LEFT_OUT)
+    return (dataset.labels == index) & (dataset.splits < len(SPLITS))
 
 
 def changes(dataset: data.Dataset) -> None:
@@ -147,11 +114,9 @@ def changes(dataset: data.Dataset) -> None:
         out = np.flatnonzero(dataset.splits == LEFT_OUT)
         if len(out):
             st.caption(f"{len(out):,} left out; click one to take it back in.")
-            clicked = parts.tiles(
-                [parts.Tile(dataset.images[i], "", dataset.files[i]) for i in out[:60]], "left_out", 64
-            )
-            if clicked is not None and clicked < len(out):
-                editing.change(dataset, data.Edit("include", (int(out[clicked]),)))
+            clicked = gallery.grid(dataset, out, "left_out", set(), "left out")
+            if clicked is not None:
+                editing.change(dataset, data.Edit("include", (clicked,)))
         with st.container(horizontal=True):
             if st.button("Undo the last change", icon=":material/undo:", disabled=not done):
                 data.undo(dataset.name)
@@ -172,9 +137,7 @@ st.title("What is wrong with the pictures?", anchor=False)
 st.write("Most errors of a network begin in its data. What is found here can be mended here, and every change undone.")
 dataset = parts.dataset_picker()
 problems(dataset)
-st.subheader("Wrong labels?", anchor=False)
-search = jobs.suspects_job(dataset.name)
-st.fragment(wrong_labels, run_every=1.0 if search and parts.live(search) else None)(dataset)
+wrong_labels(dataset)
 if editing.editable(dataset):
     changes(dataset)
 else:

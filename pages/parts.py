@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
+from PIL import Image
 
 from imgrec import data
 from imgrec.images import EXTENSIONS, to_png
@@ -52,8 +54,11 @@ def address_box(label: str, names: Sequence[str], key: str, help: str) -> str:
     return chosen
 
 
-def dataset_picker(help: str = "The pictures to look at.") -> data.Dataset:
-    """A box to choose a data set, kept in the address as ?dataset=…; opens it, or says why not and stops the page."""
+def dataset_picker(help: str = "The pictures to look at.", labelled: bool = True) -> data.Dataset:
+    """A box to choose a data set, kept in the address as ?dataset=…; opens it, or says why not and stops the page.
+
+    With ``labelled`` the page also stops at a set in which no picture has a label yet.
+    """
     ready = {row.name: row for row in data.list_datasets() if row.ready}
     asked = (st.query_params.get("dataset"), st.session_state.get("dataset"))  # perhaps shapes with options
     names = list(dict.fromkeys([*ready, *filter(None, asked)]))
@@ -67,8 +72,13 @@ def dataset_picker(help: str = "The pictures to look at.") -> data.Dataset:
         st.stop()
     row = ready.get(chosen.partition(":")[0])
     st.caption(
-        f"{text(row.title) if row else text(chosen)}: {len(dataset.kept):,} pictures, {len(dataset.classes)} classes"
+        f"{text(row.title) if row else text(chosen)}: {pictures(len(dataset.kept))}, {len(dataset.classes)} classes"
+        + (f"; {len(dataset.unlabelled):,} more wait for a label" if len(dataset.unlabelled) else "")
     )
+    if labelled and not len(dataset.kept):
+        st.info("None of its pictures has a label yet, so there is nothing to learn from.")
+        link("label", "Give them labels", ":material/label:", dataset=chosen)
+        st.stop()
     return dataset
 
 
@@ -110,9 +120,15 @@ def shapes_options() -> None:
     )
 
 
-def run_picker(usable: bool = False, label: str = "Run") -> Run | None:
-    """A box to choose a run, newest first, kept in the address as ?run=…; None when there is none."""
-    names = [run.name for run in (usable_runs() if usable else list_runs())]
+def run_picker(usable: bool = False, label: str = "Run", trained_on: str = "") -> Run | None:
+    """A box to choose a run, newest first, kept in the address as ?run=…; None when there is none.
+
+    Those that learned from the data set ``trained_on`` come before the others.
+    """
+    runs = usable_runs() if usable else list_runs()
+    if trained_on:
+        runs.sort(key=lambda run: not run.title.endswith(f" on {trained_on}"))
+    names = [run.name for run in runs]
     if not names:
         return None
     if st.query_params.get("run", names[0]) not in names:
@@ -191,6 +207,16 @@ def data_url(picture: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(to_png(picture)).decode()
 
 
+def thumbnail_url(picture: np.ndarray, most: int = 96) -> str:
+    """A picture uint8 (H, W, C) inside an address, exactly, or at most about ``most`` pixels wide if it is larger."""
+    if max(picture.shape[:2]) <= most:
+        return data_url(picture)
+    image = Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)
+    file = io.BytesIO()
+    image.reduce(-(-max(image.size) // most)).save(file, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+
+
 def enlarge(picture: np.ndarray, side: int = 256) -> np.ndarray:
     """Repeat pixels until the picture is about ``side`` wide, so that browsers do not blur it."""
     grow = max(1, side // picture.shape[0])
@@ -206,6 +232,11 @@ def percent_of(part: float, whole: float) -> str:
     return f"{part / whole:.0%}" if whole else "0 %"
 
 
+def pictures(count: int) -> str:
+    """So many pictures, in words."""
+    return f"{count:,} picture{'s' * (count != 1)}"
+
+
 def duration(seconds: float | None) -> str:
     """Seconds as people say them."""
     if seconds is None:
@@ -218,7 +249,6 @@ def duration(seconds: float | None) -> str:
 def rows_as_csv(rows: Iterable[dict]) -> str:
     """Rows as CSV for a spreadsheet; a cell that a spreadsheet would run as a formula gets an apostrophe before it."""
     import csv
-    import io
 
     rows = list(rows)
     columns = list(dict.fromkeys(column for row in rows for column in row))
@@ -232,11 +262,8 @@ def rows_as_csv(rows: Iterable[dict]) -> str:
     return buffer.getvalue()
 
 
-_tiles = st.components.v2.component(
-    "imgrec_tiles",
-    html="<div class='grid'></div>",
-    css="""
-      .grid { display: grid; gap: 6px; padding: 3px; overflow-x: auto; }
+TILE_CSS = """
+      .grid { display: grid; gap: 6px; padding: 3px; box-sizing: border-box; overflow-x: auto; }
       figure { margin: 0; min-width: 0; }
       button { all: unset; display: block; width: 100%; cursor: pointer; border-radius: 6px; overflow: hidden; line-height: 0;
                transition: transform .12s; }
@@ -248,34 +275,44 @@ _tiles = st.components.v2.component(
       img.small { image-rendering: pixelated; }
       figcaption { font: .72rem/1.25 var(--st-font); color: var(--st-text-color); opacity: .75; margin-top: 2px;
                    overflow-wrap: anywhere; }
-    """,
-    js="""
+    """
+TILE_JS = """
+      function drawTile(tile, clickable, clicked) {
+        const figure = document.createElement('figure');
+        const button = document.createElement('button');
+        const image = document.createElement('img');
+        image.onload = () => image.classList.toggle('small', image.naturalWidth < 100);
+        image.src = tile.src;
+        image.alt = tile.title;
+        button.title = tile.title;
+        button.disabled = !clickable;
+        button.classList.toggle('marked', tile.marked);
+        button.ariaPressed = tile.marked;
+        button.onclick = clicked;
+        button.append(image);
+        figure.append(button);
+        if (tile.caption) {
+          const caption = document.createElement('figcaption');
+          caption.textContent = tile.caption;
+          figure.append(caption);
+        }
+        return figure;
+      }
+    """
+
+_tiles = st.components.v2.component(
+    "imgrec_tiles",
+    html="<div class='grid'></div>",
+    css=TILE_CSS,
+    js=TILE_JS
+    + """
       export default function ({ data, parentElement, setTriggerValue }) {
         const grid = parentElement.querySelector('.grid');
         grid.style.gridTemplateColumns = data.columns
           ? `repeat(${data.columns}, minmax(${data.size}px, 1fr))`
           : `repeat(auto-fill, minmax(min(${data.size}px, 100%), 1fr))`;
-        grid.replaceChildren(...data.tiles.map((tile, index) => {
-          const figure = document.createElement('figure');
-          const button = document.createElement('button');
-          const image = document.createElement('img');
-          image.onload = () => image.classList.toggle('small', image.naturalWidth < 100);
-          image.src = tile.src;
-          image.alt = tile.title;
-          button.title = tile.title;
-          button.disabled = !data.clickable;
-          button.classList.toggle('marked', tile.marked);
-          button.ariaPressed = tile.marked;
-          button.onclick = () => setTriggerValue('clicked', index);
-          button.append(image);
-          figure.append(button);
-          if (tile.caption) {
-            const caption = document.createElement('figcaption');
-            caption.textContent = tile.caption;
-            figure.append(caption);
-          }
-          return figure;
-        }));
+        grid.replaceChildren(...data.tiles.map((tile, index) =>
+          drawTile(tile, data.clickable, () => setTriggerValue('clicked', index))));
       }
     """,
 )

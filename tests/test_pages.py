@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import wait_for
 from pictures import picture, two_classes, zipped
@@ -11,13 +12,14 @@ from streamlit.testing.v1 import AppTest
 from imgrec import jobs
 from imgrec.data import Edit, Item, edit, import_dataset, list_datasets, open_dataset, undo
 from imgrec.explain import METHODS
+from imgrec.images import to_png
 from imgrec.recipe import Recipe
 from imgrec.runs import create_run, list_runs
 
 PAGES = sorted(
     p.name
     for p in (Path(__file__).parent.parent / "pages").glob("*.py")
-    if p.name not in ("main.py", "parts.py", "editing.py")
+    if p.name not in ("main.py", "parts.py", "editing.py", "gallery.py", "scatter.py")
 )
 
 
@@ -266,11 +268,11 @@ def test_a_data_set_is_deleted_after_a_second_click(pets):
 
 
 def test_doubted_labels_are_shown_until_they_are_mended_or_confirmed(pets):
-    job = jobs.suspects_folder("pets")
+    job = jobs.study_folder("suspects", "pets")
     job.path.mkdir(parents=True)
     job.write("state.json", {"phase": "finished"})
     doubted = {"positions": [0, 1, 2], "labels": ["cat", "dog", "cat"], "suggested": ["dog", "cat", "dog"]}
-    job.write("result.json", {**doubted, "margin": [-0.9, -0.8, -0.7], "flagged": [True, True, False]})
+    np.savez(job.file("result.npz"), **doubted, margin=[-0.9, -0.8, -0.7], flagged=[True, True, False])
     assert "2 labels may be wrong" in texts(open_page("mend.py", {"dataset": "pets"}))
     edit("pets", Edit("relabel", (0,), "dog"))
     assert "1 label may be wrong" in texts(open_page("mend.py", {"dataset": "pets"}))
@@ -278,3 +280,107 @@ def test_doubted_labels_are_shown_until_they_are_mended_or_confirmed(pets):
     assert "No label is doubted" in texts(open_page("mend.py", {"dataset": "pets"}))
     undo("pets")
     assert "1 label may be wrong" in texts(open_page("mend.py", {"dataset": "pets"}))
+
+
+@pytest.fixture
+def half():
+    """Sixty digits of which forty wait for a label."""
+    digits = open_dataset("digits")
+    items = [
+        Item(f"{i:02d}.png", to_png(digits.images[i]), str(digits.labels[i]), "unlabelled" if i >= 20 else None)
+        for i in range(60)
+    ]
+    import_dataset(items, "half")
+
+
+def test_a_network_proposes_labels_and_all_that_are_sure_enough_are_accepted_and_undone(half):
+    query = {"dataset": "half", "run": "digits-seed-cnn"}
+    test = open_page("label.py", query)
+    assert "40 more wait" in texts(test)
+    test.button(key="start proposals").click().run()
+    job = jobs.study_job("proposals", "half", run="digits-seed-cnn")
+    wait_for(lambda: job.status == "finished")
+    test = open_page("label.py", query)
+    proposed = jobs.study_result(job)
+    sure = int((proposed["confidence"] >= 0.9).sum())
+    assert 30 < sure <= 40
+    button(test, f"Accept {sure} of 40").click().run()
+    assert not test.exception
+    dataset, truth = open_dataset("half"), open_dataset("digits").labels
+    assert len(dataset.unlabelled) == 40 - sure
+    named = [int(dataset.classes[label]) for label in dataset.labels[dataset.kept]]
+    assert np.mean(named == truth[:60][dataset.kept]) > 0.95
+    assert set(dataset.splits[20:][dataset.labels[20:] >= 0]) == {0}
+    test.button(key="undo label").click().run()
+    assert len(open_dataset("half").unlabelled) == 40
+
+
+def test_a_network_with_other_classes_is_named_as_such(half):
+    test = open_page("label.py", {"dataset": "half", "run": "shapes-seed-cnn"})
+    assert "knows none of the classes" in texts(test)
+
+
+def test_pictures_without_labels_come_in_and_lead_to_the_label_page():
+    test = open_page("bring.py", bring_way="Without labels")
+    test.file_uploader(key="bring 0 unlabelled").set_value([(f"{i}.png", picture(i), "image/png") for i in range(5)])
+    test.text_input(key="bring 0 name").set_value("loose").run()
+    button(test, "Import").click().run()
+    wait_for(lambda: jobs.bring_jobs() and jobs.bring_jobs()[0].status == "finished")
+    assert len(open_dataset("loose").unlabelled) == 5
+    for page in PAGES:
+        test = open_page(page, {"dataset": "loose"})
+        assert not test.exception
+        assert not test.error
+
+
+def test_pictures_can_be_added_to_a_set_on_the_page(pets):
+    test = open_page("bring.py")
+    test.selectbox(key="bring 0 into").set_value("pets").run()
+    test.text_input(key="bring 0 label 0").set_value("eel")
+    test.file_uploader(key="bring 0 files 0").set_value(
+        [("new.png", picture(777), "image/png"), ("old.png", picture(0), "image/png")]
+    ).run()
+    button(test, "Import").click().run()
+    assert not test.exception
+    wait_for(lambda: jobs.bring_jobs() and jobs.bring_jobs()[0].status == "finished")
+    test.run()
+    assert "1 accepted, 1 rejected" in test.success[0].value
+    assert open_dataset("pets").classes == ("cat", "dog", "eel")
+
+
+def test_the_grid_is_filtered_sorted_and_says_how_many_it_shows(pets):
+    test = open_page("dataset.py", {"dataset": "pets"})
+    assert "21 pictures" in texts(test)
+    test.multiselect(key="sample_classes").set_value([1]).run()
+    test.selectbox(key="sample_order").set_value("brightness").run()
+    test.text_input(key="sample_text").set_value("twin").run()
+    assert not test.exception
+    assert "1 picture. " in texts(test)
+    test.text_input(key="sample_text").set_value("nothing").run()
+    assert "No picture is like that" in texts(test)
+
+
+def test_the_typical_picture_of_a_class_is_its_mean_or_its_deviation():
+    test = open_page("dataset.py", {"dataset": "digits"})
+    assert "The mean of all pictures" in texts(test)
+    test.button_group(key="typical").set_value("Deviation").run()
+    assert "standard deviation of each pixel" in texts(test)
+
+
+def test_a_large_set_is_measured_in_a_process_of_its_own(monkeypatch):
+    monkeypatch.setattr("pages.gallery.MOST_TO_MEASURE", 100)
+    test = open_page("mend.py", {"dataset": "digits"})
+    test.button(key="start odd").click().run()
+    wait_for(lambda: jobs.study_job("odd", "digits").status == "finished")
+    test = open_page("mend.py", {"dataset": "digits"})
+    assert "Looked for and not found" in texts(test)
+
+
+def test_the_map_page_draws_pca_at_once_and_says_how_to_get_umap(pets, monkeypatch):
+    test = open_page("map.py", {"dataset": "pets"})
+    assert "21 pictures. Point at one" in texts(test)
+    monkeypatch.setattr("imgrec.embedding.importlib.util.find_spec", lambda name: None)
+    test.button_group(key="map_method").set_value("umap").run()
+    assert "pip install umap-learn" in texts(test)
+    test.button_group(key="map_method").set_value("tsne").run()
+    assert "Draw the map" in [button.label for button in test.button]

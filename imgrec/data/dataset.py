@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -82,8 +83,15 @@ class Dataset:
             levels = np.stack([np.bincount(part[:, c], minlength=256) for c in range(self.channels)])  # exact and cheap
             value = np.arange(256) / 255
             total, squares, pixels = total + levels @ value, squares + levels @ value**2, pixels + len(part)
+        self.let_go()
         mean = total / max(pixels, 1)
         return mean, np.sqrt(np.maximum(squares / max(pixels, 1) - mean**2, 0))
+
+    def let_go(self) -> None:
+        """Give back the memory of mapped pictures after a pass over them; whoever asks again reads them again."""
+        mapped = getattr(self.images, "_mmap", None)
+        if hasattr(mapped, "madvise"):
+            mapped.madvise(mmap.MADV_DONTNEED)
 
     @cached_property
     def fingerprint(self) -> str:

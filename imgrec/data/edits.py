@@ -21,6 +21,7 @@ from imgrec.home import write_atomic
 JOURNAL = "edits.jsonl"
 KINDS = {
     "relabel": "{n} relabelled as {value}",
+    "accept": "{n} labelled as proposed",
     "move": "{n} moved to {value}",
     "exclude": "{n} left out",
     "include": "{n} taken back in",
@@ -31,13 +32,15 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Edit:
-    """One change. ``pictures`` are positions in the set; ``value`` is a class or a split; ``old`` the class renamed."""
+    """One change. ``pictures`` are positions in the set; ``value`` is a class or a split; ``old`` the class renamed;
+    ``values`` are a class for each picture, where they differ."""
 
     kind: str
     pictures: tuple[int, ...] = ()
     value: str = ""
     old: str = ""
     when: str = ""
+    values: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """What was done, in a few words."""
@@ -49,7 +52,10 @@ def read(folder: Path) -> list[Edit]:
     """The journal of a stored set, oldest first. Raises DatasetError if it cannot be read."""
     try:
         entries = map(json.loads, (folder / JOURNAL).read_text("utf-8").splitlines())
-        return [Edit(**{**entry, "pictures": tuple(map(int, entry["pictures"]))}) for entry in entries]
+        return [
+            Edit(**{**entry, "pictures": tuple(map(int, entry["pictures"])), "values": tuple(entry.get("values", ()))})
+            for entry in entries
+        ]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -66,9 +72,11 @@ def replay(
         where = np.array(edit.pictures, np.int64)
         if len(where) and not (where.min() >= 0 and where.max() < len(labels)):
             raise DatasetError(f"There are {len(labels):,} pictures; the edit is about picture {where.max():,}.")
-        if edit.kind == "relabel":
-            names += [edit.value] * (edit.value not in names)
-            labels[where] = names.index(edit.value)
+        if edit.kind == "relabel" or (edit.kind == "accept" and len(edit.values) == len(where)):
+            values = edit.values or (edit.value,)
+            names += [name for name in dict.fromkeys(values) if name not in names]
+            number = {name: index for index, name in enumerate(names)}
+            labels[where] = [number[name] for name in values] if edit.values else number[edit.value]
             splits[where[splits[where] == UNLABELLED]] = SPLITS.index("train")
         elif edit.kind == "move" and edit.value in SPLITS:
             splits[where[labels[where] >= 0]] = SPLITS.index(edit.value)  # without a label it must wait
@@ -106,10 +114,10 @@ def record(folder: Path, base: tuple[Sequence[str], np.ndarray, np.ndarray], edi
     Raises DatasetError if it cannot be done, or would leave fewer than two classes or nothing to train on.
     """
     if edit.kind in ("relabel", "rename"):
-        name, reason = class_name(edit.value)
-        if reason:
-            raise DatasetError(f"{edit.value[:40]!r} cannot be a class: {reason}.")
-        edit = replace(edit, value=name)
+        edit = replace(edit, value=_class(edit.value))
+    if edit.values:
+        mended = {value: _class(value) for value in set(edit.values)}
+        edit = replace(edit, values=tuple(mended[value] for value in edit.values))
     edit = replace(edit, when=datetime.now().astimezone().isoformat(timespec="seconds"))
     with lock(folder):
         edits = [*read(folder), edit]
@@ -117,6 +125,13 @@ def record(folder: Path, base: tuple[Sequence[str], np.ndarray, np.ndarray], edi
             raise DatasetError("That would leave fewer than two classes, or no training picture; keep some more.")
         _write(folder, edits)
     return edit
+
+
+def _class(text: str) -> str:
+    name, reason = class_name(text)
+    if reason:
+        raise DatasetError(f"{text[:40]!r} cannot be a class: {reason}.")
+    return name
 
 
 def undo(folder: Path) -> Edit:

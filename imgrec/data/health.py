@@ -55,6 +55,7 @@ def measure(dataset: Dataset, progress: Progress | None = None) -> Measures:
         parts.append(_measured(np.ascontiguousarray(dataset.images[start : start + SLICE])))
         if progress:
             progress(min(start + SLICE, len(dataset)), len(dataset))
+    dataset.let_go()
     hashes, small, digests, *columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     _, same, count = np.unique(digests, return_inverse=True, return_counts=True)
     exact = np.where(count[same] > 1, same, -1).astype(np.int32)

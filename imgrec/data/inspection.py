@@ -91,6 +91,7 @@ def class_pictures(dataset: Dataset, most: int = 0) -> tuple[np.ndarray, np.ndar
         for label in np.unique(labels):
             sums[0, label] += pictures[labels == label].sum(0)
             sums[1, label] += np.square(pictures[labels == label]).sum(0, dtype=np.float64)
+    dataset.let_go()
     counts = np.maximum(np.bincount(dataset.labels[chosen], minlength=len(dataset.classes)), 1).reshape(-1, 1, 1, 1)
     mean = sums[0] / counts
     deviation = np.sqrt(np.maximum(sums[1] / counts - mean**2, 0))

@@ -1,0 +1,245 @@
+"""Gallery: the pictures of a set, filtered and sorted, in a grid that scrolls through a million; shared by the pages on data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import streamlit as st
+
+from imgrec import data, jobs, studies
+from imgrec.data import health
+from imgrec.data.views import ORDERS, PLACES, View, select
+from pages import editing, parts
+
+MOST_TO_MEASURE = 20_000  # pictures that are measured while the visitor waits; 1 to 2 s
+MOST_AT_ONCE = 240  # tiles that are sent at a time
+
+
+def browse(dataset: data.Dataset, key: str = "samples") -> None:
+    """Filters, order and grid; a click opens a picture, or picks it for a change to several. To be a fragment's body."""
+    view = controls(dataset)
+    measures = measured(dataset, ORDERS[view.order].measured)
+    if ORDERS[view.order].measured and measures is None:
+        return
+    positions = selected(dataset.name, data.stamps(dataset.name), view, dataset, measures)
+    several = editing.editable(dataset) and st.toggle(
+        "Pick several", key="several", help="Click pictures to change them together."
+    )
+    picked = st.session_state.setdefault("picked", set()) if several else set()
+    if not len(positions):
+        st.info("No picture is like that; choose other classes, another split or another name.")
+        return
+    clicked = grid(dataset, positions, key, picked, view)
+    if clicked is not None:
+        if not several:
+            editing.show(dataset, clicked)
+        else:
+            picked ^= {clicked}
+            st.rerun(scope="fragment")
+    what = "Click a picture to pick it." if several else "Click a picture to see it large."
+    st.caption(f"{parts.pictures(len(positions))}. {what}")
+    if several:
+        several_picked(dataset, positions, picked)
+
+
+def several_picked(dataset: data.Dataset, positions: np.ndarray, picked: set[int]) -> None:
+    """What can be done with those that are picked."""
+    picked &= set(np.flatnonzero(dataset.splits != data.LEFT_OUT).tolist()) if picked else set()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button(f"Pick all {len(positions):,}", icon=":material/select_all:"):
+            picked |= set(positions.tolist())
+            st.rerun(scope="fragment")
+        if st.button("Pick none", icon=":material/deselect:", disabled=not picked):
+            picked.clear()
+            st.rerun(scope="fragment")
+        st.caption(f"{len(picked):,} picked")
+    if picked:
+        editing.correct(dataset, tuple(sorted(picked)), "several")
+
+
+def controls(dataset: data.Dataset) -> View:
+    """The filters and the order that are chosen, folded away until somebody wants them."""
+    with st.expander("Filter and sort", icon=":material/tune:"):
+        first, second = st.columns([3, 2], vertical_alignment="bottom")
+        classes = first.multiselect(
+            "Classes", range(len(dataset.classes)), key="sample_classes", placeholder="All classes",
+            format_func=lambda i: " ".join(str(dataset.classes[i]).split()) if i < len(dataset.classes) else "",
+        )  # fmt: skip
+        there = [place for place, code in PLACES.items() if (dataset.splits == code).any()]
+        places = second.segmented_control(
+            "Split", there, key="sample_places", selection_mode="multi", help="None chosen: all but those left out."
+        )
+        first, second = st.columns([3, 2], vertical_alignment="bottom")
+        text = first.text_input("File name contains", key="sample_text", max_chars=100)
+        order = second.selectbox(
+            "Order", ORDERS, key="sample_order", format_func=lambda name: ORDERS[name].title, persist_state="session"
+        )
+        if order == "mixed":
+            descending = False
+            if st.button("Shuffle", icon=":material/shuffle:", help="Mix them anew."):
+                st.session_state["sample_seed"] = st.session_state.get("sample_seed", 0) + 1
+        else:
+            descending = st.toggle("Largest first", key="sample_down")
+    names = tuple(dataset.classes[i] for i in classes if i < len(dataset.classes))
+    return View(names, tuple(places), text, order, descending, st.session_state.get("sample_seed", 0))
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def selected(name: str, stamps: tuple[int, ...], view: View, _dataset: data.Dataset, _measures) -> np.ndarray:
+    return select(_dataset, view, _measures)
+
+
+def grid(
+    dataset: data.Dataset, positions: np.ndarray, key: str, picked: set[int], version: object,
+    captions: Callable[[int], str] | None = None,
+) -> int | None:  # fmt: skip
+    """A grid of the pictures at ``positions`` that asks for those in sight. Gives the position just clicked.
+
+    It begins at the top again when ``version``, what was asked for, is another. ``captions`` gives the text under a
+    picture instead of its label.
+    """
+    version = f"{dataset.name} {version}"
+    asked = (st.session_state.get(key) or {}).get("sight") or {}
+    first, count = (asked["first"], asked["count"]) if asked.get("version") == version else (0, 60)
+    first = min(max(int(first), 0), len(positions) - 1)
+    shown = positions[first : first + min(int(count), MOST_AT_ONCE)].tolist()
+    result = _gallery(
+        key=key,
+        data={
+            "version": version, "total": len(positions), "first": first, "size": 76,
+            "tiles": [tile(dataset, p, p in picked, captions(p) if captions else None) for p in shown],
+        },
+        on_sight_change=lambda: None,
+        on_clicked_change=lambda: None,
+        height="content",
+    )  # fmt: skip
+    clicked = result.clicked
+    return int(positions[clicked]) if clicked is not None and 0 <= clicked < len(positions) else None
+
+
+def tile(dataset: data.Dataset, position: int, picked: bool, caption: str | None = None) -> dict:
+    """What the browser needs of one picture."""
+    return {
+        "src": parts.thumbnail_url(dataset.images[position]),
+        "caption": (editing.label(dataset, position) if caption is None else caption)[:24],
+        "title": f"{dataset.files[position]}, {editing.place(dataset, position)}",
+        "marked": picked,
+    }
+
+
+def measured(dataset: data.Dataset, wanted: bool = True) -> health.Measures | None:
+    """The measures of a set: made at once for small ones, by a process of its own, on request, for large ones."""
+    if not wanted:
+        return None
+    if len(dataset) <= MOST_TO_MEASURE:
+        return _measured(dataset.name, data.stamps(dataset.name, edits=False))
+    job = jobs.study_job("odd", dataset.name)
+    if job is None or not parts.live(job):
+        found = studies.as_measures(dataset.name, jobs.study_result(job))
+        if found is not None:
+            return found
+    study_progress(job, f"Measure {len(dataset):,} pictures", lambda: jobs.start_study("odd", dataset.name), "odd")
+    return None
+
+
+@st.cache_resource(max_entries=12, show_spinner="Measuring the pictures …")
+def _measured(name: str, stamps: tuple[int, ...]) -> health.Measures:
+    return health.measure(parts.open_dataset(name))
+
+
+def study_progress(job, label: str, start, key: str, help: str | None = None) -> None:
+    """A button that starts a study; while it is under way its progress and Cancel, afterwards what went wrong."""
+    if job and parts.live(job):
+        st.fragment(_watch, run_every=1.0)(job, key)
+        return
+    if job and job.status in ("failed", "lost"):
+        st.error(parts.text(job.state.get("error") or "It vanished; start it again.", 400))
+    if st.button(label, key=f"start {key}", icon=":material/play_arrow:", help=help):
+        start()
+        st.rerun()
+
+
+def _watch(job, key: str) -> None:
+    """How far a study is; the page is drawn anew when it has ended."""
+    if not parts.live(job):
+        st.rerun()
+    left, right = st.columns([4, 1], vertical_alignment="center")
+    left.progress(min(1.0, float(job.state.get("progress") or 0.0)), parts.text(job.state.get("detail") or "…", 120))
+    if right.button("Cancel", key=f"cancel {key}", disabled=job.asked() is not None):
+        job.ask("stop")
+
+
+_gallery = st.components.v2.component(
+    "imgrec_gallery",
+    html="<div class='view' tabindex='0'><div class='room'><div class='grid'></div></div></div>",
+    css=parts.TILE_CSS
+    + """
+      .view { max-height: min(62vh, 600px); overflow-y: auto; overflow-anchor: none; border-radius: 6px; }
+      .view:focus-visible { outline: 2px solid var(--st-primary-color); }
+      .room { position: relative; }
+      .grid { position: absolute; left: 0; right: 0; overflow: visible; }
+      figcaption { height: 16px; overflow: hidden; white-space: nowrap; text-overflow: ellipsis; }
+    """,
+    js=parts.TILE_JS
+    + """
+      const GAP = 6, CAPTION = 18, TALLEST = 8e6;  // browsers do not draw elements much taller than that
+
+      export default function ({ data, parentElement, setStateValue, setTriggerValue }) {
+        const view = parentElement.querySelector('.view');
+        const room = parentElement.querySelector('.room');
+        const grid = parentElement.querySelector('.grid');
+        let columns, row, rows, height, sight;
+
+        function measure() {
+          const inner = room.clientWidth || view.clientWidth;
+          columns = Math.max(1, Math.floor((inner + GAP) / (data.size + GAP)));
+          row = (inner - GAP * (columns - 1)) / columns + CAPTION + GAP;
+          rows = Math.ceil(data.total / columns);
+          height = Math.min(rows * row, TALLEST);
+          room.style.height = `${height}px`;
+          grid.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
+        }
+        const inView = () => Math.max(1, Math.ceil(view.clientHeight / row));
+        function topRow() {  // the first row in sight; of a very tall grid the scroll bar tells the share
+          if (height === rows * row) return Math.floor(view.scrollTop / row);
+          const share = view.scrollTop / Math.max(1, height - view.clientHeight);
+          return Math.floor(share * Math.max(0, rows - inView() + 1));
+        }
+        function place() {
+          const start = Math.floor(data.first / columns);
+          const top = height === rows * row ? start * row : view.scrollTop + (start - topRow()) * row;
+          grid.style.top = `${Math.max(0, top)}px`;
+        }
+        function ask() {
+          const first = topRow() * columns, last = Math.min(data.total, (topRow() + inView() + 1) * columns);
+          if (first >= data.first && last <= data.first + data.tiles.length) return;
+          const ahead = inView() * columns;
+          const wanted = { version: data.version, first: Math.max(0, first - ahead), count: last - first + 2 * ahead };
+          if (JSON.stringify(wanted) === sight) return;
+          sight = JSON.stringify(wanted);
+          setStateValue('sight', wanted);
+        }
+        if (view.dataset.version !== data.version) {
+          view.dataset.version = data.version;
+          view.scrollTop = 0;
+        }
+        measure();
+        grid.replaceChildren(...data.tiles.map((tile, index) =>
+          drawTile(tile, true, () => setTriggerValue('clicked', data.first + index))));
+        const skipped = data.first % columns;
+        if (skipped && grid.firstChild) grid.firstChild.style.gridColumnStart = skipped + 1;
+        place();
+        let waiting;
+        view.onscroll = () => {
+          if (height !== rows * row) place();
+          clearTimeout(waiting);
+          waiting = setTimeout(ask, 60);
+        };
+        const resized = new ResizeObserver(() => { measure(); place(); ask(); });
+        resized.observe(view);
+        ask();
+        return () => { resized.disconnect(); clearTimeout(waiting); };
+      }
+    """,
+)

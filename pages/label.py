@@ -1,0 +1,101 @@
+"""Label: what are these pictures? A trained network proposes, people accept or correct, one by one or all at once."""
+
+import numpy as np
+import streamlit as st
+
+from imgrec import charts, data, jobs
+from pages import editing, gallery, parts
+
+ORDERS = ("Surest first", "Least sure first")
+
+
+def proposals(dataset: data.Dataset) -> dict[int, tuple[str, float]]:
+    """{position: (class, confidence)} for what waits, as a network that is chosen here proposes; empty before it did."""
+    run = parts.run_picker(usable=True, label="Network that proposes", trained_on=dataset.name)
+    if run is None:
+        return {}
+    knows = [str(name) for name in run.read("classes.json").get("classes", [])]
+    st.caption(f"It knows {parts.text(', '.join(knows), 200)}.")
+    if dataset.classes and not set(knows) & set(dataset.classes):
+        st.warning("It knows none of the classes of this set; train a network on those that have a label.")
+    job = jobs.study_job("proposals", dataset.name, run=run.name)
+    found = jobs.study_result(job)
+    proposed = dict(zip(*(found[key].tolist() for key in ("positions", "names")), strict=True)) if found else {}
+    sure = dict(zip(*(found[key].tolist() for key in ("positions", "confidence")), strict=True)) if found else {}
+    known = {int(p): (proposed[p], sure[p]) for p in dataset.unlabelled.tolist() if p in proposed}
+    if len(known) < len(dataset.unlabelled):
+        gallery.study_progress(
+            job, "Propose labels", lambda: jobs.start_study("proposals", dataset.name, run=run.name), "proposals",
+            "The network looks at every picture that waits.",
+        )  # fmt: skip
+    return known
+
+
+def accept(dataset: data.Dataset, known: dict[int, tuple[str, float]]) -> None:
+    """A threshold, what it would accept, and the button that does."""
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    with left:
+        parts.chart(
+            charts.confidence_bars([confidence for _, confidence in known.values()]),
+            "confidences",
+            "How sure the network is of its proposals",
+        )
+    with right:
+        least = st.slider(
+            "Accept from", 0.0, 1.0, 0.9, 0.01, key="least_sure", format="percent",
+            help="A network is often surer than it is right: look at the least sure of those you accept.",
+        )  # fmt: skip
+        sure = {position: name for position, (name, confidence) in known.items() if confidence >= least}
+        if st.button(
+            f"Accept {len(sure):,} of {len(known):,}", type="primary", icon=":material/done_all:", disabled=not sure,
+            help="They become training pictures. One undo takes all of it back.",
+        ):  # fmt: skip
+            editing.change(dataset, data.Edit("accept", tuple(sure), values=tuple(sure.values())))
+
+
+def waiting(dataset: data.Dataset, known: dict[int, tuple[str, float]]) -> None:
+    """The pictures that wait, with what is proposed; one is opened by a click, or several picked."""
+    positions = dataset.unlabelled
+    order = st.segmented_control("Order", ORDERS, default=ORDERS[0], required=True, key="label_order") if known else ""
+    if known:
+        sure = np.array([known.get(p, ("", 0.0))[1] for p in positions.tolist()])
+        positions = positions[np.argsort(sure if order == ORDERS[1] else -sure, kind="stable")]
+    several = st.toggle("Pick several", key="several", help="Click pictures to label them together.")
+    picked = st.session_state.setdefault("picked", set()) if several else set()
+
+    def caption(position: int) -> str:
+        name, confidence = known.get(position, ("?", 0.0))
+        return f"{name[:14]} {charts.percent(confidence)}" if confidence else name
+
+    clicked = gallery.grid(dataset, positions, "waiting", picked, order, caption)
+    if clicked is not None and several:
+        picked ^= {clicked}
+        st.rerun(scope="fragment")
+    elif clicked is not None:
+        editing.show(dataset, clicked, known.get(clicked, (None, 0.0))[0])
+    if several:
+        gallery.several_picked(dataset, positions, picked)
+
+
+st.title("What are these pictures?", anchor=False)
+st.write("Label some by hand, train on them, and let that network propose the rest: you only check.")
+dataset = parts.dataset_picker("The set with pictures that have no label yet.", labelled=False)
+if not editing.editable(dataset):
+    st.info("The pictures of built-in sets all have a label. Bring some that have none:")
+elif not len(dataset.unlabelled):
+    st.info("Every picture of this set has a label. Bring some that have none:")
+else:
+    known = proposals(dataset)
+    if known:
+        accept(dataset, known)
+    st.fragment(waiting)(dataset, known)
+parts.link("bring", "Bring pictures without labels", ":material/add_photo_alternate:")
+if editing.editable(dataset):
+    done = data.history(dataset.name)
+    if st.button(
+        f"Undo: {done[-1].describe()}" if done else "Undo", icon=":material/undo:", disabled=not done, key="undo label"
+    ):
+        data.undo(dataset.name)
+        st.rerun()
+    if len(dataset.classes) > 1:
+        parts.link("train", "Train on it", ":material/model_training:", dataset=dataset.name)
