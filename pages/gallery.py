@@ -101,7 +101,7 @@ def grid(
     """
     version = f"{dataset.name} {version}"
     asked = (st.session_state.get(key) or {}).get("sight") or {}
-    first, count = (asked["first"], asked["count"]) if asked.get("version") == version else (0, 60)
+    first, count = (asked["first"], asked["count"]) if asked.get("version") == version else (0, 140)
     first = min(max(int(first), 0), len(positions) - 1)
     shown = positions[first : first + min(int(count), MOST_AT_ONCE)].tolist()
     result = _gallery(

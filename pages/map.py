@@ -86,7 +86,7 @@ def chosen(dataset: data.Dataset, picked: list[int]) -> None:
     """The pictures that were enclosed, and what can be done with them."""
     names, counts = np.unique([editing.label(dataset, p) for p in picked], return_counts=True)
     order = np.argsort(-counts)[:8]
-    st.markdown(f"**{len(picked):,} picked:** " + ", ".join(f"{parts.text(names[i])} {counts[i]:,}" for i in order))
+    st.markdown(f"**{len(picked):,} picked:** " + ", ".join(f"{parts.text(names[i])} ({counts[i]:,})" for i in order))
     clicked = gallery.grid(dataset, np.array(picked), "map grid", set(), ("enclosed", *picked[:3], len(picked)))
     if clicked is not None:
         editing.show(dataset, clicked)

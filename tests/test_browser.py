@@ -25,7 +25,7 @@ from imgrec.runs import list_runs, open_run
 
 pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parent.parent
-ADDRESSES = ("", "dataset", "bring", "mend", "augment", "train", "predict", "learn_convolution")
+ADDRESSES = ("", "dataset", "bring", "label", "map", "mend", "augment", "train", "predict", "learn_convolution")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge", "msedge")
 FLAGS = [
     "--no-sandbox",
@@ -129,6 +129,21 @@ def idle(page):
 
 def menu(page, title):
     page.get_by_test_id("stSidebarNavLink").filter(has_text=title).click()
+    idle(page)
+
+
+def choose(page, label, option):
+    """Open a list, again if need be, for it closes when the page moves under it; then click one."""
+    wanted = page.get_by_role("option", name=option)
+
+    def chosen():
+        if not wanted.is_visible():
+            page.get_by_role("combobox", name=label).press("ArrowDown")
+            return False
+        wanted.click()
+        return True
+
+    wait_for(chosen, every=0.3)
     idle(page)
 
 
@@ -280,7 +295,7 @@ def test_a_data_set_is_built_from_files_and_camera_corrected_and_trained_on(page
     for shots in (1, 2, 3):
         wait_for(lambda: page.locator("video").evaluate("video => video.readyState") == 4)
         page.get_by_role("button", name="Take photo").click()
-        page.get_by_text(f"{shots} pictures", exact=True).wait_for()
+        page.get_by_text(f"{shots} picture{'s' * (shots > 1)}", exact=True).wait_for()
         idle(page)
     page.get_by_label("Name of the data set").fill("mine")
     page.get_by_label("Name of the data set").press("Enter")
@@ -306,6 +321,97 @@ def test_a_data_set_is_built_from_files_and_camera_corrected_and_trained_on(page
     run = start_training(page, 2)
     page.get_by_text("Test accuracy").wait_for(timeout=60 * SECOND)
     assert run.read("classes.json")["classes"] == list(open_dataset("mine").classes)
+
+
+def test_a_grid_scrolls_to_its_end_and_back_and_a_picture_opens_from_the_middle(page, server):
+    visit(page, server, "dataset?dataset=digits")
+    page.get_by_text("Filter and sort").click()
+    choose(page, "Order", "file name")
+    first, view = page.locator(".view figure button").first, page.locator(".view")
+    wait_for(lambda: first.get_attribute("title").startswith("digit-0000,"))
+    view.evaluate("view => { view.scrollTop = view.scrollHeight }")
+    page.locator('.view button[title^="digit-1796,"]').wait_for()
+    view.evaluate("view => { view.scrollTop = view.scrollHeight / 2 }")
+    page.locator('.view button[title^="digit-0900,"]').click()
+    page.get_by_role("dialog").get_by_text("digit-0900").wait_for()
+    page.keyboard.press("Escape")
+    view.evaluate("view => { view.scrollTop = 0 }")
+    page.locator('.view button[title^="digit-0000,"]').wait_for()
+
+
+def test_what_is_enclosed_on_the_map_is_labelled_and_a_network_labels_the_rest(page, server):
+    digits = open_dataset("digits")
+    items = [
+        Item(f"{i:03d}.png", to_png(digits.images[i]), str(digits.labels[i]), "unlabelled" if i >= 60 else None)
+        for i in range(160)
+    ]
+    import_dataset(items, "mine")
+    visit(page, server, "map?dataset=mine")
+    field = page.locator(".field > canvas")
+    field.wait_for()
+    field.scroll_into_view_if_needed()
+    box = field.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    corners = [(0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.02, 0.98)]
+    page.mouse.move(box["x"] + 5, box["y"] + 5)
+    page.mouse.down()
+    for x, y in corners:
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=4)
+    page.mouse.up()
+    page.get_by_text("160 picked:").wait_for()
+    idle(page)
+    choose(page, "Split", "train")
+    page.get_by_role("button", name="Move").click()
+    wait_for(lambda: len(open_dataset("mine").indices("train")) == 60)
+
+    page.get_by_role("link", name="Label").first.click()
+    page.get_by_role("heading", name="What are these pictures?").wait_for()
+    visit(page, server, "label?dataset=mine&run=digits-seed-cnn")
+    page.get_by_role("button", name="Propose labels").click()
+    page.get_by_role("button", name=re.compile(r"Accept \d+ of 100")).click(timeout=60 * SECOND)
+    wait_for(lambda: len(open_dataset("mine").unlabelled) < 20)
+    page.get_by_role("button", name="labelled as proposed").click()
+    wait_for(lambda: len(open_dataset("mine").unlabelled) == 100)
+
+
+NAMES = (
+    "<b class=trap>bold</b>", "**stars** [link](http://example.com)", "it's \"quoted\"", "😀 smile", "שלום עולם", "猫和狗",
+    "$x^2$ :red[a] `code`", "a &lt; b & c",
+)  # fmt: skip
+
+
+def test_class_names_show_as_text_everywhere_in_charts_as_well(page, server):
+    pixels = open_dataset("digits").images
+    items = [Item(f"{i:03d}.png", to_png(pixels[i]), NAMES[i % len(NAMES)]) for i in range(160)]
+    import_dataset(items, "names")
+    known = set(open_dataset("names").classes)
+    assert known == set(NAMES)
+    train = [sys.executable, "-m", "imgrec", "train", "--dataset", "names", "--epochs", "1"]
+    subprocess.run(
+        train, cwd=ROOT, check=True, capture_output=True, env={**os.environ, "IMGREC_HOME": str(server.home)}
+    )
+    run = list_runs()[0].name
+
+    def shown(selector: str) -> set[str]:
+        return {" ".join(text.split()) for text in page.locator(selector).all_text_contents()}
+
+    def cut(most: int) -> set[str]:
+        return {name if len(name) <= most else name[: most - 1] + "…" for name in NAMES}
+
+    for address in ("dataset", "mend", "map", "label", "augment"):
+        visit(page, server, f"{address}?dataset=names")
+        assert not page.locator(".trap, a[href*=example], .katex").count(), address
+        if address == "dataset":
+            wait_for(lambda: shown(".view figcaption") == {name[:24].strip() for name in NAMES})
+            wait_for(lambda: cut(24) <= shown(".xaxislayer-above text"))
+        if address == "map":
+            wait_for(lambda: shown(".legend span") == known)
+    for address in ("train", "predict"):
+        visit(page, server, f"{address}?run={run}")
+        chart = page.locator(".yaxislayer-above text")
+        chart.first.wait_for()
+        assert not page.locator(".trap, a[href*=example], .katex").count(), address
+        wait_for(lambda: len(shown(".yaxislayer-above text") & (cut(18) | cut(40))) >= 5)
 
 
 def test_another_host_name_is_refused_and_every_answer_carries_the_policy(server):
