@@ -83,8 +83,9 @@ class Viewer:
 
 
 @contextmanager
-def server(collect: bool) -> Iterator[str]:
-    """The dashboard on a free port; ``collect``: with Streamlit's garbage collection after every run of a script."""
+def server(collect: bool = False) -> Iterator[tuple[str, int]]:
+    """The dashboard: host with a free port, and process id. ``collect``: with Streamlit's garbage collection after every
+    run of a script."""
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -101,7 +102,7 @@ def server(collect: bool) -> Iterator[str]:
                 break
             except OSError:
                 time.sleep(0.2)
-        yield f"ws://127.0.0.1:{port}/_stcore/stream"
+        yield f"127.0.0.1:{port}", process.pid
     finally:
         process.kill()
         process.wait()
@@ -123,14 +124,14 @@ def training() -> Iterator[str]:
             time.sleep(0.1)
 
 
-def tab(url: str):
+def tab(host: str):
     """A connection as a browser opens it."""
-    return connect(url, subprotocols=["streamlit"], max_size=None)
+    return connect(f"ws://{host}/_stcore/stream", subprotocols=["streamlit"], max_size=None)
 
 
-async def clicks(url: str, run: str) -> dict[str, list[float]]:
+async def clicks(host: str, run: str) -> dict[str, list[float]]:
     """One viewer goes through all pages, again and again: address → seconds of each click."""
-    async with tab(url) as socket:
+    async with tab(host) as socket:
         viewer = Viewer(socket)
         await viewer.ask()
         took: dict[str, list[float]] = {address: [] for address in viewer.addresses}
@@ -142,11 +143,11 @@ async def clicks(url: str, run: str) -> dict[str, list[float]]:
     return took
 
 
-async def crowd(url: str, run: str, viewers: int, seconds: float) -> list[list[float]]:
+async def crowd(host: str, run: str, viewers: int, seconds: float) -> list[list[float]]:
     """Many viewers watch a run at once: the seconds of every poll of each."""
 
     async def one(number: int) -> list[float]:
-        async with tab(url) as socket:
+        async with tab(host) as socket:
             return await Viewer(socket).watch(run, seconds, number / viewers)
 
     return await asyncio.gather(*(one(number) for number in range(viewers)))
@@ -162,13 +163,13 @@ def spread(times: list[float]) -> str:
 def measure(collect: bool, viewers: int, seconds: float) -> bool:
     """Print all figures for one setting; whether both targets were met."""
     print(f"\ngarbage collection after every rerun: {'on' if collect else 'off, as delivered'}")
-    with server(collect) as url, training() as run:
-        took = asyncio.run(clicks(url, run))
+    with server(collect) as (host, _), training() as run:
+        took = asyncio.run(clicks(host, run))
         for address, times in took.items():
             print(f"  click on /{address:<18} {spread(times)}")
         every = [time for times in took.values() for time in times]
         print(f"  click on any page        {spread(every)}   (target: median < {CLICK * 1000:.0f} ms)")
-        polls = asyncio.run(crowd(url, run, viewers, seconds))
+        polls = asyncio.run(crowd(host, run, viewers, seconds))
     slowest = max(statistics.median(times) for times in polls)
     print(f"  {viewers} viewers watch a run: {spread([time for times in polls for time in times])}")
     print(f"  the slowest viewer       median {slowest * 1000:5.0f} ms   (target: < {POLL * 1000:.0f} ms)")

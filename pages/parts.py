@@ -29,7 +29,9 @@ def text(name: object, most: int = 60) -> str:
     """A name from a stranger for Markdown: shown as it is, never as formatting, links, icons or formulas."""
     line = " ".join(str(name).split())
     line = line if len(line) <= most else line[: most - 1] + "…"
-    line = re.sub(r"(://|www(?=\.)|@)", "\\1\u2060", line)  # an invisible joiner, or addresses become links all the same
+    line = re.sub(
+        r"(://|www(?=\.)|@)", "\\1\u2060", line
+    )  # an invisible joiner, or addresses become links all the same
     return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:&@/])", r"\\\1", line)
 
 

@@ -42,6 +42,7 @@ def planted():
     for n in range(200, 215):
         plant("dark", n, f"dark-{n}.png", encoded(images[n].point(lambda level: level * 0.1)))
         plant("bright", n, f"bright-{n}.png", encoded(images[n].point(lambda level: 255 - level * 0.05)))
+        plant("pale", n, f"pale-{n}.png", encoded(images[n].point(lambda level: 115 + level * 0.08)))
         plant("blurry", n, f"blur-{n}.png", encoded(images[n].filter(ImageFilter.GaussianBlur(5))))
         plant("odd_shape", n, f"odd-{n}.png", encoded(images[n].resize((200, 40))))
     for n in range(215, 220):

@@ -1,5 +1,5 @@
-"""What may be wrong with a data set: duplicates, near duplicates, leaks between splits, dark, bright, blank, blurry and
-odd-shaped pictures, and classes that can be told apart by brightness or shape alone. Pure functions of a Dataset.
+"""What may be wrong with a data set: duplicates, near duplicates, leaks between splits, dark, bright, pale, blank,
+blurry and odd-shaped pictures, and classes that can be told apart by brightness or shape alone. Pure functions of a Dataset.
 """
 
 from __future__ import annotations
@@ -197,18 +197,34 @@ def _outlying(dataset: Dataset, values: np.ndarray, least: float) -> np.ndarray:
     return (values - middle) / max(1.4826 * np.median(np.abs(present - middle)), least)
 
 
+def _dark(measures: Measures) -> np.ndarray:
+    return measures.high < 0.18
+
+
+def _bright(measures: Measures) -> np.ndarray:
+    return measures.low > 0.93
+
+
+def _blank(measures: Measures) -> np.ndarray:
+    return measures.high - measures.low <= 0.01
+
+
 KINDS: dict[str, Kind] = {
     "duplicates": Kind("exact duplicates", "The same picture twice teaches nothing new.", _exact, 1),
     "near_duplicates": Kind("near duplicates", "Resized or saved again, they are the same picture.", _near, 1),
     "leaks": Kind(
         "leaks across splits", "Test accuracy would lie: the network saw these in training. Leave one side out.", _leaks, 1
     ),
-    "dark": Kind("too dark", "Hardly any light in them.", _singles(lambda d, m: (m.high < 0.18) & (m.high - m.low > 0.01))),
-    "bright": Kind("too bright", "Hardly anything but white.", _singles(lambda d, m: (m.low > 0.93) & (m.high - m.low > 0.01))),
-    "blank": Kind("nearly blank", "There is no contrast in them.", _singles(lambda d, m: m.high - m.low <= 0.01)),
+    "dark": Kind("too dark", "Hardly any light in them.", _singles(lambda d, m: _dark(m) & ~_blank(m))),
+    "bright": Kind("too bright", "Hardly anything but white.", _singles(lambda d, m: _bright(m) & ~_blank(m))),
+    "pale": Kind(
+        "low in contrast", "Much flatter than the others, as through fog.",
+        _singles(lambda d, m: (_outlying(d, np.log(m.high - m.low + 0.01), 0.2) < -CLEAR) & ~(_dark(m) | _bright(m) | _blank(m))),
+    ),
+    "blank": Kind("nearly blank", "There is no contrast in them.", _singles(lambda d, m: _blank(m))),
     "blurry": Kind(
         "blurry", "Much less fine detail than the others.",
-        _singles(lambda d, m: (_outlying(d, m.sharpness, 0.3) < -CLEAR) & (m.high - m.low > 0.01)),
+        _singles(lambda d, m: (_outlying(d, m.sharpness, 0.3) < -CLEAR) & ~_blank(m)),
     ),
     "odd_shape": Kind(
         "oddly shaped", "Much wider or taller than the others; cropping may lose the thing itself.",

@@ -53,9 +53,12 @@ def overview(dataset: Dataset, most: int = 0) -> dict[str, Any]:
 
 def sizes(dataset: Dataset, most: int = 20) -> list[dict[str, int]]:
     """The commonest original sizes: [{"width", "height", "images"}], in pixels."""
-    found, counts = np.unique(dataset.sizes[dataset.kept], axis=0, return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:most]
-    return [{"width": int(found[i, 0]), "height": int(found[i, 1]), "images": int(counts[i])} for i in order]
+    width, height = dataset.sizes[dataset.kept].astype(np.int64).T
+    found, counts = np.unique(width << 32 | height, return_counts=True)  # one number each, much faster than rows
+    order = np.argsort(-counts, kind="stable")[:most].tolist()
+    return [
+        {"width": int(found[i]) >> 32, "height": int(found[i]) & 0xFFFFFFFF, "images": int(counts[i])} for i in order
+    ]
 
 
 def aspect_ratios(dataset: Dataset) -> list[dict[str, float | None]]:

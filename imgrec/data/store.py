@@ -65,9 +65,10 @@ class Stored:
         """How many pictures came in which kind of file: {"JPEG, RGB": 58}, the commonest first; empty for bare pixels."""
         if self.pixels:
             return {}
-        kinds, counts = np.unique(self.items[["format", "mode"]], return_counts=True)
-        order = np.argsort(-counts, kind="stable")
-        return {", ".join(word.decode() for word in kinds[i]): int(counts[i]) for i in order}
+        format, mode = (np.ascontiguousarray(self.items[column]).view(np.uint64) for column in ("format", "mode"))
+        _, first, counts = np.unique(format * np.uint64(31) + mode, return_index=True, return_counts=True)
+        kinds = [", ".join(word.decode() for word in row) for row in self.items[["format", "mode"]][first]]
+        return dict(sorted(zip(kinds, counts.tolist(), strict=True), key=lambda kind: (-kind[1], kind[0])))
 
     def raw(self, index: int) -> bytes:
         """The bytes in originals.bin. Raises DatasetError if they are not there."""
