@@ -109,7 +109,7 @@ def aspect_bars(bins: Sequence[Mapping[str, float | None]]) -> go.Figure:
         textposition="none",
     )  # fmt: skip
     figure = _styled(go.Figure(bars), 300, xaxis_title="width ÷ height", yaxis_title="pictures")
-    ratios = {0.25: "1 : 4", 0.5: "1 : 2", 0.75: "3 : 4", 1: "1 : 1", 4 / 3: "4 : 3", 2: "2 : 1", 4: "4 : 1"}
+    ratios = {0.25: "1 : 4", 0.5: "1 : 2", 1: "1 : 1", 2: "2 : 1", 4: "4 : 1"}
     figure.update_layout(margin={"t": 12})
     return figure.update_xaxes(
         tickvals=[math.log2(r) for r in ratios], ticktext=list(ratios.values()), range=[-2.3, 2.3]

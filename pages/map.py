@@ -68,8 +68,11 @@ def drawn(dataset: data.Dataset, found: dict[str, np.ndarray]) -> None:
     pictures = st.toggle("Show the pictures themselves", key="map_pictures", persist_state="session")
     every = sheet(dataset.name, data.stamps(dataset.name, edits=False), found["positions"])
     enclosed, clicked = scatter.scatter(dataset, positions, points, every, pictures, np.flatnonzero(there), "map")
+    of_all = (
+        f" of {len(dataset):,}, drawn evenly" if len(found["positions"]) < (dataset.splits != LEFT_OUT).sum() else ""
+    )
     st.caption(
-        f"{parts.pictures(len(positions))}. Point at one to see it, click to open it, draw a line around some to pick them. "
+        f"{parts.pictures(len(positions))}{of_all}. Point at one to see it, click to open it, draw a line around some to pick them. "
         "Ctrl and the wheel zoom; pointing at a class shows it alone."
     )
     if enclosed is not None:
