@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from imgrec.home import in_words
 from imgrec.recipe import PRESETS, Recipe, RecipeError
 
 
@@ -39,10 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def _complain(error: object, status: int) -> int:
-    if os.environ.get("IMGREC_DEBUG") and isinstance(error, BaseException):
+def _complain(error: BaseException, status: int) -> int:
+    if os.environ.get("IMGREC_DEBUG"):
         raise error
-    print(f"imgrec: {str(error) or type(error).__name__}", file=sys.stderr)
+    print(f"imgrec: {in_words(error)}", file=sys.stderr)
     return status
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import unicodedata
@@ -55,6 +56,13 @@ def replaced(path: Path | str) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def in_words(error: BaseException) -> str:
+    """An error for people: a full disk is called that, anything else as it calls itself."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "The disk is full; make some room and try again."
+    return str(error) or type(error).__name__
 
 
 def check_name(name: str, kind: str = "name") -> str:

@@ -23,7 +23,7 @@ from filelock import Timeout
 from imgrec import __version__
 from imgrec.data import Cancelled, fetch, import_dataset, open_dataset
 from imgrec.data.uploads import discard
-from imgrec.home import write_atomic
+from imgrec.home import in_words, write_atomic
 from imgrec.jobs import ahead, bring_folder, leave_queue, starting_weights, study_folder
 from imgrec.runs import Run, RunError
 
@@ -47,7 +47,7 @@ def work(run: Run, process: bool = False) -> Iterator[object]:
                 run.update(phase="stopped", detail="")
                 raise
             except Exception as error:
-                run.update(phase="failed", detail="", error=str(error) or type(error).__name__)
+                run.update(phase="failed", detail="", error=in_words(error))
                 raise
             finally:
                 requests.done.set()
@@ -109,7 +109,7 @@ def work_bring(name: str) -> None:
         except Cancelled:
             job.update(phase="stopped", detail="")
         except Exception as error:
-            job.update(phase="failed", detail="", error=str(error) or type(error).__name__)
+            job.update(phase="failed", detail="", error=in_words(error))
             raise
         finally:
             if source:
@@ -151,7 +151,7 @@ def work_study(
             return found
         except Exception as error:
             stopped = isinstance(error, Cancelled)
-            job.update(phase="stopped" if stopped else "failed", detail="", error=None if stopped else str(error))
+            job.update(phase="stopped" if stopped else "failed", detail="", error=None if stopped else in_words(error))
             raise
         finally:
             requests.done.set()

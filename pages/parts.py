@@ -14,6 +14,7 @@ import streamlit as st
 from PIL import Image
 
 from imgrec import data
+from imgrec.home import in_words
 from imgrec.images import EXTENSIONS, to_png
 from imgrec.runs import LIVE, Run, list_runs, open_run, usable_runs
 
@@ -27,7 +28,7 @@ BUSY = "The network is being asked …"
 
 def text(name: object, most: int = 60) -> str:
     """A name from a stranger for Markdown: shown as it is, never as formatting, links, icons or formulas."""
-    line = " ".join(str(name).split())
+    line = " ".join((in_words(name) if isinstance(name, Exception) else str(name)).split())
     line = line if len(line) <= most else line[: most - 1] + "…"
     line = re.sub(
         r"(://|www(?=\.)|@)", "\\1\u2060", line

@@ -7,6 +7,7 @@ import io
 import re
 import zipfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,8 +16,8 @@ import numpy as np
 from imgrec.data.dataset import LEFT_OUT, SPLITS, UNLABELLED, Dataset
 from imgrec.data.layouts import WAITING
 from imgrec.data.packs import Progress
-from imgrec.home import RESERVED
-from imgrec.images import safe_name
+from imgrec.home import RESERVED, replaced
+from imgrec.images import EXTENSIONS, safe_name
 
 TABLE = "labels.csv"  # tells classes and splits in full; folder names cannot hold every class name
 
@@ -33,7 +34,8 @@ def write_archive(
     rows = csv.writer(table)
     rows.writerow(("file", "label", "split"))
     positions = np.flatnonzero(dataset.splits != LEFT_OUT).tolist()
-    with zipfile.ZipFile(out, "w") as archive:  # stored as they are: pictures do not get smaller
+    opened = replaced(out) if isinstance(out, Path) else nullcontext(out)
+    with opened as file, zipfile.ZipFile(file, "w") as archive:  # stored as they are: pictures do not get smaller
         for done, position in enumerate(positions, 1):
             content, waits = original(position), dataset.splits[position] == UNLABELLED
             label = "" if waits else dataset.classes[dataset.labels[position]]
@@ -54,5 +56,7 @@ def folder_name(label: str) -> str:
 
 
 def _file_name(name: str, content: bytes) -> str:
-    name, ending = folder_name(safe_name(name)), ".png" if content.startswith(b"\x89PNG") else ".jpg"
-    return name if "." in name else name + ending
+    stem, _, ending = safe_name(name).rpartition(".")
+    if not stem or ending.lower() not in EXTENSIONS:
+        stem, ending = safe_name(name), "png" if content.startswith(b"\x89PNG") else "jpg"
+    return f"{folder_name(stem)}.{ending}"

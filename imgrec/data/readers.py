@@ -44,9 +44,12 @@ class Reader(NamedTuple):
 def read_pictures(source: Source) -> Iterator[Item]:
     """Picture files in class folders or beside a table; tables are kept in ``source.tables`` for the end."""
     unknown = f"it is not a picture of a kind that can be read ({', '.join(EXTENSIONS)})"
+    seen: set[str] = set()
     for entry in source:
         ending = PurePosixPath(entry.name).suffix.lower()
-        if ending in ("", ".csv") or is_picture(entry.name) or entry.refused:
+        if entry.name in seen:
+            yield Item(entry.name, refused="another file of that name came before it")
+        elif ending in ("", ".csv") or is_picture(entry.name) or entry.refused:
             item = _item(source, entry)
             if ending == ".csv" and not item.refused:
                 source.tables[item.name] = item.data
@@ -54,6 +57,7 @@ def read_pictures(source: Source) -> Iterator[Item]:
                 yield item
         else:
             yield Item(entry.name, refused=unknown)
+        seen.add(entry.name)
 
 
 def read_listed(source: Table) -> Iterator[Item]:

@@ -17,7 +17,7 @@ import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -163,6 +163,9 @@ class Zip(Source):
         self._count(len(infos))
         if any(info.flag_bits & 1 for info in infos):
             raise DatasetError(f"{path.name} is encrypted; unpack it with its password and import the folder.")
+        ends = sorted((info.header_offset, info.header_offset + info.compress_size) for info in infos)
+        if any(start < end for (_, end), (start, _) in pairwise(ends)):
+            raise DatasetError(f"{path.name} holds files that lie over each other, as bombs do; make it again.")
         self._entries = [entry for entry in map(self._entry, infos) if entry.refused or not _is_junk(entry.name)]
         self.total = len(self._entries)
 

@@ -8,7 +8,8 @@ import secrets
 import shutil
 import time
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from imgrec.data.dataset import DatasetError
@@ -25,8 +26,9 @@ def keep(name: str, content: bytes) -> Path:
     """Write an uploaded archive or table; the file is called as it was. Raises DatasetError when there is no room."""
     name = safe_name(name).lstrip(".") or "upload"
     ending = "".join(part for part in PurePosixPath(name).suffixes[-2:] if part.lower() in ENDINGS)
-    path = _place(len(content)) / (name.removesuffix(ending)[:40] + ending)
-    path.write_bytes(content)
+    with _place(len(content)) as place:
+        path = place / (name.removesuffix(ending)[:40] + ending)
+        path.write_bytes(content)
     return path
 
 
@@ -36,18 +38,19 @@ def bundle(pictures: Iterable[tuple[str, bytes, str | None]]) -> Path:
     Without a class the picture's folder in its name tells it, as in an uploaded folder. Raises DatasetError.
     """
     pictures = list(pictures)
-    path = _place(sum(len(content) for _, content, _ in pictures)) / "pictures.zip"
     table = io.StringIO()
     rows = csv.writer(table)
     rows.writerow(("file", "label"))
-    with zipfile.ZipFile(path, "w") as archive:  # stored as they are: pictures do not get smaller
-        for number, (name, content, label) in enumerate(pictures):
-            if label is not None:
-                name = f"{number:05d}-{safe_name(name)}"
-                rows.writerow((name, label))
-            archive.writestr(name, content)
-        if any(label is not None for _, _, label in pictures):
-            archive.writestr(TABLE, table.getvalue())
+    with _place(sum(len(content) for _, content, _ in pictures)) as place:
+        path = place / "pictures.zip"
+        with zipfile.ZipFile(path, "w") as archive:  # stored as they are: pictures do not get smaller
+            for number, (name, content, label) in enumerate(pictures):
+                if label is not None:
+                    name = f"{number:05d}-{safe_name(name)}"
+                    rows.writerow((name, label))
+                archive.writestr(name, content)
+            if any(label is not None for _, _, label in pictures):
+                archive.writestr(TABLE, table.getvalue())
     return path
 
 
@@ -61,8 +64,10 @@ def _folder() -> Path:
     return folder("datasets") / ".uploads"
 
 
-def _place(size: int) -> Path:
-    """A fresh folder for ``size`` bytes. Raises DatasetError if all uploads together would be too many."""
+@contextmanager
+def _place(size: int) -> Iterator[Path]:
+    """A fresh folder for ``size`` bytes, gone again if writing fails. Raises DatasetError if all uploads together would
+    be too many."""
     _folder().mkdir(parents=True, exist_ok=True)
     for old in _folder().iterdir():
         if time.time() - old.stat().st_mtime > LEFTOVER_SECONDS:
@@ -74,4 +79,8 @@ def _place(size: int) -> Path:
         raise DatasetError(f"The disk has {free / 2**30:.1f} GB left, too little for this upload; make some room.")
     path = _folder() / secrets.token_hex(8)
     path.mkdir()
-    return path
+    try:
+        yield path
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
