@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imgrec.data import DatasetError, check_free, open_dataset
+from imgrec.data import DatasetError, check_free, open_dataset, stamps
 from imgrec.home import folder, home
 from imgrec.recipe import Recipe, one_of
 from imgrec.runs import LIVE, Run, RunError, create_run, open_run
@@ -140,14 +140,17 @@ def start_study(kind: str, name: str, **options: str) -> Run:
 
 
 def study_result(job: Run | None) -> dict[str, np.ndarray]:
-    """What a finished study found, as it was named there; empty if it is not finished or cannot be read."""
+    """What a finished study found, as it was named there; empty if it is not finished, cannot be read, or the data set
+    has other pictures by now."""
     if job is None or job.status != "finished":
         return {}
     try:
         with np.load(job.file("result.npz"), allow_pickle=False) as found:
-            return dict(found)
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError):
+            result = dict(found)
+        about = str(result.pop("name")), result.pop("stamps").tolist()
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
         return {}
+    return result if about[1] == list(stamps(about[0], edits=False)) else {}
 
 
 def _bring(name: str, source: Path | str | None, **options: bool) -> Run:

@@ -1,8 +1,7 @@
 """Studies: questions about a data set that take too long for a page; the worker answers each in a process of its own.
 
 A row in STUDIES is ``study(name, told, **options)``: it opens data set ``name``, calls ``told(share, words)`` with the
-share done, which may raise to end it, and gives arrays by name. All of them are in the order of the pictures' positions
-or hold these as ``positions``, so that a page can tell what was changed since.
+share done, which may raise to end it, and gives arrays by name, in the order of the pictures or of ``positions``.
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ from dataclasses import asdict
 
 import numpy as np
 
-from imgrec.data import LEFT_OUT, DatasetError, open_dataset, stamps
+from imgrec.data import LEFT_OUT, DatasetError, open_dataset
 from imgrec.data.dataset import evenly
-from imgrec.data.health import Measures, measure
+from imgrec.data.health import measure
 
 MOST_SUSPECTS = 2000  # labels that are kept of a search, the least believable first
 Told = Callable[..., None]  # (share, words)
@@ -38,22 +37,9 @@ def suspects(name: str, told: Told) -> dict[str, np.ndarray]:
 
 
 def odd(name: str, told: Told) -> dict[str, np.ndarray]:
-    """The measures that odd pictures are found by; see `as_measures`."""
+    """The columns of `Measures`, by which odd pictures are found."""
     dataset = open_dataset(name)
-    measures = measure(dataset, lambda done, total: told(done / total, f"{done:,} of {total:,} pictures"))
-    return {**asdict(measures), "stamps": imported(name)}
-
-
-def as_measures(name: str, found: dict[str, np.ndarray]) -> Measures | None:
-    """The measures of a study, or None if it is empty or the set has other pictures by now."""
-    if not found or not np.array_equal(found["stamps"], imported(name)):
-        return None
-    return Measures(**{key: column for key, column in found.items() if key != "stamps"})
-
-
-def imported(name: str) -> np.ndarray:
-    """What tells the pictures of a set from others by that name, whatever labels they have."""
-    return np.array(stamps(name, edits=False), np.int64)
+    return asdict(measure(dataset, lambda done, total: told(done / total, f"{done:,} of {total:,} pictures")))
 
 
 def map_(name: str, told: Told, method: str, run: str = "") -> dict[str, np.ndarray]:
@@ -65,7 +51,7 @@ def map_(name: str, told: Told, method: str, run: str = "") -> dict[str, np.ndar
     positions = evenly(np.flatnonzero(dataset.splits != LEFT_OUT), METHODS[method].most)
     features = _as_seen(name, run, positions, told, "features") if run else pixel_features(dataset, positions)
     told(0.3, f"{METHODS[method].title} places {len(positions):,} pictures; this takes a while")
-    return {"positions": positions, "points": place(method, features), "stamps": imported(name)}
+    return {"positions": positions, "points": place(method, features)}
 
 
 def proposals(name: str, told: Told, run: str) -> dict[str, np.ndarray]:

@@ -21,7 +21,7 @@ import numpy as np
 from filelock import Timeout
 
 from imgrec import __version__
-from imgrec.data import Cancelled, fetch, import_dataset, open_dataset
+from imgrec.data import Cancelled, fetch, import_dataset, open_dataset, stamps
 from imgrec.data.uploads import discard
 from imgrec.home import in_words, write_atomic
 from imgrec.jobs import ahead, bring_folder, leave_queue, starting_weights, study_folder
@@ -144,8 +144,9 @@ def work_study(
                 job.update(phase="training", progress=share, detail=detail)
 
         try:
-            found, content = STUDIES[kind](name, told, **options), io.BytesIO()
-            np.savez(content, **found)
+            before, content = stamps(name, edits=False), io.BytesIO()
+            found = STUDIES[kind](name, told, **options)
+            np.savez(content, **found, name=name, stamps=np.array(before, np.int64))
             write_atomic(job.file("result.npz"), content.getvalue())
             job.update(phase="finished", detail="", progress=1.0)
             return found

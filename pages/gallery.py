@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import streamlit as st
 
-from imgrec import data, jobs, studies
+from imgrec import data, jobs
 from imgrec.data import health
 from imgrec.data.views import ORDERS, PLACES, View, select
 from pages import editing, parts
@@ -135,10 +135,8 @@ def measured(dataset: data.Dataset, wanted: bool = True) -> health.Measures | No
     if len(dataset) <= MOST_TO_MEASURE:
         return _measured(dataset.name, data.stamps(dataset.name, edits=False))
     job = jobs.study_job("odd", dataset.name)
-    if job is None or not parts.live(job):
-        found = studies.as_measures(dataset.name, jobs.study_result(job))
-        if found is not None:
-            return found
+    if found := jobs.study_result(job):
+        return health.Measures(**found)
     study_progress(job, f"Measure {len(dataset):,} pictures", lambda: jobs.start_study("odd", dataset.name), "odd")
     return None
 

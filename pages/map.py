@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from imgrec import data, embedding, jobs, studies
+from imgrec import data, embedding, jobs
 from imgrec.data.dataset import LEFT_OUT, evenly
 from imgrec.runs import usable_runs
 from pages import editing, gallery, parts, scatter
@@ -51,8 +51,7 @@ def placed(dataset: data.Dataset, method: str, run: str) -> dict[str, np.ndarray
     if embedding.METHODS[method].quick and not run:
         return at_once(dataset.name, data.stamps(dataset.name, edits=False), method)
     job = jobs.study_job("map", dataset.name, method=method, run=run)
-    found = jobs.study_result(job)
-    if found and np.array_equal(found["stamps"], studies.imported(dataset.name)):
+    if found := jobs.study_result(job):
         return found
     gallery.study_progress(
         job, "Draw the map", lambda: jobs.start_study("map", dataset.name, method=method, run=run), "map",

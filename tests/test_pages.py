@@ -10,7 +10,7 @@ from pictures import picture, two_classes, zipped
 from streamlit.testing.v1 import AppTest
 
 from imgrec import jobs
-from imgrec.data import Edit, Item, edit, import_dataset, list_datasets, open_dataset, undo
+from imgrec.data import Edit, Item, edit, import_dataset, list_datasets, open_dataset, stamps, undo
 from imgrec.explain import METHODS
 from imgrec.images import to_png
 from imgrec.recipe import Recipe
@@ -272,7 +272,8 @@ def test_doubted_labels_are_shown_until_they_are_mended_or_confirmed(pets):
     job.path.mkdir(parents=True)
     job.write("state.json", {"phase": "finished"})
     doubted = {"positions": [0, 1, 2], "labels": ["cat", "dog", "cat"], "suggested": ["dog", "cat", "dog"]}
-    np.savez(job.file("result.npz"), **doubted, margin=[-0.9, -0.8, -0.7], flagged=[True, True, False])
+    said = {"margin": [-0.9, -0.8, -0.7], "flagged": [True, True, False], "name": "pets"}
+    np.savez(job.file("result.npz"), **doubted, **said, stamps=stamps("pets", edits=False))
     assert "2 labels may be wrong" in texts(open_page("mend.py", {"dataset": "pets"}))
     edit("pets", Edit("relabel", (0,), "dog"))
     assert "1 label may be wrong" in texts(open_page("mend.py", {"dataset": "pets"}))

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from conftest import wait_for
 
-from imgrec import embedding, jobs, studies, worker
+from imgrec import embedding, jobs, worker
 from imgrec.data import Cancelled, DatasetError, Edit, Item, edit, import_dataset, open_dataset
-from imgrec.data.health import measure
+from imgrec.data.health import Measures, measure
 from imgrec.images import to_png
 from imgrec.predict import predictor
 
@@ -55,7 +55,7 @@ def test_a_study_runs_in_a_process_of_its_own_and_stops_when_asked():
     job = jobs.start_study("odd", "digits")
     assert jobs.start_study("odd", "digits").path == job.path  # under way already
     wait_for(lambda: job.status == "finished")
-    measures = studies.as_measures("digits", jobs.study_result(job))
+    measures = Measures(**jobs.study_result(job))
     assert np.array_equal(measures.brightness, measure(open_dataset("digits")).brightness)
     slow = jobs.start_study("suspects", "shapes")
     wait_for(lambda: slow.state.get("progress", 0) > 0)
@@ -63,12 +63,12 @@ def test_a_study_runs_in_a_process_of_its_own_and_stops_when_asked():
     wait_for(lambda: slow.status == "stopped", 5)
 
 
-def test_measures_stay_valid_after_an_edit_and_not_after_new_pictures(mine):
-    found = worker.work_study("odd", mine)
+def test_a_result_stays_valid_after_an_edit_and_not_after_new_pictures(mine):
+    worker.work_study("odd", mine)
     edit(mine, Edit("exclude", (0,)))
-    assert studies.as_measures(mine, found) is not None
+    assert len(jobs.study_result(jobs.study_job("odd", mine))["brightness"]) == 200
     import_dataset([Item("new.png", to_png(np.zeros((8, 8, 3), np.uint8)), "0")], mine, adding=True)
-    assert studies.as_measures(mine, found) is None
+    assert jobs.study_result(jobs.study_job("odd", mine)) == {}
 
 
 def test_a_network_proposes_labels_for_what_waits(mine):
