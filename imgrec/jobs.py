@@ -16,6 +16,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,6 +24,9 @@ from imgrec.data import DatasetError, check_free, open_dataset, stamps
 from imgrec.home import folder, home
 from imgrec.recipe import Recipe, one_of
 from imgrec.runs import LIVE, Run, RunError, create_run, open_run
+
+if TYPE_CHECKING:
+    from imgrec.weights import Start
 
 _children: list[subprocess.Popen] = []
 
@@ -54,7 +58,7 @@ def check(recipe: Recipe) -> None:
     dataset = open_dataset(recipe.dataset, recipe.image_size, recipe.resize)
     with train.torch.device("meta"):
         models.build(recipe.model, len(dataset.classes), dataset.channels, dataset.image_size)
-    starting_weights(recipe)
+    starting_weights(recipe, fetch=False)
 
 
 def resume(name: str) -> Run:
@@ -173,22 +177,27 @@ def ahead(run: Run) -> int:
     return sum(1 for other in _before(run) if other.status in LIVE)
 
 
-def starting_weights(recipe: Recipe) -> tuple[dict, str] | None:
-    """The weights a recipe starts from and their name, or None for random ones. Raises RunError, WeightsError, ModelError."""
-    from imgrec.models import ModelError, card
-    from imgrec.weights import load_weights
+def starting_weights(recipe: Recipe, fetch: bool = True) -> Start | None:
+    """What a recipe starts from, or None for random weights. Raises RunError, WeightsError, ModelError.
+
+    Without ``fetch`` nothing is downloaded: ImageNet weights are None then, too.
+    """
+    from imgrec.weights import Start, WeightsError
 
     if recipe.weights == "none":
         return None
     if recipe.weights == "imagenet":
-        raise ModelError(f"{card(recipe.model).title} has no ImageNet weights; use weights=none, a run or a file.")
-    path = Path(recipe.weights)
-    if path.suffix != ".safetensors":
-        path = open_run(recipe.weights).file("best.safetensors")
-    weights, passport = load_weights(path)
-    if passport.model != recipe.model:
-        raise ModelError(f"{recipe.weights} holds a {passport.model}; it cannot start a {recipe.model}.")
-    return weights, recipe.weights
+        from imgrec.models import card
+
+        if not card(recipe.model).pretrained:
+            raise WeightsError(
+                f"{card(recipe.model).title} has no ImageNet weights; use weights=none, a run or a file."
+            )
+        return Start.imagenet(recipe.model) if fetch else None
+    path = Path(recipe.weights).expanduser()
+    if path.suffix in (".safetensors", ".pth", ".pt"):
+        return Start.from_file(path, recipe.model)
+    return Start.from_file(open_run(recipe.weights).file("best.safetensors"), recipe.model, recipe.weights)
 
 
 def _launch(run: Run, *command: str) -> None:

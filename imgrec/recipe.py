@@ -41,8 +41,8 @@ class Recipe:
     freeze: str = setting(
         "none",
         "Freeze",
-        "'backbone' trains only the last layer and keeps the rest as it is.",
-        choices=("none", "backbone"),
+        "'backbone' trains only the last layer; 'gradual' that first, then all, the rest at a tenth of the rate.",
+        choices=("none", "backbone", "gradual"),
     )
     image_size: int = setting(
         0, "Picture size", "Width and height in pixels the network sees; 0 takes the data set's own.", 0, 512
@@ -136,6 +136,13 @@ class Recipe:
 PRESETS: dict[str, dict[str, Any]] = {
     "standard": {},
     "quick": {"epochs": 5},
+    "transfer": {
+        "model": "mobilenet-v2",
+        "weights": "imagenet",
+        "freeze": "backbone",
+        "image_size": 224,
+        "precision": "bfloat16",
+    },
     "thorough": {"epochs": 60, "augment": "rotate=10,shift=0.1,scale=0.1", "label_smoothing": 0.1},
 }
 

@@ -20,7 +20,7 @@ from imgrec import augment, hardware
 from imgrec.data import Dataset
 from imgrec.models import build
 from imgrec.recipe import Recipe, one_of
-from imgrec.weights import Passport, Preprocess, WeightsError, fill
+from imgrec.weights import Passport, Preprocess, Start, WeightsError, fill
 
 
 class TrainingError(RuntimeError):
@@ -122,7 +122,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Check:
-    """One batch of the pass over the validation pictures."""
+    """One batch of the pass over the validation pictures; in epoch 0, of the only look a frozen backbone takes."""
 
     epoch: int
     batch: int  # from 1
@@ -136,31 +136,26 @@ class Training:
     Raises RecipeError, ModelError or TrainingError if the parts do not fit.
     """
 
-    def __init__(self, recipe: Recipe, dataset: Dataset, start: tuple[dict[str, Tensor], str] | None = None) -> None:
+    def __init__(self, recipe: Recipe, dataset: Dataset, start: Start | None = None) -> None:
         self.recipe, self.device = recipe, hardware.pick(recipe.device)
         self.plan = augment.parse(recipe.augment)
         self.schedule = SCHEDULES[one_of("schedule", recipe.schedule, SCHEDULES)].make
         self.loss = LOSSES[one_of("loss", recipe.loss, LOSSES)].make
-        mean, std = dataset.channel_statistics("train")
-        preprocess = Preprocess(
-            dataset.image_size,
-            dataset.channels,
-            recipe.resize,
-            tuple(mean.tolist()),
-            tuple(max(s, 1 / 255) for s in std.tolist()),
-        )
-        self.passport = Passport(recipe.model, dataset.classes, preprocess)
+        self.passport = Passport(recipe.model, dataset.classes, _preprocess(recipe, dataset, start))
         self.model = build(recipe.model, len(dataset.classes), dataset.channels, dataset.image_size, recipe.seed)
         if start:
-            fill(self.model, *start, but_head=_head_differs(self.model, start[0]))
-        if recipe.freeze == "backbone":
-            self.model.requires_grad_(False).head.requires_grad_(True)
+            fill(self.model, start.weights, start.name, but_head=start.classes != dataset.classes)
         self.model.to(self.device, memory_format=torch.channels_last)
-        optimiser = OPTIMISERS[one_of("optimiser", recipe.optimiser, OPTIMISERS)]
-        self.optimiser = optimiser.make([w for w in self.model.parameters() if w.requires_grad], recipe)
+        head = [weight for name, weight in self.model.named_parameters() if name.startswith("head.")]
+        self.backbone = [weight for name, weight in self.model.named_parameters() if not name.startswith("head.")]
+        groups = [{"params": head, "share": 1.0}]  # share: of the learning rate
+        if recipe.freeze != "backbone":
+            groups.append({"params": self.backbone, "share": 0.1 if recipe.freeze == "gradual" else 1.0})
+        self.optimiser = OPTIMISERS[one_of("optimiser", recipe.optimiser, OPTIMISERS)].make(groups, recipe)
         self.train, self.validation = (Pixels(dataset, split, self.device) for split in ("train", "validation"))
         if not len(self.train):
             raise TrainingError(f"{dataset.name} has no training pictures; import some or change its splits.")
+        self.known: dict[str, Tensor] = {}  # split → the features of a frozen backbone, float32 (N, F)
         self.steps = math.ceil(len(self.train) / recipe.batch_size)
         self.epoch, self.step, self.best = 0, 0, (-1.0, 0.0)  # finished epochs, finished steps of the next one
         self.sums = torch.zeros(
@@ -169,7 +164,10 @@ class Training:
 
     def fit(self) -> Iterator[Step | Check | Epoch]:
         """Train what is left of the recipe's epochs. Stop between any two events; ``state`` is whole at each of them."""
+        if self.recipe.freeze == "backbone" and not self.plan:
+            yield from self._look_once()
         while self.epoch < self.recipe.epochs:
+            self._thaw()
             started, first = time.perf_counter(), self.step
             batches = torch.tensor_split(self._order(), self.steps)  # equal to within one picture: no tiny last batch
             seen = sum(map(len, batches[:first]))
@@ -189,13 +187,16 @@ class Training:
         return self.passport.preprocess.normalise(images).contiguous(memory_format=torch.channels_last)
 
     def _learn(self, batch: Tensor) -> None:
-        self.model.train()
+        self._train_mode()
         torch.manual_seed(_seed(self.recipe.seed, self.epoch, self.step))  # dropout's draws, the same after a resume
         for group in self.optimiser.param_groups:
-            group["lr"] = self._rate()
-        inputs, labels = self.inputs(batch, self.epoch), self.train.labels[batch.to(self.device)]
+            group["lr"] = self._rate() * group["share"]
+        labels = self.train.labels[batch.to(self.device)]
         with self._autocast():
-            logits = self.model(inputs).float()
+            if self.known:
+                logits = self.model.head(self.known["train"][batch.to(self.device)]).float()
+            else:
+                logits = self.model(self.inputs(batch, self.epoch)).float()
             loss = self.loss(logits, labels, self.recipe.label_smoothing)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -234,13 +235,59 @@ class Training:
         batches = torch.arange(len(self.validation)).split(512)
         for number, batch in enumerate(batches, 1):
             with torch.no_grad(), self._autocast():
-                inputs = self.passport.preprocess.normalise(self.validation.images(batch))
-                logits = self.model(inputs.contiguous(memory_format=torch.channels_last)).float()
+                if self.known:
+                    logits = self.model.head(self.known["validation"][batch.to(self.device)]).float()
+                else:
+                    logits = self.model(self._plain(self.validation, batch)).float()
             labels = self.validation.labels[batch.to(self.device)]
             loss = self.loss(logits, labels, 0.0)
             sums += torch.stack([loss * len(batch), (logits.argmax(1) == labels).sum()])
             yield Check(self.epoch + 1, number, len(batches))
         return tuple((sums / len(self.validation)).tolist())
+
+    def _plain(self, pixels: Pixels, batch: Tensor) -> Tensor:
+        """Pictures as the network is fed them without augmentation, float32 (N, C, H, W)."""
+        images = self.passport.preprocess.normalise(pixels.images(batch))
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def _look_once(self) -> Iterator[Check]:
+        """A frozen backbone says the same of a picture in every epoch: ask it once, and train the head on its answers."""
+        caught: list[Tensor] = []
+        hook = self.model.head.register_forward_pre_hook(lambda _, given: caught.append(given[0].float()))
+        self.model.eval()
+        looked, known = 0, {}
+        pieces = {
+            "train": torch.arange(len(self.train)).split(64),
+            "validation": torch.arange(len(self.validation)).split(64),
+        }
+        total = sum(map(len, pieces.values()))
+        try:
+            for split, pixels in (("train", self.train), ("validation", self.validation)):
+                for batch in pieces[split] if len(pixels) else ():
+                    with torch.no_grad(), self._autocast():
+                        self.model(self._plain(pixels, batch))
+                    looked += 1
+                    yield Check(0, looked, total)
+                known[split] = torch.cat(caught) if caught else torch.zeros(0)
+                caught.clear()
+        finally:
+            hook.remove()
+        self.known = known
+
+    def _thaw(self) -> None:
+        """Which layers learn in this epoch: with freeze=gradual, the head alone in the first fifth of all."""
+        first = max(1, self.recipe.epochs // 5)
+        learns = self.recipe.freeze == "none" or (self.recipe.freeze == "gradual" and self.epoch >= first)
+        for weight in self.backbone:
+            weight.requires_grad_(learns)
+
+    def _train_mode(self) -> None:
+        """Train mode; but what came trained keeps its batch statistics, which few pictures would only spoil."""
+        self.model.train()
+        if self.recipe.freeze != "none":
+            for layer in self.model.modules():
+                if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                    layer.eval()
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs, as plain values and tensors; shares memory with the training."""
@@ -317,7 +364,12 @@ def _seed(*parts: int) -> int:
     return mixed
 
 
-def _head_differs(model: nn.Module, weights: dict[str, Tensor]) -> bool:
-    return any(
-        weights[k].shape != v.shape for k, v in model.state_dict().items() if k.startswith("head.") and k in weights
-    )
+def _preprocess(recipe: Recipe, dataset: Dataset, start: Start | None) -> Preprocess:
+    """As the weights expect it that the training starts from, else by the statistics of the training pictures."""
+    if start and len(start.mean) >= dataset.channels:
+        grey = dataset.channels < len(start.mean)
+        mean, std = ((sum(v) / len(v),) if grey else v for v in (start.mean, start.std))
+    else:
+        mean, std = (tuple(values.tolist()) for values in dataset.channel_statistics("train"))
+        std = tuple(max(value, 1 / 255) for value in std)
+    return Preprocess(dataset.image_size, dataset.channels, recipe.resize, tuple(mean), tuple(std))

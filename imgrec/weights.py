@@ -19,9 +19,10 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from imgrec.home import write_atomic
+from imgrec.home import folder, write_atomic
 from imgrec.images import RESIZES
-from imgrec.models import build
+from imgrec.models import SHELF, build, card
+from imgrec.models.imagenet import MEAN, STD, imagenet_state
 
 
 class WeightsError(ValueError):
@@ -76,6 +77,73 @@ class Passport:
         if not sound or not 1 <= len(passport.classes) <= 100_000:
             raise WeightsError("the preprocessing that came with it is out of range")
         return passport
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights to begin a training with. ``name`` is for messages; ``classes`` are those of the last layer; ``mean`` and
+    ``std`` per channel are what the weights expect pictures to be normalised by."""
+
+    weights: dict[str, Tensor]
+    name: str
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def from_file(cls, path: Path, model: str, name: str = "") -> Start:
+        """Weights of ours, or of torchvision's layout if the file ends in .pth or .pt. Raises WeightsError."""
+        if path.suffix in (".pth", ".pt"):
+            return _from_torchvision(path, model)
+        weights, passport = load_weights(path)
+        if passport.model != model:
+            raise WeightsError(f"{name or path.name} holds a {passport.model}; it cannot start a {model}.")
+        prepared = passport.preprocess
+        return cls(weights, name or path.name, passport.classes, prepared.mean, prepared.std)
+
+    @classmethod
+    def imagenet(cls, model: str) -> Start:
+        """ImageNet weights, downloaded by torchvision to the folder weights/, where a file may also be put by hand.
+
+        Raises WeightsError without internet, and for a model that has none.
+        """
+        file, address = _published(model)
+        place = folder("weights")
+        torch.hub.set_dir(str(place))
+        try:
+            weights, classes = imagenet_state(model)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise WeightsError(
+                f"The ImageNet weights of {model} are not here and could not be downloaded ({_short(error)}); "
+                f"get {address} and put it into {place / 'checkpoints'} as {file}."
+            ) from error
+        return cls(weights, "imagenet", classes, MEAN, STD)
+
+
+def _published(model: str) -> tuple[str, str]:
+    """The file and the address of torchvision's weights. Raises WeightsError if there are none."""
+    if not card(model).pretrained:
+        raise WeightsError(f"{card(model).title} has no ImageNet weights; use weights=none, a run or a file.")
+    from torchvision.models import get_model_weights
+
+    address = get_model_weights(SHELF[model].build.args[0]).DEFAULT.url
+    return address.rpartition("/")[2], address
+
+
+def _from_torchvision(path: Path, model: str) -> Start:
+    if not card(model).pretrained:
+        raise WeightsError(f"{path.name} has torchvision's layout, but {model} is not one of its networks.")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        weights, classes = imagenet_state(model, state)
+    except Exception as error:  # a damaged or crafted file raises nearly anything
+        raise WeightsError(f"{path.name} does not hold the weights of a {model} ({_short(error)}).") from error
+    return Start(weights, path.name, classes, MEAN, STD)
+
+
+def _short(error: BaseException) -> str:
+    text = " ".join(str(getattr(error, "reason", None) or error).split())
+    return text if len(text) < 160 else text[:159] + "…"
 
 
 def digest(tree: Any) -> str:

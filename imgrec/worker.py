@@ -67,6 +67,7 @@ def _train(run: Run, requests: _Requests) -> Iterator[object]:
 
         recipe = run.recipe
         dataset = open_dataset(recipe.dataset, recipe.image_size, recipe.resize)
+        run.update(detail="reading the weights to start from")
         training = Training(recipe, dataset, starting_weights(recipe))
         diary = _Diary(run, training, dataset)
         for event in training.fit():
@@ -222,7 +223,8 @@ class _Diary:
         elif isinstance(event, Step):
             self._note_step(event, now)
         else:
-            self.run.update(detail=f"validating, batch {event.batch} of {event.batches}", memory=self._memory())
+            what = "validating" if event.epoch else "the frozen network looks at every picture once"
+            self.run.update(detail=f"{what}, batch {event.batch} of {event.batches}", memory=self._memory())
         self.written = now
         if now - self.saved > CHECKPOINT_EVERY:
             self.checkpoint()

@@ -19,7 +19,7 @@ from imgrec.images import to_png
 from imgrec.models import ModelError
 from imgrec.recipe import Recipe, RecipeError
 from imgrec.runs import LIVE, RunError, list_runs, open_run
-from imgrec.weights import load_checkpoint, load_weights
+from imgrec.weights import WeightsError, load_checkpoint, load_weights
 
 LONG = Recipe(dataset="digits", epochs=500, batch_size=16, device="cpu")
 
@@ -201,7 +201,7 @@ def test_only_what_is_live_can_be_stopped_and_only_what_ended_early_resumed(trai
 @pytest.mark.parametrize(
     ("change", "error"),
     [({"optimiser": "x"}, RecipeError), ({"schedule": "x"}, RecipeError), ({"loss": "x"}, RecipeError), ({"augment": "x=1"}, RecipeError),
-     ({"model": "x"}, ModelError), ({"dataset": "x"}, ValueError), ({"weights": "x"}, RunError), ({"weights": "imagenet"}, ModelError),
+     ({"model": "x"}, ModelError), ({"dataset": "x"}, ValueError), ({"weights": "x"}, RunError), ({"weights": "imagenet"}, WeightsError),
      ({"device": "mps"}, RecipeError)],
 )  # fmt: skip
 def test_what_cannot_begin_is_refused_before_a_run_is_made(change, error):

@@ -13,7 +13,7 @@ from imgrec.data import Dataset, open_dataset
 from imgrec.models import ModelError
 from imgrec.recipe import Recipe, RecipeError
 from imgrec.train import LOSSES, OPTIMISERS, SCHEDULES, Check, Epoch, Step, Training, TrainingError, fit
-from imgrec.weights import WeightsError
+from imgrec.weights import Start, WeightsError
 
 
 def tiny(count=60, size=8, classes=3, channels=1, seed=0) -> Dataset:
@@ -202,12 +202,20 @@ def test_freezing_the_backbone_trains_the_head_alone():
     assert changed == {"head.weight", "head.bias"}
 
 
+def started(donor):
+    prepared = donor.passport.preprocess
+    return Start(weights(donor), "donor", donor.passport.classes, prepared.mean, prepared.std)
+
+
 def test_starting_from_weights_of_another_task_keeps_the_backbone():
     donor = Training(Recipe(epochs=1, batch_size=8, device="cpu"), tiny(classes=3))
     list(donor.fit())
-    heir = Training(Recipe(seed=5, device="cpu"), tiny(classes=2), start=(weights(donor), "donor"))
+    heir = Training(Recipe(seed=5, device="cpu"), tiny(classes=2), start=started(donor))
     assert torch.equal(heir.model.features[0].weight.cpu(), donor.model.features[0].weight)
     assert heir.model.head.out_features == 2
+    assert heir.passport.preprocess.mean == donor.passport.preprocess.mean  # as the weights expect it
+    again = Training(Recipe(seed=5, device="cpu"), tiny(classes=3), start=started(donor))
+    assert torch.equal(again.model.head.weight, donor.model.head.weight)  # the same classes: the head stays
 
 
 def test_parts_that_do_not_fit_are_refused_in_words():

@@ -7,7 +7,8 @@ per class, is added by itself. Options follow a layer's number: ``conv 32 kernel
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -71,6 +72,7 @@ class CustomCNN(nn.Module):
         super().__init__()
         self.layers = nn.Sequential()
         shape: tuple[int, ...] = (channels, size, size)
+        weights = 0.0
         for place, (kind, number, options) in enumerate(parse(specification), 1):
             row, name = KINDS[kind], f"layer {place} ({kind})"
             if row.flat and len(shape) > 1:
@@ -78,17 +80,24 @@ class CustomCNN(nn.Module):
                 shape = (shape[0] * shape[1] * shape[2],)
             if not row.flat and not row.both and len(shape) == 1:
                 raise ModelError(f"{name} works on maps, but a dense layer came before it; put it before that.")
-            if kind == "dense" and shape[0] * number > MOST_WEIGHTS:
-                raise ModelError(f"{name} would have {shape[0] * number:,.0f} weights; pool more before it.")
+            weights += _weights(kind, shape[0], number, options)
+            if weights > MOST_WEIGHTS:  # before it is made; the file may come from a stranger
+                raise ModelError(f"With {name} there would be {weights:,.0f} weights; use fewer maps or pool more.")
             layer = row.make(shape[0], number, options)
             shape = _after(layer, shape, name)
             self.layers.append(layer)
         if len(shape) > 1:
             self.layers.append(nn.Flatten())
-        self.head = nn.Linear(int(torch.tensor(shape).prod()), classes)
+        self.head = nn.Linear(prod(shape), classes)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.layers(images))
+
+
+def _weights(kind: str, maps: int, number: float, options: dict[str, int]) -> float:
+    if kind not in ("conv", "dense"):
+        return 2.0 * maps
+    return maps * number * (options.get("kernel", 3) ** 2 if kind == "conv" else 1)
 
 
 def _after(layer: nn.Module, shape: tuple[int, ...], name: str) -> tuple[int, ...]:
@@ -171,11 +180,12 @@ def custom(name: str) -> Card:
     def build(classes: int, channels: int, size: int) -> CustomCNN:
         return CustomCNN(specification, classes, channels, size)
 
-    layers = [kind for kind, _, _ in parse(specification)]
-    return Card(
-        name, "Your own CNN", 2026, "put together in the browser", "Layer by layer what you make of it.", build,
-        explains="layers.0" if "conv" in layers else None,
-    )  # fmt: skip
+    convolutions = [place for place, (kind, _, _) in enumerate(parse(specification)) if kind == "conv"]
+    return replace(SHELF["custom"], name=name, build=build, smallest=1, explains=_last(convolutions))
+
+
+def _last(places: list[int]) -> str | None:
+    return f"layers.{places[-1]}" if places else None
 
 
 SHELF["custom"] = Card(

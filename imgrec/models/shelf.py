@@ -30,6 +30,7 @@ class Card:
     build: Callable[[int, int, int], nn.Module]
     smallest: int = 1  # picture size in pixels
     explains: str | None = None
+    pretrained: bool = False  # whether torchvision has ImageNet weights for it
 
 
 SHELF: dict[str, Card] = {}
@@ -46,7 +47,11 @@ def register(name: str, **story) -> Callable[[type[nn.Module]], type[nn.Module]]
 
 
 def card(name: str) -> Card:
-    """The card of that name. Raises ModelError with close matches."""
+    """The card of that name; ``custom:LAYERS`` makes one. Raises ModelError with close matches."""
+    if name.startswith("custom:"):
+        from imgrec.models.custom import custom  # it builds on this file
+
+        return custom(name)
     if name not in SHELF:
         close = difflib.get_close_matches(name, SHELF, n=3)
         raise ModelError(
@@ -65,6 +70,16 @@ def build(name: str, classes: int, channels: int, size: int, seed: int = 0) -> n
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return chosen.build(classes, channels, size)
+
+
+def operations(name: str, classes: int, channels: int, size: int) -> int:
+    """Multiply-adds for one picture, counted while its shapes run through the network without any numbers."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        network = card(name).build(classes, channels, size).eval()
+        network(torch.empty(1, channels, size, size))
+    return counter.get_total_flops() // 2
 
 
 def parameters(name: str, classes: int, channels: int, size: int) -> int:

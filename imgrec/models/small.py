@@ -1,8 +1,14 @@
-"""Small networks of ours, made to be read: the seed CNN and the baseline it has to beat."""
+"""Small networks of ours, made to be read: the seed CNNs and the baseline they have to beat."""
+
+from itertools import pairwise
 
 from torch import Tensor, nn
 
 from imgrec.models.shelf import register
+
+LENET = (
+    "after LeNet-5: Y. LeCun et al., Gradient-based learning applied to document recognition, Proc. IEEE 86(11), 1998"
+)
 
 
 @register(
@@ -23,30 +29,92 @@ class SoftmaxRegression(nn.Module):
         return self.head(images.flatten(1))
 
 
+class PlainCNN(nn.Module):
+    """Rounds of 3×3 convolution, ReLU and pooling, then perhaps a dense layer. (N, C, S, S) → (N, classes).
+
+    ``maps``: of each convolution; ``pooled``: how many of them are followed by 2×2 max pooling; ``features``: of the
+    dense layer, 0 for none.
+    """
+
+    def __init__(
+        self, maps: tuple[int, ...], pooled: int, features: int, classes: int, channels: int, size: int
+    ) -> None:
+        super().__init__()
+        self.features = nn.Sequential()
+        for place, (before, after) in enumerate(pairwise((channels, *maps))):
+            self.features.extend([nn.Conv2d(before, after, 3, padding=1), nn.ReLU()])
+            if place < pooled:
+                self.features.append(nn.MaxPool2d(2))
+        flat = maps[-1] * (size // 2**pooled) ** 2
+        self.dense = nn.Sequential(nn.Linear(flat, features), nn.ReLU()) if features else nn.Identity()
+        self.head = nn.Linear(features or flat, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.dense(self.features(images).flatten(1)))
+
+
 @register(
     "seed-cnn",
     title="Seed CNN",
     year=1998,
-    paper="after LeNet-5: Y. LeCun et al., Gradient-based learning applied to document recognition, Proc. IEEE 86(11), 1998",
+    paper=LENET,
     idea="Two rounds of convolution and pooling find parts wherever they are; two dense layers put them together.",
     smallest=4,
     explains="features.3",
 )
-class SeedCNN(nn.Module):
+class SeedCNN(PlainCNN):
     """conv 3×3-32, pool, conv 3×3-64, pool, fc-128, fc-classes. (N, C, S, S) → (N, classes)."""
 
     def __init__(self, classes: int, channels: int, size: int) -> None:
-        super().__init__()
-        self.features = nn.Sequential(
-            nn.Conv2d(channels, 32, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(32, 64, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-        )
-        self.dense = nn.Sequential(nn.Linear(64 * (size // 4) ** 2, 128), nn.ReLU())
-        self.head = nn.Linear(128, classes)
+        super().__init__((32, 64), 2, 128, classes, channels, size)
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.dense(self.features(images).flatten(1)))
+
+@register(
+    "seed-cnn-tiny",
+    title="Seed CNN, tiny",
+    year=1998,
+    paper=LENET,
+    idea="One convolution, one pooling, one dense layer: the least that deserves the name.",
+    smallest=2,
+    explains="features.0",
+)
+class TinySeedCNN(PlainCNN):
+    """conv 3×3-32, pool, fc-classes; meant for 28 × 28. (N, C, S, S) → (N, classes)."""
+
+    def __init__(self, classes: int, channels: int, size: int) -> None:
+        super().__init__((32,), 1, 0, classes, channels, size)
+
+
+@register(
+    "seed-cnn-deep",
+    title="Seed CNN, deeper",
+    year=1998,
+    paper=LENET,
+    idea="A third convolution sees further, and a small dense layer keeps the network light.",
+    smallest=4,
+    explains="features.6",
+)
+class DeepSeedCNN(PlainCNN):
+    """conv 3×3-32, pool, conv 3×3-64, pool, conv 3×3-64, fc-64, fc-classes; meant for 28 × 28. (N, C, S, S) → (N, classes)."""
+
+    def __init__(self, classes: int, channels: int, size: int) -> None:
+        super().__init__((32, 64, 64), 2, 64, classes, channels, size)
+
+
+@register(
+    "seed-cnn-photo",
+    title="Seed CNN for photos",
+    year=1998,
+    paper=LENET,
+    idea="Three rounds of convolution and pooling for large pictures; most of its weights lie in the first dense layer.",
+    smallest=8,
+    explains="features.6",
+)
+class PhotoSeedCNN(PlainCNN):
+    """conv 3×3-32, pool, conv 3×3-64, pool, conv 3×3-128, pool, fc-512, fc-classes; meant for 224 × 224.
+
+    (N, C, S, S) → (N, classes).
+    """
+
+    def __init__(self, classes: int, channels: int, size: int) -> None:
+        super().__init__((32, 64, 128), 3, 512, classes, channels, size)
