@@ -130,7 +130,26 @@ def _crop(drawn: Tensor, aspect: float) -> Tensor:
     return _matrix(drawn, xx=side, yy=side, x1=2 * left + side - 1, y1=2 * top + side - 1)
 
 
-def _move(images: Tensor, matrix: Tensor, mode: str) -> Tensor:
+def _copy(images: Tensor, matrix: Tensor) -> Tensor:
+    """Like `_move` for matrices that only mirror and shift, but whole pixels are copied: ten times as fast."""
+    count, channels, height, width = images.shape
+    matrix = matrix.to(images.device)
+    x, y = (_sources(matrix[:, axis, axis], matrix[:, axis, 2], side) for axis, side in enumerate((width, height)))
+    first = torch.arange(count, device=images.device)[:, None, None] * (height * width)
+    places = (first + y[:, :, None] * width + x[:, None, :]).flatten()  # (N · H · W)
+    pixels = images.permute(0, 2, 3, 1).reshape(-1, channels).index_select(0, places)
+    return pixels.view(count, height, width, channels).permute(0, 3, 1, 2)
+
+
+def _sources(scale: Tensor, shift: Tensor, side: int) -> Tensor:
+    """Which pixel of the old side each of the new one comes from, int64 (N, side); beyond the edges it is mirrored."""
+    centres = (torch.arange(side, device=scale.device) * 2 + 1) / side - 1
+    place = ((scale[:, None] * centres + shift[:, None] + 1) * (side / 2)).abs() % (2 * side)  # 0 to side is inside
+    place = torch.minimum(place, 2 * side - place)
+    return (place - 0.5).round().long().clamp_(0, side - 1)
+
+
+def _move(images: Tensor, matrix: Tensor) -> Tensor:
     """The images (N, C, H, W) sampled where the matrix (N, 3, 3) says; beyond their edges they are mirrored.
 
     A mirror keeps brightness and texture, where black corners would betray that a picture was turned and stretched
@@ -140,7 +159,7 @@ def _move(images: Tensor, matrix: Tensor, mode: str) -> Tensor:
     x, y = ((torch.arange(side, device=images.device) * 2 + 1) / side - 1 for side in (width, height))  # centres
     places = torch.stack([x.expand(height, width), y[:, None].expand(height, width), x.new_ones(height, width)])
     grid = (matrix[:, :2].to(images.device) @ places.flatten(1)).view(-1, 2, height, width).permute(0, 2, 3, 1)
-    return functional.grid_sample(images, grid, mode, "reflection", align_corners=False)
+    return functional.grid_sample(images, grid, "bilinear", "reflection", align_corners=False)
 
 
 # Colours: (2, N, C, C), how pixels' differences from the picture's mean colour change, and how the mean does
@@ -337,8 +356,8 @@ def apply(images: Tensor, draws: dict[str, Tensor]) -> Tensor:
     rows = _rows(draws)
     channels, height, width = images.shape[1:]
     if moves := [row.work(draws[row.name], width / height) for row in rows if row.kind in ("move", "copy")]:
-        mode = "bilinear" if any(row.kind == "move" for row in rows) else "nearest"
-        images = _move(images, reduce(torch.matmul, moves), mode)
+        change = _move if any(row.kind == "move" for row in rows) else _copy
+        images = change(images, reduce(torch.matmul, moves))
     if colours := [row.work(draws[row.name], channels) for row in rows if row.kind == "colour"]:
         images = _recolour(images, reduce(lambda before, then: then @ before, colours))
     for row in rows:

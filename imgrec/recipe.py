@@ -91,7 +91,10 @@ class Recipe:
         32, "Batch size", "Pictures per step. Bigger is steadier, smaller learns more per picture.", 1, 4096
     )
     precision: str = setting(
-        "float32", "Precision", "bfloat16 is faster on recent hardware.", choices=("float32", "bfloat16")
+        "auto",
+        "Precision",
+        "bfloat16 is faster on recent hardware; 'auto' measures it for long trainings, short ones stay float32.",
+        choices=("auto", "float32", "bfloat16"),
     )
     device: str = setting(
         "auto", "Device", "'auto' takes the GPU if there is one.", choices=("auto", "cpu", "cuda", "mps")

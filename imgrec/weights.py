@@ -41,10 +41,13 @@ class Preprocess:
 
     def normalise(self, images: Tensor) -> Tensor:
         """Pictures in 0..1, float (N, C, H, W), as the network wants them."""
-        shape = (1, self.channels, 1, 1)
-        mean = torch.tensor(self.mean, device=images.device).view(shape)
-        std = torch.tensor(self.std, device=images.device).view(shape)
-        return (images - mean) / std
+        scale, shift = self.scale_and_shift(images.device, images.dtype)
+        return torch.addcmul(shift.view(-1, 1, 1), images, scale.view(-1, 1, 1))  # one pass over the pictures
+
+    def scale_and_shift(self, device: torch.device, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+        """What pictures are multiplied by and what is then added, per channel, each (C,)."""
+        shift = [-mean / std for mean, std in zip(self.mean, self.std, strict=True)]
+        return tuple(torch.tensor(v, dtype=dtype, device=device) for v in ([1 / std for std in self.std], shift))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,17 @@ from imgrec.models.custom import EXAMPLE, trace
 from imgrec.weights import Passport, Preprocess, fill, load_weights, save_weights
 
 SIZES = {"smallest": None, "digits": 8, "odd": 33, "photo": 96}
-LARGE = ("vit-b-16", "swin-t", "convnext-tiny", "inception-v3", "vgg11", "alexnet", "densenet121", "googlenet", "resnet50")
+LARGE = (
+    "vit-b-16",
+    "swin-t",
+    "convnext-tiny",
+    "inception-v3",
+    "vgg11",
+    "alexnet",
+    "densenet121",
+    "googlenet",
+    "resnet50",
+)
 
 
 @pytest.mark.parametrize("name", SHELF)
@@ -95,7 +105,9 @@ def test_a_network_is_put_together_from_its_layers_and_traced():
     assert [row["shape"] for row in rows if row["layer"] in ("MaxPool2d", "Linear")] == [
         "32 × 14 × 14", "64 × 7 × 7", "128", "10",
     ]  # fmt: skip
-    assert sum(row["parameters"] for row in rows) == parameters("seed-cnn", 10, 1, 28) == parameters("custom", 10, 1, 28)
+    assert (
+        sum(row["parameters"] for row in rows) == parameters("seed-cnn", 10, 1, 28) == parameters("custom", 10, 1, 28)
+    )
     deep = "custom:conv 8 kernel=5 stride=2 padding=0,norm,silu,avg 3 stride=2,dropout 0.2,global,dense 16,tanh"
     assert build(deep, 5, 3, 33)(torch.rand(2, 3, 33, 33)).shape == (2, 5)
     assert card(deep).explains == "layers.0"
