@@ -129,6 +129,49 @@ def confidence_bars(confidences: Sequence[float]) -> go.Figure:
     return figure.update_xaxes(range=[0, 1], tickformat=".0%", fixedrange=True).update_yaxes(fixedrange=True)
 
 
+KIND_COLOURS = {"Conv": BLUE, "Pool": GREEN, "Linear": ORANGE, "Norm": GREY, "Attention": PURPLE}
+
+
+def network(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """A network's layers as boxes from left to right: as high as their maps are wide, as broad as they are many.
+
+    ``rows``: [{"layer", "shape", "parameters"}]; activations, which change no shape, are left out.
+    """
+    figure, x = go.Figure(), 0.0
+    boxes: dict[str, list[tuple[float, float, float, str]]] = {}
+    for row in rows:
+        kind = next((kind for kind in KIND_COLOURS if kind in row["layer"]), None)
+        if kind is None or (kind == "Norm" and len(rows) > 40):
+            continue
+        shape = row["shape"]
+        maps, side = (shape[0], shape[-1]) if len(shape) == 3 else (shape[-1], 1)
+        broad = 0.4 + 0.35 * math.log2(max(maps, 2))
+        words = f"{row['layer']}: {' × '.join(map(str, shape))}, {row['parameters']:,} weights"
+        boxes.setdefault(kind, []).append((x + broad / 2, broad, math.log2(side) + 0.6, words))
+        x += broad + 0.4
+    for kind, found in boxes.items():
+        centres, widths, heights, words = zip(*found, strict=True)
+        figure.add_bar(
+            x=centres, width=widths, y=heights, base=[-height / 2 for height in heights], name=kind, hovertext=words,
+            hoverinfo="text", marker_color=KIND_COLOURS[kind], marker_line_width=0,
+        )  # fmt: skip
+    _styled(figure, 260, barmode="overlay", hovermode="closest")
+    return figure.update_xaxes(visible=False, range=[0, x]).update_yaxes(visible=False)
+
+
+def networks(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """Multiply-adds over weights, both logarithmic, of [{"network", "year", "weights", "multiply-adds"}]; colour is the year."""
+    dots = go.Scatter(
+        x=[row["weights"] for row in rows], y=[row["multiply-adds"] for row in rows], mode="markers+text",
+        text=[row["network"] for row in rows], textposition="top center", textfont_size=10, hoverinfo="text",
+        hovertext=[f"{row['network']}, {row['year']}: {row['weights']:,} weights, {row['multiply-adds']:,} multiply-adds" for row in rows],
+        marker={"size": 11, "color": [max(row["year"], 1990) for row in rows], "colorscale": [[0, SKY], [1, VERMILION]]},
+    )  # fmt: skip
+    figure = _styled(go.Figure(dots), 420, xaxis_title="weights", yaxis_title="multiply-adds for one picture")
+    figure.update_layout(margin={"t": 12})
+    return figure.update_xaxes(type="log").update_yaxes(type="log")
+
+
 def curves(
     steps: Sequence[Mapping[str, Any]], epochs: Sequence[Mapping[str, Any]], quantity: str, total_epochs: int
 ) -> go.Figure:

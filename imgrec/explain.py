@@ -34,17 +34,32 @@ class Explanation:
 
 
 def _gradcam(predictor: Predictor, inputs: Tensor, target: int) -> Tensor:
-    from captum.attr import LayerGradCam
-
+    """By hand, for transformers give their maps as tokens, which captum's does not take for maps."""
     layer = card(predictor.passport.model).explains
     if layer is None:
         raise ModelError(
-            f"Grad-CAM reads convolution maps, and a {predictor.passport.model} has none; use occlusion or saliency."
+            f"Grad-CAM reads maps, and a {predictor.passport.model.partition(':')[0]} has none; use occlusion or saliency."
         )
-    maps = LayerGradCam(predictor.model, predictor.model.get_submodule(layer)).attribute(
-        inputs, target, relu_attributions=True
-    )
-    return maps[0, 0]
+    caught: list[Tensor] = []
+    hook = predictor.model.get_submodule(layer).register_forward_hook(lambda _, __, given: caught.append(given))
+    try:
+        logit = predictor.model(inputs)[0, target]
+    finally:
+        hook.remove()
+    [gradient] = torch.autograd.grad(logit, caught)
+    maps, gradient = _as_maps(caught[0]), _as_maps(gradient)
+    return (gradient.mean((1, 2), keepdim=True) * maps).sum(0).clamp(min=0)
+
+
+def _as_maps(values: Tensor) -> Tensor:
+    """What a layer gives for one picture as (C, h, w): maps as they are, tokens laid out, channels brought to the front."""
+    values = values[0]
+    if values.ndim == 2:  # (tokens, C); the first one may stand for the whole picture
+        side = int(len(values) ** 0.5)
+        values = values[len(values) - side * side :].view(side, side, -1)
+    elif values.shape[1] == values.shape[2]:  # (C, h, w)
+        return values
+    return values.permute(2, 0, 1)
 
 
 def _occlusion(predictor: Predictor, inputs: Tensor, target: int) -> Tensor:

@@ -63,7 +63,7 @@ class Run:
     def title(self) -> str:
         """What was trained on what, such as 'seed-cnn on digits'; the run's name if its recipe is unreadable."""
         try:
-            return f"{self.recipe.model} on {self.recipe.dataset}"
+            return f"{self.recipe.model.partition(':')[0]} on {self.recipe.dataset}"
         except RunError:
             return self.name
 
@@ -211,7 +211,7 @@ def create_run(recipe: Recipe) -> Run:
     """A fresh run directory with its recipe, status 'new'. Its name tells time, model and data set."""
     words = [
         datetime.now().strftime("%Y-%m-%d_%H%M"),
-        recipe.model,
+        recipe.model.partition(":")[0],
         re.sub(r"[^\w.]+", "-", recipe.dataset)[:60].strip("-"),
     ]
     stem = "_".join(words)

@@ -20,6 +20,7 @@ PAGES = (
     ("map.py", "Map", "map", ":material/scatter_plot:", "Lab"),
     ("mend.py", "Mend", "mend", ":material/healing:", "Lab"),
     ("augment.py", "Augment", "augment", ":material/auto_fix_high:", "Lab"),
+    ("networks.py", "Networks", "networks", ":material/account_tree:", "Lab"),
     ("train.py", "Train", "train", ":material/model_training:", "Lab"),
     ("predict.py", "Predict", "predict", ":material/image_search:", "Lab"),
     ("learn_convolution.py", "Convolution", "learn_convolution", ":material/grid_on:", "Learn"),

@@ -7,7 +7,7 @@ import streamlit as st
 from imgrec import charts, hardware, jobs, models, train
 from imgrec.recipe import PRESETS, Recipe
 from imgrec.runs import LIVE, STATUSES, Run
-from pages import parts
+from pages import layers, parts
 
 FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
 SHELVES = {"model": models.SHELF, "optimiser": train.OPTIMISERS, "loss": train.LOSSES, "schedule": train.SCHEDULES}
@@ -62,6 +62,8 @@ def form(dataset) -> None:
             values[name] = widget(name)
     chosen = models.SHELF[values["model"]]
     st.caption(f"{chosen.title} ({chosen.year}): {chosen.idea}")
+    if values["model"] == "custom":
+        values["model"] = layers.table(dataset)
     with st.expander("More settings", icon=":material/tune:"):
         columns = st.columns(3)
         for number, name in enumerate(REST):

@@ -25,7 +25,19 @@ from imgrec.runs import list_runs, open_run
 
 pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parent.parent
-ADDRESSES = ("", "dataset", "bring", "label", "map", "mend", "augment", "train", "predict", "learn_convolution")
+ADDRESSES = (
+    "",
+    "dataset",
+    "bring",
+    "label",
+    "map",
+    "mend",
+    "augment",
+    "networks",
+    "train",
+    "predict",
+    "learn_convolution",
+)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge", "msedge")
 FLAGS = [
     "--no-sandbox",

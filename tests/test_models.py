@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from imgrec.models import SHELF, ModelError, build, card, operations, parameters
-from imgrec.models.custom import EXAMPLE, trace
+from imgrec.models import SHELF, ModelError, build, card, layers, operations, parameters
+from imgrec.models.custom import EXAMPLE
 from imgrec.weights import Passport, Preprocess, fill, load_weights, save_weights
 
 SIZES = {"smallest": None, "digits": 8, "odd": 33, "photo": 96}
@@ -79,6 +79,7 @@ def test_the_card_is_complete_and_true(name):
     assert isinstance(model.head, torch.nn.Linear)
     assert parameters(name, 4, 3, 16) == sum(p.numel() for p in model.parameters())
     assert operations(name, 4, 3, 16) > 0
+    assert [row["shape"] for row in layers(name, 4, 3, 16)][-1] == [4]
     if row.explains:
         model.get_submodule(row.explains)
 
@@ -101,10 +102,9 @@ def test_parameters_and_multiply_adds_are_those_that_torchvision_publishes(name,
 
 
 def test_a_network_is_put_together_from_its_layers_and_traced():
-    rows = trace(EXAMPLE, 10, 1, 28)
-    assert [row["shape"] for row in rows if row["layer"] in ("MaxPool2d", "Linear")] == [
-        "32 × 14 × 14", "64 × 7 × 7", "128", "10",
-    ]  # fmt: skip
+    rows = layers(f"custom:{EXAMPLE}", 10, 1, 28)
+    pooled = [row["shape"] for row in rows if row["layer"] in ("MaxPool2d", "Linear")]
+    assert pooled == [[32, 14, 14], [64, 7, 7], [128], [10]]
     assert (
         sum(row["parameters"] for row in rows) == parameters("seed-cnn", 10, 1, 28) == parameters("custom", 10, 1, 28)
     )
@@ -115,7 +115,7 @@ def test_a_network_is_put_together_from_its_layers_and_traced():
 
 
 @pytest.mark.parametrize(
-    ("layers", "words"),
+    ("written", "words"),
     [
         ("spam 3", "layer 1 .* none of conv, max"), ("conv x", "maps is 'x'; give a whole number from 1 to 2048"),
         ("conv 8 kernel=99", "kernel is '99'"), ("conv 8 size=3", "no option 'size'; it knows kernel"), ("relu 3", "no option"),
@@ -124,9 +124,9 @@ def test_a_network_is_put_together_from_its_layers_and_traced():
         ("conv 2048 kernel=31,conv 2048 kernel=31", "weights; use fewer maps"), ("dense 16384,dense 16384", "weights; use"),
     ],
 )  # fmt: skip
-def test_a_network_that_cannot_be_is_refused_with_the_layer_and_the_reason(layers, words):
+def test_a_network_that_cannot_be_is_refused_with_the_layer_and_the_reason(written, words):
     with pytest.raises(ModelError, match=words):
-        trace(layers, 10, 3, 32)
+        build(f"custom:{written}", 10, 3, 32)
 
 
 def test_the_seed_cnn_is_what_the_user_asked_for():

@@ -19,7 +19,7 @@ from imgrec.runs import create_run, list_runs
 PAGES = sorted(
     p.name
     for p in (Path(__file__).parent.parent / "pages").glob("*.py")
-    if p.name not in ("main.py", "parts.py", "editing.py", "gallery.py", "scatter.py")
+    if p.name not in ("main.py", "parts.py", "editing.py", "gallery.py", "scatter.py", "layers.py")
 )
 
 

@@ -149,3 +149,10 @@ def test_only_a_run_with_weights_is_usable(trained, workspace, monkeypatch):
     monkeypatch.setenv("IMGREC_HOME", str(workspace))
     create = create_run(Recipe())
     assert create.name not in [run.name for run in usable_runs()]
+
+
+def test_a_run_of_a_network_of_ones_own_has_a_name_that_every_system_takes():
+    run = create_run(Recipe(model="custom:conv 8 kernel=3,max 2", dataset="shapes:size=64"))
+    assert set(":,= ") & set(run.name) == set()
+    assert run.title == "custom on shapes:size=64"
+    assert open_run(run.name).recipe.model == "custom:conv 8 kernel=3,max 2"

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import prod
 
-import torch
 from torch import Tensor, nn
 
 from imgrec.models.shelf import SHELF, Card, ModelError
@@ -154,23 +153,6 @@ def _within(name: str, text: str, least: float, most: float, whole: bool = False
     if not least <= value <= most or ((whole or most > 1) and value != int(value)):
         raise ModelError(f"{name} is {text[:20]!r}; give a {'whole ' * (most > 1)}number from {least:g} to {most:g}.")
     return value
-
-
-def trace(specification: str, classes: int, channels: int, size: int) -> list[dict[str, str | int]]:
-    """The shape after every layer and what it learns: [{"layer", "shape", "parameters"}]. Raises ModelError."""
-    with torch.device("meta"):
-        network = CustomCNN(specification, classes, channels, size).eval()
-        values, rows = torch.empty(1, channels, size, size), []
-        for layer in (*network.layers, network.head):
-            values = layer(values)
-            rows.append(
-                {
-                    "layer": type(layer).__name__,
-                    "shape": " × ".join(map(str, values.shape[1:])),
-                    "parameters": sum(weights.numel() for weights in layer.parameters()),
-                }
-            )
-    return rows
 
 
 def custom(name: str) -> Card:

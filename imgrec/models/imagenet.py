@@ -97,7 +97,7 @@ _shelve(
 _shelve(
     "inception-v3", "Inception v3", 2015, "C. Szegedy et al., Rethinking the Inception architecture for computer vision, "
     "arXiv:1512.00567", "Large windows taken apart into 1×n and n×1 ones: more depth for the same work.",
-    "inception_v3", "fc", "Mixed_7c", 96, aux_logits=False, init_weights=True,
+    "inception_v3", "fc", "Mixed_7c", 160, aux_logits=False, init_weights=True,
 )  # fmt: skip
 for depth, where in ((18, "layer4"), (50, "layer4")):
     _shelve(

@@ -72,6 +72,24 @@ def build(name: str, classes: int, channels: int, size: int, seed: int = 0) -> n
         return chosen.build(classes, channels, size)
 
 
+def layers(name: str, classes: int, channels: int, size: int) -> list[dict[str, str | int]]:
+    """What every layer gives for one picture, in the order they come: [{"layer", "shape", "parameters"}], without numbers."""
+    rows: list[dict[str, str | int]] = []
+
+    def note(layer: nn.Module, _: object, given: object) -> None:
+        if isinstance(given, torch.Tensor):
+            learned = sum(weights.numel() for weights in layer.parameters())
+            rows.append({"layer": type(layer).__name__, "shape": list(given.shape[1:]), "parameters": learned})
+
+    with torch.device("meta"):
+        network = card(name).build(classes, channels, size).eval()
+        for layer in network.modules():
+            if not any(True for _ in layer.children()) and not isinstance(layer, nn.Identity | nn.Dropout):
+                layer.register_forward_hook(note)
+        network(torch.empty(1, channels, size, size))
+    return rows
+
+
 def operations(name: str, classes: int, channels: int, size: int) -> int:
     """Multiply-adds for one picture, counted while its shapes run through the network without any numbers."""
     from torch.utils.flop_counter import FlopCounterMode

@@ -1,0 +1,45 @@
+"""Layers: a network of one's own as a table of layers, with the shapes and weights it comes to; used by the page Train."""
+
+import streamlit as st
+
+from imgrec import charts, data, models
+from imgrec.models import custom
+from pages import parts
+
+ROWS = [
+    {"layer": words[0], "number": float(words[1]) if len(words) > 1 else None, "options": ""}
+    for words in (part.split() for part in custom.EXAMPLE.split(","))
+]
+COLUMNS = {
+    "layer": st.column_config.SelectboxColumn("Layer", options=list(custom.KINDS), required=True),
+    "number": st.column_config.NumberColumn("Number", help="Maps of a conv, window of a pool, outputs of a dense layer, share of dropout."),
+    "options": st.column_config.TextColumn("Options", help="kernel=5 stride=2 padding=0", max_chars=60),
+}  # fmt: skip
+
+
+def table(dataset: data.Dataset) -> str:
+    """The table, and what it comes to for this data set; the model's name, ``custom:LAYERS``."""
+    left, right = st.columns([3, 2])
+    with left:
+        rows = st.data_editor(ROWS, num_rows="dynamic", column_config=COLUMNS, key="custom_layers", hide_index=True)
+        st.caption("Add, change and remove rows; the last layer, one output per class, comes by itself.")
+    written = custom.PREFIX + ",".join(filter(None, map(_words, rows)))
+    with right:
+        try:
+            found = models.layers(written, len(dataset.classes), dataset.channels, dataset.image_size)
+        except (ValueError, RuntimeError) as error:
+            st.error(parts.text(error, 300))
+            return written
+        st.dataframe(
+            [{**row, "shape": " × ".join(map(str, row["shape"]))} for row in found], hide_index=True, height=320
+        )
+        st.caption(f"{sum(row['parameters'] for row in found):,} weights, what each layer gives for one picture.")
+    parts.chart(charts.network(found), "custom_network", "The layers as boxes")
+    return written
+
+
+def _words(row: dict) -> str:
+    """A row as it is written in the model's name; empty if no layer is chosen."""
+    number = row.get("number")
+    parts_of = [row.get("layer") or "", "" if number is None else f"{number:g}", row.get("options") or ""]
+    return " ".join(" ".join(parts_of).replace(",", " ").split()) if parts_of[0] else ""

@@ -1,0 +1,70 @@
+"""Networks: which one shall it be? The shelf with the story, the size and the layers of each."""
+
+import streamlit as st
+
+from imgrec import charts, models
+from pages import parts
+
+SIZES = (28, 32, 64, 96, 128, 224)
+
+
+@st.cache_data(show_spinner="Counting weights and multiply-adds …", max_entries=16)
+def figures(size: int, channels: int, classes: int) -> list[dict]:
+    """A row per network that takes such pictures."""
+    rows = []
+    for card in models.SHELF.values():
+        if size >= card.smallest:
+            asked = (card.name, classes, channels, size)
+            rows.append(
+                {
+                    "network": card.title, "year": card.year, "weights": models.parameters(*asked),
+                    "multiply-adds": models.operations(*asked), "ImageNet weights": card.pretrained,
+                }
+            )  # fmt: skip
+    return rows
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def layers(name: str, size: int, channels: int, classes: int) -> list[dict]:
+    return models.layers(name, classes, channels, size)
+
+
+def about(name: str, size: int, channels: int, classes: int) -> None:
+    """One network: its story, its figures and its layers."""
+    card = models.card(name)
+    st.subheader(f"{card.title}, {card.year}", anchor=False)
+    st.write(card.idea)
+    found = layers(name, size, channels, classes)
+    parts.metrics(
+        ("Weights", f"{models.parameters(name, classes, channels, size):,}", "Numbers that it learns."),
+        ("Multiply-adds", f"{models.operations(name, classes, channels, size) / 1e6:,.1f} M", "For one picture."),
+        ("Layers", f"{len(found):,}", "Everything that turns numbers into others."),
+    )
+    parts.chart(charts.network(found), "layers", f"The layers of {card.title} as boxes")
+    st.caption(
+        "From left to right; a box is as high as its maps are wide in pixels, and as broad as they are many. Point at one."
+    )
+    st.caption(f"After: {parts.text(card.paper, 300)}.")
+    with st.expander("As a table"):
+        st.dataframe([{**row, "shape": " × ".join(map(str, row["shape"]))} for row in found], hide_index=True)
+    if card.pretrained:
+        st.caption("It can start from ImageNet weights: on the page Train, preset transfer, or Start from: imagenet.")
+    parts.link("train", "Train a network", ":material/model_training:")
+
+
+st.title("Which network shall it be?", anchor=False)
+st.write("From one weight per pixel to transformers, each with the idea that made it. All of them train here.")
+left, middle, right = st.columns(3)
+size = left.select_slider("Picture size in pixels", SIZES, 224, key="network_size", persist_state="session")
+colours = middle.segmented_control(
+    "Pictures", ("colour", "grey"), default="colour", required=True, key="network_colour"
+)
+classes = right.number_input("Classes", 2, 1000, 10, key="network_classes", persist_state="session")
+channels = 3 if colours == "colour" else 1
+rows = figures(size, channels, int(classes))
+names = [card.name for card in models.SHELF.values() if size >= card.smallest]
+name = parts.address_box("Network", names, "network", "Each is a row of the shelf.")
+about(name, size, channels, int(classes))
+st.subheader("All of them", anchor=False)
+parts.chart(charts.networks(rows), "shelf", "Weights and multiply-adds of all networks")
+st.dataframe(rows, hide_index=True)
