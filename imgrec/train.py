@@ -324,6 +324,66 @@ class Training:
         if self.model.training:
             return
         self.model.train()
+        for layer in self.model.modules() if self.recipe.freeze != "none" else ():
+            whole = self.recipe.freeze == "backbone" and layer is not self.model  # its dropout is off as well
+            if whole or isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                layer.eval()
+
+    def _reseed(self, seed: int) -> None:
+        """Dropout's draws are the same after a resume. Not torch.manual_seed, which seeds every device there is."""
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.default_generators[self.device.index or 0].manual_seed(seed)
+        elif self.device.type == "mps":
+            torch.mps.manual_seed(seed)
+
+    def _plain(self, pixels: Pixels, batch: Tensor) -> Tensor:
+        """Pictures as the network is fed them without augmentation, float32 (N, C, H, W)."""
+        return self._normalised(pixels.images(batch))
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        """As `Preprocess.normalise`, to the bit, with the channels last in memory: whole rows at once, not three values."""
+        count, channels, height, width = images.shape
+        rows = images.permute(0, 2, 3, 1).reshape(count * height, width * channels)
+        rows = torch.addcmul(self.shift_row, rows, self.scale_row)
+        return rows.view(count, height, width, channels).permute(0, 3, 1, 2)
+
+    def _look_once(self) -> Iterator[Check]:
+        """A frozen backbone says the same of a picture in every epoch: ask it once, and train the head on its answers."""
+        caught: list[Tensor] = []
+        hook = self.model.head.register_forward_pre_hook(lambda _, given: caught.append(given[0].float()))
+        self.model.eval()
+        looked, known = 0, {}
+        pieces = {
+            "train": torch.arange(len(self.train)).split(64),
+            "validation": torch.arange(len(self.validation)).split(64),
+        }
+        total = sum(map(len, pieces.values()))
+        try:
+            for split, pixels in (("train", self.train), ("validation", self.validation)):
+                for batch in pieces[split] if len(pixels) else ():
+                    with torch.no_grad(), self._autocast():
+                        self.model(self._plain(pixels, batch))
+                    looked += 1
+                    yield Check(0, looked, total)
+                known[split] = torch.cat(caught) if caught else torch.zeros(0)
+                caught.clear()
+        finally:
+            hook.remove()
+        self.known = known
+
+    def _thaw(self) -> None:
+        """Which layers learn in this epoch: with freeze=gradual, the head alone in the first fifth of all."""
+        first = max(1, self.recipe.epochs // 5)
+        learns = self.recipe.freeze == "none" or (self.recipe.freeze == "gradual" and self.epoch >= first)
+        for weight in self.backbone:
+            weight.requires_grad_(learns)
+
+    def _train_mode(self) -> None:
+        """Train mode; but what came trained keeps its batch statistics, which few pictures would only spoil."""
+        if self.model.training:
+            return
+        self.model.train()
         if self.recipe.freeze != "none":
             for layer in self.model.modules():
                 if isinstance(layer, nn.modules.batchnorm._BatchNorm):
