@@ -50,6 +50,12 @@ def wait(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
+def release(device: torch.device) -> None:
+    """Give memory back that torch keeps for later."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
 def free_bytes(device: torch.device) -> int:
     """Memory that can still be allocated on the device."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available

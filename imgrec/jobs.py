@@ -48,15 +48,17 @@ def enqueue(recipe: Recipe) -> Run:
 
 def check(recipe: Recipe) -> None:
     """Raise RecipeError, ModelError or DatasetError if a training with this recipe could not begin."""
-    from imgrec import augment, hardware, models, train
+    import torch
+
+    from imgrec import augment, hardware, models, shelves
 
     hardware.pick(recipe.device)
     augment.parse(recipe.augment)
-    for name, shelf in (("optimiser", train.OPTIMISERS), ("loss", train.LOSSES), ("schedule", train.SCHEDULES)):
+    for name, shelf in (("optimiser", shelves.OPTIMISERS), ("loss", shelves.LOSSES), ("schedule", shelves.SCHEDULES)):
         one_of(name, getattr(recipe, name), shelf)
     models.card(recipe.model)
     dataset = open_dataset(recipe.dataset, recipe.image_size, recipe.resize)
-    with train.torch.device("meta"):
+    with torch.device("meta"):
         models.build(recipe.model, len(dataset.classes), dataset.channels, dataset.image_size)
     starting_weights(recipe, fetch=False)
 

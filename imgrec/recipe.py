@@ -65,6 +65,18 @@ class Recipe:
         0.5,
         step=0.05,
     )
+    balance: str = setting(
+        "none",
+        "Balance classes",
+        "For unequal classes, beyond 3 to 1: rare ones count more in the 'loss', or come as often by 'sampling'.",
+        choices=("none", "loss", "sampling"),
+    )
+    mix: str = setting(
+        "none",
+        "Mix pictures",
+        "Blend two pictures and their labels (mixup), or paste a window of one into the other (cutmix).",
+        choices=("none", "mixup", "cutmix"),
+    )
     optimiser: str = setting("adamw", "Optimiser", "How the gradient becomes a step; AdamW works nearly everywhere.")
     learning_rate: float = setting(
         0.003,
@@ -84,6 +96,17 @@ class Recipe:
         0.0,
         1.0,
         step=0.005,
+    )
+    clip: float = setting(
+        0.0,
+        "Clip gradients",
+        "Longer gradients are cut to this length; 1 tames wild steps, 0 is off.",
+        0.0,
+        100.0,
+        step=0.5,
+    )
+    patience: int = setting(
+        0, "Patience", "Stop early after so many epochs without a better validation; 0 trains all epochs.", 0, 1000
     )
     schedule: str = setting("one-cycle", "Schedule", "How the learning rate changes over the training.")
     epochs: int = setting(15, "Epochs", "How often the network sees every training picture.", 1, 1000)

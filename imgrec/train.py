@@ -1,4 +1,4 @@
-"""The training loop: a generator of Step, Check and Epoch events, and the shelves of optimisers, losses and schedules.
+"""The training loop: a generator of Step, Check and Epoch events.
 
 It knows no file names, prints nothing and draws nothing; `jobs` writes its events down, a lesson can walk through one batch.
 All chance is a function of (seed, epoch, step, picture), so a resumed training is the same training.
@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from imgrec import augment, hardware
 from imgrec.data import Dataset
 from imgrec.models import build
 from imgrec.recipe import Recipe, one_of
+from imgrec.shelves import LOSSES, OPTIMISERS, SCHEDULES
 from imgrec.weights import Passport, Preprocess, Start, WeightsError, fill
 
 WORTH_MEASURING = 5e7  # pixels that a training looks at, from which on the faster precision is looked for
@@ -27,87 +28,6 @@ WORTH_MEASURING = 5e7  # pixels that a training looks at, from which on the fast
 
 class TrainingError(RuntimeError):
     """A training that cannot go on; the message says why and what to change."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A row of a shelf: what people read, and the function behind it."""
-
-    title: str
-    help: str
-    make: Callable
-
-
-def _fused(groups: list[dict[str, Any]]) -> bool | None:
-    """Whether one kernel updates all weights: twice as fast on the CPU, and on CUDA it saves hundreds of launches."""
-    return (
-        True if all(weight.device.type in ("cpu", "cuda") for group in groups for weight in group["params"]) else None
-    )
-
-
-OPTIMISERS = {
-    "adamw": Choice(
-        "AdamW",
-        "Adapts the step of every weight; a good first choice.",
-        lambda weights, r: torch.optim.AdamW(
-            weights, r.learning_rate, weight_decay=r.weight_decay, fused=_fused(weights)
-        ),
-    ),
-    "adam": Choice(
-        "Adam",
-        "Like AdamW, with the weight decay inside the gradient.",
-        lambda weights, r: torch.optim.Adam(
-            weights, r.learning_rate, weight_decay=r.weight_decay, fused=_fused(weights)
-        ),
-    ),
-    "momentum": Choice(
-        "SGD with Nesterov momentum",
-        "Rolls downhill like a ball; wants a higher rate, about 0.05.",
-        lambda weights, r: torch.optim.SGD(
-            weights,
-            r.learning_rate,
-            momentum=r.momentum,
-            weight_decay=r.weight_decay,
-            nesterov=r.momentum > 0,
-            fused=_fused(weights),
-        ),
-    ),
-    "sgd": Choice(
-        "SGD",
-        "One step down the gradient of each batch, nothing else; wants a rate of about 0.1.",
-        lambda weights, r: torch.optim.SGD(
-            weights, r.learning_rate, weight_decay=r.weight_decay, fused=_fused(weights)
-        ),
-    ),
-}
-
-LOSSES = {
-    "cross-entropy": Choice(
-        "Cross-entropy",
-        "How surprised the network is by the right answer; the standard for classes.",
-        lambda logits, labels, smoothing: functional.cross_entropy(logits, labels, label_smoothing=smoothing),
-    ),
-    "mse": Choice(
-        "Mean squared error",
-        "Squared distance of the probabilities to 1 for the right class and 0 for the others; for comparison.",
-        lambda logits, labels, smoothing: functional.mse_loss(
-            logits.softmax(1),
-            functional.one_hot(labels, logits.shape[1]) * (1 - smoothing) + smoothing / logits.shape[1],
-        ),
-    ),
-}
-
-# A schedule gives the share of the learning rate at a progress from 0 to 1.
-SCHEDULES = {
-    "one-cycle": Choice(
-        "One cycle",
-        "Warms up over the first quarter, then falls to zero; fast and forgiving.",
-        lambda p: 0.1 + 0.9 * p / 0.25 if p < 0.25 else 0.5 + 0.5 * math.cos(math.pi * (p - 0.25) / 0.75),
-    ),
-    "cosine": Choice("Cosine", "Falls gently from the full rate to zero.", lambda p: 0.5 + 0.5 * math.cos(math.pi * p)),
-    "step": Choice("Steps", "A tenth of the rate after half, a hundredth after three quarters.", lambda p: 0.1 ** ((p >= 0.5) + (p >= 0.75))),
-    "constant": Choice("Constant", "The same rate from first to last step.", lambda p: 1.0),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -180,8 +100,14 @@ class Training:
         self.precision = self._faster() if recipe.precision == "auto" else recipe.precision
         self.model.eval()
         self.known: dict[str, Tensor] = {}  # split → the features of a frozen backbone, float32 (N, F)
+        self.pieces = 1  # that a batch goes in
+        counts = np.maximum(np.bincount(self.train.labels.cpu().numpy(), minlength=len(dataset.classes)), 1)
+        weights = torch.from_numpy(counts.sum() / (len(counts) * counts)).float()  # rare classes count more
+        self.class_weights = weights.to(self.device) if recipe.balance == "loss" else None
+        self.draw_weights = weights[self.train.labels.cpu()] if recipe.balance == "sampling" else None
         self.steps = math.ceil(len(self.train) / recipe.batch_size)
-        self.epoch, self.step, self.best = 0, 0, (-1.0, 0.0)  # finished epochs, finished steps of the next one
+        self.epoch, self.step = 0, 0  # finished epochs, finished steps of the next one
+        self.best, self.best_epoch = (-1.0, 0.0), 0
         self.sums = torch.zeros(
             2, dtype=torch.float64 if self.device.type != "mps" else torch.float32, device=self.device
         )
@@ -190,7 +116,7 @@ class Training:
         """Train what is left of the recipe's epochs. Stop between any two events; ``state`` is whole at each of them."""
         if self.recipe.freeze == "backbone" and not self.plan:
             yield from self._look_once()
-        while self.epoch < self.recipe.epochs:
+        while not self.over:
             self._thaw()
             started, first = time.perf_counter(), self.step
             batches = torch.tensor_split(self._order(), self.steps)  # equal to within one picture: no tiny last batch
@@ -202,6 +128,12 @@ class Training:
                 loss, accuracy = self.sums / seen
                 yield Step(self.epoch + 1, self.step, self.steps, seen, loss, accuracy, self._rate())
             yield from self._finish_epoch(started, seen - already)
+
+    @property
+    def over(self) -> bool:
+        """Whether all epochs are done, or with ``patience`` so many brought nothing better."""
+        waited = self.epoch - self.best_epoch
+        return self.epoch >= self.recipe.epochs or 0 < self.recipe.patience <= waited
 
     def inputs(self, indices: Tensor, epoch: int) -> Tensor:
         """What the network is fed for these training pictures (positions within the split, int64 (N,)) in an epoch:
@@ -215,18 +147,66 @@ class Training:
         self._reseed(_seed(self.recipe.seed, self.epoch, self.step))
         for group in self.optimiser.param_groups:
             group["lr"] = self._rate() * group["share"]
-        labels = self.train.labels[batch.to(self.device)]
-        with self._autocast():
-            if self.known:
-                logits = self.model.head(self.known["train"][batch.to(self.device)]).float()
-            else:
-                logits = self.model(self.inputs(batch, self.epoch)).float()
-            loss = self.loss(logits, labels, self.recipe.label_smoothing)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss, hits = self._gradients(batch)
+        if self.recipe.clip:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
         self.optimiser.step()
         with torch.no_grad():
-            self.sums += torch.stack([loss.detach() * len(batch), (logits.argmax(1) == labels).sum()])
+            self.sums += torch.stack([loss * len(batch), hits])
+
+    def _gradients(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """Leave the mean loss's gradients in the weights; gives that loss and the hits. Where the memory does not hold
+        the whole batch it goes in pieces, smaller ones until they fit, whose gradients add up to the same."""
+        while True:
+            try:
+                self.optimiser.zero_grad(set_to_none=True)
+                results = [self._piece(piece, len(piece) / len(batch)) for piece in batch.tensor_split(self.pieces)]
+                return results[0] if len(results) == 1 else tuple(map(sum, zip(*results, strict=True)))
+            except torch.OutOfMemoryError as error:
+                if self.pieces >= len(batch):
+                    raise TrainingError(
+                        "Not even one picture at a time fits into the memory; make them smaller."
+                    ) from error
+                self.pieces = min(2 * self.pieces, len(batch))
+                hardware.release(self.device)
+
+    def _piece(self, batch: Tensor, share: float) -> tuple[Tensor, Tensor]:
+        """Forward and backward for a part of a batch; its part of the mean loss, and its hits."""
+        labels = self.train.labels[batch.to(self.device)]
+        inputs = self.known["train"][batch.to(self.device)] if self.known else self.inputs(batch, self.epoch)
+        inputs, others, kept = self._mixed(inputs)
+        with self._autocast():
+            logits = (self.model.head if self.known else self.model)(inputs).float()
+            loss = kept * self._mean_loss(logits, labels)
+            if others is not None:
+                loss = loss + (1 - kept) * self._mean_loss(logits, labels[others])
+        loss = loss * share if share < 1 else loss
+        loss.backward()
+        return loss.detach(), (logits.argmax(1) == labels).sum()
+
+    def _mean_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Over the pictures; with balance=loss each counts by the weight of its class, which average to 1."""
+        values = self.loss(logits, labels, self.recipe.label_smoothing)
+        return values.mean() if self.class_weights is None else (values * self.class_weights[labels]).mean()
+
+    def _mixed(self, inputs: Tensor) -> tuple[Tensor, Tensor | None, float]:
+        """The inputs mixed with others of the batch, which ones, and the share that each keeps of itself.
+
+        Mixup (Zhang et al. 2018) blends two pictures, CutMix (Yun et al. 2019) pastes a window of one into the other.
+        """
+        if self.recipe.mix == "none" or self.known or len(inputs) < 2:
+            return inputs, None, 1.0
+        draws = np.random.default_rng(_seed(self.recipe.seed, self.epoch, self.step))
+        kept = float(draws.beta(0.4, 0.4) if self.recipe.mix == "mixup" else draws.uniform())
+        others = torch.from_numpy(draws.permutation(len(inputs))).to(inputs.device)
+        if self.recipe.mix == "mixup":
+            return inputs * kept + inputs[others] * (1 - kept), others, kept
+        height, width = inputs.shape[2:]
+        tall, wide = round(height * math.sqrt(1 - kept)), round(width * math.sqrt(1 - kept))
+        top, left = int(draws.integers(0, height - tall + 1)), int(draws.integers(0, width - wide + 1))
+        inputs = inputs.clone(memory_format=torch.channels_last)
+        inputs[:, :, top : top + tall, left : left + wide] = inputs[others, :, top : top + tall, left : left + wide]
+        return inputs, others, 1 - tall * wide / (height * width)
 
     def check(self, loss: float) -> float:
         """The loss, if it is a number. Raises TrainingError with advice if it is not."""
@@ -247,6 +227,7 @@ class Training:
         score = (train_accuracy, -train_loss) if accuracy is None else (accuracy, -loss)  # the loss decides a draw
         best, self.best = score > self.best, max(score, self.best)
         self.epoch, self.step = self.epoch + 1, 0
+        self.best_epoch = self.epoch if best else self.best_epoch
         self.sums.zero_()
         yield Epoch(
             self.epoch, train_loss, train_accuracy, loss, accuracy, rate, seconds, images / max(seconds, 1e-9), best
@@ -264,7 +245,7 @@ class Training:
                 else:
                     logits = self.model(self._plain(self.validation, batch)).float()
             labels = self.validation.labels[batch.to(self.device)]
-            loss = self.loss(logits, labels, 0.0)
+            loss = self.loss(logits, labels, 0.0).mean()
             sums += torch.stack([loss * len(batch), (logits.argmax(1) == labels).sum()])
             yield Check(self.epoch + 1, number, len(batches))
         return tuple((sums / len(self.validation)).tolist())
@@ -395,6 +376,7 @@ class Training:
             "epoch": self.epoch,
             "step": self.step,
             "best": self.best,
+            "best_epoch": self.best_epoch,
             "sums": self.sums,
             "precision": self.precision,
             "model": self.model.state_dict(),
@@ -408,12 +390,14 @@ class Training:
             self.optimiser.load_state_dict(state["optimiser"])
             self.epoch, self.step, self.best = int(state["epoch"]), int(state["step"]), tuple(state["best"])
             self.sums.copy_(state["sums"])
-            self.precision = str(state["precision"])
+            self.precision, self.best_epoch = str(state["precision"]), int(state["best_epoch"])
         except (KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"The checkpoint does not fit this training: {error}") from None
 
     def _order(self) -> Tensor:
         generator = torch.Generator().manual_seed(_seed(self.recipe.seed, self.epoch, 0))
+        if self.draw_weights is not None:  # every class as often as any other
+            return torch.multinomial(self.draw_weights, len(self.train), True, generator=generator)
         return torch.randperm(len(self.train), generator=generator)
 
     def _rate(self) -> float:
@@ -442,7 +426,7 @@ class Training:
         self.model.eval()  # batch statistics stay as they are
         started = time.perf_counter()
         with self._autocast():
-            loss = self.loss(self.model(inputs).float(), labels, 0.0)
+            loss = self.loss(self.model(inputs).float(), labels, 0.0).mean()
         loss.backward()
         hardware.wait(self.device)
         self.model.zero_grad(set_to_none=True)

@@ -73,7 +73,7 @@ def _train(run: Run, requests: _Requests) -> Iterator[object]:
         for event in training.fit():
             diary.note(event)
             yield event
-            if requests.word and not (isinstance(event, Epoch) and training.epoch == recipe.epochs):
+            if requests.word and not (isinstance(event, Epoch) and training.over):
                 diary.checkpoint()
                 break
         else:
@@ -231,8 +231,9 @@ class _Diary:
 
     def _note_step(self, event, now: float) -> None:
         loss, accuracy = self.training.check(float(event.loss)), float(event.accuracy)
+        pieces = self.training.pieces
         self.run.update(
-            detail="",
+            detail=f"batches go in {pieces} pieces, for whole ones do not fit into the memory" if pieces > 1 else "",
             loss=loss,
             accuracy=accuracy,
             learning_rate=event.learning_rate,
@@ -260,7 +261,7 @@ class _Diary:
             **self.best,
         )
         first = not self.run.file("best.safetensors").exists()
-        if first or time.monotonic() - self.saved > 2 or self.training.epoch == self.training.recipe.epochs:
+        if first or time.monotonic() - self.saved > 2 or self.training.over:
             self.checkpoint()
 
     def checkpoint(self) -> None:

@@ -4,16 +4,21 @@ import dataclasses
 
 import streamlit as st
 
-from imgrec import charts, hardware, jobs, models, train
+from imgrec import charts, hardware, jobs, models, shelves
 from imgrec.recipe import PRESETS, Recipe
 from imgrec.runs import LIVE, STATUSES, Run
 from pages import layers, parts
 
 FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
-SHELVES = {"model": models.SHELF, "optimiser": train.OPTIMISERS, "loss": train.LOSSES, "schedule": train.SCHEDULES}
+SHELVES = {
+    "model": models.SHELF,
+    "optimiser": shelves.OPTIMISERS,
+    "loss": shelves.LOSSES,
+    "schedule": shelves.SCHEDULES,
+}
 FIRST = ("model", "epochs", "learning_rate", "batch_size")
-REST = ("optimiser", "schedule", "loss", "augment", "weight_decay", "momentum", "label_smoothing", "image_size", "resize",
-        "weights", "freeze", "precision", "device", "seed")  # fmt: skip
+REST = ("optimiser", "schedule", "loss", "augment", "mix", "balance", "weight_decay", "momentum", "label_smoothing", "clip",
+        "patience", "image_size", "resize", "weights", "freeze", "precision", "device", "seed")  # fmt: skip
 
 
 @st.cache_data(ttl=10, show_spinner=False)

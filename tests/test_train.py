@@ -12,7 +12,8 @@ from imgrec import augment
 from imgrec.data import Dataset, open_dataset
 from imgrec.models import ModelError
 from imgrec.recipe import Recipe, RecipeError
-from imgrec.train import LOSSES, OPTIMISERS, SCHEDULES, Check, Epoch, Step, Training, TrainingError, fit
+from imgrec.shelves import LOSSES, OPTIMISERS, SCHEDULES
+from imgrec.train import Check, Epoch, Step, Training, TrainingError, fit
 from imgrec.weights import Start, WeightsError
 
 

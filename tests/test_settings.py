@@ -1,0 +1,124 @@
+"""Settings of the training loop: balance, mixing, clipping, patience, and batches that go in pieces."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from imgrec.data import Dataset
+from imgrec.data.dataset import stratify
+from imgrec.evaluate import evaluate
+from imgrec.predict import Predictor
+from imgrec.recipe import Recipe
+from imgrec.train import Epoch, Step, Training, TrainingError
+
+BASE = Recipe(epochs=2, batch_size=16, device="cpu", precision="float32")
+
+
+def grey(counts=(40, 40, 40), size=8, apart=60.0, spread=20.0, seed=0):
+    """Even grey pictures; each class has its own mean, from which they stray."""
+    generator = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(len(counts)), counts)
+    level = np.clip(generator.normal(60 + apart * labels, spread), 0, 255).astype(np.uint8)
+    images = np.broadcast_to(level[:, None, None, None], (len(labels), size, size, 1)).copy()
+    return Dataset(
+        "grey", tuple("abcdef"[: len(counts)]), images, labels, stratify(labels), np.full((len(labels), 2), size, np.int32),
+        [str(i) for i in range(len(labels))],
+    )  # fmt: skip
+
+
+def trained(recipe, dataset):
+    training = Training(recipe, dataset)
+    events = list(training.fit())
+    return training, events
+
+
+@pytest.mark.parametrize("balance", ["loss", "sampling"])
+def test_balance_raises_the_recall_of_a_class_that_is_ten_times_rarer(balance):
+    """Row 22 of the goals, on a planted 10 : 1 set whose classes overlap."""
+    dataset = grey((2000, 200), apart=40, spread=25)
+    recipe = replace(BASE, model="softmax-regression", epochs=8)
+
+    def recall(recipe):
+        training, _ = trained(recipe, dataset)
+        return evaluate(Predictor(training.model, training.passport, device="cpu"), dataset)["classes"][1]["recall"]
+
+    assert recall(replace(recipe, balance=balance)) > recall(recipe) + 0.2
+
+
+def test_balanced_weights_average_to_one_and_sampling_draws_classes_equally():
+    dataset = grey((200, 20, 20))
+    weighted = Training(replace(BASE, balance="loss"), dataset)
+    assert weighted.class_weights[weighted.train.labels].mean().item() == pytest.approx(1)
+    assert weighted.class_weights[1] / weighted.class_weights[0] == pytest.approx(10, rel=0.05)
+    drawn = Training(replace(BASE, balance="sampling"), grey((2000, 200, 200)))
+    counts = np.bincount(drawn.train.labels[drawn._order()].numpy(), minlength=3) / len(drawn.train)
+    assert counts == pytest.approx([1 / 3] * 3, abs=0.05)
+
+
+@pytest.mark.parametrize("mix", ["mixup", "cutmix"])
+def test_mixing_keeps_the_share_it_says(mix):
+    training = Training(replace(BASE, mix=mix), grey())
+    for training.step in range(20):
+        inputs = training.inputs(torch.arange(16), 0)
+        mixed, others, kept = training._mixed(inputs)
+        assert 0 <= kept <= 1
+        expected = kept * inputs.mean((1, 2, 3)) + (1 - kept) * inputs[others].mean((1, 2, 3))
+        assert torch.allclose(mixed.mean((1, 2, 3)), expected, atol=1e-4)  # even pictures: area and blend are the same
+    again = Training(replace(BASE, mix=mix), grey())
+    again.step = training.step
+    assert torch.equal(again._mixed(inputs)[0], mixed)
+
+
+@pytest.mark.parametrize("changed", [{"mix": "mixup"}, {"mix": "cutmix"}, {"balance": "sampling"}, {"clip": 0.5}])
+def test_every_setting_resumes_to_the_same_weights(changed):
+    recipe = replace(BASE, **changed)
+    whole, _ = trained(recipe, grey())
+    first = Training(recipe, grey())
+    for event in first.fit():
+        if isinstance(event, Step) and (event.epoch, event.step) == (2, 2):
+            break
+    second = Training(recipe, grey())
+    second.restore(first.state())
+    list(second.fit())
+    assert all(torch.equal(a, b) for a, b in zip(whole.model.parameters(), second.model.parameters(), strict=True))
+
+
+def test_clipping_bounds_the_gradient():
+    training = Training(replace(BASE, clip=0.01, optimiser="sgd", learning_rate=1.0, weight_decay=0.0), grey())
+    before = [weight.detach().clone() for weight in training.model.parameters()]
+    next(training.fit())
+    rate = training.optimiser.param_groups[0]["lr"]
+    moved = torch.cat([(b - a).flatten() for a, b in zip(training.model.parameters(), before, strict=True)]).norm()
+    assert moved.item() == pytest.approx(0.01 * rate, rel=0.01)
+
+
+def test_patience_ends_a_training_that_gets_no_better():
+    training, events = trained(replace(BASE, epochs=50, patience=3, learning_rate=1e-6, optimiser="sgd"), grey())
+    epochs = [event for event in events if isinstance(event, Epoch)]
+    best = max(event.epoch for event in epochs if event.best)
+    assert len(epochs) == min(50, best + 3)
+    assert training.over
+
+
+def test_a_batch_that_does_not_fit_goes_in_pieces_whose_gradients_are_the_same(monkeypatch):
+    recipe = replace(BASE, optimiser="sgd", learning_rate=0.1)
+    whole, _ = trained(recipe, grey())
+    small = Training(recipe, grey())
+    piece = small._piece
+
+    def short_of_memory(batch, share):
+        if len(batch) > 5:
+            raise torch.OutOfMemoryError("no room")
+        return piece(batch, share)
+
+    monkeypatch.setattr(small, "_piece", short_of_memory)
+    list(small.fit())
+    assert small.pieces == 4
+    for a, b in zip(whole.model.parameters(), small.model.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+    monkeypatch.setattr(small, "_piece", lambda batch, share: (_ for _ in ()).throw(torch.OutOfMemoryError("none")))
+    small.epoch = 0
+    with pytest.raises(TrainingError, match="Not even one picture"):
+        list(small.fit())
