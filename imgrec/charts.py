@@ -159,6 +159,18 @@ def network(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
     return figure.update_xaxes(visible=False, range=[0, x]).update_yaxes(visible=False)
 
 
+def rates(rates: Sequence[float], losses: Sequence[float], suggested: float) -> go.Figure:
+    """The loss while the learning rate grows, and the rate that is suggested."""
+    figure = go.Figure(
+        go.Scatter(x=rates, y=losses, mode="lines", line={"color": BLUE, "width": 2.5}, name="loss",
+                   hovertemplate="rate %{x:.2g}: loss %{y:.3f}<extra></extra>")
+    )  # fmt: skip
+    figure.add_vline(suggested, line={"color": VERMILION, "dash": "dot"}, annotation_text=f"{suggested:g}")
+    low, high = min(losses), max(losses[: max(1, len(losses) // 2)])
+    figure = _styled(figure, 260, xaxis_title="learning rate", yaxis_title="loss", showlegend=False)
+    return figure.update_xaxes(type="log").update_yaxes(range=[low - 0.1 * (high - low), high + 0.4 * (high - low)])
+
+
 def networks(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
     """Multiply-adds over weights, both logarithmic, of [{"network", "year", "weights", "multiply-adds"}]; colour is the year."""
     dots = go.Scatter(

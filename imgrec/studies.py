@@ -14,6 +14,7 @@ import numpy as np
 from imgrec.data import LEFT_OUT, DatasetError, open_dataset
 from imgrec.data.dataset import evenly
 from imgrec.data.health import measure
+from imgrec.recipe import Recipe
 
 MOST_SUSPECTS = 2000  # labels that are kept of a search, the least believable first
 Told = Callable[..., None]  # (share, words)
@@ -68,6 +69,18 @@ def proposals(name: str, told: Told, run: str) -> dict[str, np.ndarray]:
     return {"positions": waiting, "names": names[first], "second": names[second], "confidence": confidence}
 
 
+def preflight(name: str, told: Told, recipe: str) -> dict[str, np.ndarray]:
+    """A look ahead at a training with a recipe, given as JSON: what `Preflight` holds."""
+    from imgrec.jobs import starting_weights
+    from imgrec.preflight import look_ahead
+
+    told(0.0, "loading PyTorch and the pictures")
+    wanted = Recipe.from_json(recipe)
+    dataset = open_dataset(name, wanted.image_size, wanted.resize)
+    found = look_ahead(wanted, dataset, starting_weights(wanted), lambda share: told(share, "trying learning rates"))
+    return {key: np.array(value) for key, value in asdict(found).items()}
+
+
 def _as_seen(name: str, run: str, positions: np.ndarray, told: Told, what: str) -> np.ndarray:
     """``what``, a method of Predictor, of the pictures at the size and in the colours that a run was trained with."""
     from imgrec.predict import predictor
@@ -96,4 +109,5 @@ STUDIES: dict[str, Callable[..., dict[str, np.ndarray]]] = {
     "odd": odd,
     "map": map_,
     "proposals": proposals,
+    "preflight": preflight,
 }

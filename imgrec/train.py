@@ -114,12 +114,11 @@ class Training:
 
     def fit(self) -> Iterator[Step | Check | Epoch]:
         """Train what is left of the recipe's epochs. Stop between any two events; ``state`` is whole at each of them."""
-        if self.recipe.freeze == "backbone" and not self.plan:
-            yield from self._look_once()
+        yield from self.look_once()
         while not self.over:
-            self._thaw()
+            self.thaw()
             started, first = time.perf_counter(), self.step
-            batches = torch.tensor_split(self._order(), self.steps)  # equal to within one picture: no tiny last batch
+            batches = torch.tensor_split(self.order(), self.steps)  # equal to within one picture: no tiny last batch
             seen = sum(map(len, batches[:first]))
             already = seen
             for batch in batches[first:]:
@@ -153,6 +152,12 @@ class Training:
         self.optimiser.step()
         with torch.no_grad():
             self.sums += torch.stack([loss * len(batch), hits])
+
+    def learn(self, batch: Tensor) -> float:
+        """One step on a batch of positions within the split; its mean loss."""
+        before = float(self.sums[0])
+        self._learn(batch)
+        return (float(self.sums[0]) - before) / len(batch)
 
     def _gradients(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         """Leave the mean loss's gradients in the weights; gives that loss and the hits. Where the memory does not hold
@@ -269,8 +274,13 @@ class Training:
         rows = torch.addcmul(self.shift_row, rows, self.scale_row)
         return rows.view(count, height, width, channels).permute(0, 3, 1, 2)
 
-    def _look_once(self) -> Iterator[Check]:
-        """A frozen backbone says the same of a picture in every epoch: ask it once, and train the head on its answers."""
+    def look_once(self) -> Iterator[Check]:
+        """A frozen backbone says the same of a picture in every epoch: ask it once, and train the head on its answers.
+
+        Nothing is to be done for any other training.
+        """
+        if self.recipe.freeze != "backbone" or self.plan:
+            return
         caught: list[Tensor] = []
         hook = self.model.head.register_forward_pre_hook(lambda _, given: caught.append(given[0].float()))
         self.model.eval()
@@ -293,7 +303,7 @@ class Training:
             hook.remove()
         self.known = known
 
-    def _thaw(self) -> None:
+    def thaw(self) -> None:
         """Which layers learn in this epoch: with freeze=gradual, the head alone in the first fifth of all."""
         first = max(1, self.recipe.epochs // 5)
         learns = self.recipe.freeze == "none" or (self.recipe.freeze == "gradual" and self.epoch >= first)
@@ -309,66 +319,6 @@ class Training:
             whole = self.recipe.freeze == "backbone" and layer is not self.model  # its dropout is off as well
             if whole or isinstance(layer, nn.modules.batchnorm._BatchNorm):
                 layer.eval()
-
-    def _reseed(self, seed: int) -> None:
-        """Dropout's draws are the same after a resume. Not torch.manual_seed, which seeds every device there is."""
-        torch.default_generator.manual_seed(seed)
-        if self.device.type == "cuda":
-            torch.cuda.default_generators[self.device.index or 0].manual_seed(seed)
-        elif self.device.type == "mps":
-            torch.mps.manual_seed(seed)
-
-    def _plain(self, pixels: Pixels, batch: Tensor) -> Tensor:
-        """Pictures as the network is fed them without augmentation, float32 (N, C, H, W)."""
-        return self._normalised(pixels.images(batch))
-
-    def _normalised(self, images: Tensor) -> Tensor:
-        """As `Preprocess.normalise`, to the bit, with the channels last in memory: whole rows at once, not three values."""
-        count, channels, height, width = images.shape
-        rows = images.permute(0, 2, 3, 1).reshape(count * height, width * channels)
-        rows = torch.addcmul(self.shift_row, rows, self.scale_row)
-        return rows.view(count, height, width, channels).permute(0, 3, 1, 2)
-
-    def _look_once(self) -> Iterator[Check]:
-        """A frozen backbone says the same of a picture in every epoch: ask it once, and train the head on its answers."""
-        caught: list[Tensor] = []
-        hook = self.model.head.register_forward_pre_hook(lambda _, given: caught.append(given[0].float()))
-        self.model.eval()
-        looked, known = 0, {}
-        pieces = {
-            "train": torch.arange(len(self.train)).split(64),
-            "validation": torch.arange(len(self.validation)).split(64),
-        }
-        total = sum(map(len, pieces.values()))
-        try:
-            for split, pixels in (("train", self.train), ("validation", self.validation)):
-                for batch in pieces[split] if len(pixels) else ():
-                    with torch.no_grad(), self._autocast():
-                        self.model(self._plain(pixels, batch))
-                    looked += 1
-                    yield Check(0, looked, total)
-                known[split] = torch.cat(caught) if caught else torch.zeros(0)
-                caught.clear()
-        finally:
-            hook.remove()
-        self.known = known
-
-    def _thaw(self) -> None:
-        """Which layers learn in this epoch: with freeze=gradual, the head alone in the first fifth of all."""
-        first = max(1, self.recipe.epochs // 5)
-        learns = self.recipe.freeze == "none" or (self.recipe.freeze == "gradual" and self.epoch >= first)
-        for weight in self.backbone:
-            weight.requires_grad_(learns)
-
-    def _train_mode(self) -> None:
-        """Train mode; but what came trained keeps its batch statistics, which few pictures would only spoil."""
-        if self.model.training:
-            return
-        self.model.train()
-        if self.recipe.freeze != "none":
-            for layer in self.model.modules():
-                if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-                    layer.eval()
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs, as plain values and tensors; shares memory with the training."""
@@ -394,7 +344,8 @@ class Training:
         except (KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"The checkpoint does not fit this training: {error}") from None
 
-    def _order(self) -> Tensor:
+    def order(self) -> Tensor:
+        """The training pictures, positions within the split, as this epoch takes them, int64 (N,)."""
         generator = torch.Generator().manual_seed(_seed(self.recipe.seed, self.epoch, 0))
         if self.draw_weights is not None:  # every class as often as any other
             return torch.multinomial(self.draw_weights, len(self.train), True, generator=generator)

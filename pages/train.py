@@ -7,7 +7,7 @@ import streamlit as st
 from imgrec import charts, hardware, jobs, models, shelves
 from imgrec.recipe import PRESETS, Recipe
 from imgrec.runs import LIVE, STATUSES, Run
-from pages import layers, parts
+from pages import gallery, layers, parts
 
 FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
 SHELVES = {
@@ -74,6 +74,7 @@ def form(dataset) -> None:
         for number, name in enumerate(REST):
             with columns[number % 3]:
                 values[name] = widget(name)
+    before(values)
     plan = st.session_state["recipe_augment"]
     st.caption(f"Augmentation: {parts.text(plan)}. Device: {parts.text(device_line(), 120)}.")
     if st.button("Start training", type="primary", icon=":material/play_arrow:", key="start"):
@@ -84,6 +85,37 @@ def form(dataset) -> None:
         else:
             st.session_state["run"] = run.name
             st.rerun()
+
+
+def before(values: dict) -> None:
+    """A look ahead: one batch, the time all will take, and a learning rate that one click puts into the form."""
+    with st.expander("Before you start", icon=":material/flight_takeoff:"):
+        try:
+            recipe = dataclasses.replace(Recipe(**values), learning_rate=0.001).to_json()  # it is what is looked for
+        except ValueError as error:
+            st.error(parts.text(error, 300))
+            return
+        job = jobs.study_job("preflight", values["dataset"], recipe=recipe)
+        found = jobs.study_result(job)
+        if found:
+            rates, losses, suggested = found["rates"].tolist(), found["losses"].tolist(), float(found["suggested"])
+            parts.metrics(
+                ("About", parts.duration(float(found["seconds"])), "For all epochs, without validation."),
+                ("Memory", f"{int(found['memory']) / 2**20:,.0f} MiB", "Held while a batch goes through."),
+                ("Precision", str(found["precision"]), "What the training will compute in."),
+            )
+            if len(losses) > 1:
+                parts.chart(charts.rates(rates, losses, suggested), "rates", "Loss while the learning rate grows")
+            st.caption("The rate grows from left to right; learning is fastest before the loss turns up.")
+            st.button(f"Use {suggested:g}", key="use_rate", on_click=use_rate, args=(suggested,))
+        gallery.study_progress(
+            job, "Try a batch and look for a learning rate",
+            lambda: jobs.start_study("preflight", values["dataset"], recipe=recipe), "preflight",
+        )  # fmt: skip
+
+
+def use_rate(rate: float) -> None:
+    st.session_state["recipe_learning_rate"] = rate
 
 
 def watch(run: Run) -> None:

@@ -13,8 +13,9 @@ LAYERS = (
     ("hardware", "data", "augment", "models", "shelves", "lessons", "runs"),
     ("weights",),
     ("train", "predict"),
-    ("evaluate", "explain", "export", "suspects", "embedding", "charts"),
-    ("jobs", "api", "studies"),
+    ("evaluate", "explain", "export", "suspects", "embedding", "preflight", "charts"),
+    ("jobs", "api"),
+    ("studies",),
     ("worker",),
     ("__main__",),
 )

@@ -385,3 +385,34 @@ def test_the_map_page_draws_pca_at_once_and_says_how_to_get_umap(pets, monkeypat
     assert "pip install umap-learn" in texts(test)
     test.button_group(key="map_method").set_value("tsne").run()
     assert "Draw the map" in [button.label for button in test.button]
+
+
+def test_a_learning_rate_is_looked_for_and_one_click_puts_it_into_the_form():
+    test = open_page("train.py", {"dataset": "digits"})
+    test.number_input(key="recipe_epochs").set_value(2).run()
+    test.button(key="start preflight").click().run()
+    recipe = Recipe(epochs=2, learning_rate=0.001).to_json()
+    wait_for(lambda: (job := jobs.study_job("preflight", "digits", recipe=recipe)) and job.status == "finished", 60)
+    test.run()
+    assert not test.exception
+    assert {"About", "Memory", "Precision"} <= {metric.label for metric in test.metric}
+    test.button(key="use_rate").click().run()
+    assert test.number_input(key="recipe_learning_rate").value == float(test.button(key="use_rate").label.split()[1])
+
+
+def test_a_network_of_ones_own_is_shown_with_its_shapes_and_trained():
+    test = open_page("train.py", {"dataset": "digits"})
+    test.selectbox(key="recipe_model").set_value("custom").run()
+    assert "53,002 weights" in texts(test)
+    test.button(key="start").click().run()
+    assert not test.exception
+    [run] = list_runs()
+    assert run.recipe.model == "custom:conv 32,relu,max 2,conv 64,relu,max 2,dense 128,relu"
+    jobs.stop(run.name)
+    wait_for(lambda: run.status == "stopped")
+
+
+def test_the_networks_page_shows_every_card_that_fits():
+    test = open_page("networks.py", {"network": "resnet50"})
+    assert "ResNet-50, 2015" in [header.value for header in test.subheader]
+    assert {metric.label: metric.value for metric in test.metric}["Weights"] == "23,528,522"

@@ -53,7 +53,7 @@ def test_balanced_weights_average_to_one_and_sampling_draws_classes_equally():
     assert weighted.class_weights[weighted.train.labels].mean().item() == pytest.approx(1)
     assert weighted.class_weights[1] / weighted.class_weights[0] == pytest.approx(10, rel=0.05)
     drawn = Training(replace(BASE, balance="sampling"), grey((2000, 200, 200)))
-    counts = np.bincount(drawn.train.labels[drawn._order()].numpy(), minlength=3) / len(drawn.train)
+    counts = np.bincount(drawn.train.labels[drawn.order()].numpy(), minlength=3) / len(drawn.train)
     assert counts == pytest.approx([1 / 3] * 3, abs=0.05)
 
 

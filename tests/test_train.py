@@ -130,7 +130,7 @@ def test_the_preview_is_the_pipeline():
     list(training.fit())
     plan = augment.parse(recipe.augment)
     training.epoch, training.step = 1, 0  # look at the second epoch's first batch
-    batch = torch.tensor_split(training._order(), training.steps)[0]
+    batch = torch.tensor_split(training.order(), training.steps)[0]
     positions = dataset.indices("train")[batch.numpy()]
     pictures = torch.from_numpy(dataset.images[positions]).permute(0, 3, 1, 2).float() / 255
     previewed = augment.apply(

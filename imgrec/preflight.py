@@ -1,0 +1,83 @@
+"""Before a training begins: does one batch go through, how long will all take, and which learning rate suits.
+
+The rate is looked for as L. N. Smith does (Cyclical learning rates for training neural networks, WACV 2017): it grows from
+step to step, and the loss shows where learning begins and where it breaks down.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from imgrec import hardware
+from imgrec.data import Dataset
+from imgrec.recipe import Recipe
+from imgrec.train import Training
+from imgrec.weights import Start
+
+STEPS = 80  # of the search for a rate
+LOWEST, HIGHEST = 1e-5, 3.0
+BROKEN = 3.0  # the search ends where the loss is so many times its lowest
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What a look ahead found."""
+
+    seconds: float  # that the whole training will take, about
+    memory: int  # bytes held while a batch goes through
+    precision: str
+    rates: np.ndarray  # float64 (n,), tried
+    losses: np.ndarray  # float64 (n,), smoothed, at each rate
+    suggested: float  # learning rate
+
+
+def look_ahead(
+    recipe: Recipe, dataset: Dataset, start: Start | None = None, progress: Callable[[float], None] | None = None
+) -> Preflight:
+    """Try a few steps of a training that is then thrown away. ``progress`` hears the share done; what it raises ends it.
+
+    Raises what `Training` raises, with the same words as the training itself would.
+    """
+    training = Training(replace(recipe, schedule="constant"), dataset, start)
+    for _ in training.look_once():
+        pass
+    training.thaw()
+    batches = training.order().tensor_split(training.steps)
+    rates = np.geomspace(LOWEST, HIGHEST, STEPS)
+    losses: list[float] = []
+    began = counted = time.perf_counter()
+    for number, rate in enumerate(rates):
+        training.recipe = replace(training.recipe, learning_rate=float(rate))
+        loss = training.learn(batches[number % len(batches)])
+        losses.append(loss)
+        if number == 3:
+            counted = time.perf_counter()  # the first steps prepare what the others use
+        if progress:
+            progress((number + 1) / STEPS)
+        if not np.isfinite(loss) or (number > 10 and smooth(losses)[-1] > BROKEN * min(smooth(losses))):
+            break
+    seconds = (time.perf_counter() - (counted if len(losses) > 4 else began)) / max(len(losses) - 4, 1)
+    kept = np.isfinite(losses)
+    smoothed = smooth(np.array(losses)[kept].tolist())
+    return Preflight(
+        seconds * training.steps * recipe.epochs, hardware.used_bytes(training.device), training.precision,
+        rates[: len(losses)][kept], smoothed, suggest(rates[: len(losses)][kept], smoothed),
+    )  # fmt: skip
+
+
+def smooth(losses: list[float], keep: float = 0.85) -> np.ndarray:
+    """The running mean of the losses, each counting for ``keep`` of the one after it, float64 (n,)."""
+    average, smoothed = 0.0, []
+    for number, loss in enumerate(losses, 1):
+        average = keep * average + (1 - keep) * loss
+        smoothed.append(average / (1 - keep**number))
+    return np.array(smoothed)
+
+
+def suggest(rates: np.ndarray, losses: np.ndarray) -> float:
+    """A third of the rate at which the loss was lowest, to two digits: fast, with some distance from where it breaks."""
+    return float(f"{rates[int(losses.argmin())] / 3:.1g}") if len(losses) else LOWEST
