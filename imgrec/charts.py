@@ -165,7 +165,10 @@ def rates(rates: Sequence[float], losses: Sequence[float], suggested: float) -> 
         go.Scatter(x=rates, y=losses, mode="lines", line={"color": BLUE, "width": 2.5}, name="loss",
                    hovertemplate="rate %{x:.2g}: loss %{y:.3f}<extra></extra>")
     )  # fmt: skip
-    figure.add_vline(suggested, line={"color": VERMILION, "dash": "dot"}, annotation_text=f"{suggested:g}")
+    figure.add_vline(suggested, line={"color": VERMILION, "dash": "dot"})
+    figure.add_annotation(
+        x=math.log10(suggested), y=1, yref="paper", text=f"{suggested:g}", showarrow=False, yanchor="bottom"
+    )
     low, high = min(losses), max(losses[: max(1, len(losses) // 2)])
     figure = _styled(figure, 260, xaxis_title="learning rate", yaxis_title="loss", showlegend=False)
     return figure.update_xaxes(type="log").update_yaxes(range=[low - 0.1 * (high - low), high + 0.4 * (high - low)])
@@ -173,9 +176,11 @@ def rates(rates: Sequence[float], losses: Sequence[float], suggested: float) -> 
 
 def networks(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
     """Multiply-adds over weights, both logarithmic, of [{"network", "year", "weights", "multiply-adds"}]; colour is the year."""
+    rows = sorted(rows, key=lambda row: row["weights"])
     dots = go.Scatter(
         x=[row["weights"] for row in rows], y=[row["multiply-adds"] for row in rows], mode="markers+text",
-        text=[row["network"] for row in rows], textposition="top center", textfont_size=10, hoverinfo="text",
+        text=[row["network"] for row in rows], textfont_size=10, hoverinfo="text",
+        textposition=[("top center", "bottom center")[number % 2] for number in range(len(rows))],
         hovertext=[f"{row['network']}, {row['year']}: {row['weights']:,} weights, {row['multiply-adds']:,} multiply-adds" for row in rows],
         marker={"size": 11, "color": [max(row["year"], 1990) for row in rows], "colorscale": [[0, SKY], [1, VERMILION]]},
     )  # fmt: skip

@@ -66,5 +66,9 @@ names = [card.name for card in models.SHELF.values() if size >= card.smallest]
 name = parts.address_box("Network", names, "network", "Each is a row of the shelf.")
 about(name, size, channels, int(classes))
 st.subheader("All of them", anchor=False)
-parts.chart(charts.networks(rows), "shelf", "Weights and multiply-adds of all networks")
+parts.chart(
+    charts.networks([row for row in rows if row["network"] != "Your own CNN"]),
+    "shelf",
+    "Weights and multiply-adds of all networks",
+)
 st.dataframe(rows, hide_index=True)
