@@ -121,6 +121,15 @@ def suspects(options) -> None:
     _show(options, [row for row in rows if row["flagged"]], columns[:4])
 
 
+def baselines(options) -> None:
+    from imgrec.worker import work_study
+
+    with _bar(" %") as progress:
+        found = work_study("baselines", options.name, lambda share: progress(round(100 * share), 100))
+    rows = [dict(zip(found, row, strict=True)) for row in zip(*(v.tolist() for v in found.values()), strict=True)]
+    _show(options, rows, tuple(found))
+
+
 def study(options) -> None:
     """The process in which the dashboard studies a data set."""
     from imgrec.worker import work_study
@@ -303,6 +312,9 @@ def _parser() -> Parser:
     sub.add_argument("--add", action="store_true", help="add to the data set of that name")
     command(inspect, "class counts, sizes, channel statistics of a data set").add_argument("name")
     command(suspects, "look for labels that may be wrong, by training on parts of the set").add_argument("name")
+    command(baselines, "what a linear SVM, a decision tree and nearest neighbours reach on the pixels").add_argument(
+        "name"
+    )
     sub = command(pack, "write a data set as a ZIP of class folders that imports again")
     sub.add_argument("name")
     sub.add_argument("--out", type=Path, required=True, metavar="F.zip")

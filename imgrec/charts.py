@@ -38,17 +38,28 @@ def _styled(figure: go.Figure, height: int, **layout: Any) -> go.Figure:
 
 def probability_bars(top: Sequence[Mapping[str, Any]]) -> go.Figure:
     """Bars of [{"name", "probability"}], the likeliest on top, each with its percentage."""
-    names = [plain(row["name"]) for row in top][::-1]
-    values = [row["probability"] for row in top][::-1]
-    colours = [SKY] * (len(values) - 1) + [BLUE]
+    colours = [BLUE] + [SKY] * (len(top) - 1)
+    return _bars([row["name"] for row in top], [row["probability"] for row in top], colours)
+
+
+def _bars(names: Sequence[str], values: Sequence[float], colours: Sequence[str]) -> go.Figure:
+    """Lying bars from 0 to 1, the first on top, each with its percentage."""
+    places = list(range(len(values)))[::-1]
     bars = go.Bar(
-        x=values, y=list(range(len(values))), orientation="h", marker_color=colours, text=[percent(v) for v in values],
+        x=values, y=places, orientation="h", marker_color=colours, text=[percent(v) for v in values],
         textposition="outside", cliponaxis=False, hovertemplate="%{text}<extra></extra>",
     )  # fmt: skip
     figure = _styled(go.Figure(bars), 46 + 30 * len(values), bargap=0.25)
     figure.update_layout(margin={"t": 4, "r": 64})
     figure.update_xaxes(range=[0, 1], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1], fixedrange=True)
-    return figure.update_yaxes(tickvals=list(range(len(values))), ticktext=names, fixedrange=True)
+    return figure.update_yaxes(tickvals=places, ticktext=[plain(name) for name in names], fixedrange=True)
+
+
+def ranking(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """Bars of [{"name", "accuracy", "kind"}], the best on top; the kinds "this", "run" and "baseline" differ in colour."""
+    rows = sorted(rows, key=lambda row: -row["accuracy"])
+    colours = [{"this": BLUE, "run": SKY, "baseline": GREY}[row["kind"]] for row in rows]
+    return _bars([row["name"] for row in rows], [row["accuracy"] for row in rows], colours)
 
 
 def percent(value: float) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imgrec.data import Dataset, DatasetError
+from imgrec.data import DatasetError
 
 SIDE = 16  # pixels: pictures are shrunk to this before their pixels are compared
 KEPT = 50  # principal components that t-SNE and UMAP begin from
@@ -24,19 +24,6 @@ class Method:
     most: int  # pictures it takes; more are drawn from
     quick: bool = False  # whether a page may wait for it
     package: str = ""  # what has to be installed for it, besides what imgrec needs
-
-
-def pixel_features(dataset: Dataset, positions: np.ndarray) -> np.ndarray:
-    """The pictures shrunk to SIDE × SIDE, float32 (n, SIDE² C) from 0 to 1."""
-    size, chosen = dataset.image_size, []
-    edges = np.linspace(0, size, min(SIDE, size) + 1).round().astype(int)
-    area = np.diff(edges)
-    for start in range(0, len(positions), 512):
-        part = dataset.images[positions[start : start + 512]].astype(np.float32) / 255
-        rows = np.add.reduceat(part, edges[:-1], axis=1) / area[:, None, None]
-        small = np.add.reduceat(rows, edges[:-1], axis=2) / area[:, None]
-        chosen.append(small.reshape(len(part), -1))
-    return np.concatenate(chosen) if chosen else np.zeros((0, 1), np.float32)
 
 
 def place(method: str, features: np.ndarray, seed: int = 0) -> np.ndarray:

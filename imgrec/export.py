@@ -31,11 +31,11 @@ class Portable(nn.Module):
 
     def __init__(self, predictor: Predictor) -> None:
         super().__init__()
-        self.model, self.preprocess = predictor.model, predictor.passport.preprocess
+        self.model, self.passport = predictor.model, predictor.passport
 
     def forward(self, pictures: Tensor) -> Tensor:
         images = pictures.permute(0, 3, 1, 2).float() / 255
-        return self.model(self.preprocess.normalise(images)).softmax(1)
+        return self.passport.answer(self.model, images).softmax(1)
 
 
 def export(predictor: Predictor, to: str, out: Path) -> dict[str, Any]:

@@ -78,7 +78,7 @@ class Predictor:
     def logits(self, seen: np.ndarray) -> torch.Tensor:
         """Logits float32 (N, classes) on the CPU for pictures from ``see``, uint8 (N, size, size, channels)."""
         images = torch.tensor(seen).to(self.device).permute(0, 3, 1, 2).float() / 255
-        return self.model(self.passport.preprocess.normalise(images)).float().cpu()
+        return self.passport.answer(self.model, images).cpu()
 
     def probabilities(self, seen: np.ndarray, batch: int = 256) -> np.ndarray:
         """Softmax over the classes, float32 (N, classes), for uint8 (N, size, size, channels), possibly a memory map."""

@@ -53,6 +53,14 @@ class Recipe:
         "Centre-crop, pad or squash pictures that are not square.",
         choices=("crop", "pad", "squash"),
     )
+    start_small: float = setting(
+        1.0,
+        "Start small",
+        "Share of the picture's side to begin with; it grows to all of it by two thirds of the training. 0.75 saves a quarter of the time.",
+        0.25,
+        1.0,
+        step=0.05,
+    )
     augment: str = setting(
         "none", "Augmentation", "Random changes to every training picture, such as rotate=15,shift=0.1."
     )
@@ -97,6 +105,14 @@ class Recipe:
         1.0,
         step=0.005,
     )
+    l1: float = setting(
+        0.0,
+        "L1",
+        "Pulls every weight towards zero by the same amount, so that useless ones end there; try 0.0001.",
+        0.0,
+        1.0,
+        step=0.0001,
+    )
     clip: float = setting(
         0.0,
         "Clip gradients",
@@ -109,9 +125,31 @@ class Recipe:
         0, "Patience", "Stop early after so many epochs without a better validation; 0 trains all epochs.", 0, 1000
     )
     schedule: str = setting("one-cycle", "Schedule", "How the learning rate changes over the training.")
+    warmup: float = setting(
+        0.0,
+        "Warm-up",
+        "Share of the training over which the rate grows from zero to the schedule's.",
+        0.0,
+        0.9,
+        step=0.05,
+    )
+    average: float = setting(
+        0.0,
+        "Average weights",
+        "How much of a running mean of the weights each step keeps (EMA), which is then what counts; try 0.99, 0 is off.",
+        0.0,
+        0.9999,
+        step=0.01,
+    )
     epochs: int = setting(15, "Epochs", "How often the network sees every training picture.", 1, 1000)
     batch_size: int = setting(
         32, "Batch size", "Pictures per step. Bigger is steadier, smaller learns more per picture.", 1, 4096
+    )
+    views: str = setting(
+        "one",
+        "Views per answer",
+        "Answer for the picture, or on average for it and its mirror image, or for six views: both also moved by a pixel.",
+        choices=("one", "mirror", "six"),
     )
     precision: str = setting(
         "auto",
@@ -168,6 +206,18 @@ PRESETS: dict[str, dict[str, Any]] = {
         "freeze": "backbone",
         "image_size": 224,
         "precision": "bfloat16",
+    },
+    "fast": {
+        "model": "fast",
+        "optimiser": "muon",
+        "learning_rate": 0.24,
+        "momentum": 0.6,
+        "schedule": "linear",
+        "batch_size": 500,
+        "epochs": 8,
+        "augment": "flip_horizontal=0.5,shift=0.078",
+        "label_smoothing": 0.2,
+        "views": "six",
     },
     "thorough": {"epochs": 60, "augment": "rotate=10,shift=0.1,scale=0.1", "label_smoothing": 0.1},
 }

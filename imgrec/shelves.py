@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from imgrec.muon import Muon
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -26,6 +28,8 @@ def _fused(groups: list[dict[str, Any]]) -> bool | None:
         True if all(weight.device.type in ("cpu", "cuda") for group in groups for weight in group["params"]) else None
     )
 
+
+WHOLE_SET = "gradient-descent"  # the optimiser whose batch is the whole training set
 
 OPTIMISERS = {
     "adamw": Choice(
@@ -61,6 +65,18 @@ OPTIMISERS = {
             weights, r.learning_rate, weight_decay=r.weight_decay, fused=_fused(weights)
         ),
     ),
+    "muon": Choice(
+        "Muon",
+        "Turns every weight matrix by the same share; fewest epochs for convolutions, wants a rate of about 0.1.",
+        lambda weights, r: Muon(weights, r.learning_rate, r.momentum, r.weight_decay, _fused(weights)),
+    ),
+    WHOLE_SET: Choice(
+        "Gradient descent",
+        "One step per epoch, down the gradient of all pictures together: the textbook's; wants a high rate, many epochs.",
+        lambda weights, r: torch.optim.SGD(
+            weights, r.learning_rate, weight_decay=r.weight_decay, fused=_fused(weights)
+        ),
+    ),
 }
 
 # A loss gives one value per picture, float32 (N,), from logits (N, classes), labels (N,) and the label smoothing.
@@ -92,5 +108,6 @@ SCHEDULES = {
     ),
     "cosine": Choice("Cosine", "Falls gently from the full rate to zero.", lambda p: 0.5 + 0.5 * math.cos(math.pi * p)),
     "step": Choice("Steps", "A tenth of the rate after half, a hundredth after three quarters.", lambda p: 0.1 ** ((p >= 0.5) + (p >= 0.75))),
+    "linear": Choice("Linear", "Falls evenly from the full rate to zero.", lambda p: 1 - p),
     "constant": Choice("Constant", "The same rate from first to last step.", lambda p: 1.0),
 }  # fmt: skip

@@ -45,12 +45,12 @@ def odd(name: str, told: Told) -> dict[str, np.ndarray]:
 
 def map_(name: str, told: Told, method: str, run: str = "") -> dict[str, np.ndarray]:
     """A map: positions, and points (N, 2) from 0 to 1, by pixels or by the features of a run."""
-    from imgrec.embedding import METHODS, pixel_features, place
+    from imgrec.embedding import METHODS, SIDE, place
 
     told(0.0, "reading the pictures")
     dataset = open_dataset(name)
     positions = evenly(np.flatnonzero(dataset.splits != LEFT_OUT), METHODS[method].most)
-    features = _as_seen(name, run, positions, told, "features") if run else pixel_features(dataset, positions)
+    features = _as_seen(name, run, positions, told, "features") if run else dataset.shrunk(positions, SIDE)
     told(0.3, f"{METHODS[method].title} places {len(positions):,} pictures; this takes a while")
     return {"positions": positions, "points": place(method, features)}
 
@@ -79,6 +79,14 @@ def preflight(name: str, told: Told, recipe: str) -> dict[str, np.ndarray]:
     dataset = open_dataset(name, wanted.image_size, wanted.resize)
     found = look_ahead(wanted, dataset, starting_weights(wanted), lambda share: told(share, "trying learning rates"))
     return {key: np.array(value) for key, value in asdict(found).items()}
+
+
+def baselines(name: str, told: Told, fingerprint: str = "") -> dict[str, np.ndarray]:
+    """How the methods from before networks do: the columns of `Baseline`. ``fingerprint``: of the data set meant."""
+    from imgrec.baselines import baselines as measured
+
+    rows = [asdict(row) for row in measured(open_dataset(name), told)]
+    return {column: np.array([row[column] for row in rows]) for column in rows[0]}
 
 
 def _as_seen(name: str, run: str, positions: np.ndarray, told: Told, what: str) -> np.ndarray:
@@ -110,4 +118,5 @@ STUDIES: dict[str, Callable[..., dict[str, np.ndarray]]] = {
     "map": map_,
     "proposals": proposals,
     "preflight": preflight,
+    "baselines": baselines,
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from imgrec import augment, hardware
+from imgrec.batches import Pixels, mix, seed_of
 from imgrec.data import Dataset
 from imgrec.models import build
 from imgrec.recipe import Recipe, one_of
-from imgrec.shelves import LOSSES, OPTIMISERS, SCHEDULES
+from imgrec.shelves import LOSSES, OPTIMISERS, SCHEDULES, WHOLE_SET
 from imgrec.weights import Passport, Preprocess, Start, WeightsError, fill
 
+LOOKED_AT = 5000  # training pictures that a network may look at before the first step
 WORTH_MEASURING = 5e7  # pixels that a training looks at, from which on the faster precision is looked for
 
 
@@ -81,14 +84,14 @@ class Training:
         self.plan = augment.parse(recipe.augment)
         self.schedule = SCHEDULES[one_of("schedule", recipe.schedule, SCHEDULES)].make
         self.loss = LOSSES[one_of("loss", recipe.loss, LOSSES)].make
-        self.passport = Passport(recipe.model, dataset.classes, _preprocess(recipe, dataset, start))
+        self.passport = Passport(recipe.model, dataset.classes, _preprocess(recipe, dataset, start), recipe.views)
         self.model = build(recipe.model, len(dataset.classes), dataset.channels, dataset.image_size, recipe.seed)
         if start:
             fill(self.model, start.weights, start.name, but_head=start.classes != dataset.classes)
         self.model.to(self.device, memory_format=torch.channels_last)
         head = [weight for name, weight in self.model.named_parameters() if name.startswith("head.")]
         self.backbone = [weight for name, weight in self.model.named_parameters() if not name.startswith("head.")]
-        groups = [{"params": head, "share": 1.0}]  # share: of the learning rate
+        groups = [{"params": head, "share": 1.0, "head": True}]  # share: of the learning rate
         if recipe.freeze != "backbone":
             groups.append({"params": self.backbone, "share": 0.1 if recipe.freeze == "gradual" else 1.0})
         self.optimiser = OPTIMISERS[one_of("optimiser", recipe.optimiser, OPTIMISERS)].make(groups, recipe)
@@ -97,17 +100,22 @@ class Training:
             raise TrainingError(f"{dataset.name} has no training pictures; import some or change its splits.")
         scale, shift = self.passport.preprocess.scale_and_shift(self.device)
         self.scale_row, self.shift_row = (values.repeat(dataset.image_size) for values in (scale, shift))
+        if hasattr(self.model, "look_at") and not start:
+            first = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(recipe.seed))[:LOOKED_AT]
+            self.model.look_at(self._plain(self.train, first))
         self.precision = self._faster() if recipe.precision == "auto" else recipe.precision
         self.model.eval()
         self.known: dict[str, Tensor] = {}  # split → the features of a frozen backbone, float32 (N, F)
-        self.pieces = 1  # that a batch goes in
+        whole = recipe.optimiser == WHOLE_SET
+        self.pieces = math.ceil(len(self.train) / recipe.batch_size) if whole else 1  # that a batch goes in
         counts = np.maximum(np.bincount(self.train.labels.cpu().numpy(), minlength=len(dataset.classes)), 1)
         weights = torch.from_numpy(counts.sum() / (len(counts) * counts)).float()  # rare classes count more
         self.class_weights = weights.to(self.device) if recipe.balance == "loss" else None
         self.draw_weights = weights[self.train.labels.cpu()] if recipe.balance == "sampling" else None
-        self.steps = math.ceil(len(self.train) / recipe.batch_size)
+        self.steps = 1 if whole else math.ceil(len(self.train) / recipe.batch_size)
         self.epoch, self.step = 0, 0  # finished epochs, finished steps of the next one
         self.best, self.best_epoch = (-1.0, 0.0), 0
+        self.judged = deepcopy(self.model).eval().requires_grad_(False) if recipe.average else self.model
         self.sums = torch.zeros(
             2, dtype=torch.float64 if self.device.type != "mps" else torch.float32, device=self.device
         )
@@ -139,17 +147,28 @@ class Training:
         augmented and normalised, float32 (N, C, H, W)."""
         images = self.train.images(indices)
         images = augment.augment(images, self.plan, self.train.position(indices), self.recipe.seed, epoch)
+        if (side := self.side(epoch)) < images.shape[-1]:
+            images = nn.functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
         return self._normalised(images)
+
+    def side(self, epoch: int) -> int:
+        """Pixels along a side of the pictures in this epoch: with ``start_small`` fewer at first, in steps of four."""
+        size, first = self.passport.preprocess.size, self.recipe.start_small
+        share = first + (1 - first) * 1.5 * epoch / self.recipe.epochs
+        return size if share >= 1 else min(size, max(4, 4 * math.floor(size * share / 4)))
 
     def _learn(self, batch: Tensor) -> None:
         self._train_mode()
-        self._reseed(_seed(self.recipe.seed, self.epoch, self.step))
+        self._reseed(seed_of(self.recipe.seed, self.epoch, self.step))
         for group in self.optimiser.param_groups:
             group["lr"] = self._rate() * group["share"]
         loss, hits = self._gradients(batch)
+        if self.recipe.l1:
+            self._pull()
         if self.recipe.clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
         self.optimiser.step()
+        self._average()
         with torch.no_grad():
             self.sums += torch.stack([loss * len(batch), hits])
 
@@ -179,7 +198,9 @@ class Training:
         """Forward and backward for a part of a batch; its part of the mean loss, and its hits."""
         labels = self.train.labels[batch.to(self.device)]
         inputs = self.known["train"][batch.to(self.device)] if self.known else self.inputs(batch, self.epoch)
-        inputs, others, kept = self._mixed(inputs)
+        others, kept = None, 1.0
+        if self.recipe.mix != "none" and not self.known and len(inputs) > 1:
+            inputs, others, kept = mix(inputs, self.recipe.mix, seed_of(self.recipe.seed, self.epoch, self.step))
         with self._autocast():
             logits = (self.model.head if self.known else self.model)(inputs).float()
             loss = kept * self._mean_loss(logits, labels)
@@ -189,29 +210,35 @@ class Training:
         loss.backward()
         return loss.detach(), (logits.argmax(1) == labels).sum()
 
+    @torch.no_grad()
+    def _pull(self) -> None:
+        """L1: the gradient of the sum of all weights' sizes, biases left out."""
+        for weight in self.model.parameters():
+            if weight.grad is not None and weight.ndim > 1:
+                weight.grad.add_(weight.sign(), alpha=self.recipe.l1)
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """The running mean of the weights; it follows fast at first, so that the random ones are soon forgotten."""
+        if self.judged is self.model:
+            return
+        taken = self.epoch * self.steps + self.step
+        kept = min(self.recipe.average, (1 + taken) / (10 + taken))
+        pairs = zip(self.judged.state_dict().values(), self.model.state_dict().values(), strict=True)
+        for average, weight in pairs:
+            if weight.is_floating_point():
+                average.lerp_(weight, 1 - kept)
+            else:
+                average.copy_(weight)
+
+    def weights(self) -> dict[str, Tensor]:
+        """What the network has learned so far: its weights, or with ``average`` their running mean; shared, not copied."""
+        return self.judged.state_dict()
+
     def _mean_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Over the pictures; with balance=loss each counts by the weight of its class, which average to 1."""
         values = self.loss(logits, labels, self.recipe.label_smoothing)
         return values.mean() if self.class_weights is None else (values * self.class_weights[labels]).mean()
-
-    def _mixed(self, inputs: Tensor) -> tuple[Tensor, Tensor | None, float]:
-        """The inputs mixed with others of the batch, which ones, and the share that each keeps of itself.
-
-        Mixup (Zhang et al. 2018) blends two pictures, CutMix (Yun et al. 2019) pastes a window of one into the other.
-        """
-        if self.recipe.mix == "none" or self.known or len(inputs) < 2:
-            return inputs, None, 1.0
-        draws = np.random.default_rng(_seed(self.recipe.seed, self.epoch, self.step))
-        kept = float(draws.beta(0.4, 0.4) if self.recipe.mix == "mixup" else draws.uniform())
-        others = torch.from_numpy(draws.permutation(len(inputs))).to(inputs.device)
-        if self.recipe.mix == "mixup":
-            return inputs * kept + inputs[others] * (1 - kept), others, kept
-        height, width = inputs.shape[2:]
-        tall, wide = round(height * math.sqrt(1 - kept)), round(width * math.sqrt(1 - kept))
-        top, left = int(draws.integers(0, height - tall + 1)), int(draws.integers(0, width - wide + 1))
-        inputs = inputs.clone(memory_format=torch.channels_last)
-        inputs[:, :, top : top + tall, left : left + wide] = inputs[others, :, top : top + tall, left : left + wide]
-        return inputs, others, 1 - tall * wide / (height * width)
 
     def check(self, loss: float) -> float:
         """The loss, if it is a number. Raises TrainingError with advice if it is not."""
@@ -240,15 +267,15 @@ class Training:
 
     def _validate(self) -> Iterator[Check]:
         """Returns mean loss and accuracy over the validation pictures, without augmentation."""
-        self.model.eval()
+        self.judged.eval()
         sums = torch.zeros_like(self.sums)
         batches = torch.arange(len(self.validation)).split(512)
         for number, batch in enumerate(batches, 1):
             with torch.no_grad(), self._autocast():
                 if self.known:
-                    logits = self.model.head(self.known["validation"][batch.to(self.device)]).float()
+                    logits = self.judged.head(self.known["validation"][batch.to(self.device)]).float()
                 else:
-                    logits = self.model(self._plain(self.validation, batch)).float()
+                    logits = self.judged(self._plain(self.validation, batch)).float()
             labels = self.validation.labels[batch.to(self.device)]
             loss = self.loss(logits, labels, 0.0).mean()
             sums += torch.stack([loss * len(batch), (logits.argmax(1) == labels).sum()])
@@ -271,7 +298,8 @@ class Training:
         """As `Preprocess.normalise`, to the bit, with the channels last in memory: whole rows at once, not three values."""
         count, channels, height, width = images.shape
         rows = images.permute(0, 2, 3, 1).reshape(count * height, width * channels)
-        rows = torch.addcmul(self.shift_row, rows, self.scale_row)
+        values = rows.shape[1]  # a row of smaller pictures needs fewer
+        rows = torch.addcmul(self.shift_row[:values], rows, self.scale_row[:values])
         return rows.view(count, height, width, channels).permute(0, 3, 1, 2)
 
     def look_once(self) -> Iterator[Check]:
@@ -330,6 +358,7 @@ class Training:
             "sums": self.sums,
             "precision": self.precision,
             "model": self.model.state_dict(),
+            "judged": self.weights() if self.recipe.average else {},
             "optimiser": self.optimiser.state_dict(),
         }
 
@@ -340,20 +369,25 @@ class Training:
             self.optimiser.load_state_dict(state["optimiser"])
             self.epoch, self.step, self.best = int(state["epoch"]), int(state["step"]), tuple(state["best"])
             self.sums.copy_(state["sums"])
+            if self.recipe.average:
+                fill(self.judged, state["judged"], "checkpoint")
             self.precision, self.best_epoch = str(state["precision"]), int(state["best_epoch"])
         except (KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"The checkpoint does not fit this training: {error}") from None
 
     def order(self) -> Tensor:
         """The training pictures, positions within the split, as this epoch takes them, int64 (N,)."""
-        generator = torch.Generator().manual_seed(_seed(self.recipe.seed, self.epoch, 0))
+        generator = torch.Generator().manual_seed(seed_of(self.recipe.seed, self.epoch, 0))
         if self.draw_weights is not None:  # every class as often as any other
             return torch.multinomial(self.draw_weights, len(self.train), True, generator=generator)
         return torch.randperm(len(self.train), generator=generator)
 
     def _rate(self) -> float:
         done = (self.epoch * self.steps + self.step) / (self.recipe.epochs * self.steps)
-        return self.recipe.learning_rate * self.schedule(min(done, 1.0))
+        warm = (
+            min(1.0, (done + 1 / (self.recipe.epochs * self.steps)) / self.recipe.warmup) if self.recipe.warmup else 1.0
+        )
+        return self.recipe.learning_rate * self.schedule(min(done, 1.0)) * warm
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
@@ -387,43 +421,6 @@ class Training:
 def fit(recipe: Recipe, dataset: Dataset) -> Iterator[Step | Check | Epoch]:
     """Train from the first to the last epoch: ``for event in fit(recipe, dataset): …``."""
     yield from Training(recipe, dataset).fit()
-
-
-class Pixels:
-    """One split's pictures and labels where the training wants them: on the device if they fit, else fetched by batch."""
-
-    def __init__(self, dataset: Dataset, split: str, device: torch.device) -> None:
-        self.device, self.source = device, dataset.images
-        self.where = torch.from_numpy(dataset.indices(split))
-        self.labels = torch.from_numpy(dataset.labels[self.where.numpy()]).to(device)
-        size = len(self.where) * dataset.images[:1].nbytes
-        self.resident = self._fetch(self.where).to(device) if size < hardware.free_bytes(device) // 4 else None
-
-    def __len__(self) -> int:
-        return len(self.where)
-
-    def position(self, indices: Tensor) -> Tensor:
-        """The pictures' positions in the whole data set, which key their augmentation."""
-        return self.where[indices]
-
-    def images(self, indices: Tensor) -> Tensor:
-        """float32 (N, C, H, W) in 0..1 on the device, for positions within the split."""
-        if self.resident is None:
-            batch = self._fetch(self.where[indices]).to(self.device)
-        else:
-            batch = self.resident[indices.to(self.device)]
-        return batch.permute(0, 3, 1, 2).float().div_(255)
-
-    def _fetch(self, positions: Tensor) -> Tensor:
-        return torch.from_numpy(self.source[positions.numpy()])
-
-
-def _seed(*parts: int) -> int:
-    """One well-mixed 63-bit seed from several numbers."""
-    mixed = 0
-    for part in parts:
-        mixed = (mixed * 6364136223846793005 + int(part) + 1442695040888963407) % 2**63
-    return mixed
 
 
 def _preprocess(recipe: Recipe, dataset: Dataset, start: Start | None) -> Preprocess:

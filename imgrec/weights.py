@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from imgrec.home import folder, write_atomic
 from imgrec.images import RESIZES
@@ -50,6 +51,28 @@ class Preprocess:
         return tuple(torch.tensor(v, dtype=dtype, device=device) for v in ([1 / std for std in self.std], shift))
 
 
+def _moved(images: Tensor, by: int) -> Tensor:
+    """Moved down and right by so many pixels; what comes in is the mirror image of the edge."""
+    grown = functional.pad(images, (1, 1, 1, 1), "reflect")
+    return grown[:, :, 1 - by : images.shape[2] + 1 - by, 1 - by : images.shape[3] + 1 - by]
+
+
+# How a picture can be looked at: shares that add up to 1, and what each view does with pictures (N, C, H, W). The six
+# are those of K. Jordan, arXiv:2404.00498.
+VIEWS: dict[str, tuple[tuple[float, Callable[[Tensor], Tensor]], ...]] = {
+    "one": ((1.0, lambda images: images),),
+    "mirror": ((0.5, lambda images: images), (0.5, lambda images: images.flip(3))),
+    "six": (
+        (0.25, lambda images: images),
+        (0.25, lambda images: images.flip(3)),
+        (0.125, lambda images: _moved(images, 1)),
+        (0.125, lambda images: _moved(images, 1).flip(3)),
+        (0.125, lambda images: _moved(images, -1)),
+        (0.125, lambda images: _moved(images, -1).flip(3)),
+    ),
+}
+
+
 @dataclass(frozen=True)
 class Passport:
     """What must travel with weights: the model's name on the shelf, the class names in output order, the preprocessing."""
@@ -57,10 +80,16 @@ class Passport:
     model: str
     classes: tuple[str, ...]
     preprocess: Preprocess
+    views: str = "one"  # that an answer is the mean of, see VIEWS
 
     def build(self) -> nn.Module:
         """The network this passport belongs to, with fresh weights."""
         return build(self.model, len(self.classes), self.preprocess.channels, self.preprocess.size)
+
+    def answer(self, network: nn.Module, images: Tensor) -> Tensor:
+        """Logits (N, classes) for pictures in 0..1, float (N, C, H, W): the mean over all views of each."""
+        images = self.preprocess.normalise(images)
+        return sum(share * network(see(images)).float() for share, see in VIEWS[self.views])
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -72,11 +101,12 @@ class Passport:
             raw = content["preprocess"]
             mean, std = (tuple(float(value) for value in raw[key]) for key in ("mean", "std"))
             preprocess = Preprocess(int(raw["size"]), int(raw["channels"]), str(raw["resize"]), mean, std)
-            passport = cls(str(content["model"]), tuple(str(name) for name in content["classes"]), preprocess)
+            classes, views = tuple(str(name) for name in content["classes"]), str(content.get("views", "one"))
+            passport = cls(str(content["model"]), classes, preprocess, views)
         except (KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"the class names and preprocessing that came with it are damaged ({error!r})") from None
         sound = 1 <= preprocess.size <= 1024 and preprocess.channels in (1, 3) and preprocess.resize in RESIZES
-        sound = sound and len(mean) == len(std) == preprocess.channels and min(std) > 0
+        sound = sound and passport.views in VIEWS and len(mean) == len(std) == preprocess.channels and min(std) > 0
         if not sound or not 1 <= len(passport.classes) <= 100_000:
             raise WeightsError("the preprocessing that came with it is out of range")
         return passport

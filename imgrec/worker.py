@@ -248,9 +248,7 @@ class _Diary:
     def _note_epoch(self, event) -> None:
         self.run.append("log.jsonl", asdict(event))
         if event.best:
-            self.best_weights = {
-                name: value.detach().cpu().clone() for name, value in self.training.model.state_dict().items()
-            }
+            self.best_weights = {name: value.detach().cpu().clone() for name, value in self.training.weights().items()}
             self.best = {"best_epoch": event.epoch, "best_validation_accuracy": event.validation_accuracy}
         self.run.update(
             detail="",

@@ -18,7 +18,7 @@ def at_once(name: str, stamps: tuple[int, ...], method: str) -> dict[str, np.nda
     positions = evenly(np.flatnonzero(dataset.splits != LEFT_OUT), embedding.METHODS[method].most)
     return {
         "positions": positions,
-        "points": embedding.place(method, embedding.pixel_features(dataset, positions)),
+        "points": embedding.place(method, dataset.shrunk(positions, embedding.SIDE)),
     }
 
 

@@ -4,9 +4,9 @@ import dataclasses
 
 import streamlit as st
 
-from imgrec import charts, hardware, jobs, models, shelves
+from imgrec import baselines, charts, hardware, jobs, models, shelves
 from imgrec.recipe import PRESETS, Recipe
-from imgrec.runs import LIVE, STATUSES, Run
+from imgrec.runs import LIVE, STATUSES, Run, list_runs
 from pages import gallery, layers, parts
 
 FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
@@ -17,8 +17,8 @@ SHELVES = {
     "schedule": shelves.SCHEDULES,
 }
 FIRST = ("model", "epochs", "learning_rate", "batch_size")
-REST = ("optimiser", "schedule", "loss", "augment", "mix", "balance", "weight_decay", "momentum", "label_smoothing", "clip",
-        "patience", "image_size", "resize", "weights", "freeze", "precision", "device", "seed")  # fmt: skip
+REST = ("optimiser", "schedule", "loss", "augment", "mix", "balance", "weight_decay", "momentum", "label_smoothing", "l1", "clip",
+        "warmup", "average", "patience", "image_size", "resize", "start_small", "weights", "freeze", "views", "precision", "device", "seed")  # fmt: skip
 
 
 @st.cache_data(ttl=10, show_spinner=False)
@@ -210,6 +210,7 @@ def result(run: Run) -> None:
     st.caption(
         f"{evaluation['images']} test pictures; with so many, the true accuracy lies between {low:.1%} and {high:.1%} (95 % interval)."
     )
+    compared(run, evaluation)
     names = [row["name"] for row in evaluation["classes"]]
     if len(names) <= 40:
         parts.chart(
@@ -219,6 +220,41 @@ def result(run: Run) -> None:
     with st.expander("Per class, as a table"):
         st.dataframe(evaluation["classes"], hide_index=True)
     parts.link("predict", "Classify your own pictures with it", ":material/image_search:", run=run.name)
+
+
+def compared(run: Run, evaluation: dict) -> None:
+    """This run beside others on the same pictures, and beside what came before networks."""
+    about, name = run.read("about.json"), run.recipe.dataset
+    rows = [{"name": f"{run.recipe.model} (this run)", "accuracy": evaluation["accuracy"], "kind": "this"}]
+    rows.append({"name": "always the commonest class", "accuracy": evaluation["majority_accuracy"], "kind": "baseline"})
+    best: dict[str, float] = {}
+    for other in list_runs(bundled=True)[:300]:
+        same = other.name != run.name and other.read("about.json").get("fingerprint") == about.get("fingerprint")
+        if same and (accuracy := other.read("evaluation.json").get("accuracy")):
+            model = str(other.read("recipe.json").get("model"))
+            best[model] = max(accuracy, best.get(model, 0.0))
+    rows += [
+        {"name": model, "accuracy": accuracy, "kind": "run"}
+        for model, accuracy in sorted(best.items(), key=lambda b: -b[1])[:6]
+    ]
+    options = {"fingerprint": str(about.get("fingerprint", ""))}
+    job = jobs.study_job("baselines", name, **options)
+    found = jobs.study_result(job)
+    if found:
+        pairs = zip(found["method"].tolist(), found["accuracy"].tolist(), strict=True)
+        rows += [{"name": baselines.METHODS[m].title, "accuracy": a, "kind": "baseline"} for m, a in pairs]
+    parts.chart(
+        charts.ranking(rows), "ranking", "Test accuracy of this run, other runs on the same pictures, and baselines"
+    )
+    st.caption(
+        "Dark: this run. Light: the best run of each other network on the same pictures. Grey: without a network"
+        + (f"; those learned from the pixels of {found['pictures'][0]:,} pictures." if found else ".")
+    )
+    if not found:
+        gallery.study_progress(
+            job, "Compare with a linear SVM, a decision tree and nearest neighbours",
+            lambda: jobs.start_study("baselines", name, **options), "baselines",
+        )  # fmt: skip
 
 
 st.title("How does a network learn?", anchor=False)

@@ -10,10 +10,10 @@ ROOT = Path(__file__).parent.parent
 # Lower layers first; modules of one layer do not import each other, but files of one package may.
 LAYERS = (
     ("recipe", "images", "home"),
-    ("hardware", "data", "augment", "models", "shelves", "lessons", "runs"),
-    ("weights",),
+    ("hardware", "data", "augment", "models", "muon", "lessons", "runs"),
+    ("weights", "shelves", "batches"),
     ("train", "predict"),
-    ("evaluate", "explain", "export", "suspects", "embedding", "preflight", "charts"),
+    ("evaluate", "explain", "export", "suspects", "embedding", "preflight", "baselines", "charts"),
     ("jobs", "api"),
     ("studies",),
     ("worker",),
@@ -25,7 +25,7 @@ RESERVED = {
     "plotly": ("imgrec/charts.py", "pages/parts.py"),
     "subprocess": ("imgrec/jobs.py",),
     "fastapi": ("imgrec/api.py",),
-    "sklearn": ("imgrec/data/", "imgrec/evaluate.py", "imgrec/embedding.py"),
+    "sklearn": ("imgrec/data/", "imgrec/evaluate.py", "imgrec/embedding.py", "imgrec/baselines.py"),
     "umap": ("imgrec/embedding.py",),
     "pickle": ("imgrec/data/readers.py",),
 }

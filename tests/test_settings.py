@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from imgrec import batches
 from imgrec.data import Dataset
 from imgrec.data.dataset import stratify
 from imgrec.evaluate import evaluate
@@ -59,19 +60,29 @@ def test_balanced_weights_average_to_one_and_sampling_draws_classes_equally():
 
 @pytest.mark.parametrize("mix", ["mixup", "cutmix"])
 def test_mixing_keeps_the_share_it_says(mix):
-    training = Training(replace(BASE, mix=mix), grey())
-    for training.step in range(20):
-        inputs = training.inputs(torch.arange(16), 0)
-        mixed, others, kept = training._mixed(inputs)
+    training = Training(BASE, grey())
+    inputs = training.inputs(torch.arange(16), 0)
+    for seed in range(20):
+        mixed, others, kept = batches.mix(inputs, mix, seed)
         assert 0 <= kept <= 1
         expected = kept * inputs.mean((1, 2, 3)) + (1 - kept) * inputs[others].mean((1, 2, 3))
         assert torch.allclose(mixed.mean((1, 2, 3)), expected, atol=1e-4)  # even pictures: area and blend are the same
-    again = Training(replace(BASE, mix=mix), grey())
-    again.step = training.step
-    assert torch.equal(again._mixed(inputs)[0], mixed)
+        assert torch.equal(batches.mix(inputs, mix, seed)[0], mixed)
 
 
-@pytest.mark.parametrize("changed", [{"mix": "mixup"}, {"mix": "cutmix"}, {"balance": "sampling"}, {"clip": 0.5}])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"mix": "mixup"},
+        {"mix": "cutmix"},
+        {"balance": "sampling"},
+        {"clip": 0.5},
+        {"optimiser": "muon", "model": "fast"},
+        {"average": 0.9},
+        {"optimiser": "gradient-descent"},
+        {"l1": 0.01, "warmup": 0.5},
+    ],
+)
 def test_every_setting_resumes_to_the_same_weights(changed):
     recipe = replace(BASE, **changed)
     whole, _ = trained(recipe, grey())

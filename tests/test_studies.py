@@ -122,11 +122,11 @@ def test_umap_says_how_to_install_it_and_is_used_when_it_is_there(monkeypatch):
     assert embedding.place("umap", clusters()).shape == (120, 2)
 
 
-def test_pixel_features_are_the_means_of_areas():
+def test_shrunk_pictures_are_the_means_of_areas():
     digits, shapes = open_dataset("digits"), open_dataset("shapes")
-    assert np.allclose(embedding.pixel_features(digits, np.arange(3)), digits.images[:3].reshape(3, -1) / 255)
+    assert np.allclose(digits.shrunk(np.arange(3), embedding.SIDE), digits.images[:3].reshape(3, -1) / 255)
     expected = shapes.images[:2].reshape(2, 16, 2, 16, 2, 3).mean((2, 4)).reshape(2, -1) / 255
-    assert np.allclose(embedding.pixel_features(shapes, np.arange(2)), expected, atol=1e-6)
+    assert np.allclose(shapes.shrunk(np.arange(2), embedding.SIDE), expected, atol=1e-6)
 
 
 def test_a_map_by_a_run_uses_what_its_last_layer_sees(mine):

@@ -1,0 +1,102 @@
+"""A network made for speed on pictures of 32 to 64 pixels: good after a few passes over the training pictures."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from imgrec.models.shelf import register
+
+LEAST = 16  # pixels; smaller pictures are enlarged
+
+
+@register(
+    "fast",
+    title="Fast",
+    year=2024,
+    paper="K. Jordan, 94% on CIFAR-10 in 3.29 seconds on a single GPU, arXiv:2404.00498",
+    idea="The first layer is computed from the pictures instead of learned, and six convolutions start as near-identities.",
+    smallest=2,
+    explains="groups.2.second",
+)
+class Fast(nn.Module):
+    """Whitened 2×2 patches, three groups of two 3×3 convolutions (64, 256, 256 maps), the largest of each map, one
+    dense layer. (N, C, S, S) → (N, classes).
+
+    ``look_at`` computes the whitening from training pictures; before, its filters are random like any others.
+    """
+
+    def __init__(self, classes: int, channels: int, size: int) -> None:
+        super().__init__()
+        self.whiten = Whitening(channels)
+        maps = (2 * 4 * channels, 64, 256, 256)
+        self.groups = nn.Sequential(*(Group(*pair) for pair in pairwise(maps)))
+        self.pool = nn.AdaptiveMaxPool2d(1)
+        self.head = nn.Linear(maps[-1], classes, bias=False)
+
+    def look_at(self, images: Tensor) -> None:
+        """Adapt the first layer to normalised pictures, float32 (N, C, S, S); a few thousand are enough."""
+        self.whiten.look_at(images)
+
+    def forward(self, images: Tensor) -> Tensor:
+        if images.shape[-1] < LEAST:
+            images = functional.interpolate(images, (LEAST, LEAST), mode="bilinear")
+        return self.head(self.pool(self.groups(self.whiten(images))).flatten(1))
+
+
+class Whitening(nn.Module):
+    """2×2 patches in the directions in which they differ, each scaled to variance 1, with both signs, then GELU.
+
+    Neighbouring pixels are nearly equal; after this, what tells them apart is as large as what they share, and the
+    layers behind learn from both at once. Only the biases learn.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        first = nn.Conv2d(channels, 2 * 4 * channels, 2)
+        self.register_buffer("filters", first.weight.detach())
+        self.bias = nn.Parameter(torch.zeros(2 * 4 * channels))
+
+    @torch.no_grad()
+    def look_at(self, images: Tensor, least: float = 5e-4) -> None:
+        """Principal components of the patches; ``least`` is added to the variances, so that noise is not blown up."""
+        patches = functional.unfold(images.float(), 2).transpose(1, 2).flatten(0, 1)  # (patches, 4 · channels)
+        variances, directions = torch.linalg.eigh((patches.T @ patches / len(patches)).cpu())
+        filters = (directions / (variances.clamp(min=0) + least).sqrt()).T.view(-1, *self.filters.shape[1:])
+        self.filters.copy_(torch.cat([filters, -filters]))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return functional.gelu(functional.conv2d(images, self.filters, self.bias))
+
+
+class Group(nn.Module):
+    """Convolution, 2×2 max pooling, convolution, each with batch norm and GELU. (N, C, S, S) → (N, maps, S/2, S/2)."""
+
+    def __init__(self, before: int, maps: int) -> None:
+        super().__init__()
+        self.first, self.second = NearIdentity(before, maps), NearIdentity(maps, maps)
+        self.first_norm, self.second_norm = Shift(maps), Shift(maps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.gelu(self.first_norm(functional.max_pool2d(self.first(x), 2)))
+        return functional.gelu(self.second_norm(self.second(x)))
+
+
+class NearIdentity(nn.Conv2d):
+    """A 3×3 convolution that at first hands the maps on that come in, and adds random ones if it has more."""
+
+    def __init__(self, before: int, maps: int) -> None:
+        super().__init__(before, maps, 3, padding=1, bias=False)
+        nn.init.dirac_(self.weight.data[:before])
+
+
+class Shift(nn.BatchNorm2d):
+    """Batch norm that learns a bias but no scale, and whose running statistics follow quickly."""
+
+    def __init__(self, maps: int) -> None:
+        super().__init__(maps, eps=1e-5, momentum=0.4)
+        del self.weight
+        self.register_buffer("weight", torch.ones(maps))

@@ -1,0 +1,38 @@
+"""What came before networks, on the same pictures."""
+
+import numpy as np
+import pytest
+
+from imgrec.baselines import METHODS, baselines
+from imgrec.data import Dataset, DatasetError, open_dataset
+
+
+def test_every_method_beats_chance_on_digits_by_far_and_says_what_it_learned_from():
+    digits = open_dataset("digits")
+    heard = []
+    found = baselines(digits, lambda share, words: heard.append((share, words)))
+    assert [row.method for row in found] == list(METHODS)
+    for row in found:
+        assert 0.75 < row.accuracy < 1
+        assert 0.75 < row.balanced_accuracy < 1
+        assert (row.tested, row.pictures) == (len(digits.indices("test")), len(digits.indices("train")))
+    assert heard[0][0] == 0
+    assert METHODS["linear-svm"].title in heard[0][1]
+
+
+def test_the_same_pictures_give_the_same_answer():
+    digits = open_dataset("digits")
+    first, second = (baselines(digits, methods=("linear-svm", "decision-tree")) for _ in range(2))
+    assert [row.accuracy for row in first] == [row.accuracy for row in second]
+
+
+def test_an_empty_split_and_a_single_class_are_refused():
+    labels, splits = np.zeros(6, np.int64), np.array([0, 0, 0, 2, 2, 2], np.uint8)
+    one = Dataset(
+        "one", ("a", "b"), np.zeros((6, 4, 4, 1), np.uint8), labels, splits, np.full((6, 2), 4, np.int32), list("abcdef")
+    )
+    with pytest.raises(DatasetError, match="only one class"):
+        baselines(one)
+    splits[:] = 0
+    with pytest.raises(DatasetError, match="no test pictures"):
+        baselines(one)
