@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -11,16 +12,22 @@ from torch import Tensor
 from imgrec import hardware
 from imgrec.data import Dataset
 
+MOST_MAPPED = 2**28  # bytes of a set on disk that are kept in memory at a time
+
 
 class Pixels:
-    """One split's pictures and labels where the training wants them: on the device if they fit, else fetched by batch."""
+    """One split's pictures and labels where the training wants them: on the device if they fit, else read batch by batch,
+    each while the one before it is learned from."""
 
     def __init__(self, dataset: Dataset, split: str, device: torch.device) -> None:
-        self.device, self.source = device, dataset.images
+        self.device, self.dataset = device, dataset
         self.where = torch.from_numpy(dataset.indices(split))
         self.labels = torch.from_numpy(dataset.labels[self.where.numpy()]).to(device)
         size = len(self.where) * dataset.images[:1].nbytes
-        self.resident = self._fetch(self.where).to(device) if size < hardware.free_bytes(device) // 4 else None
+        self.resident = self._read(self.where).to(device) if size < hardware.free_bytes(device) // 4 else None
+        self.reader = ThreadPoolExecutor(1) if self.resident is None else None
+        self.ahead: list[tuple[Tensor, Future[Tensor]]] = []  # at most two: the batch in hand and the next
+        self.mapped = 0  # bytes read since the last that were given back
 
     def __len__(self) -> int:
         return len(self.where)
@@ -32,13 +39,33 @@ class Pixels:
     def images(self, indices: Tensor) -> Tensor:
         """float32 (N, C, H, W) in 0..1 on the device, for positions within the split."""
         if self.resident is None:
-            batch = self._fetch(self.where[indices]).to(self.device)
+            batch = self._stream(indices).to(self.device, non_blocking=True)
         else:
             batch = self.resident[indices.to(self.device)]
         return batch.permute(0, 3, 1, 2).float().div_(255)
 
-    def _fetch(self, positions: Tensor) -> Tensor:
-        return torch.from_numpy(self.source[positions.numpy()])
+    def expect(self, indices: Tensor) -> None:
+        """Begin to read what is asked for next; nothing is to be done for pictures on the device."""
+        if self.reader:
+            self.ahead = [*self.ahead[-1:], (indices, self.reader.submit(self._read, self.where[indices]))]
+
+    def _stream(self, indices: Tensor) -> Tensor:
+        found = [reading for expected, reading in self.ahead if _same(expected, indices)]
+        batch = found[0].result() if found else self._read(self.where[indices])
+        self.mapped += batch.nbytes
+        if self.mapped > MOST_MAPPED:
+            self.dataset.let_go()
+            self.mapped = 0
+        return batch
+
+    def _read(self, positions: Tensor) -> Tensor:
+        pictures = torch.from_numpy(self.dataset.images[positions.numpy()])
+        return pictures.pin_memory() if self.device.type == "cuda" else pictures
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors are the same piece of memory; quicker than comparing what is in it."""
+    return one.data_ptr() == other.data_ptr() and len(one) == len(other)
 
 
 def seed_of(*parts: int) -> int:

@@ -148,8 +148,8 @@ class Recipe:
     views: str = setting(
         "one",
         "Views per answer",
-        "Answer for the picture, or on average for it and its mirror image, or for six views: both also moved by a pixel.",
-        choices=("one", "mirror", "six"),
+        "Answer for the picture, or on average for it and its mirror image, for it and two moved by a pixel, or for all six.",
+        choices=("one", "mirror", "shifted", "six"),
     )
     precision: str = setting(
         "auto",

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from imgrec.shelves import LOSSES, OPTIMISERS, SCHEDULES, WHOLE_SET
 from imgrec.weights import Passport, Preprocess, Start, WeightsError, fill
 
 LOOKED_AT = 5000  # training pictures that a network may look at before the first step
+COUNTED = 20_000  # training pictures whose mean and deviation stand for all
 WORTH_MEASURING = 5e7  # pixels that a training looks at, from which on the faster precision is looked for
 
 
@@ -129,7 +131,9 @@ class Training:
             batches = torch.tensor_split(self.order(), self.steps)  # equal to within one picture: no tiny last batch
             seen = sum(map(len, batches[:first]))
             already = seen
-            for batch in batches[first:]:
+            for batch, following in zip_longest(batches[first:], batches[first + 1 :]):
+                if following is not None:
+                    self.train.expect(following)
                 self._learn(batch)
                 self.step, seen = self.step + 1, seen + len(batch)
                 loss, accuracy = self.sums / seen
@@ -244,10 +248,18 @@ class Training:
         """The loss, if it is a number. Raises TrainingError with advice if it is not."""
         if math.isfinite(loss):
             return loss
+        raise self._diverged("The loss")
+
+    def check_weights(self) -> None:
+        """Raises TrainingError with advice if a weight is not a number any more."""
+        if not all(bool(weight.isfinite().all()) for weight in self.model.parameters()):
+            raise self._diverged("A weight")
+
+    def _diverged(self, what: str) -> TrainingError:
         rate = self.recipe.learning_rate
-        raise TrainingError(
-            f"The loss stopped being a number in epoch {self.epoch + 1}. "
-            f"Lower the learning rate, for instance from {rate:g} to {rate / 10:g}."
+        return TrainingError(
+            f"{what} stopped being a number in epoch {self.epoch + 1}. "
+            f"Lower the learning rate, for instance from {rate:g} to {rate / 10:g}; the last good checkpoint is kept."
         )
 
     def _finish_epoch(self, started: float, images: int) -> Iterator[Check | Epoch]:
@@ -429,6 +441,6 @@ def _preprocess(recipe: Recipe, dataset: Dataset, start: Start | None) -> Prepro
         grey = dataset.channels < len(start.mean)
         mean, std = ((sum(v) / len(v),) if grey else v for v in (start.mean, start.std))
     else:
-        mean, std = (tuple(values.tolist()) for values in dataset.channel_statistics("train"))
+        mean, std = (tuple(values.tolist()) for values in dataset.channel_statistics("train", COUNTED))
         std = tuple(max(value, 1 / 255) for value in std)
     return Preprocess(dataset.image_size, dataset.channels, recipe.resize, tuple(mean), tuple(std))

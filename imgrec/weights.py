@@ -62,6 +62,11 @@ def _moved(images: Tensor, by: int) -> Tensor:
 VIEWS: dict[str, tuple[tuple[float, Callable[[Tensor], Tensor]], ...]] = {
     "one": ((1.0, lambda images: images),),
     "mirror": ((0.5, lambda images: images), (0.5, lambda images: images.flip(3))),
+    "shifted": (
+        (0.5, lambda images: images),
+        (0.25, lambda images: _moved(images, 1)),
+        (0.25, lambda images: _moved(images, -1)),
+    ),
     "six": (
         (0.25, lambda images: images),
         (0.25, lambda images: images.flip(3)),

@@ -263,9 +263,10 @@ class _Diary:
             self.checkpoint()
 
     def checkpoint(self) -> None:
-        """Write the best weights, then the state that goes with them."""
+        """Write the best weights, then the state that goes with them; but nothing that is not numbers any more."""
         from imgrec.weights import save_checkpoint, save_weights
 
+        self.training.check_weights()
         if self.best_weights is not None:
             save_weights(self.run.file("best.safetensors"), self.best_weights, self.training.passport)
             self.best_weights = None

@@ -29,7 +29,13 @@ def test_the_same_pictures_give_the_same_answer():
 def test_an_empty_split_and_a_single_class_are_refused():
     labels, splits = np.zeros(6, np.int64), np.array([0, 0, 0, 2, 2, 2], np.uint8)
     one = Dataset(
-        "one", ("a", "b"), np.zeros((6, 4, 4, 1), np.uint8), labels, splits, np.full((6, 2), 4, np.int32), list("abcdef")
+        "one",
+        ("a", "b"),
+        np.zeros((6, 4, 4, 1), np.uint8),
+        labels,
+        splits,
+        np.full((6, 2), 4, np.int32),
+        list("abcdef"),
     )
     with pytest.raises(DatasetError, match="only one class"):
         baselines(one)

@@ -50,6 +50,25 @@ def test_a_worker_process_trains_to_the_end_and_is_tested():
     assert jobs.live_runs() == []
 
 
+def test_a_training_that_breaks_down_ends_with_advice_and_its_last_good_weights(monkeypatch):
+    """The rate grows a thousandfold after two good epochs: what was kept before that is still whole."""
+    from imgrec.train import Training
+
+    rate = Training._rate
+    monkeypatch.setattr(Training, "_rate", lambda self: rate(self) if self.epoch < 2 else 1e30)
+    run = jobs.enqueue(Recipe(epochs=9, optimiser="sgd", learning_rate=0.05, device="cpu"))
+    with pytest.raises(RuntimeError, match=r"stopped being a number in epoch 3\. Lower the learning rate"):
+        for _ in worker.work(run):
+            pass
+    assert run.status == "failed"
+    assert "the last good checkpoint is kept" in run.state["error"]
+    weights, _ = load_weights(run.file("best.safetensors"))
+    assert all(value.isfinite().all() for value in weights.values())
+    kept = load_checkpoint(run.file("last.ckpt"))
+    assert kept["epoch"] == 2 or kept["epoch"] == 1
+    assert all(value.isfinite().all() for value in kept["model"].values())
+
+
 def test_the_state_tells_place_speed_and_time_left_and_moves():
     """Row 4 of the goals: figures for bars within 2 s of each other, and they move."""
     run = running()

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -162,6 +163,14 @@ def test_a_loss_that_is_no_number_stops_with_advice():
         )
 
 
+def test_weights_that_are_no_numbers_are_noticed():
+    training = Training(SMALL, tiny())
+    training.check_weights()
+    next(training.model.parameters()).data[0] = float("inf")
+    with pytest.raises(TrainingError, match=r"A weight stopped being a number in epoch 1\. Lower"):
+        training.check_weights()
+
+
 def _huge():
     dataset = tiny()
     return Dataset(
@@ -236,7 +245,13 @@ def test_pictures_that_do_not_fit_in_memory_are_streamed_and_give_the_same_train
     monkeypatch.setattr("imgrec.hardware.free_bytes", lambda device: 0)
     streamed = Training(SMALL, tiny())
     assert streamed.train.resident is None
+    monkeypatch.setattr("imgrec.batches.MOST_MAPPED", 1000)
+    read = streamed.train._read
+    by = []
+    monkeypatch.setattr(streamed.train, "_read", lambda where: by.append(threading.current_thread()) or read(where))
     list(streamed.fit())
+    ahead = [thread is not threading.main_thread() for thread in by]
+    assert sum(ahead) == SMALL.epochs * (streamed.steps - 1)  # all but the first batch of each epoch
     assert same(weights(resident), weights(streamed))
 
 
