@@ -249,5 +249,5 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> go.Fig
     )  # fmt: skip
     figure = _styled(go.Figure(heat), min(760, 130 + 32 * len(names)), xaxis_title="answer", yaxis_title="truth")
     figure.update_layout(margin={"t": 12})
-    figure.update_xaxes(tickvals=ticks, ticktext=names, tickangle=-45 if len(names) > 6 else 0)
+    figure.update_xaxes(tickvals=ticks, ticktext=names, tickangle=-45 if sum(map(len, names)) > 40 else 0)
     return figure.update_yaxes(tickvals=ticks, ticktext=names, autorange="reversed")

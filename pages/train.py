@@ -234,7 +234,7 @@ def compared(run: Run, evaluation: dict) -> None:
             model = str(other.read("recipe.json").get("model"))
             best[model] = max(accuracy, best.get(model, 0.0))
     rows += [
-        {"name": model, "accuracy": accuracy, "kind": "run"}
+        {"name": f"{model} (best other run)", "accuracy": accuracy, "kind": "run"}
         for model, accuracy in sorted(best.items(), key=lambda b: -b[1])[:6]
     ]
     options = {"fingerprint": str(about.get("fingerprint", ""))}
