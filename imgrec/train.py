@@ -314,12 +314,17 @@ class Training:
         rows = torch.addcmul(self.shift_row[:values], rows, self.scale_row[:values])
         return rows.view(count, height, width, channels).permute(0, 3, 1, 2)
 
+    @property
+    def looks_once(self) -> bool:
+        """Whether the backbone says the same of a picture in every epoch, so that asking it once is enough."""
+        return self.recipe.freeze == "backbone" and not self.plan and self.recipe.start_small == 1
+
     def look_once(self) -> Iterator[Check]:
         """A frozen backbone says the same of a picture in every epoch: ask it once, and train the head on its answers.
 
         Nothing is to be done for any other training.
         """
-        if self.recipe.freeze != "backbone" or self.plan:
+        if not self.looks_once or self.known:
             return
         caught: list[Tensor] = []
         hook = self.model.head.register_forward_pre_hook(lambda _, given: caught.append(given[0].float()))

@@ -63,15 +63,20 @@ def _train(run: Run, requests: _Requests) -> Iterator[object]:
         requests.noticed.wait(0.3)
     if not requests.word:
         run.update(detail="loading PyTorch and the pictures", ahead=0)
-        from imgrec.train import Epoch, Training  # after the wait: a waiting worker stays small
+        from imgrec import features  # after the wait: a waiting worker stays small
+        from imgrec.train import Epoch, Training
 
         recipe = run.recipe
         dataset = open_dataset(recipe.dataset, recipe.image_size, recipe.resize)
         run.update(detail="reading the weights to start from")
         training = Training(recipe, dataset, starting_weights(recipe))
         diary = _Diary(run, training, dataset)
+        kept = features.recall(training, dataset.fingerprint)
         for event in training.fit():
             diary.note(event)
+            if not kept and event.epoch:  # epoch 0 is the frozen network's look at every picture
+                features.keep(training, dataset.fingerprint)
+                kept = True
             yield event
             if requests.word and not (isinstance(event, Epoch) and training.over):
                 diary.checkpoint()

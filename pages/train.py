@@ -16,6 +16,7 @@ SHELVES = {
     "loss": shelves.LOSSES,
     "schedule": shelves.SCHEDULES,
 }
+UNEQUAL = 3  # times the smallest class, from which on a network neglects it
 FIRST = ("model", "epochs", "learning_rate", "batch_size")
 REST = ("optimiser", "schedule", "loss", "augment", "mix", "balance", "weight_decay", "momentum", "label_smoothing", "l1", "clip",
         "warmup", "average", "patience", "image_size", "resize", "start_small", "weights", "freeze", "views", "precision", "device", "seed")  # fmt: skip
@@ -69,11 +70,13 @@ def form(dataset) -> None:
     st.caption(f"{chosen.title} ({chosen.year}): {chosen.idea}")
     if values["model"] == "custom":
         values["model"] = layers.table(dataset)
+    balance(dataset)
     with st.expander("More settings", icon=":material/tune:"):
         columns = st.columns(3)
         for number, name in enumerate(REST):
             with columns[number % 3]:
                 values[name] = widget(name)
+    sizes(values, dataset)
     before(values)
     plan = st.session_state["recipe_augment"]
     st.caption(f"Augmentation: {parts.text(plan)}. Device: {parts.text(device_line(), 120)}.")
@@ -85,6 +88,50 @@ def form(dataset) -> None:
         else:
             st.session_state["run"] = run.name
             st.rerun()
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def weights(*asked) -> tuple[int, int]:
+    """Of the whole network and of its last layer."""
+    return models.parameters(*asked), models.parameters(*asked, head=True)
+
+
+def sizes(values: dict, dataset) -> None:
+    """How many weights there are, and how many of them learn."""
+    asked = (values["model"], len(dataset.classes), dataset.channels, values["image_size"] or dataset.image_size)
+    try:
+        every, head = weights(*asked)
+    except (ValueError, RuntimeError):
+        return  # said when it is started
+    learning = {
+        "none": f"all of them learn, {every:,}",
+        "backbone": f"{head:,} of them learn, those of the last layer",
+        "gradual": f"at first {head:,} of them learn, those of the last layer, later all",
+    }[values["freeze"]]
+    st.caption(f"Weights: {every:,}; {learning}.")
+
+
+def balance(dataset) -> None:
+    """For unequal classes: what to do about it, and how much a picture of each class will count."""
+    counts = {name: row["train"] for name, row in dataset.counts().items() if row["train"]}
+    if not counts or max(counts.values()) <= UNEQUAL * min(counts.values()):
+        return
+    ratio, chosen = max(counts.values()) / min(counts.values()), st.session_state.get("recipe_balance", "none")
+    if chosen == "none":
+        left, right = st.columns([4, 1], vertical_alignment="center")
+        left.info(
+            f"The largest class has {ratio:.1f} times the training pictures of the smallest; the network will neglect the "
+            "small one unless it counts for more.",
+            icon=":material/balance:",
+        )
+        right.button("Balance classes", key="use_balance", on_click=use, args=("balance", "loss"))
+        return
+    total = sum(counts.values())
+    weights = {name: total / (len(counts) * count) for name, count in counts.items()}
+    what = "counts in the loss" if chosen == "loss" else "is drawn"
+    with st.expander(f"Balanced: how often a picture of each class {what}", icon=":material/balance:"):
+        rows = [{"class": name, "pictures": counts[name], "weight": round(weights[name], 2)} for name in counts]
+        st.dataframe(rows, hide_index=True)
 
 
 def before(values: dict) -> None:
@@ -107,15 +154,15 @@ def before(values: dict) -> None:
             if len(losses) > 1:
                 parts.chart(charts.rates(rates, losses, suggested), "rates", "Loss while the learning rate grows")
             st.caption("The rate grows from left to right; learning is fastest before the loss turns up.")
-            st.button(f"Use {suggested:g}", key="use_rate", on_click=use_rate, args=(suggested,))
+            st.button(f"Use {suggested:g}", key="use_rate", on_click=use, args=("learning_rate", suggested))
         gallery.study_progress(
             job, "Try a batch and look for a learning rate",
             lambda: jobs.start_study("preflight", values["dataset"], recipe=recipe), "preflight",
         )  # fmt: skip
 
 
-def use_rate(rate: float) -> None:
-    st.session_state["recipe_learning_rate"] = rate
+def use(setting: str, value: float | str) -> None:
+    st.session_state[f"recipe_{setting}"] = value
 
 
 def watch(run: Run) -> None:

@@ -13,7 +13,7 @@ LAYERS = (
     ("hardware", "data", "augment", "models", "muon", "lessons", "runs"),
     ("weights", "shelves", "batches"),
     ("train", "predict"),
-    ("evaluate", "explain", "export", "suspects", "embedding", "preflight", "baselines", "charts"),
+    ("evaluate", "explain", "export", "suspects", "embedding", "preflight", "baselines", "features", "charts"),
     ("jobs", "api"),
     ("studies",),
     ("worker",),

@@ -14,7 +14,7 @@ from imgrec.data import Edit, Item, edit, import_dataset, list_datasets, open_da
 from imgrec.explain import METHODS
 from imgrec.images import to_png
 from imgrec.recipe import Recipe
-from imgrec.runs import create_run, list_runs
+from imgrec.runs import create_run, list_runs, open_run
 
 PAGES = sorted(
     p.name
@@ -416,3 +416,42 @@ def test_the_networks_page_shows_every_card_that_fits():
     test = open_page("networks.py", {"network": "resnet50"})
     assert "ResNet-50, 2015" in [header.value for header in test.subheader]
     assert {metric.label: metric.value for metric in test.metric}["Weights"] == "23,528,522"
+
+
+def test_unequal_classes_are_noticed_and_balanced_with_a_click(workspace, tmp_path):
+    """Row 22 of the goals: suggested beyond 3 : 1, and the weights are shown."""
+    files = {
+        f"{name}/{number}.png": picture(hash((name, number)) % 1000)
+        for name, count in (("cat", 40), ("dog", 6))
+        for number in range(count)
+    }
+    import_dataset(zipped(tmp_path / "pets.zip", files), "pets")
+    test = open_page("train.py", {"dataset": "pets"})
+    assert "times the training pictures of the smallest" in texts(test)
+    test.button(key="use_balance").click().run()
+    assert test.selectbox(key="recipe_balance").value == "loss"
+    rows = test.dataframe[0].value.set_index("class")
+    assert rows.loc["dog", "weight"] / rows.loc["cat", "weight"] == pytest.approx(
+        rows.loc["cat", "pictures"] / rows.loc["dog", "pictures"], rel=0.01
+    )
+    assert "times the training pictures" not in texts(open_page("train.py", {"dataset": "digits"}))
+
+
+def test_the_train_page_says_how_many_weights_learn():
+    """Row 14 of the goals: trainable parameters are shown."""
+    test = open_page("train.py", {"dataset": "digits"})
+    assert "Weights: 53,002; all of them learn" in texts(test)
+    test.selectbox(key="recipe_freeze").set_value("backbone").run()
+    assert "1,290 of them learn" in texts(test)
+    test.selectbox(key="recipe_freeze").set_value("gradual").run()
+    assert "at first 1,290 of them learn" in texts(test)
+
+
+def test_a_finished_run_is_compared_with_what_came_before_networks(own_copy):
+    test = open_page("train.py", {"run": own_copy})
+    test.button(key="start baselines").click().run()
+    fingerprint = str(open_run(own_copy).read("about.json")["fingerprint"])
+    wait_for(
+        lambda: (job := jobs.study_job("baselines", "digits", fingerprint=fingerprint)) and job.status == "finished", 60
+    )
+    assert "learned from the pixels of 1,259 pictures" in texts(open_page("train.py", {"run": own_copy}))

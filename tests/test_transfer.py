@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from imgrec import jobs
+from imgrec import jobs, worker
 from imgrec.data import Dataset
 from imgrec.data.dataset import stratify
 from imgrec.home import folder
@@ -155,3 +155,25 @@ def test_grey_pictures_and_small_ones_start_from_colour_weights(published, tmp_p
     assert training.passport.preprocess.mean == pytest.approx((sum(MEAN) / 3,))
     list(training.fit())
     assert build(NAME, 3, 1, 8)(torch.rand(2, 1, 8, 8)).shape == (2, 3)
+
+
+def test_features_are_kept_for_the_next_training_and_forgotten_when_anything_about_them_differs(published, monkeypatch):
+    (folder("weights") / "checkpoints").mkdir(parents=True)
+    torch.save(published, folder("weights") / "checkpoints" / FILE)
+    recipe = Recipe(model=NAME, weights="imagenet", freeze="backbone", image_size=32, epochs=2, device="cpu")
+
+    def looks(recipe):
+        run = jobs.enqueue(recipe)
+        events = list(worker.work(run))
+        return sum(isinstance(event, Check) and event.epoch == 0 for event in events), run
+
+    first, run = looks(recipe)
+    assert first > 0
+    again, same = looks(recipe)
+    assert again == 0
+    assert [row["validation_loss"] for row in run.epochs] == [row["validation_loss"] for row in same.epochs]
+    assert looks(replace(recipe, learning_rate=0.01, seed=1))[0] == 0
+    assert looks(replace(recipe, image_size=48))[0] > 0
+    for file in folder("features").iterdir():
+        file.write_bytes(b"damaged")
+    assert looks(recipe)[0] == first

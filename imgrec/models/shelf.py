@@ -100,7 +100,8 @@ def operations(name: str, classes: int, channels: int, size: int) -> int:
     return counter.get_total_flops() // 2
 
 
-def parameters(name: str, classes: int, channels: int, size: int) -> int:
-    """How many numbers the network learns; computed from its shapes without using memory."""
+def parameters(name: str, classes: int, channels: int, size: int, head: bool = False) -> int:
+    """How many numbers the network learns, or its last layer alone; computed from its shapes without using memory."""
     with torch.device("meta"):
-        return sum(p.numel() for p in card(name).build(classes, channels, size).parameters())
+        network = card(name).build(classes, channels, size)
+        return sum(p.numel() for p in (network.head if head else network).parameters())
