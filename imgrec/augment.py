@@ -2,7 +2,7 @@
 
 The draws depend only on the seed, the epoch, the picture's position and the row of the shelf: a hash of these takes the
 place of a random stream. So the preview of picture 17 in epoch 3 is what training feeds, in any batch and order, on any
-device, and after a resume. All rows that move are one matrix and one sampling, all that change colours one product.
+device, and after a resume. Flips alternate from epoch to epoch (K. Jordan, arXiv:2404.00498). All rows that move are one matrix and one sampling, all that change colours one product.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class Augmentation:
     say: Callable[..., str]  # a picture's k draws → words, "" if nothing happens
     kind: str
     work: Callable[..., Tensor]
+    alternates: bool = False  # every second epoch turns the chance of the one before round: who was flipped is not
 
 
 # Uniform numbers out of a hash
@@ -258,10 +259,10 @@ def _signed(value: float, digits: int = 0) -> str:
 AUGMENTATIONS: dict[str, Augmentation] = {row.name: row for row in (  # applied in this order
     Augmentation("flip_horizontal", "Flip left to right", "Mirrors this share of the pictures; not for digits.",
         "probability", 0.5, 1, 0.05, 1, _chance, lambda on: "flipped" if on else "",
-        "copy", lambda drawn, aspect: _matrix(drawn, xx=1 - 2 * drawn[:, 0])),
+        "copy", lambda drawn, aspect: _matrix(drawn, xx=1 - 2 * drawn[:, 0]), alternates=True),
     Augmentation("flip_vertical", "Flip top to bottom", "Turns this share upside down; for pictures from above.",
         "probability", 0.5, 1, 0.05, 1, _chance, lambda on: "flipped upside down" if on else "",
-        "copy", lambda drawn, aspect: _matrix(drawn, yy=1 - 2 * drawn[:, 0])),
+        "copy", lambda drawn, aspect: _matrix(drawn, yy=1 - 2 * drawn[:, 0]), alternates=True),
     Augmentation("rotate", "Rotate", "Turns each picture by up to this angle; plus is against the clock.",
         "± degrees", 15, 180, 1, 1, _either_side, lambda angle: f"rotate {_signed(angle, 1)}°",
         "move", _rotation),
@@ -335,10 +336,17 @@ def draw(plan: dict[str, float], indices: Tensor, seed: int, epoch: int) -> dict
     A position that occurs twice gets the same numbers twice. Best left on the CPU: ``apply`` sends what a device needs.
     """
     rows = _rows(plan)
-    keys = [_key(int(seed), int(epoch), row.name, column) for row in rows for column in range(row.columns)]
+    keys = [
+        _key(int(seed), int(epoch) // 2 * 2 if row.alternates else int(epoch), row.name, column)
+        for row in rows
+        for column in range(row.columns)
+    ]
     counters = indices.long()[:, None] * GOLDEN + torch.tensor(keys, dtype=torch.int64, device=indices.device)
     uniforms = _uniform(_hash(counters)).split([row.columns for row in rows], 1)  # (N, columns) each
-    return {row.name: row.draw(uniform, plan[row.name]) for row, uniform in zip(rows, uniforms, strict=True)}
+    return {
+        row.name: row.draw(1 - 2**-24 - uniform if row.alternates and epoch % 2 else uniform, plan[row.name])
+        for row, uniform in zip(rows, uniforms, strict=True)
+    }
 
 
 def describe(draws: dict[str, Tensor], i: int) -> str:

@@ -403,3 +403,13 @@ def test_every_row_can_be_shown_in_a_form(name):
     assert row.unit
     assert row.kind in ("copy", "move", "colour", "pixels")
     assert describe(numbers({name: row.maximum}, 1), 0)
+
+
+@pytest.mark.parametrize("name", ["flip_horizontal", "flip_vertical"])
+def test_flips_alternate_so_that_two_epochs_show_both_sides(name):
+    where = torch.arange(1000)
+    even, odd, next_even = (draw({name: 0.5}, where, 7, epoch)[name][:, 0] for epoch in (4, 5, 6))
+    assert torch.equal(odd, 1 - even)
+    assert not torch.equal(next_even, even)
+    assert all(draw({name: 1.0}, where, 7, epoch)[name].all() for epoch in (0, 1))
+    assert draw({name: 0.2}, where, 7, 1)[name].mean().item() == pytest.approx(0.2, abs=0.04)
