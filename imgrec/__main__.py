@@ -239,7 +239,7 @@ def predict(options) -> None:
         if result.error:
             print(f"imgrec: {result.error}", file=sys.stderr)
             continue
-        print(result.file)
+        print(result.file + ("  (probably none of these)" if result.known is False else ""))
         for row in result.top(predictor.classes, options.top):
             print(f"  {row['probability']:8.4%}  {row['name']}")
     if all(result.error for result in results):

@@ -13,6 +13,7 @@ BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW, GREY = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#8A8F98",
 )  # fmt: skip
 SPLIT_COLOURS = {"train": BLUE, "validation": ORANGE, "test": GREEN}
+MANY = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, GREY)  # lines of one chart
 HEAT = [[0.0, "rgba(0,114,178,0.04)"], [1.0, BLUE]]
 
 
@@ -235,8 +236,11 @@ def thin(rows: Sequence[Any], most: int) -> list[Any]:
     return [rows[round(i * (len(rows) - 1) / (most - 1))] for i in range(most)]
 
 
-def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> go.Figure:
-    """Rows are the true classes, columns the answers; colour is the share of the row, the number the pictures."""
+def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], clickable: bool = False) -> go.Figure:
+    """Rows are the true classes, columns the answers; colour is the share of the row, the number the pictures.
+
+    ``clickable``: a point lies on every cell, whose ``customdata`` is its row and column.
+    """
     counts = np.array(matrix)
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     names = [plain(name, 18) for name in classes]
@@ -248,6 +252,131 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> go.Fig
         hovertext=hover, hoverinfo="text",
     )  # fmt: skip
     figure = _styled(go.Figure(heat), min(760, 130 + 32 * len(names)), xaxis_title="answer", yaxis_title="truth")
+    if clickable:
+        cells = [(i, j) for i in ticks for j in ticks if counts[i, j]]
+        figure.add_scatter(
+            x=[j for _, j in cells], y=[i for i, _ in cells], mode="markers", customdata=cells, showlegend=False,
+            marker={"symbol": "square", "size": max(8, min(30, 600 // len(names))), "opacity": 0, "color": BLUE},
+            hovertext=[hover[i][j] for i, j in cells], hoverinfo="text",
+        )  # fmt: skip
     figure.update_layout(margin={"t": 12})
-    figure.update_xaxes(tickvals=ticks, ticktext=names, tickangle=-45 if sum(map(len, names)) > 40 else 0)
-    return figure.update_yaxes(tickvals=ticks, ticktext=names, autorange="reversed")
+    figure.update_xaxes(
+        tickvals=ticks,
+        ticktext=names,
+        tickangle=-45 if sum(map(len, names)) > 40 else 0,
+        range=[-0.5, len(names) - 0.5],
+    )
+    return figure.update_yaxes(tickvals=ticks, ticktext=names, range=[len(names) - 0.5, -0.5])
+
+
+def class_scores(rows: Sequence[Mapping[str, Any]], most: int = 40) -> go.Figure:
+    """Precision and recall of [{"name", "precision", "recall", "f1"}] as two points on a line, the worst F1 on top."""
+    rows = sorted(rows, key=lambda row: row["f1"])[:most][::-1]
+    places = list(range(len(rows)))
+    figure = go.Figure()
+    for row, place in zip(rows, places, strict=True):
+        figure.add_scatter(
+            x=[row["precision"], row["recall"]], y=[place, place], mode="lines", line={"color": GREY, "width": 2},
+            showlegend=False, hoverinfo="skip",
+        )  # fmt: skip
+    for name, colour, symbol in (("precision", ORANGE, "diamond"), ("recall", BLUE, "circle")):
+        figure.add_scatter(
+            x=[row[name] for row in rows], y=places, mode="markers", name=name,
+            marker={"color": colour, "size": 11, "symbol": symbol},
+            hovertemplate=f"{name} %{{x:.1%}}<extra></extra>",
+        )  # fmt: skip
+    _styled(figure, 90 + 28 * len(rows)).update_xaxes(range=[-0.02, 1.02], tickformat=".0%", fixedrange=True)
+    return figure.update_yaxes(tickvals=places, ticktext=[plain(row["name"], 24) for row in rows], fixedrange=True)
+
+
+def reliability(rows: Sequence[Mapping[str, float]]) -> go.Figure:
+    """Bars: how often answers of a confidence are right; where they end at the line, the network knows how sure it may be."""
+    bars = go.Bar(
+        x=[(row["low"] + row["high"]) / 2 for row in rows], y=[row["accuracy"] for row in rows], marker_color=BLUE,
+        width=[row["high"] - row["low"] - 0.01 for row in rows],
+        hovertext=[f"{row['count']:,} answers, on average {row['confidence']:.1%} sure: {row['accuracy']:.1%} right" for row in rows],
+        hoverinfo="text", name="right",
+    )  # fmt: skip
+    figure = _styled(go.Figure(bars), 340, xaxis_title="confidence", yaxis_title="right", showlegend=False)
+    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": ORANGE, "dash": "dash"}, hoverinfo="skip")
+    figure.update_xaxes(range=[0, 1], tickformat=".0%", fixedrange=True)
+    return figure.update_yaxes(range=[0, 1], tickformat=".0%", fixedrange=True)
+
+
+def curve(points: tuple[Sequence[float], Sequence[float]], x: str, y: str, chance: Sequence[float]) -> go.Figure:
+    """A line in the unit square beside what chance would reach, given as its height at both ends."""
+    figure = go.Figure()
+    figure.add_scatter(x=[0, 1], y=list(chance), mode="lines", line={"color": GREY, "dash": "dash"}, hoverinfo="skip")
+    figure.add_scatter(
+        x=points[0], y=points[1], mode="lines", line={"color": BLUE, "width": 3},
+        hovertemplate=f"{x} %{{x:.1%}}<br>{y} %{{y:.1%}}<extra></extra>",
+    )  # fmt: skip
+    _styled(figure, 340, xaxis_title=x, yaxis_title=y, showlegend=False)
+    figure.update_xaxes(range=[0, 1.005], tickformat=".0%", fixedrange=True)
+    return figure.update_yaxes(range=[0, 1.005], tickformat=".0%", fixedrange=True)
+
+
+def slices(rows: Sequence[Mapping[str, Any]], overall: float) -> go.Figure:
+    """Accuracy with its interval of [{"name", "images", "accuracy", "interval"}], beside a line at that of all."""
+    places = list(range(len(rows)))[::-1]
+    values = [row["accuracy"] for row in rows]
+    figure = go.Figure(
+        go.Scatter(
+            x=values, y=places, mode="markers", marker={"color": BLUE, "size": 10},
+            error_x={
+                "array": [row["interval"][1] - row["accuracy"] for row in rows],
+                "arrayminus": [row["accuracy"] - row["interval"][0] for row in rows], "color": SKY, "thickness": 3,
+            },
+            hovertext=[f"{plain(row['name'])}: {row['accuracy']:.1%} of {row['images']:,}" for row in rows], hoverinfo="text",
+        )
+    )  # fmt: skip
+    figure.add_vline(overall, line={"color": ORANGE, "dash": "dash"})
+    _styled(figure, 70 + 28 * len(rows)).update_xaxes(range=[-0.02, 1.02], tickformat=".0%", fixedrange=True)
+    return figure.update_yaxes(tickvals=places, ticktext=[plain(row["name"], 24) for row in rows], fixedrange=True)
+
+
+def worsening(levels: Sequence[float], accuracies: Sequence[float], unit: str) -> go.Figure:
+    """Accuracy as pictures get worse."""
+    line = go.Scatter(
+        x=[f"{level:g}" for level in levels], y=accuracies, mode="lines+markers", line={"color": BLUE, "width": 3},
+        marker={"size": 9}, hovertemplate="%{x}: %{y:.1%}<extra></extra>",
+    )  # fmt: skip
+    figure = _styled(go.Figure(line), 240, xaxis_title=unit, yaxis_title="accuracy")
+    figure.update_layout(margin={"t": 8}).update_xaxes(type="category", fixedrange=True)
+    return figure.update_yaxes(range=[0, 1.02], tickformat=".0%", fixedrange=True)
+
+
+def overlaid(lines: Mapping[str, Sequence[Mapping[str, Any]]], quantity: str) -> go.Figure:
+    """Validation curves of several runs, {name: epochs}; the ``quantity`` is "loss" or "accuracy"."""
+    figure = go.Figure()
+    for number, (name, epochs) in enumerate(lines.items()):
+        values = [row.get(f"validation_{quantity}") for row in epochs]
+        figure.add_scatter(
+            x=[row["epoch"] for row in epochs], y=values, mode="lines+markers", name=plain(name),
+            line={"color": MANY[number % len(MANY)], "dash": ("solid", "dot", "dash")[number // len(MANY) % 3]},
+            hovertemplate=f"{plain(name)}<br>epoch %{{x}}: %{{y:.4f}}<extra></extra>",
+        )  # fmt: skip
+    _styled(figure, 380, xaxis_title="epoch", yaxis_title=f"validation {quantity}", showlegend=True)
+    figure.update_layout(legend={"orientation": "h", "y": -0.2, "yanchor": "top"}, margin={"t": 10})
+    return figure.update_yaxes(tickformat=".0%") if quantity == "accuracy" else figure.update_yaxes(rangemode="tozero")
+
+
+def parallel(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], result: str) -> go.Figure:
+    """One line per run through the values of its settings, coloured by its ``result``; drag along an axis to pick some."""
+    dimensions = []
+    for column in columns:
+        values = [row.get(column) for row in rows]
+        if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+            dimensions.append({"label": column, "values": values})
+        else:
+            kinds = sorted({str(value) for value in values})
+            ticks = list(range(len(kinds)))
+            places = [kinds.index(str(value)) for value in values]
+            dimensions.append(
+                {"label": column, "values": places, "tickvals": ticks, "ticktext": [plain(k, 14) for k in kinds]}
+            )
+    scores = [row[result] for row in rows]
+    dimensions.append({"label": result.replace("_", " "), "values": scores, "tickformat": ".0%"})
+    line = {"color": scores, "colorscale": [[0, GREY], [0.5, SKY], [1, BLUE]], "showscale": False}
+    figure = _styled(go.Figure(go.Parcoords(dimensions=dimensions, line=line, labelangle=-20)), 380)
+    return figure.update_layout(margin={"l": 60, "r": 60, "t": 80, "b": 20})

@@ -35,7 +35,7 @@ class Portable(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         images = pictures.permute(0, 3, 1, 2).float() / 255
-        return self.passport.answer(self.model, images).softmax(1)
+        return self.passport.probabilities(self.passport.answer(self.model, images))
 
 
 def export(predictor: Predictor, to: str, out: Path) -> dict[str, Any]:

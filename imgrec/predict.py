@@ -22,12 +22,14 @@ from imgrec.weights import Passport, fill, load_weights
 @dataclass(frozen=True)
 class Classified:
     """What the network says about one file: ``probabilities`` float32 (classes,) sums to 1, ``seen`` is the uint8
-    (H, W, C) picture as the network saw it. For a file that is no picture both are None and ``error`` says why."""
+    (H, W, C) picture as the network saw it. For a file that is no picture both are None and ``error`` says why.
+    ``known``: whether it is probably one of the classes at all; None if the run does not say."""
 
     file: str
     probabilities: np.ndarray | None = None
     seen: np.ndarray | None = None
     error: str | None = None
+    known: bool | None = None
 
     def top(self, classes: Sequence[str], count: int = 5) -> list[dict[str, str | float]]:
         """The likeliest classes first: [{"name", "probability"}]."""
@@ -38,7 +40,7 @@ class Classified:
         """One entry of the command line's and the API's ``results``."""
         if self.error:
             return {"file": self.file, "error": self.error}
-        return {"file": self.file, "classes": self.top(classes, count)}
+        return {"file": self.file, "classes": self.top(classes, count), "known": self.known}
 
 
 class Predictor:
@@ -82,8 +84,11 @@ class Predictor:
 
     def probabilities(self, seen: np.ndarray, batch: int = 256) -> np.ndarray:
         """Softmax over the classes, float32 (N, classes), for uint8 (N, size, size, channels), possibly a memory map."""
-        parts = [self.logits(seen[i : i + batch]).softmax(1).numpy() for i in range(0, len(seen), batch)]
-        return np.concatenate(parts) if parts else np.zeros((0, len(self.classes)), np.float32)
+        return self.passport.probabilities(self._all_logits(seen, batch)).numpy()
+
+    def _all_logits(self, seen: np.ndarray, batch: int = 256) -> torch.Tensor:
+        parts = [self.logits(seen[i : i + batch]) for i in range(0, len(seen), batch)]
+        return torch.cat(parts) if parts else torch.zeros(0, len(self.classes))
 
     @torch.inference_mode()
     def features(self, seen: np.ndarray, batch: int = 256) -> np.ndarray:
@@ -115,8 +120,11 @@ class Predictor:
                 results.append(Classified(name, error=str(error)))
         good = [i for i, result in enumerate(results) if result.seen is not None]
         if good:
-            for i, row in zip(good, self.probabilities(np.stack([results[i].seen for i in good])), strict=True):
-                results[i] = Classified(results[i].file, row, results[i].seen)
+            logits = self._all_logits(np.stack([results[i].seen for i in good]))
+            known = self.passport.is_known(logits)
+            known = [None] * len(good) if known is None else known.tolist()
+            for i, row, sure in zip(good, self.passport.probabilities(logits).numpy(), known, strict=True):
+                results[i] = Classified(results[i].file, row, results[i].seen, known=sure)
         return results
 
 

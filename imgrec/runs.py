@@ -5,6 +5,7 @@ It starts nothing and trains nothing, and works without torch, so that lists and
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -37,8 +38,21 @@ BUNDLED = Path(__file__).parent / "bundled"  # finished runs that come with imgr
 START_GRACE = 30.0  # seconds a new run may take until its worker holds the lock
 
 
+AWAY, MOST_AWAY = ".away", 20  # where deleted runs lie for a while, and how many
+MOST_TAGS, MOST_NOTE = 10, 2000  # tags of a run, characters of its note
+
+
 class RunError(ValueError):
     """A run that does not exist, cannot be read, or cannot do what was asked; the message says what to do instead."""
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What people say of a run."""
+
+    star: bool = False
+    tags: tuple[str, ...] = ()
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -186,6 +200,21 @@ class Run:
             return f"Run {self.name} is finished; start a new one with weights={self.name} to train further."
         return None
 
+    @property
+    def notes(self) -> Notes:
+        """What people said of it; empty if nothing was, or it cannot be read."""
+        kept = self.read("notes.json")
+        tags = kept.get("tags") if isinstance(kept.get("tags"), list) else []
+        return Notes(bool(kept.get("star")), tuple(map(str, tags[:MOST_TAGS])), str(kept.get("text", ""))[:MOST_NOTE])
+
+    def annotate(self, notes: Notes) -> None:
+        """Keep what people say of it, cut to a sensible length. Raises RunError for a run that came with imgrec."""
+        if self.bundled:
+            raise RunError(f"Run {self.name} comes with imgrec and stays as it is.")
+        tags = dict.fromkeys(" ".join(tag.split())[:40] for tag in notes.tags)
+        tags = [tag for tag in tags if tag][:MOST_TAGS]
+        self.write("notes.json", {"star": notes.star, "tags": tags, "text": notes.text.strip()[:MOST_NOTE]})
+
     def summary(self) -> dict[str, Any]:
         """What lists show, JSON-able: name, status, model, dataset, epochs, accuracies, created."""
         state = self.state
@@ -249,12 +278,62 @@ def usable_runs() -> list[Run]:
 
 
 def delete_run(run: Run) -> None:
-    """Remove a run and all its files. Raises RunError while it is live, or if it came with imgrec."""
+    """Put a run away; `restore_run` brings it back until MOST_AWAY later ones were put away or a week has gone.
+
+    Raises RunError while it is live, or if it came with imgrec.
+    """
     if run.bundled:
         raise RunError(f"Run {run.name} comes with imgrec and stays.")
     if run.status in LIVE:
         raise RunError(f"Run {run.name} is {run.status}; stop it first.")
-    shutil.rmtree(run.path)
+    away = folder("runs") / AWAY
+    away.mkdir(exist_ok=True)
+    os.utime(run.path)  # from now on the week counts
+    os.rename(run.path, away / run.name)
+    old = sorted((entry for entry in os.scandir(away)), key=lambda entry: -entry.stat().st_mtime)
+    for number, entry in enumerate(old):
+        if number >= MOST_AWAY or time.time() - entry.stat().st_mtime > 7 * 86400:
+            shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def restore_run(name: str) -> Run:
+    """Bring back a run that was put away. Raises RunError if it is gone, or another has taken its name."""
+    away, back = folder("runs") / AWAY / Path(name).name, folder("runs") / Path(name).name
+    if not away.is_dir():
+        raise RunError(f"Run {name!r} cannot be brought back; it is gone for good.")
+    if back.exists():
+        raise RunError(f"There is a run named {name!r} by now; delete that first.")
+    os.rename(away, back)
+    return Run(back)
+
+
+_rows: dict[tuple[str, int], dict[str, Any]] = {}  # (path, changed) → what `rows` says of a run that has ended
+
+
+def rows(bundled: bool = True) -> list[dict[str, Any]]:
+    """All runs as rows of a table, newest first: what `Run.summary` tells, the star, tags and note, then every setting.
+
+    What has ended is read once and then only when something in its folder has changed: ten thousand take a moment.
+    """
+    found = []
+    for run in list_runs(bundled):
+        try:
+            key = (str(run.path), os.stat(run.path).st_mtime_ns)
+        except OSError:
+            continue
+        if key not in _rows:
+            row = run.summary()
+            notes = run.notes
+            settings = dataclasses.asdict(run.recipe) if "error" not in row else {}
+            row = {"star": notes.star, **row, "tags": list(notes.tags), "note": notes.text, **settings}
+            if row["status"] in LIVE or row["status"] == "lost":
+                found.append(row)
+                continue
+            if len(_rows) > 50_000:
+                _rows.clear()
+            _rows[key] = row
+        found.append(_rows[key])
+    return found
 
 
 def _folders(place: Path) -> list[str]:

@@ -89,6 +89,25 @@ def baselines(name: str, told: Told, fingerprint: str = "") -> dict[str, np.ndar
     return {column: np.array([row[column] for row in rows]) for column in rows[0]}
 
 
+def robustness(name: str, told: Told, run: str) -> dict[str, np.ndarray]:
+    """How a run bears worse pictures: change, level, accuracy; and how many strangers it rejects."""
+    from imgrec.predict import predictor
+    from imgrec.robustness import rejected
+    from imgrec.robustness import robustness as measured
+
+    told(0.0, "loading PyTorch and the network")
+    network = predictor(run)
+    wanted = network.passport.preprocess
+    rows = measured(network, open_dataset(name, wanted.size, wanted.resize, wanted.channels), told)
+    found = {column: np.array([row[column] for row in rows]) for column in rows[0]}
+    strangers = rejected(network) if network.passport.threshold is not None else []
+    return {
+        **found,
+        "strangers": np.array([r["pictures"] for r in strangers]),
+        "rejected": np.array([r["rejected"] for r in strangers]),
+    }
+
+
 def _as_seen(name: str, run: str, positions: np.ndarray, told: Told, what: str) -> np.ndarray:
     """``what``, a method of Predictor, of the pictures at the size and in the colours that a run was trained with."""
     from imgrec.predict import predictor
@@ -119,4 +138,5 @@ STUDIES: dict[str, Callable[..., dict[str, np.ndarray]]] = {
     "proposals": proposals,
     "preflight": preflight,
     "baselines": baselines,
+    "robustness": robustness,
 }

@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,14 @@ VIEWS: dict[str, tuple[tuple[float, Callable[[Tensor], Tensor]], ...]] = {
 }
 
 
+def familiarity(logits: Tensor) -> Tensor:
+    """How much a picture is like those learned from: the logarithm of the sum of its logits' exponents, (N,).
+
+    W. Liu et al., Energy-based out-of-distribution detection, NeurIPS 2020, where its negative is called the energy.
+    """
+    return logits.logsumexp(1)
+
+
 @dataclass(frozen=True)
 class Passport:
     """What must travel with weights: the model's name on the shelf, the class names in output order, the preprocessing."""
@@ -86,6 +95,8 @@ class Passport:
     classes: tuple[str, ...]
     preprocess: Preprocess
     views: str = "one"  # that an answer is the mean of, see VIEWS
+    temperature: float = 1.0  # that logits are divided by before the softmax
+    threshold: float | None = None  # of familiarity, see `familiarity`; below it a picture is probably none of these
 
     def build(self) -> nn.Module:
         """The network this passport belongs to, with fresh weights."""
@@ -95,6 +106,14 @@ class Passport:
         """Logits (N, classes) for pictures in 0..1, float (N, C, H, W): the mean over all views of each."""
         images = self.preprocess.normalise(images)
         return sum(share * network(see(images)).float() for share, see in VIEWS[self.views])
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Softmax of the logits divided by the temperature, (N, classes)."""
+        return (logits / self.temperature).softmax(1)
+
+    def is_known(self, logits: Tensor) -> Tensor | None:
+        """Whether each picture is one of the classes, bool (N,); None if no threshold is known."""
+        return None if self.threshold is None else familiarity(logits) >= self.threshold
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -107,10 +126,13 @@ class Passport:
             mean, std = (tuple(float(value) for value in raw[key]) for key in ("mean", "std"))
             preprocess = Preprocess(int(raw["size"]), int(raw["channels"]), str(raw["resize"]), mean, std)
             classes, views = tuple(str(name) for name in content["classes"]), str(content.get("views", "one"))
-            passport = cls(str(content["model"]), classes, preprocess, views)
+            temperature, threshold = float(content.get("temperature", 1.0)), content.get("threshold")
+            threshold = None if threshold is None else float(threshold)
+            passport = cls(str(content["model"]), classes, preprocess, views, temperature, threshold)
         except (KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"the class names and preprocessing that came with it are damaged ({error!r})") from None
         sound = 1 <= preprocess.size <= 1024 and preprocess.channels in (1, 3) and preprocess.resize in RESIZES
+        sound = sound and 0.01 <= temperature <= 100 and (threshold is None or math.isfinite(threshold))
         sound = sound and passport.views in VIEWS and len(mean) == len(std) == preprocess.channels and min(std) > 0
         if not sound or not 1 <= len(passport.classes) <= 100_000:
             raise WeightsError("the preprocessing that came with it is out of range")

@@ -280,12 +280,19 @@ class _Diary:
 
     def finish(self, dataset) -> None:
         """Test the best weights on pictures never trained on, then say that the run is finished."""
-        from imgrec.evaluate import evaluate
+        from imgrec.evaluate import amend, answers, report, threshold
         from imgrec.predict import Predictor
 
-        if len(dataset.indices("test")):
-            self.run.update(detail="testing on pictures it never saw")
-            self.run.write("evaluation.json", evaluate(Predictor.open(self.run, self.training.recipe.device), dataset))
+        predictor, given = Predictor.open(self.run, self.training.recipe.device), {}
+        for split in ("validation", "test"):
+            if len(dataset.indices(split)):
+                self.run.update(detail=f"the last look at the {split} pictures")
+                given[split] = answers(predictor, dataset, split)
+                given[split].save(self.run.file(f"{split}.npz"), dataset.fingerprint)
+        if "test" in given:
+            self.run.write("evaluation.json", report(given["test"], dataset))
+        if "validation" in given:
+            amend(self.run, dataset, threshold=threshold(given["validation"]))
         self.run.update(phase="finished", detail="", seconds_left=0)
 
     def _progress(self) -> float:

@@ -22,6 +22,8 @@ PAGES = (
     ("augment.py", "Augment", "augment", ":material/auto_fix_high:", "Lab"),
     ("networks.py", "Networks", "networks", ":material/account_tree:", "Lab"),
     ("train.py", "Train", "train", ":material/model_training:", "Lab"),
+    ("runs.py", "Runs", "runs", ":material/compare_arrows:", "Lab"),
+    ("evaluate.py", "Evaluate", "evaluate", ":material/analytics:", "Lab"),
     ("predict.py", "Predict", "predict", ":material/image_search:", "Lab"),
     ("learn_convolution.py", "Convolution", "learn_convolution", ":material/grid_on:", "Learn"),
 )

@@ -161,9 +161,13 @@ def go_to(address: str, **query: str) -> None:
         st.switch_page(PAGE[address], query_params=query or None)
 
 
-def chart(figure: go.Figure, key: str, alt: str) -> None:
-    """A Plotly figure without the tool bar, with a text for those who cannot see it."""
-    st.plotly_chart(figure, key=key, config={"displayModeBar": False, "responsive": True}, alt=alt)
+def chart(figure: go.Figure, key: str, alt: str, select: bool = False):
+    """A Plotly figure without the tool bar, with a text for those who cannot see it; with ``select`` its points can be
+    clicked, and it gives those that are."""
+    config = {"displayModeBar": False, "responsive": True}
+    if select:
+        return st.plotly_chart(figure, key=key, config=config, alt=alt, on_select="rerun", selection_mode="points")
+    return st.plotly_chart(figure, key=key, config=config, alt=alt)
 
 
 @dataclass(frozen=True)

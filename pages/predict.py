@@ -67,6 +67,11 @@ def card(model: Predictor, result: Classified, number: int) -> None:
         left.caption(f"As the network saw it: {result.seen.shape[1]} × {result.seen.shape[0]} px")
         with right:
             top = result.top(model.classes, 5)
+            if result.known is False:
+                st.warning(
+                    "Probably none of these: it is less familiar than 95 % of the pictures it was checked with.",
+                    icon=":material/help:",
+                )
             parts.chart(
                 charts.probability_bars(top),
                 f"bars_{number}",
@@ -125,6 +130,7 @@ if files:
         {
             "file": result.file,
             "error": result.error or "",
+            "known": "" if result.known is None else "yes" if result.known else "probably none of these",
             **({} if result.error else dict(zip(model.classes, map(float, result.probabilities), strict=True))),
         }
         for result in results

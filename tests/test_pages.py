@@ -11,10 +11,13 @@ from streamlit.testing.v1 import AppTest
 
 from imgrec import jobs
 from imgrec.data import Edit, Item, edit, import_dataset, list_datasets, open_dataset, stamps, undo
+from imgrec.evaluate import kept_answers
 from imgrec.explain import METHODS
 from imgrec.images import to_png
 from imgrec.recipe import Recipe
+from imgrec.report import printable
 from imgrec.runs import create_run, list_runs, open_run
+from imgrec.weights import load_weights
 
 PAGES = sorted(
     p.name
@@ -455,3 +458,94 @@ def test_a_finished_run_is_compared_with_what_came_before_networks(own_copy):
         lambda: (job := jobs.study_job("baselines", "digits", fingerprint=fingerprint)) and job.status == "finished", 60
     )
     assert "learned from the pixels of 1,259 pictures" in texts(open_page("train.py", {"run": own_copy}))
+
+
+def test_every_view_of_the_evaluation_shows_something(own_copy):
+    test = open_page("evaluate.py", {"run": own_copy})
+    assert not test.exception
+    assert {"Accuracy", "Macro F1", "Balanced accuracy", "Always the commonest class"} <= {m.label for m in test.metric}
+    for view in ("Classes", "Certainty", "Parts", "Worse pictures", "Versus", "Take along", "Mistakes"):
+        test.segmented_control(key="evaluate_view").set_value(view).run()
+        assert not test.exception
+        assert not test.error
+
+
+def test_a_cell_of_the_confusion_matrix_lists_exactly_its_pictures(own_copy):
+    """Row 7 of the goals; the boxes do what a click on the cell does."""
+    test = open_page("evaluate.py", {"run": own_copy})
+    counts = np.array(open_run(own_copy).read("evaluation.json")["confusion"])
+    for truth, answer in ((3, 3), (8, 1)):
+        test.selectbox(key="cell_truth").set_value(truth)
+        test.selectbox(key="cell_answer").set_value(answer).run()
+        count = counts[truth, answer]
+        said = f"{count} picture{'s' * (count != 1)}, each with" if count else "No picture is like that"
+        assert said in texts(test)
+
+
+def test_calibrating_changes_how_sure_the_answers_are_but_not_the_answers(own_copy):
+    test = open_page("evaluate.py", {"run": own_copy}, evaluate_view="Certainty")
+    before = open_run(own_copy).read("evaluation.json")
+    test.button(key="calibrate").click().run()
+    assert not test.exception
+    after = open_run(own_copy).read("evaluation.json")
+    assert after["accuracy"] == before["accuracy"]
+    assert after["loss"] != before["loss"]
+    assert load_weights(open_run(own_copy).file("best.safetensors"))[1].temperature != 1
+    assert {m.label: m.value for m in test.metric}["Temperature"] != "1.00"
+
+
+def test_the_report_is_one_page_without_script_or_foreign_address(own_copy):
+    run = open_run(own_copy)
+    digits = open_dataset("digits")
+    given = kept_answers(run, digits, "test")
+    text = printable(run, given, digits)
+    assert f"{given.right.mean():.1%}".replace("%", " %") in text
+    assert "<script" not in text
+    assert "http" not in text.replace("http-equiv", "")
+    run.write("recipe.json", {**run.read("recipe.json"), "dataset": "<script>alert(1)</script>"})
+    assert "<script" not in printable(run, given, digits)
+
+
+def test_worse_pictures_are_studied_and_drawn(own_copy):
+    test = open_page("evaluate.py", {"run": own_copy}, evaluate_view="Worse pictures")
+    test.button(key="start robustness").click().run()
+    wait_for(lambda: (job := jobs.study_job("robustness", "digits", run=own_copy)) and job.status == "finished", 90)
+    found = jobs.study_result(jobs.study_job("robustness", "digits", run=own_copy))
+    noise = found["accuracy"][found["change"] == "noise"]
+    assert noise[0] > 0.9
+    assert noise[-1] < noise[0]
+    assert "marks as none of these" in texts(
+        open_page("evaluate.py", {"run": own_copy}, evaluate_view="Worse pictures")
+    )
+
+
+def test_runs_are_found_compared_noted_deleted_and_brought_back(own_copy):
+    """Row 20 of the goals: only the differing settings, curves overlaid, clone with a change, notes, delete."""
+    other = create_run(Recipe(learning_rate=0.01, epochs=3))
+    other.update(phase="stopped")
+    other.append("log.jsonl", {"epoch": 1, "validation_loss": 1.0, "validation_accuracy": 0.5, "train_loss": 1.2})
+    test = open_page("runs.py")
+    assert not test.exception
+    assert {own_copy, other.name} <= set(test.dataframe[0].value["run"])
+    test.text_input(key="runs_find").set_value("0.01").run()
+    assert own_copy not in set(test.dataframe[0].value["run"])
+    test.text_input(key="runs_find").set_value("").run()
+    table = test.dataframe[0].value["run"].tolist()
+    picked = [table.index(own_copy), table.index(other.name)]
+    test.session_state["runs_table"] = {"selection": {"rows": picked, "columns": [], "cells": []}}
+    test.run()
+    assert not test.exception
+    different = test.dataframe[1].value.set_index("setting")
+    assert list(different.index) == ["learning rate", "validation accuracy", "test accuracy"]
+    assert different.loc["learning rate", other.name] == "0.01"
+    test.session_state["runs_table"] = {"selection": {"rows": [picked[1]], "columns": [], "cells": []}}
+    test.run()
+    test.text_input[1].set_value("demo, 7b")
+    test.button(key=next(b.key for b in test.button if b.label == "Keep")).click().run()
+    assert other.notes.tags == ("demo", "7b")
+    test.session_state["runs_table"] = {"selection": {"rows": [picked[1]], "columns": [], "cells": []}}
+    test.run()
+    test.button(key="delete").click().run()
+    assert other.name not in set(test.dataframe[0].value["run"])
+    test.button(key="undo_delete").click().run()
+    assert other.name in set(test.dataframe[0].value["run"])

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from sklearn import metrics
 from torch.nn import functional
 
 from imgrec.data import open_dataset
-from imgrec.evaluate import evaluate, wilson
+from imgrec.evaluate import evaluate
 from imgrec.explain import METHODS, explain, overlay
 from imgrec.export import ExportError, export
 from imgrec.images import to_png
@@ -102,30 +101,6 @@ def test_the_predictor_is_kept_until_its_weights_change(trained):
     path = trained.file("best.safetensors")
     os.utime(path, ns=(1, path.stat().st_mtime_ns + 1_000_000))
     assert predictor(trained.name) is not first
-
-
-def test_evaluation_agrees_with_scikit_learn(model, digits):
-    report = evaluate(model, digits)
-    where = digits.indices("test")
-    answers = model.probabilities(digits.images[where]).argmax(1)
-    assert report["accuracy"] == pytest.approx(metrics.accuracy_score(digits.labels[where], answers))
-    assert report["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(digits.labels[where], answers))
-    assert np.array(report["confusion"]).sum() == report["images"] == len(where)
-    assert report["majority_accuracy"] < 0.2 < report["accuracy"]
-    low, high = report["interval"]
-    assert low < report["accuracy"] < high
-    json.dumps(report)
-
-
-def test_wilson_against_its_textbook_value():
-    assert wilson(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
-    assert wilson(0, 10)[0] == 0
-    assert wilson(10, 10)[1] == 1
-
-
-def test_evaluating_on_other_classes_is_refused(model):
-    with pytest.raises(ValueError, match="other classes"):
-        evaluate(model, open_dataset("shapes:count=60"))
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -1,15 +1,30 @@
 """The run directory tells the truth: files are whole, and the status is what really is."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from imgrec.recipe import Recipe
-from imgrec.runs import STATUSES, Run, RunError, create_run, delete_run, list_runs, open_run, usable_runs
+from imgrec.runs import (
+    MOST_AWAY,
+    STATUSES,
+    Notes,
+    Run,
+    RunError,
+    create_run,
+    delete_run,
+    list_runs,
+    open_run,
+    restore_run,
+    rows,
+    usable_runs,
+)
 
 ROOT = Path(__file__).parent.parent
 HOLD = (
@@ -156,3 +171,47 @@ def test_a_run_of_a_network_of_ones_own_has_a_name_that_every_system_takes():
     assert set(":,= ") & set(run.name) == set()
     assert run.title == "custom on shapes:size=64"
     assert open_run(run.name).recipe.model == "custom:conv 8 kernel=3,max 2"
+
+
+def test_a_deleted_run_comes_back_whole_unless_its_name_is_taken():
+    run = create_run(Recipe())
+    run.update(phase="finished")
+    delete_run(run)
+    assert run.name not in [other.name for other in list_runs()]
+    assert restore_run(run.name).status == "finished"
+    delete_run(run)
+    run.path.mkdir()
+    with pytest.raises(RunError, match="There is a run named"):
+        restore_run(run.name)
+    with pytest.raises(RunError, match="gone for good"):
+        restore_run("../" + run.name + "x")
+
+
+def test_only_the_last_deleted_runs_are_kept():
+    names = []
+    for _ in range(MOST_AWAY + 3):
+        run = create_run(Recipe())
+        run.update(phase="stopped")
+        delete_run(run)
+        names.append(run.name)
+        os.utime(run.path.parent / ".away" / run.name, (time.time() - 1000 + len(names),) * 2)
+    assert len(list((run.path.parent / ".away").iterdir())) == MOST_AWAY
+    with pytest.raises(RunError, match="gone for good"):
+        restore_run(names[0])
+    restore_run(names[-1])
+
+
+def test_notes_are_kept_cut_and_shown_in_the_table():
+    run = create_run(Recipe(learning_rate=0.01))
+    run.update(phase="stopped")
+    assert rows(bundled=False)[0]["star"] is False
+    run.annotate(Notes(True, ("class 7b", " class  7b ", "", "x" * 100), "  a word " + "y" * 5000))
+    [row] = rows(bundled=False)
+    assert (row["star"], row["tags"]) == (True, ["class 7b", "x" * 40])
+    assert row["note"].startswith("a word y")
+    assert len(row["note"]) <= 2000
+    assert (row["learning_rate"], row["status"]) == (0.01, "stopped")
+    run.write("notes.json", {"tags": 3, "text": None})
+    assert run.notes.tags == ()
+    with pytest.raises(RunError, match="comes with imgrec"):
+        list_runs(bundled=True)[-1].annotate(Notes(True))

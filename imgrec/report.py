@@ -1,0 +1,138 @@
+"""A printable report of a run: one HTML file that needs nothing else, no script, no network."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from html import escape
+
+import numpy as np
+
+from imgrec.charts import percent
+from imgrec.data import Dataset
+from imgrec.evaluate import Answers, reliability, report
+from imgrec.images import to_png
+from imgrec.runs import Run
+
+MOST_CLASSES = 40  # in the confusion matrix
+MISTAKES = 24  # that are shown
+
+STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;color:#1a1d21;background:#fff;max-width:60rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.7rem}h2{font-size:1.2rem;margin-top:2rem}table{border-collapse:collapse;margin:.5rem 0}
+th,td{padding:.2rem .6rem;text-align:right;border-bottom:1px solid #ddd}th:first-child,td:first-child{text-align:left}
+.matrix td{border:1px solid #fff;text-align:center;min-width:1.6rem;padding:.1rem .2rem}
+.matrix th{font-weight:normal;border:0;font-size:.8rem}
+.big{display:flex;flex-wrap:wrap;gap:2rem}.big div{font-size:1.6rem}.big small{display:block;font-size:.8rem;color:#555}
+.mistakes{display:flex;flex-wrap:wrap;gap:.6rem}figure{margin:0;width:6.5rem;font-size:.75rem;overflow-wrap:anywhere}
+figure img{width:6.5rem;height:6.5rem;image-rendering:pixelated}.note{color:#555}
+@media print{h2{break-after:avoid}figure,tr{break-inside:avoid}body{margin:0;max-width:none}}
+"""
+
+
+def printable(run: Run, given: Answers, dataset: Dataset) -> str:
+    """The report as HTML: figures, recipe, classes, confusion matrix, calibration, curves of the training, worst mistakes."""
+    found, recipe, about = report(given, dataset), run.recipe, run.read("about.json")
+    low, high = found["interval"]
+    figures = (
+        ("accuracy", found["accuracy"]), ("balanced accuracy", found["balanced_accuracy"]), ("macro F1", found["macro"]["f1"]),
+        ("always the commonest class", found["majority_accuracy"]), ("calibration error", found["calibration_error"]),
+    )  # fmt: skip
+    sections = [
+        f"<h1>{_text(recipe.model)} on {_text(recipe.dataset)}</h1>",
+        f"<p class=note>Run {_text(run.name)}, {len(given.labels):,} test pictures that it never learned from. "
+        f"The accuracy lies between {percent(low)} and {percent(high)} (95 % interval).</p>",
+        "<div class=big>" + "".join(f"<div>{percent(v)}<small>{name}</small></div>" for name, v in figures) + "</div>",
+        "<h2>Training</h2>" + _curves(run),
+        "<h2>Classes</h2>" + _classes(found),
+        "<h2>Confusion matrix</h2>" + _matrix(given),
+        "<h2>Certainty</h2>" + _certainty(given),
+        "<h2>Most confident mistakes</h2>" + _mistakes(given, dataset),
+        "<h2>Recipe</h2>" + _pairs(dataclasses.asdict(recipe)),
+        "<h2>Made with</h2>"
+        + _pairs(
+            {**(about.get("versions") or {}), "device": about.get("device", ""), "data": about.get("fingerprint", "")}
+        ),
+    ]
+    title = f"{_text(recipe.model)} on {_text(recipe.dataset)}"
+    head = f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><style>{STYLE}</style>"
+    policy = "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
+    return head + policy + "<body>" + "".join(sections) + "</body></html>"
+
+
+def _text(value: object) -> str:
+    return escape(" ".join(str(value).split()))
+
+
+def _pairs(values: dict) -> str:
+    return "<table>" + "".join(f"<tr><td>{_text(k)}<td>{_text(v)}" for k, v in values.items()) + "</table>"
+
+
+def _curves(run: Run) -> str:
+    """Training and validation loss by epoch, drawn as lines."""
+    epochs = run.epochs
+    if len(epochs) < 2:
+        return "<p class=note>One epoch.</p>"
+    lines, most = "", max(row["train_loss"] for row in epochs)
+    for key, colour in (("train_loss", "#0072B2"), ("validation_loss", "#E69F00")):
+        values = [row.get(key) for row in epochs]
+        if None in values:
+            continue
+        points = " ".join(
+            f"{40 + 520 * i / (len(values) - 1):.1f},{10 + 160 * (1 - min(v / most, 1)):.1f}"
+            for i, v in enumerate(values)
+        )
+        lines += f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2.5"/>'
+    axes = '<path d="M40 10V170H560" fill="none" stroke="#888"/>'
+    marks = f'<text x="36" y="16" text-anchor="end" font-size="12">{most:.2g}</text><text x="36" y="174" text-anchor="end" font-size="12">0</text>'
+    words = '<text x="560" y="190" text-anchor="end" font-size="12">epoch</text>'
+    best = max((row for row in epochs), key=lambda row: row.get("validation_accuracy") or 0)
+    told = f"Loss by epoch: blue training, orange validation. Best validation accuracy {percent(best.get('validation_accuracy') or 0)} in epoch {best['epoch']}."
+    return f'<svg viewBox="0 0 570 195" width="570" role="img" aria-label="{told}">{axes}{lines}{marks}{words}</svg><p class=note>{told}</p>'
+
+
+def _classes(found: dict) -> str:
+    rows = [*found["classes"], {"name": "macro mean", **found["macro"]}, {"name": "weighted mean", **found["weighted"]}]
+    body = "".join(
+        f"<tr><td>{_text(row['name'])}<td>{row['precision']:.1%}<td>{row['recall']:.1%}<td>{row['f1']:.1%}<td>{row.get('support', '')}"
+        for row in rows
+    )
+    return "<table><tr><th>class<th>precision<th>recall<th>F1<th>pictures" + body + "</table>"
+
+
+def _matrix(given: Answers) -> str:
+    if len(given.classes) > MOST_CLASSES:
+        return f"<p class=note>{len(given.classes)} classes are too many to print.</p>"
+    share = given.confusion / np.maximum(given.confusion.sum(1, keepdims=True), 1)
+    head = "".join(f"<th>{_text(name)[:12]}" for name in given.classes)
+    rows = ""
+    for name, counts, shares in zip(given.classes, given.confusion, share, strict=True):
+        cells = "".join(
+            f'<td style="background:rgba(0,114,178,{s:.2f});color:{"#fff" if s > 0.5 else "#1a1d21"}">{n or ""}'
+            for n, s in zip(counts.tolist(), shares.tolist(), strict=True)
+        )
+        rows += f"<tr><th>{_text(name)}{cells}"
+    return f"<table class=matrix><tr><th>truth \\ answer{head}{rows}</table>"
+
+
+def _certainty(given: Answers) -> str:
+    body = "".join(
+        f"<tr><td>{row['low']:.0%} to {row['high']:.0%}<td>{row['count']:,}<td>{row['confidence']:.1%}<td>{row['accuracy']:.1%}"
+        for row in reliability(given)
+    )
+    return "<table><tr><th>confidence<th>answers<th>on average<th>right" + body + "</table>"
+
+
+def _mistakes(given: Answers, dataset: Dataset) -> str:
+    wrong = np.flatnonzero(~given.right)
+    if not len(wrong):
+        return "<p>None.</p>"
+    figures = ""
+    for index in wrong[np.argsort(-given.confidence[wrong], kind="stable")][:MISTAKES].tolist():
+        picture = base64.b64encode(to_png(dataset.images[given.positions[index]])).decode()
+        truth, said = _text(given.classes[given.labels[index]]), _text(given.classes[given.predicted[index]])
+        figures += (
+            f'<figure><img src="data:image/png;base64,{picture}" alt="{truth}"><figcaption>{truth}, taken for {said} '
+            f"({percent(float(given.confidence[index]))})</figcaption></figure>"
+        )
+    return f"<div class=mistakes>{figures}</div>"

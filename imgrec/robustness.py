@@ -1,0 +1,90 @@
+"""How a network bears pictures that get worse, and whether it notices pictures of things it never learned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from imgrec.augment import apply
+from imgrec.data import Dataset, DatasetError, open_dataset
+from imgrec.data.dataset import evenly
+from imgrec.predict import Predictor
+
+MOST = 600  # pictures that are tried, of each kind
+STRANGERS = ("digits", "shapes", "noise")  # always there, and rarely what a network has learned
+
+
+@dataclass(frozen=True)
+class Change:
+    """A row of CHANGES: how much of it, and in which unit; the first level changes nothing."""
+
+    title: str
+    unit: str
+    levels: tuple[float, ...]
+
+
+CHANGES = {  # named as on the shelf of augmentations
+    "noise": Change("Noise", "share of white", (0.0, 0.05, 0.1, 0.2, 0.3)),
+    "blur": Change("Blur", "share of the side", (0.0, 0.015, 0.03, 0.06, 0.09)),
+    "rotate": Change("Rotation", "degrees", (0.0, 10.0, 20.0, 45.0, 90.0)),
+    "contrast": Change("Contrast", "share left", (1.0, 0.7, 0.5, 0.3, 0.15)),
+    "brightness": Change("Brightness", "share left", (1.0, 0.7, 0.5, 0.3, 0.15)),
+}
+
+
+def robustness(
+    predictor: Predictor, dataset: Dataset, told: Callable[[float, str], None] | None = None
+) -> list[dict[str, float | str]]:
+    """Accuracy on the test pictures as they get worse: [{"change", "level", "accuracy"}].
+
+    ``told`` hears the share done and what comes next; what it raises ends it. Raises DatasetError without test pictures.
+    """
+    where = evenly(dataset.indices("test"), MOST)
+    if not len(where):
+        raise DatasetError(f"{dataset.name} has no test pictures.")
+    pictures, labels, rows = dataset.images[where], dataset.labels[where], []
+    total = sum(len(change.levels) for change in CHANGES.values())
+    for name, change in CHANGES.items():
+        for level in change.levels:
+            if told:
+                told(len(rows) / total, f"{change.title.lower()}, {level:g} {change.unit}")
+            right = (_answers(predictor, worsened(pictures, name, level)) == labels).mean()
+            rows.append({"change": name, "level": level, "accuracy": float(right)})
+    return rows
+
+
+def worsened(pictures: np.ndarray, name: str, level: float) -> np.ndarray:
+    """Pictures uint8 (N, H, W, C) after that much of a change, the same kind."""
+    images = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
+    if name == "blur":
+        level *= images.shape[-1]
+    drawn = torch.full((len(images), 1), level)
+    if name == "noise":  # its other two numbers are keys for the grain
+        keys = torch.rand(len(images), 2, generator=torch.Generator().manual_seed(0))
+        drawn = torch.cat([drawn, keys], 1)
+    return (apply(images, {name: drawn}) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+
+
+def rejected(predictor: Predictor) -> list[dict[str, float | str]]:
+    """How many pictures of other things are called none of these: [{"pictures", "rejected", "images"}]; needs a threshold."""
+    wanted, rows = predictor.passport.preprocess, []
+    for name in STRANGERS:
+        if name == "noise":
+            shape = (200, wanted.size, wanted.size, wanted.channels)
+            pictures = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        else:
+            dataset = open_dataset(name, wanted.size, wanted.resize, wanted.channels)
+            if set(dataset.classes) & set(predictor.classes):
+                continue  # not strangers
+            pictures = dataset.images[evenly(dataset.kept, MOST // 2)]
+        logits = [predictor.logits(pictures[start : start + 256]) for start in range(0, len(pictures), 256)]
+        known = predictor.passport.is_known(torch.cat(logits))
+        rows.append({"pictures": name, "rejected": float((~known).float().mean()), "images": len(pictures)})
+    return rows
+
+
+def _answers(predictor: Predictor, pictures: np.ndarray) -> np.ndarray:
+    return predictor.probabilities(pictures).argmax(1)

@@ -1,0 +1,175 @@
+"""Runs: which training was best, and what made the difference? All of them in a table, some of them side by side."""
+
+import dataclasses
+import json
+
+import streamlit as st
+
+from imgrec import charts
+from imgrec.recipe import Recipe
+from imgrec.runs import LIVE, Notes, RunError, delete_run, open_run, restore_run, rows
+from pages import parts
+
+SETTINGS = [field.name for field in dataclasses.fields(Recipe)]
+SHOWN = ("star", "run", "status", "model", "dataset", "epochs", "validation_accuracy", "test_accuracy", "tags", "note")
+MOST_SHOWN, MOST_COMPARED = 1000, 12
+
+
+def wanted(table: list[dict]) -> tuple[list[dict], list[str]]:
+    """The rows that are asked for, and the columns."""
+    first, second, third = st.columns([3, 2, 2], vertical_alignment="bottom")
+    words = first.text_input(
+        "Find", key="runs_find", max_chars=100, placeholder="a model, a data set, a tag, a word of a note"
+    )
+    sets = sorted({row.get("dataset", "") for row in table})
+    dataset = second.selectbox(
+        "Data set", ["all", *sets], key="runs_dataset", format_func=lambda name: " ".join(name.split())
+    )
+    columns = third.multiselect("More columns", SETTINGS, key="runs_columns", placeholder="any setting")
+    starred = st.toggle("Only starred", key="runs_starred")
+    found = [
+        row for row in table
+        if (dataset in ("all", row.get("dataset"))) and (row["star"] or not starred)
+        and all(word in " ".join(map(str, row.values())).lower() for word in words.lower().split())
+    ]  # fmt: skip
+    return found, [*SHOWN, *columns]
+
+
+def pick(found: list[dict], columns: list[str]) -> list[str]:
+    """The table; gives the names of the runs that are picked in it."""
+    shown = [{name: row.get(name) for name in dict.fromkeys(columns)} for row in found[:MOST_SHOWN]]
+    event = st.dataframe(
+        shown, hide_index=True, key="runs_table", on_select="rerun", selection_mode="multi-row",
+        column_config={
+            "star": st.column_config.CheckboxColumn("★", width="small"),
+            "validation_accuracy": st.column_config.ProgressColumn("validation", format="percent", min_value=0, max_value=1, color="auto"),
+            "test_accuracy": st.column_config.NumberColumn("test", format="percent"),
+            "tags": st.column_config.ListColumn("tags"),
+        },
+    )  # fmt: skip
+    more = f" The first {MOST_SHOWN:,} are shown; find or filter to see others." if len(found) > MOST_SHOWN else ""
+    st.caption(
+        f"{len(found):,} runs, newest first; a click on a heading sorts.{more} Tick one to work with it, several to compare."
+    )
+    return [shown[number]["run"] for number in event.selection.rows if number < len(shown)]
+
+
+def one(name: str, table: dict[str, dict]) -> None:
+    """What can be done with a run."""
+    run = open_run(name)
+    st.subheader(parts.text(name, 100), anchor=False)
+    with st.container(horizontal=True):
+        parts.link("train", "Watch", ":material/model_training:", run=name)
+        if run.usable:
+            parts.link("evaluate", "Evaluate", ":material/analytics:", run=name)
+            parts.link("predict", "Predict", ":material/image_search:", run=name)
+        if st.button("Train again with changes", icon=":material/content_copy:", key="again"):
+            for setting, value in dataclasses.asdict(run.recipe).items():
+                st.session_state[f"recipe_{setting}"] = value
+            parts.go_to("train", dataset=run.recipe.dataset)
+    if run.bundled:
+        st.caption("It came with imgrec and stays as it is.")
+        return
+    notes = run.notes
+    with st.form(f"notes {name}", border=False):
+        left, right = st.columns(2)
+        tags = left.text_input("Tags, with commas between", ", ".join(notes.tags), max_chars=300)
+        text = right.text_area("Note", notes.text, max_chars=2000, height=68)
+        star = st.checkbox("Star", notes.star)
+        if st.form_submit_button("Keep", icon=":material/save:"):
+            run.annotate(Notes(star, tuple(tags.split(",")), text))
+            st.rerun()
+    if table[name]["status"] not in LIVE and st.button("Delete", icon=":material/delete:", key="delete"):
+        try:
+            delete_run(run)
+        except (RunError, OSError) as error:
+            st.error(parts.text(error, 300))
+        else:
+            st.session_state["deleted"] = name
+            st.rerun()
+
+
+def compare(names: list[str], table: dict[str, dict]) -> None:
+    """Several runs: their curves, and the settings in which they differ."""
+    if len(names) > MOST_COMPARED:
+        st.info(f"The first {MOST_COMPARED} of {len(names)} are compared.")
+    names = names[:MOST_COMPARED]
+    lines = {name: open_run(name).epochs for name in names}
+    for column, quantity in zip(st.columns(2), ("loss", "accuracy"), strict=True):
+        with column:
+            parts.chart(
+                charts.overlaid(lines, quantity),
+                f"over_{quantity}",
+                f"Validation {quantity} of {len(names)} runs by epoch",
+            )
+    chosen = [table[name] for name in names]
+    different = [name for name in SETTINGS if len({str(row.get(name)) for row in chosen}) > 1]
+    st.subheader("What differs", anchor=False)
+    if different:
+        results = ("validation_accuracy", "test_accuracy")
+        st.dataframe(
+            [{"setting": key.replace("_", " "), **{row["run"]: _said(row.get(key)) for row in chosen}} for key in (*different, *results)],
+            hide_index=True,
+        )  # fmt: skip
+    else:
+        st.caption("All their settings are the same; what differs is the machine, or the data set by now.")
+    best = max(
+        (row for row in chosen if row.get("validation_accuracy") is not None),
+        key=lambda row: row["validation_accuracy"],
+        default=None,
+    )
+    if best:
+        st.caption(
+            f"Best on the validation pictures: {parts.text(best['run'], 100)}. Choose by that; the test is for the very end."
+        )
+    scored = [row for row in chosen if row.get("validation_accuracy") is not None]
+    numbers = [name for name in different if name not in ("dataset", "seed")][:8]
+    if len(scored) > 2 and numbers:
+        parts.chart(
+            charts.parallel(scored, numbers, "validation_accuracy"),
+            "parallel",
+            "Settings of the runs and their validation accuracy",
+        )
+        st.caption("One line is one run; the darker, the better. Drag along an axis to pick some.")
+
+
+def _said(value: object) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def undo() -> None:
+    """What was deleted last can come back."""
+    if name := st.session_state.get("deleted"):
+        left, right = st.columns([4, 1], vertical_alignment="center")
+        left.success(f"Deleted {parts.text(name, 100)}.")
+        if right.button("Undo", icon=":material/undo:", key="undo_delete"):
+            try:
+                restore_run(name)
+            except (RunError, OSError) as error:
+                st.error(parts.text(error, 300))
+            st.session_state["deleted"] = None
+            st.rerun()
+
+
+st.title("Which training was best?", anchor=False)
+undo()
+every = rows()
+if not every:
+    st.info("No training yet.")
+    parts.link("train", "Train a network", ":material/arrow_forward:")
+    st.stop()
+found, columns = wanted(every)
+names, table = pick(found, columns), {row["run"]: row for row in every}
+if len(names) == 1:
+    one(names[0], table)
+elif names:
+    compare(names, table)
+with st.container(horizontal=True):
+    st.download_button(
+        "As CSV", lambda: parts.rows_as_csv({**row, "tags": " ".join(row["tags"])} for row in found), "runs.csv", "text/csv",
+        icon=":material/download:", key="runs_csv",
+    )  # fmt: skip
+    st.download_button(
+        "As JSON", lambda: json.dumps(found, indent=2, ensure_ascii=False), "runs.json", "application/json",
+        icon=":material/download:", key="runs_json",
+    )  # fmt: skip

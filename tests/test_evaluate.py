@@ -1,0 +1,155 @@
+"""What is read off a network's answers agrees with scikit-learn, with textbooks and with numbers worked out by hand."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from sklearn import metrics
+
+from imgrec.data import open_dataset
+from imgrec.evaluate import (
+    Answers,
+    answers,
+    bootstrap,
+    calibration_error,
+    confusion,
+    curves,
+    evaluate,
+    fit_temperature,
+    mcnemar,
+    reliability,
+    scores,
+    slices,
+    softmax,
+    threshold,
+    wilson,
+)
+from imgrec.images import to_png
+from imgrec.predict import Predictor, predictor
+
+
+@pytest.fixture
+def model(trained):
+    return predictor(trained.name)
+
+
+@pytest.fixture
+def digits():
+    return open_dataset("digits")
+
+
+def test_evaluation_agrees_with_scikit_learn(model, digits):
+    report = evaluate(model, digits)
+    where = digits.indices("test")
+    answers = model.probabilities(digits.images[where]).argmax(1)
+    assert report["accuracy"] == pytest.approx(metrics.accuracy_score(digits.labels[where], answers))
+    assert report["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(digits.labels[where], answers))
+    assert np.array(report["confusion"]).sum() == report["images"] == len(where)
+    assert report["majority_accuracy"] < 0.2 < report["accuracy"]
+    low, high = report["interval"]
+    assert low < report["accuracy"] < high
+    json.dumps(report)
+
+
+def test_wilson_against_its_textbook_value():
+    assert wilson(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    assert wilson(0, 10)[0] == 0
+    assert wilson(10, 10)[1] == 1
+
+
+def test_evaluating_on_other_classes_is_refused(model):
+    with pytest.raises(ValueError, match="other classes"):
+        evaluate(model, open_dataset("shapes:count=60"))
+
+
+EVEN = Answers(
+    "test", ("a", "b", "c"), np.arange(6), np.array([0, 0, 1, 1, 2, 2]),
+    np.log(np.array([[8, 1, 1], [1, 8, 1], [1, 8, 1], [1, 8, 1], [1, 1, 8], [4, 3, 3]], np.float32) / 10),
+)  # fmt: skip
+
+
+def test_scores_agree_with_scikit_learn_also_for_a_class_that_nobody_answers():
+    labels, predicted = np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1, 1, 1, 0, 1])
+    rows = scores(confusion(labels, predicted, 3))
+    expected = metrics.precision_recall_fscore_support(labels, predicted, zero_division=0)
+    for number, name in enumerate(("precision", "recall", "f1", "support")):
+        assert [row[name] for row in rows] == pytest.approx(expected[number].tolist())
+
+
+def test_reliability_and_calibration_error_by_hand():
+    rows = reliability(EVEN)
+    assert [(row["count"], row["accuracy"]) for row in rows] == [(1, 0.0), (5, 0.8)]
+    assert calibration_error(rows) == pytest.approx((1 * 0.4 + 5 * 0.0) / 6, abs=1e-6)
+
+
+def test_the_temperature_is_found_that_the_logits_were_divided_by():
+    draws = np.random.default_rng(0)
+    logits = draws.normal(0, 2, (20_000, 5)).astype(np.float32)
+    labels = (softmax(logits).cumsum(1) > draws.random((20_000, 1))).argmax(1)
+    given = Answers("validation", tuple("abcde"), np.arange(len(labels)), labels, logits * 3)
+    assert fit_temperature(given) == pytest.approx(3, rel=0.03)
+    cooled = Answers("validation", given.classes, given.positions, labels, given.logits, 3.0)
+    assert calibration_error(reliability(cooled)) < 0.02 < calibration_error(reliability(given))
+
+
+def test_the_threshold_lets_the_share_pass_and_keeps_strangers_out(model, digits):
+    """Row 19 of the goals: chosen on validation pictures."""
+    limit = threshold(answers(model, digits, "validation"))
+    known = Predictor(model.model, dataclasses.replace(model.passport, threshold=limit), device="cpu")
+    tested = known.passport.is_known(torch.from_numpy(answers(known, digits, "test").logits)).float().mean().item()
+    assert 0.85 < tested <= 1
+    blank = known.passport.is_known(known.logits(np.full((3, 8, 8, 1), 128, np.uint8)))
+    assert not blank.any()
+    [result] = known.classify([("grey.png", to_png(np.full((8, 8, 3), 128, np.uint8)))])
+    assert result.known is False
+    assert result.to_dict(known.classes)["known"] is False
+    assert model.passport.is_known(torch.zeros(1, 10)) is None or model.passport.threshold is not None
+
+
+def test_bootstrap_intervals_hold_the_value_and_shrink_with_more_pictures():
+    draws = np.random.default_rng(1)
+    widths = []
+    for count in (100, 2500):
+        labels = draws.integers(0, 3, count)
+        logits = np.eye(3, dtype=np.float32)[np.where(draws.random(count) < 0.8, labels, (labels + 1) % 3)] * 4
+        given = Answers("test", ("a", "b", "c"), np.arange(count), labels, logits)
+        low, high = bootstrap(given)["accuracy"]
+        assert low < given.right.mean() < high
+        widths.append(high - low)
+    assert widths[0] / widths[1] == pytest.approx(5, rel=0.35)  # the root of 25
+
+
+def test_curves_agree_with_scikit_learn():
+    found = curves(EVEN, 0)
+    assert found["roc_area"] == pytest.approx(metrics.roc_auc_score(EVEN.labels == 0, EVEN.probabilities[:, 0]))
+    assert found["roc"][0][0] == 0
+    assert found["roc"][1][-1] == 1
+
+
+def test_mcnemar_by_hand():
+    first, second = np.array([1] * 9 + [0] * 11, bool), np.array([1] * 8 + [0] * 4 + [1] * 8, bool)
+    found = mcnemar(first, second)
+    assert (found["only_first"], found["only_second"]) == (1, 8)
+    assert found["p"] == pytest.approx(2 * (1 + 9) / 2**9)
+    assert mcnemar(first, first)["p"] == 1
+
+
+@pytest.mark.parametrize("by", ["class", "brightness", "size"])
+def test_slices_hold_every_picture_once(model, digits, by):
+    given = answers(model, digits)
+    rows = slices(given, digits, by)
+    assert sum(row["images"] for row in rows) == len(given.labels)
+    assert sum(row["images"] * row["accuracy"] for row in rows) == pytest.approx(given.right.sum())
+
+
+def test_answers_are_kept_and_not_taken_for_those_about_other_pictures(model, digits, tmp_path):
+    given = answers(model, digits)
+    given.save(tmp_path / "test.npz", "abc")
+    again = Answers.load(tmp_path / "test.npz", "abc")
+    assert np.array_equal(again.logits, given.logits)
+    assert again.classes == given.classes
+    assert Answers.load(tmp_path / "test.npz", "other") is None
+    (tmp_path / "test.npz").write_bytes(b"damaged")
+    assert Answers.load(tmp_path / "test.npz", "abc") is None
