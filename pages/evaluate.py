@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from imgrec import charts, jobs
-from imgrec.data import Dataset
+from imgrec.data import Dataset, DatasetError
 from imgrec.evaluate import (
     Answers,
     amend,
@@ -298,6 +298,29 @@ def summary(given: Answers, dataset: Dataset) -> None:
     )
 
 
+def without_pictures(run: Run, why: str) -> None:
+    """What is written down of the test, where the pictures themselves are not here."""
+    found = run.read("evaluation.json")
+    st.info(
+        f"{parts.text(why, 300)} Without its pictures only the figures of its test are known.",
+        icon=":material/image_not_supported:",
+    )
+    if found:
+        parts.metrics(
+            ("Accuracy", f"{found['accuracy']:.1%}", "The share of right answers."),
+            ("Balanced accuracy", f"{found['balanced_accuracy']:.1%}", "The mean of the classes' recalls."),
+            ("Test pictures", f"{found['images']:,}", None),
+        )
+        names = [row["name"] for row in found["classes"]]
+        if len(names) <= 40:
+            parts.chart(
+                charts.confusion(found["confusion"], names), "confusion", "Confusion matrix: truth against answer"
+            )
+        parts.chart(
+            charts.class_scores(found["classes"]), "class_scores", "Precision and recall of each class, worst first"
+        )
+
+
 @st.cache_data(max_entries=16, show_spinner=False)
 def spreads(key: bytes, _given: Answers) -> dict[str, tuple[float, float]]:
     return bootstrap(_given)
@@ -329,6 +352,9 @@ try:
     wanted = model.passport.preprocess
     dataset = parts.open_dataset(run.recipe.dataset, wanted.size, wanted.resize)
     given = of_split(run, model, dataset, "test")
+except DatasetError as error:
+    without_pictures(run, str(error))
+    st.stop()
 except (ValueError, OSError) as error:
     st.error(parts.text(error, 400))
     st.stop()

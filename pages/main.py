@@ -25,7 +25,13 @@ PAGES = (
     ("runs.py", "Runs", "runs", ":material/compare_arrows:", "Lab"),
     ("evaluate.py", "Evaluate", "evaluate", ":material/analytics:", "Lab"),
     ("predict.py", "Predict", "predict", ":material/image_search:", "Lab"),
+    ("learn_pixels.py", "Pixels", "learn_pixels", ":material/grid_view:", "Learn"),
     ("learn_convolution.py", "Convolution", "learn_convolution", ":material/grid_on:", "Learn"),
+    ("learn_pooling.py", "Pooling", "learn_pooling", ":material/compress:", "Learn"),
+    ("learn_softmax.py", "Softmax", "learn_softmax", ":material/bar_chart:", "Learn"),
+    ("learn_network.py", "Whole network", "learn_network", ":material/lan:", "Learn"),
+    ("learn_gradient.py", "Gradient", "learn_gradient", ":material/trending_down:", "Learn"),
+    ("learn_optimisers.py", "Optimisers", "learn_optimisers", ":material/sports_score:", "Learn"),
 )
 
 st.set_page_config(page_title="imgrec", page_icon=str(ROOT / "pages" / "icon.svg"), layout="wide")

@@ -1,0 +1,122 @@
+"""A whole network, live: what every layer gives for a picture, and where one number of it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+MOST_MAPS = 64  # of a layer that are kept
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What one layer gave: ``values`` float32 (maps, H, W), or (features,) for a dense one. ``given``: what came in."""
+
+    name: str
+    kind: str
+    module: nn.Module
+    given: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where one number comes from: for each map that comes in, the window it saw, the kernel, and the sum of their
+    products; then the bias. The sums and the bias add up to ``total``. Pooling and activation have no kernel."""
+
+    windows: np.ndarray  # float (maps in, k, k)
+    kernels: np.ndarray | None
+    sums: np.ndarray  # float (maps in,)
+    bias: float
+    total: float
+    top: int  # place of the window in what came in
+    left: int
+
+
+@torch.inference_mode()
+def layers(network: nn.Module, image: Tensor) -> list[Layer]:
+    """Every convolution, pooling, activation and dense layer in the order they compute, for a normalised picture (1, C, H, W)."""
+    names = {module: name for name, module in network.named_modules()}
+    found: list[Layer] = []
+
+    def note(module: nn.Module, given: tuple[Tensor, ...], gave: Tensor) -> None:
+        if isinstance(gave, Tensor) and gave.ndim in (2, 4) and len(gave) == 1:
+            came, left = (value[0, :MOST_MAPS].float().cpu().numpy() for value in (given[0], gave))
+            found.append(Layer(names[module], type(module).__name__, module, came, left))
+
+    kept = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.ReLU, nn.ReLU6, nn.GELU, nn.SiLU, nn.Hardswish, nn.BatchNorm2d, nn.Linear)  # fmt: skip
+    hooks = [module.register_forward_hook(note) for module in network.modules() if isinstance(module, kept)]
+    try:
+        network(image)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def origin(layer: Layer, number: int, row: int, column: int) -> Origin | None:
+    """Where the value at (row, column) of map ``number`` comes from; None for a layer that has no window.
+
+    For a convolution with groups only the maps of its group come in.
+    """
+    module = layer.module
+    if isinstance(module, nn.Conv2d):
+        return _convolved(layer, module, number, row, column)
+    if isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
+        size, stride = (v if isinstance(v, int) else v[0] for v in (module.kernel_size, module.stride))
+        padding = module.padding if isinstance(module.padding, int) else module.padding[0]
+        top, left = row * stride - padding, column * stride - padding
+        window = _window(layer.given[number], top, left, size, 1)
+        total = float(layer.values[number, row, column])
+        return Origin(window[None], None, np.array([total]), 0.0, total, top, left)
+    return None
+
+
+def _convolved(layer: Layer, module: nn.Conv2d, number: int, row: int, column: int) -> Origin | None:
+    (size, wide), (stride, _), (dilation, _) = module.kernel_size, module.stride, module.dilation
+    padding = module.padding[0] if not isinstance(module.padding, str) else dilation * (size - 1) // 2
+    if size != wide or module.in_channels > len(layer.given):
+        return None
+    maps = module.in_channels // module.groups
+    first = number // (module.out_channels // module.groups) * maps
+    top, left = row * stride - padding, column * stride - padding
+    windows = np.stack([_window(m, top, left, size, dilation) for m in layer.given[first : first + maps]])
+    kernels = module.weight[number].detach().float().cpu().numpy()
+    sums = (windows * kernels).sum((1, 2))
+    bias = float(module.bias[number]) if module.bias is not None else 0.0
+    return Origin(windows, kernels, sums, bias, float(sums.sum()) + bias, top, left)
+
+
+def _window(values: np.ndarray, top: int, left: int, size: int, dilation: int) -> np.ndarray:
+    """size × size values from (top, left) on; zeros where it leaves the map."""
+    rows, columns = (np.arange(size) * dilation + start for start in (top, left))
+    inside = ((rows >= 0) & (rows < values.shape[0]))[:, None] & ((columns >= 0) & (columns < values.shape[1]))
+    seen = values[np.clip(rows, 0, values.shape[0] - 1)[:, None], np.clip(columns, 0, values.shape[1] - 1)]
+    return np.where(inside, seen, 0.0)
+
+
+def receptive_field(found: list[Layer], index: int, row: int, column: int) -> tuple[int, int, int, int]:
+    """Which pixels of the picture a value of layer ``index`` can see: top, left, height, width (beyond the edge it is cut off).
+
+    Followed back through every layer before it that has a window; for a network without branches.
+    """
+    top = bottom = row
+    left = right = column
+    for layer in reversed(found[: index + 1]):
+        module = layer.module
+        if not isinstance(module, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
+            continue
+        size, stride, padding = (_first(getattr(module, name)) for name in ("kernel_size", "stride", "padding"))
+        reach = (size - 1) * _first(getattr(module, "dilation", 1))
+        top, left = top * stride - padding, left * stride - padding
+        bottom, right = bottom * stride - padding + reach, right * stride - padding + reach
+    height, width = found[0].given.shape[1:]
+    top, left, bottom, right = max(0, top), max(0, left), min(height - 1, bottom), min(width - 1, right)
+    return top, left, bottom - top + 1, right - left + 1
+
+
+def _first(value: int | str | tuple[int, ...]) -> int:
+    return value[0] if isinstance(value, tuple) else 1 if isinstance(value, str) else value

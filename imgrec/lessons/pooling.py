@@ -1,0 +1,61 @@
+"""Activation and pooling: what they keep and what they forget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import erf
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A row of ACTIVATIONS; ``work`` takes and gives float arrays of any shape."""
+
+    title: str
+    formula: str
+    help: str
+    work: Callable[[np.ndarray], np.ndarray]
+
+
+def _gelu(x: np.ndarray) -> np.ndarray:
+    return x * 0.5 * (1 + np.vectorize(erf)(np.asarray(x, float) / 2**0.5))
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "relu": Activation("ReLU", r"\max(0, x)", "What is below zero becomes zero: simple, fast, and the standard.", lambda x: np.maximum(x, 0)),
+    "leaky": Activation("Leaky ReLU", r"\max(0.1x, x)", "A little of what is below zero comes through, so no unit is ever dead.", lambda x: np.where(x > 0, x, 0.1 * x)),
+    "gelu": Activation("GELU", r"x \cdot \Phi(x)", "A soft ReLU, used by transformers and our fast network.", _gelu),
+    "tanh": Activation("tanh", r"\tanh x", "Between −1 and 1; far out it is flat, and nothing is learned there.", np.tanh),
+    "sigmoid": Activation("Sigmoid", r"1 / (1 + e^{-x})", "Between 0 and 1; the oldest, flat on both sides.", lambda x: 1 / (1 + np.exp(-x))),
+}  # fmt: skip
+
+POOLS: dict[str, Callable[..., np.ndarray]] = {"largest (max)": np.max, "mean (average)": np.mean}
+
+
+def pool(values: np.ndarray, size: int = 2, kind: str = "largest (max)") -> np.ndarray:
+    """One number for each size × size block, (H, W) → (⌊H ÷ size⌋, ⌊W ÷ size⌋)."""
+    height, width = values.shape[0] // size, values.shape[1] // size
+    blocks = values[: height * size, : width * size].reshape(height, size, width, size)
+    return POOLS[kind](blocks, axis=(1, 3))
+
+
+def block(values: np.ndarray, row: int, column: int, size: int = 2) -> np.ndarray:
+    """The size × size values that output (row, column) is made of."""
+    return values[row * size : (row + 1) * size, column * size : (column + 1) * size]
+
+
+def shifted(values: np.ndarray, down: int, right: int) -> np.ndarray:
+    """Moved by whole pixels; zeros come in."""
+    moved = np.zeros_like(values)
+    height, width = values.shape
+    target = moved[max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)]
+    target[:] = values[max(0, -down) : height + min(0, -down), max(0, -right) : width + min(0, -right)]
+    return moved
+
+
+def kept(before: np.ndarray, after: np.ndarray) -> float:
+    """How alike two maps are, from 0 to 1: the cosine between them (1 if both are empty)."""
+    length = float(np.linalg.norm(before) * np.linalg.norm(after))
+    return float((before * after).sum() / length) if length else float(np.array_equal(before, after))

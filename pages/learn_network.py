@@ -1,0 +1,161 @@
+"""Lesson: a whole network, live. Every layer's maps for a picture; where each number comes from, back to the pixels."""
+
+import numpy as np
+import streamlit as st
+import torch
+
+from imgrec import charts
+from imgrec.lessons import network
+from imgrec.predict import Predictor, predictor
+from pages import parts, teaching
+
+SHOWN = 32  # maps of a layer that are drawn
+
+
+def seen_by(model: Predictor) -> np.ndarray:
+    """A picture as the network sees it, uint8 (S, S, C): one it never learned from, or the visitor's own."""
+    wanted = model.passport.preprocess
+    left, right = st.columns(2)
+    source = left.segmented_control(
+        "Picture", ("Sample", "My own"), default="Sample", required=True, key="network_source"
+    )
+    if source == "My own":
+        with right:
+            return teaching.own(wanted.size, wanted.channels, wanted.resize, "network_file")
+    try:
+        dataset = parts.open_dataset(run.recipe.dataset, wanted.size, wanted.resize)
+    except ValueError:
+        st.info("Its data set is not on this machine; choose a picture of your own.")
+        st.stop()
+    pool = dataset.indices("test") if len(dataset.indices("test")) else dataset.kept
+    number = right.slider("Which one", 0, min(99, len(pool) - 1), 0, key="network_number")
+    return dataset.images[pool[number]]
+
+
+def drawn(values: np.ndarray) -> np.ndarray:
+    return teaching.shades(values, signed=True)
+
+
+def follow(found: list[network.Layer], index: int, picture: np.ndarray) -> None:
+    """One number of a layer, back to where it comes from."""
+    layer = found[index]
+    maps, height, width = layer.values.shape
+    st.subheader("Follow one number", anchor=False)
+    first, second, third = st.columns(3)
+    number = int(
+        first.number_input(
+            "Map", 0, maps - 1, min(st.session_state.get("network_map", 0), maps - 1), key=f"map {index} {maps}"
+        )
+    )
+    row = second.slider("Row", 0, height - 1, height // 2, key=f"row {index} {height}") if height > 1 else 0
+    column = third.slider("Column", 0, width - 1, width // 2, key=f"column {index} {width}") if width > 1 else 0
+    value = float(layer.values[number, row, column])
+    grow = max(1, 240 // max(height, width))
+    left, right = st.columns(2)
+    left.image(
+        teaching.framed(drawn(layer.values[number]), row, column, 1, grow=grow), width=260, alt="The map with its cell"
+    )
+    left.caption(f"Map {number} of this layer; at row {row}, column {column} it is **{value:.3f}**.")
+    top, start, tall, wide = network.receptive_field(found, index, row, column)
+    side = picture.shape[0]
+    right.image(
+        teaching.framed(picture, top, start, tall, wide, grow=max(1, 240 // side)),
+        width=260,
+        alt="What it sees of the picture",
+    )
+    right.caption(f"Of the picture it can see {tall} × {wide} pixels (its receptive field).")
+    came = network.origin(layer, number, row, column)
+    if came is None:
+        before = layer.given[number, row, column] if layer.given.shape == layer.values.shape else None
+        if before is not None:
+            st.markdown(
+                f"{layer.kind} makes **{value:.3f}** of **{float(before):.3f}**, the number at the same place before it."
+            )
+        return
+    if came.kernels is None:
+        terms = ", ".join(f"{v:.2f}" for v in came.windows[0].flatten())
+        st.markdown(f"{layer.kind} takes the window {terms} of the map before it, and gives **{came.total:.3f}**.")
+        return
+    order = np.argsort(-np.abs(came.sums), kind="stable")
+    st.markdown(
+        f"It is a sum over the {len(came.sums)} map{'s' * (len(came.sums) > 1)} before it: each window × its kernel, added up, "
+        f"and the bias {came.bias:+.3f}: **{came.sums.sum():.3f} {came.bias:+.3f} = {came.total:.3f}**. The largest parts:"
+    )
+    for place in order[:3].tolist():
+        one, two, three = st.columns([1, 1, 1])
+        one.caption(f"Window in map {place}")
+        one.html(teaching.table(came.windows[place]))
+        two.caption("× its kernel")
+        two.html(teaching.table(came.kernels[place]))
+        three.metric("adds", f"{came.sums[place]:+.3f}")
+
+
+teaching.begin(
+    "A whole network, live",
+    "A picture goes in on one side; on the other, probabilities come out. Between them every layer turns maps into other maps. "
+    "Choose a layer, then a map and a cell, and follow its number back to the pixels.",
+)
+run = parts.run_picker(usable=True, label="Network")
+try:
+    model = predictor(run.name)
+except (ValueError, OSError) as error:
+    st.error(parts.text(error, 400))
+    st.stop()
+picture = seen_by(model)
+image = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
+found = network.layers(model.model, model.passport.preprocess.normalise(image.to(model.device)))
+probabilities = model.probabilities(picture[None])[0]
+left, right = st.columns([1, 3])
+left.image(parts.enlarge(picture, 200), width=200, alt="The picture as the network sees it")
+top = [{"name": model.classes[i], "probability": float(probabilities[i])} for i in np.argsort(-probabilities)[:5]]
+with right:
+    parts.chart(
+        charts.probability_bars(top), "network_bars", ", ".join(f"{r['name']} {r['probability']:.1%}" for r in top)
+    )
+titles = [f"{i + 1}. {layer.kind}, {' × '.join(map(str, layer.values.shape))}" for i, layer in enumerate(found)]
+index = st.select_slider("Layer", range(len(found)), 0, format_func=lambda i: titles[i], key=f"layer {run.name}")
+layer = found[index]
+if layer.values.ndim == 1:
+    values = layer.values[:40].tolist()
+    names = list(model.classes[:40]) if index == len(found) - 1 else [f"unit {i}" for i in range(len(values))]
+    parts.chart(charts.signed_bars(names, values), "units", f"{len(values)} values of the layer")
+    st.caption(
+        f"{len(layer.values)} numbers: each is a weighted sum of all {layer.given.size:,} that come in, and a bias."
+    )
+else:
+    shown = layer.values[:SHOWN]
+    clicked = parts.tiles(
+        [parts.Tile(parts.enlarge(drawn(values), 96), str(i)) for i, values in enumerate(shown)], f"maps {index}", 76
+    )
+    if clicked is not None:
+        st.session_state["network_map"] = clicked
+    more = f" The first {len(shown)} are shown." if len(layer.values) > len(shown) else ""
+    st.caption(
+        f"Orange is above zero, blue below, white zero. {(layer.values == 0).mean():.0%} of the numbers are zero.{more}"
+    )
+    follow(found, index, picture)
+teaching.question(
+    "network", "The further back a layer, the …", ("smaller the part of the picture that a cell sees", "larger the part of the picture that a cell sees", "more pixels it has"),
+    1, "Each convolution and pooling widens the receptive field; move the layer and watch the frame grow.",
+)  # fmt: skip
+teaching.in_pytorch("""
+import torch
+from torch import nn
+
+network = nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(32, 64, 3, padding=1))
+maps = []
+for layer in network:
+    layer.register_forward_hook(lambda layer, given, gave: maps.append(gave))
+network(torch.rand(1, 3, 32, 32))
+for values in maps:
+    print(tuple(values.shape))
+""")
+teaching.plan(
+    "Pupils can follow a picture through a network and say what a map, a receptive field and a dense layer are.", 30,
+    (
+        ("What does the first layer look for?", "Edges and colours; several of its maps are outlines."),
+        ("Why is so much zero after ReLU?", "Each map looks for one thing, which is in few places."),
+        ("Where do the places get lost?", "In pooling, and at last in the dense layer."),
+    ),
+)  # fmt: skip
+teaching.further("learn_network")

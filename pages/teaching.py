@@ -1,0 +1,133 @@
+"""Teaching: what every lesson has: its beginning, a question that is checked, the code, and the teacher's plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from imgrec.images import fit, open_image
+from pages import parts
+
+# The lessons in their order: address, title of the way on.
+ORDER = (
+    ("learn_pixels", "Pictures are numbers"),
+    ("learn_convolution", "Convolution"),
+    ("learn_pooling", "Activation and pooling"),
+    ("learn_softmax", "From scores to classes"),
+    ("learn_network", "A whole network"),
+    ("learn_gradient", "Loss and gradient"),
+    ("learn_optimisers", "Optimisers race"),
+)
+
+
+def begin(title: str, words: str) -> None:
+    """The title, what the lesson is about, and large type for those in the back row."""
+    st.title(title, anchor=False)
+    left, right = st.columns([5, 1], vertical_alignment="center")
+    left.markdown(words)
+    if right.toggle("Large type", key="large_type", persist_state="session", help="For a projector."):
+        st.html("<style>[data-testid=stMain]{font-size:1.35rem;zoom:1.3}</style>")
+
+
+def question(key: str, words: str, options: Sequence[str], right: int, because: str) -> None:
+    """A question with some answers, of which the ``right``-th is; the page says at once whether it was, and why."""
+    st.subheader("Try this", anchor=False)
+    said = st.radio(words, list(options), index=None, key=f"question_{key}")
+    if said is None:
+        return
+    if said == options[right]:
+        st.success(f"Right. {because}", icon=":material/check:")
+    else:
+        st.error("Not yet. Play with the controls above and try again.", icon=":material/replay:")
+
+
+def in_pytorch(code: str) -> None:
+    """The same in some lines that can be run as they are."""
+    with st.expander("The same in PyTorch", icon=":material/code:"):
+        st.code(code.strip() + "\n", language="python")
+
+
+def plan(goal: str, minutes: int, questions: Sequence[tuple[str, str]]) -> None:
+    """For teachers: the goal, the time, and questions for the class with their answers."""
+    with st.expander("For teachers", icon=":material/school:"):
+        st.markdown(f"**Goal** {goal}\n\n**Time** {minutes} minutes")
+        for asked, answer in questions:
+            st.markdown(f"- {asked} *{answer}*")
+
+
+def further(address: str) -> None:
+    """The way to the lessons before and after."""
+    place = [name for name, _ in ORDER].index(address)
+    left, right = st.columns(2)
+    if place:
+        with left:
+            parts.link(ORDER[place - 1][0], ORDER[place - 1][1], ":material/arrow_back:")
+    if place + 1 < len(ORDER):
+        with right:
+            parts.link(ORDER[place + 1][0], ORDER[place + 1][1], ":material/arrow_forward:")
+
+
+def picture(side: int, channels: int = 3) -> np.ndarray:
+    """A picture to learn with, uint8 (side, side, channels): a sample, or the visitor's own."""
+    sets = {"Shape": "shapes:difficulty=0.2", "Digit": "digits"}
+    left, right = st.columns(2)
+    source = left.segmented_control("Picture", [*sets, "My own"], default="Shape", required=True, key="lesson_source")
+    if source == "My own":
+        with right:
+            return own(side, channels, "crop", "lesson_file")
+    image = parts.open_dataset(sets[source], side).images[right.slider("Which one", 0, 29, 3, key="lesson_number")]
+    if image.shape[2] == channels:
+        return image
+    return np.repeat(image, 3, 2) if channels == 3 else image.mean(2, keepdims=True).astype(np.uint8)
+
+
+def own(side: int, channels: int, resize: str, key: str) -> np.ndarray:
+    """A picture of the visitor's own, uint8 (side, side, channels); the page waits here until there is one."""
+    file = parts.upload_box("A picture", key, many=False)
+    if file is None:
+        st.info("Choose a picture to go on.")
+        st.stop()
+    try:
+        return fit(open_image(file.getvalue(), file.name), side, channels, resize)
+    except ValueError as error:
+        st.error(parts.text(error, 300))
+        st.stop()
+
+
+def shades(values: np.ndarray, signed: bool = False) -> np.ndarray:
+    """Values (H, W) as a picture: 0..1 grey (H, W, 1), or signed (H, W, 3) with blue below and orange above zero."""
+    if not signed:
+        return (np.clip(values, 0, 1) * 255).astype(np.uint8)[..., None]
+    share = (values / max(np.abs(values).max(), 1e-9))[..., None]
+    below, above, white = np.array([0, 114, 178]), np.array([230, 159, 0]), np.array([255, 255, 255])
+    mixed = np.where(share < 0, white + (below - white) * -share, white + (above - white) * share)
+    return mixed.round().astype(np.uint8)
+
+
+def framed(image: np.ndarray, row: int, column: int, height: int, width: int = 0, grow: int = 12) -> np.ndarray:
+    """The picture enlarged, with a frame around ``height`` × ``width`` pixels at (row, column)."""
+    width = width or height
+    image = np.broadcast_to(image, (*image.shape[:2], 3)).repeat(grow, 0).repeat(grow, 1).copy()
+    top, left, bottom, right = (max(0, grow * v) for v in (row, column, row + height, column + width))
+    frame = image[top:bottom, left:right]
+    for edge in (frame[:3], frame[-3:], frame[:, :3], frame[:, -3:]):
+        edge[:] = (213, 94, 0)
+    return image
+
+
+def table(values: np.ndarray, digits: int = 2, mark: tuple[int, int] | None = None) -> str:
+    """Numbers as an HTML table whose cells are as bright as the values, to be shown by st.html."""
+    low, high = float(values.min()), float(values.max())
+    rows = ""
+    for i, row in enumerate(values):
+        cells = ""
+        for j, value in enumerate(row):
+            share = 0.5 if high == low else (value - low) / (high - low)
+            grey, ink = round(255 * share), "#000" if share > 0.45 else "#fff"
+            edge = "outline:3px solid #D55E00;outline-offset:-3px;" if mark == (i, j) else ""
+            cells += f'<td style="background:rgb({grey},{grey},{grey});color:{ink};{edge}">{value:.{digits}f}</td>'
+        rows += f"<tr>{cells}</tr>"
+    style = "border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.85rem;text-align:center"
+    return f'<div style="overflow-x:auto"><table style="{style}">{rows}</table></div>'
