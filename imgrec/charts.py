@@ -14,6 +14,7 @@ BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW, GREY = (
 )  # fmt: skip
 SPLIT_COLOURS = {"train": BLUE, "validation": ORANGE, "test": GREEN}
 MANY = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, GREY)  # lines of one chart
+RACERS = (VERMILION, ORANGE, GREEN, PURPLE)
 HEAT = [[0.0, "rgba(0,114,178,0.04)"], [1.0, BLUE]]
 
 
@@ -426,7 +427,7 @@ def race(
         x=[x for x, _ in lowest], y=[y for _, y in lowest], mode="markers", name="lowest", showlegend=False,
         marker={"symbol": "star", "size": 14, "color": "#ffffff", "line": {"color": "#000", "width": 1}}, hoverinfo="skip",
     )  # fmt: skip
-    for (name, passed), colour in zip(paths.items(), (VERMILION, YELLOW, GREEN, PURPLE), strict=False):
+    for (name, passed), colour in zip(paths.items(), RACERS, strict=False):
         inside = np.clip(passed[:, :2], -2 * reach, 2 * reach)
         figure.add_scatter(
             x=inside[:, 0], y=inside[:, 1], mode="lines+markers", name=plain(name), line={"color": colour, "width": 2.5},
@@ -440,7 +441,7 @@ def race(
 def falling(lines: Mapping[str, Sequence[float]], x: str, y: str, logarithmic: bool = False) -> go.Figure:
     """Values by step, one line each."""
     figure = go.Figure()
-    for (name, values), colour in zip(lines.items(), (VERMILION, ORANGE, GREEN, PURPLE), strict=False):
+    for (name, values), colour in zip(lines.items(), RACERS, strict=False):
         figure.add_scatter(y=list(values), mode="lines", name=plain(name), line={"color": colour, "width": 2.5})
     _styled(figure, 300, xaxis_title=x, yaxis_title=y, showlegend=len(lines) > 1)
     return figure.update_yaxes(type="log" if logarithmic else "linear")

@@ -51,7 +51,7 @@ def picture(model: Predictor, dataset: Dataset, given: Answers, index: int) -> N
     except ValueError as error:
         left.caption(parts.text(error, 200))
     else:
-        left.image(parts.enlarge(heat, 260), width=260, alt=f"What mattered for {said}")
+        left.image(heat, width=260, alt=f"What mattered for {said}")
         left.caption(f"What mattered for {parts.text(said)} (Grad-CAM).")
     with right:
         st.markdown(

@@ -20,7 +20,9 @@ left, right = st.columns(2)
 with left:
     inputs = np.array(
         [
-            st.slider(f"How much {name} is in the picture", 0.0, 1.0, value, 0.1, key=f"feature_{name}")
+            st.slider(
+                f"{name.capitalize()} in the picture, from none to plenty", 0.0, 1.0, value, 0.1, key=f"feature_{name}"
+            )
             for name, value in zip(FEATURES, (0.9, 0.1, 0.8), strict=True)
         ]
     )

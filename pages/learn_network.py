@@ -25,8 +25,8 @@ def seen_by(model: Predictor) -> np.ndarray:
     try:
         dataset = parts.open_dataset(run.recipe.dataset, wanted.size, wanted.resize)
     except ValueError:
-        st.info("Its data set is not on this machine; choose a picture of your own.")
-        st.stop()
+        st.caption("Its data set is not on this machine; these are pictures of something else.")
+        dataset = parts.open_dataset("shapes:count=60" if wanted.channels == 3 else "digits", wanted.size, wanted.resize)
     pool = dataset.indices("test") if len(dataset.indices("test")) else dataset.kept
     number = right.slider("Which one", 0, min(99, len(pool) - 1), 0, key="network_number")
     return dataset.images[pool[number]]
@@ -84,9 +84,9 @@ def follow(found: list[network.Layer], index: int, picture: np.ndarray) -> None:
     for place in order[:3].tolist():
         one, two, three = st.columns([1, 1, 1])
         one.caption(f"Window in map {place}")
-        one.html(teaching.table(came.windows[place]))
+        one.html(teaching.table(came.windows[place], signed=True))
         two.caption("× its kernel")
-        two.html(teaching.table(came.kernels[place]))
+        two.html(teaching.table(came.kernels[place], signed=True))
         three.metric("adds", f"{came.sums[place]:+.3f}")
 
 

@@ -14,7 +14,7 @@ teaching.begin(
 left, right = st.columns([1, 2])
 with left:
     name = st.selectbox(
-        "Landscape", list(optimisers.SURFACES), format_func=lambda key: optimisers.SURFACES[key].title, key="surface"
+        "Landscape", list(optimisers.SURFACES), 1, format_func=lambda key: optimisers.SURFACES[key].title, key="surface"
     )
     surface = optimisers.SURFACES[name]
     st.caption(surface.help)

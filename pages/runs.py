@@ -37,11 +37,14 @@ def wanted(table: list[dict]) -> tuple[list[dict], list[str]]:
 
 def pick(found: list[dict], columns: list[str]) -> list[str]:
     """The table; gives the names of the runs that are picked in it."""
-    shown = [{name: row.get(name) for name in dict.fromkeys(columns)} for row in found[:MOST_SHOWN]]
+    shown = [
+        {name: row.get(name) for name in dict.fromkeys(columns)} | {"star": "★" if row["star"] else ""}
+        for row in found[:MOST_SHOWN]
+    ]
     event = st.dataframe(
         shown, hide_index=True, key="runs_table", on_select="rerun", selection_mode="multi-row",
         column_config={
-            "star": st.column_config.CheckboxColumn("★", width="small"),
+            "star": st.column_config.TextColumn("★", width=30),
             "validation_accuracy": st.column_config.ProgressColumn("validation", format="percent", min_value=0, max_value=1, color="auto"),
             "test_accuracy": st.column_config.NumberColumn("test", format="percent"),
             "tags": st.column_config.ListColumn("tags"),

@@ -117,17 +117,20 @@ def framed(image: np.ndarray, row: int, column: int, height: int, width: int = 0
     return image
 
 
-def table(values: np.ndarray, digits: int = 2, mark: tuple[int, int] | None = None) -> str:
-    """Numbers as an HTML table whose cells are as bright as the values, to be shown by st.html."""
-    low, high = float(values.min()), float(values.max())
+def table(values: np.ndarray, digits: int = 2, signed: bool = False) -> str:
+    """Numbers as an HTML table, to be shown by st.html; cells as bright as the values, or orange above zero and blue below."""
+    low, high, most = float(values.min()), float(values.max()), max(float(np.abs(values).max()), 1e-9)
     rows = ""
-    for i, row in enumerate(values):
+    for row in values:
         cells = ""
-        for j, value in enumerate(row):
-            share = 0.5 if high == low else (value - low) / (high - low)
-            grey, ink = round(255 * share), "#000" if share > 0.45 else "#fff"
-            edge = "outline:3px solid #D55E00;outline-offset:-3px;" if mark == (i, j) else ""
-            cells += f'<td style="background:rgb({grey},{grey},{grey});color:{ink};{edge}">{value:.{digits}f}</td>'
+        for value in row:
+            if signed:
+                colour = "230,159,0" if value > 0 else "0,114,178"
+                look = f"background:rgba({colour},{0.75 * abs(value) / most:.2f})"
+            else:
+                grey = round(255 * (0.5 if high == low else (value - low) / (high - low)))
+                look = f"background:rgb({grey},{grey},{grey});color:{'#000' if grey > 115 else '#fff'}"
+            cells += f'<td style="{look};padding:.25rem .45rem">{value:.{digits}f}</td>'
         rows += f"<tr>{cells}</tr>"
-    style = "border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.85rem;text-align:center"
+    style = "border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem;text-align:center"
     return f'<div style="overflow-x:auto"><table style="{style}">{rows}</table></div>'

@@ -35,8 +35,16 @@ ADDRESSES = (
     "augment",
     "networks",
     "train",
+    "runs",
+    "evaluate",
     "predict",
+    "learn_pixels",
     "learn_convolution",
+    "learn_pooling",
+    "learn_softmax",
+    "learn_network",
+    "learn_gradient",
+    "learn_optimisers",
 )
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge", "msedge")
 FLAGS = [
@@ -349,6 +357,26 @@ def test_a_grid_scrolls_to_its_end_and_back_and_a_picture_opens_from_the_middle(
     page.keyboard.press("Escape")
     view.evaluate("view => { view.scrollTop = 0 }")
     page.locator('.view button[title^="digit-0000,"]').wait_for()
+
+
+def test_a_click_on_a_number_of_the_confusion_matrix_opens_its_pictures_and_why(page, server):
+    """Row 7 of the goals: exactly the pictures counted there, with probabilities and heat maps."""
+    visit(page, server, "evaluate?run=digits-seed-cnn")
+    page.get_by_text("Least certain hits").wait_for()
+    page.locator(".scatterlayer .point").nth(1).wait_for()
+    matrix = open_run("digits-seed-cnn").read("evaluation.json")["confusion"]
+    cells = [(i, j) for i, row in enumerate(matrix) for j, count in enumerate(row) if count]
+    wrong = next(number for number, (i, j) in enumerate(cells) if i != j and number > 3)
+    truth, answer = cells[wrong]
+    spot = page.locator(".scatterlayer .point").nth(wrong).bounding_box()
+    page.mouse.click(spot["x"] + spot["width"] / 2, spot["y"] + spot["height"] / 2)
+    grid = page.locator(".view").first
+    wait_for(lambda: grid.locator("figure").count() == matrix[truth][answer] and f"{answer} " in grid.inner_text())
+    grid.locator("button").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text(f"What mattered for {answer}").wait_for()
+    assert f"Label {truth} · Answer {answer}" in dialog.inner_text()
+    assert dialog.locator("img").count() == 2
 
 
 def test_what_is_enclosed_on_the_map_is_labelled_and_a_network_labels_the_rest(page, server):

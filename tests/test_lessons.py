@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from imgrec.lessons import convolution
+from imgrec.lessons import convolution, gradient, network, optimisers, pixels, pooling, softmax
+from imgrec.models import build
 
 PICTURE = np.random.default_rng(0).random((13, 17))
 
@@ -39,3 +40,176 @@ def test_relu_and_pooling_equal_torch():
 def test_a_kernel_larger_than_the_picture_is_refused():
     with pytest.raises(ValueError, match="does not fit"):
         convolution.convolve(np.zeros((2, 2)), np.zeros((3, 3)))
+
+
+# Pixels
+
+
+def test_normalising_by_its_own_statistics_gives_mean_zero_and_deviation_one():
+    picture = np.random.default_rng(0).integers(0, 256, (12, 9, 3), np.uint8)
+    mean, deviation = pixels.statistics(picture[None])
+    values = torch.from_numpy(picture).double() / 255
+    assert np.allclose(mean, values.mean((0, 1)))
+    assert np.allclose(deviation, values.std((0, 1), correction=0))
+    after = pixels.normalise(picture / 255, mean, deviation)
+    assert np.allclose(after.mean((0, 1)), 0)
+    assert np.allclose(after.std((0, 1)), 1)
+
+
+def test_a_channel_alone_and_a_window_that_stays_inside():
+    picture = np.random.default_rng(0).integers(0, 256, (12, 9, 3), np.uint8)
+    alone = pixels.channel(picture, 1)
+    assert np.array_equal(alone[..., 1], picture[..., 1])
+    assert not alone[..., [0, 2]].any()
+    assert np.array_equal(pixels.cut(picture, 99, -5, 4), picture[8:12, 0:4])
+
+
+# Softmax
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])
+def test_softmax_and_losses_equal_torchs(temperature):
+    logits = np.array([2.0, -1.0, 0.3, 0.0])
+    steps = softmax.softmax(logits, temperature)
+    tensor = torch.tensor(logits) / temperature
+    assert np.allclose(steps.probabilities, tensor.softmax(0))
+    assert np.allclose(steps.exponents / steps.total, steps.probabilities)
+    for target in range(4):
+        assert softmax.cross_entropy(steps.probabilities, target) == pytest.approx(
+            functional.cross_entropy(tensor[None], torch.tensor([target])).item()
+        )
+        one_hot = functional.one_hot(torch.tensor(target), 4).double()
+        assert softmax.squared_error(steps.probabilities, target) == pytest.approx(
+            functional.mse_loss(tensor.softmax(0), one_hot).item()
+        )
+    with pytest.raises(ValueError, match="above 0"):
+        softmax.softmax(logits, 0)
+
+
+# Gradient
+
+
+def test_one_step_by_hand_is_one_step_of_torch():
+    draws = np.random.default_rng(3)
+    weights, biases, inputs = draws.normal(size=(3, 4)), draws.normal(size=3), draws.normal(size=4)
+    step = gradient.step(inputs, 2, weights, biases, 0.3)
+    layer = torch.nn.Linear(4, 3).double()
+    layer.weight.data, layer.bias.data = torch.tensor(weights), torch.tensor(biases)
+    loss = functional.cross_entropy(layer(torch.tensor(inputs)[None]), torch.tensor([2]))
+    loss.backward()
+    assert step.loss == pytest.approx(loss.item())
+    assert np.allclose(step.weights_gradient, layer.weight.grad)
+    assert np.allclose(step.blame, layer.bias.grad)
+    torch.optim.SGD(layer.parameters(), 0.3).step()
+    assert np.allclose(step.new_weights, layer.weight.detach())
+    assert np.allclose(step.new_biases, layer.bias.detach())
+    losses = gradient.steps(inputs, 2, weights, biases, 0.3, 10)
+    assert len(losses) == 11
+    assert losses[0] == pytest.approx(step.loss)
+    assert losses == sorted(losses, reverse=True)
+
+
+# Optimisers
+
+
+def test_gradient_descent_on_the_bowl_by_hand_and_every_racer_moves_downhill():
+    bowl = optimisers.SURFACES["bowl"]
+    path = optimisers.path(bowl, "Gradient descent", 0.1, 5)
+    for number in range(6):
+        assert np.allclose(path[number, :2], np.array(bowl.start) * 0.8**number)
+    for racer in optimisers.RACERS:
+        path = optimisers.path(bowl, racer, 0.05, 100)
+        assert path[:, 2].min() < 0.05 * path[0, 2]
+        assert np.allclose(path[:, 2], bowl.height(path[:, 0], path[:, 1]))
+
+
+def test_a_rate_too_big_flies_off_a_right_one_arrives_and_the_marked_points_are_the_lowest():
+    ravine = optimisers.SURFACES["ravine"]
+    assert optimisers.fate(ravine, optimisers.path(ravine, "Gradient descent", 0.8, 60)) == "flew off"
+    assert optimisers.fate(ravine, optimisers.path(ravine, "Gradient descent", 0.001, 60)) == "on its way"
+    assert optimisers.fate(ravine, optimisers.path(ravine, "Adam", 0.1, 100)) == "arrived"
+    for surface in optimisers.SURFACES.values():
+        axis, heights = optimisers.heights(surface, 401)
+        for x, y in surface.lowest:
+            assert surface.height(x, y) == pytest.approx(heights.min(), abs=0.02)
+        assert heights[10, 20] == pytest.approx(surface.height(axis[20], axis[10]))
+
+
+def test_noise_is_drawn_from_its_seed():
+    bowl = optimisers.SURFACES["bowl"]
+    one, again, other = (optimisers.path(bowl, "Momentum", 0.05, 20, 0.5, seed) for seed in (1, 1, 2))
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)
+
+
+# Pooling
+
+
+@pytest.mark.parametrize("size", [2, 3, 4])
+def test_pooling_equals_torchs(size):
+    values = np.random.default_rng(0).normal(size=(11, 13))
+    tensor = torch.tensor(values)[None, None]
+    assert np.allclose(pooling.pool(values, size, "largest (max)"), functional.max_pool2d(tensor, size)[0, 0])
+    assert np.allclose(pooling.pool(values, size, "mean (average)"), functional.avg_pool2d(tensor, size)[0, 0])
+    assert pooling.pool(values, size)[1, 2] == pooling.block(values, 1, 2, size).max()
+
+
+def test_activations_equal_torchs():
+    x = torch.linspace(-4, 4, 33, dtype=torch.float64)
+    theirs = {
+        "relu": functional.relu, "leaky": lambda v: functional.leaky_relu(v, 0.1), "gelu": functional.gelu,
+        "tanh": torch.tanh, "sigmoid": torch.sigmoid,
+    }  # fmt: skip
+    for name, row in pooling.ACTIVATIONS.items():
+        assert np.allclose(row.work(x.numpy()), theirs[name](x))
+
+
+def test_a_shift_moves_and_lets_zeros_in():
+    values = np.arange(1.0, 13).reshape(3, 4)
+    assert np.array_equal(pooling.shifted(values, 1, -1)[1:, :3], values[:2, 1:])
+    assert not pooling.shifted(values, 1, -1)[0].any()
+    assert pooling.kept(values, values) == pytest.approx(1)
+    assert pooling.kept(values, np.zeros_like(values)) == 0
+
+
+# A whole network
+
+
+@pytest.mark.parametrize("name", ["seed-cnn", "se-resnet18", "fast-small", "mobilenet-v3-small"])
+def test_every_number_of_a_convolution_is_the_sum_that_the_lesson_shows(name):
+    model = build(name, 5, 3, 32, seed=1).eval()
+    image = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    found, checked = network.layers(model, image), 0
+    assert np.allclose(found[-1].values, model(image).detach()[0], atol=1e-5)
+    for layer in found:
+        if layer.values.ndim != 3:
+            continue
+        maps, height, width = layer.values.shape
+        for number, row, column in ((0, 0, 0), (maps - 1, height - 1, width - 1), (maps // 2, height // 2, width // 2)):
+            origin = network.origin(layer, number, row, column)
+            if origin is not None:
+                assert origin.total == pytest.approx(float(layer.values[number, row, column]), abs=1e-3)
+                checked += 1
+    assert checked > 5
+
+
+def test_the_receptive_field_is_where_the_gradient_is_not_zero():
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 1, 3, padding=1), torch.nn.MaxPool2d(2), torch.nn.Conv2d(1, 1, 3, 2, dilation=2), torch.nn.AvgPool2d(2)
+    )  # fmt: skip
+    for weights in model.parameters():
+        weights.data.uniform_(0.5, 1)
+    image = torch.rand(1, 1, 40, 40, requires_grad=True)
+    found = network.layers(model, image)
+    reached = image
+    for index, layer in enumerate(model):
+        reached = layer(reached)
+        rows = columns = reached.shape[-1] // 2
+        seen = torch.autograd.grad(functional.avg_pool2d(reached, 1)[0, 0, rows, columns], image, retain_graph=True)[0][
+            0, 0
+        ]
+        top, left, height, width = network.receptive_field(found, index, rows, columns)
+        inside = seen[top : top + height, left : left + width]
+        assert (inside != 0).any()
+        assert seen.count_nonzero() == inside.count_nonzero()  # max pooling lets only some of it through
+    assert (height, width) == (16, 16)  # 2 → 7 → 14 → 16

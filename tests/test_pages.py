@@ -549,3 +549,31 @@ def test_runs_are_found_compared_noted_deleted_and_brought_back(own_copy):
     assert other.name not in set(test.dataframe[0].value["run"])
     test.button(key="undo_delete").click().run()
     assert other.name in set(test.dataframe[0].value["run"])
+
+
+LESSONS = [page for page in PAGES if page.startswith("learn_")]
+
+
+@pytest.mark.parametrize("page", LESSONS)
+def test_a_lesson_asks_a_question_checks_the_answer_and_has_a_plan_and_code_that_runs(page, capsys):
+    test = open_page(page)
+    assert not test.exception
+    question = next(box for box in test.radio if box.key.startswith("question_"))
+    verdicts = []
+    for option in question.options:
+        next(box for box in test.radio if box.key == question.key).set_value(option).run()
+        assert not test.exception
+        verdicts.append(any("Right." in box.value for box in test.success))
+    assert sum(verdicts) == 1
+    assert "**Goal**" in texts(test)
+    exec(test.code[-1].value, {})  # the ten lines of PyTorch
+    assert "**Time**" in texts(test)
+
+
+def test_lessons_lead_to_one_another_in_the_order_of_the_menu():
+    from pages import teaching
+
+    menu = (Path(__file__).parent.parent / "pages" / "main.py").read_text("utf-8")
+    places = [menu.index(f'"{address}"') for address, _ in teaching.ORDER]
+    assert places == sorted(places)
+    assert {f"{address}.py" for address, _ in teaching.ORDER} == set(LESSONS)

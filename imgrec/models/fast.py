@@ -34,7 +34,7 @@ class Fast(nn.Module):
 
     def __init__(self, classes: int, channels: int, size: int) -> None:
         super().__init__()
-        self.whiten = Whitening(channels)
+        self.whiten, self.first = Whitening(channels), nn.GELU()
         maps = (2 * 4 * channels, *self.maps)
         self.groups = nn.Sequential(*(Group(*pair) for pair in pairwise(maps)))
         self.pool = nn.AdaptiveMaxPool2d(1)
@@ -47,7 +47,7 @@ class Fast(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         if images.shape[-1] < LEAST:
             images = functional.interpolate(images, (LEAST, LEAST), mode="bilinear")
-        return self.head(self.pool(self.groups(self.whiten(images))).flatten(1))
+        return self.head(self.pool(self.groups(self.first(self.whiten(images)))).flatten(1))
 
 
 @register(
@@ -65,29 +65,28 @@ class FastSmall(Fast):
     maps = (32, 64, 128)
 
 
-class Whitening(nn.Module):
-    """2×2 patches in the directions in which they differ, each scaled to variance 1, with both signs, then GELU.
+class Whitening(nn.Conv2d):
+    """2×2 patches in the directions in which they differ, each scaled to variance 1, with both signs. (N, C, S, S) →
+    (N, 8 · C, S − 1, S − 1).
 
     Neighbouring pixels are nearly equal; after this, what tells them apart is as large as what they share, and the
     layers behind learn from both at once. Only the biases learn.
     """
 
     def __init__(self, channels: int) -> None:
-        super().__init__()
-        first = nn.Conv2d(channels, 2 * 4 * channels, 2)
-        self.register_buffer("filters", first.weight.detach())
-        self.bias = nn.Parameter(torch.zeros(2 * 4 * channels))
+        super().__init__(channels, 2 * 4 * channels, 2)
+        filters = self.weight.detach()
+        del self.weight
+        self.register_buffer("weight", filters)
+        nn.init.zeros_(self.bias)
 
     @torch.no_grad()
     def look_at(self, images: Tensor, least: float = 5e-4) -> None:
         """Principal components of the patches; ``least`` is added to the variances, so that noise is not blown up."""
         patches = functional.unfold(images.float(), 2).transpose(1, 2).flatten(0, 1)  # (patches, 4 · channels)
         variances, directions = torch.linalg.eigh((patches.T @ patches / len(patches)).cpu())
-        filters = (directions / (variances.clamp(min=0) + least).sqrt()).T.view(-1, *self.filters.shape[1:])
-        self.filters.copy_(torch.cat([filters, -filters]))
-
-    def forward(self, images: Tensor) -> Tensor:
-        return functional.gelu(functional.conv2d(images, self.filters, self.bias))
+        filters = (directions / (variances.clamp(min=0) + least).sqrt()).T.view(-1, *self.weight.shape[1:])
+        self.weight.copy_(torch.cat([filters, -filters]))
 
 
 class Group(nn.Module):
@@ -95,12 +94,17 @@ class Group(nn.Module):
 
     def __init__(self, before: int, maps: int) -> None:
         super().__init__()
-        self.first, self.second = NearIdentity(before, maps), NearIdentity(maps, maps)
-        self.first_norm, self.second_norm = Shift(maps), Shift(maps)
+        self.first, self.pool, self.first_norm, self.first_bend = (
+            NearIdentity(before, maps),
+            nn.MaxPool2d(2),
+            Shift(maps),
+            nn.GELU(),
+        )
+        self.second, self.second_norm, self.second_bend = NearIdentity(maps, maps), Shift(maps), nn.GELU()
 
     def forward(self, x: Tensor) -> Tensor:
-        x = functional.gelu(self.first_norm(functional.max_pool2d(self.first(x), 2)))
-        return functional.gelu(self.second_norm(self.second(x)))
+        x = self.first_bend(self.first_norm(self.pool(self.first(x))))
+        return self.second_bend(self.second_norm(self.second(x)))
 
 
 class NearIdentity(nn.Conv2d):
