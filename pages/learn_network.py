@@ -26,7 +26,9 @@ def seen_by(model: Predictor) -> np.ndarray:
         dataset = parts.open_dataset(run.recipe.dataset, wanted.size, wanted.resize)
     except ValueError:
         st.caption("Its data set is not on this machine; these are pictures of something else.")
-        dataset = parts.open_dataset("shapes:count=60" if wanted.channels == 3 else "digits", wanted.size, wanted.resize)
+        dataset = parts.open_dataset(
+            "shapes:count=60" if wanted.channels == 3 else "digits", wanted.size, wanted.resize
+        )
     pool = dataset.indices("test") if len(dataset.indices("test")) else dataset.kept
     number = right.slider("Which one", 0, min(99, len(pool) - 1), 0, key="network_number")
     return dataset.images[pool[number]]

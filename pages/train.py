@@ -5,6 +5,7 @@ import dataclasses
 import streamlit as st
 
 from imgrec import baselines, charts, hardware, jobs, models, shelves
+from imgrec.coach import advise
 from imgrec.recipe import PRESETS, Recipe
 from imgrec.runs import LIVE, STATUSES, Run, list_runs
 from pages import gallery, layers, parts
@@ -195,6 +196,13 @@ def watch(run: Run) -> None:
                 f"curve_{quantity}",
                 f"{quantity} by epoch, training and validation",
             )
+    planned = 0 if status not in LIVE else total
+    for advice in advise(epochs, planned, len(run.read("classes.json").get("classes", []))):
+        good = advice.kind == "good"
+        (st.success if good else st.warning)(
+            f"**{advice.kind.capitalize()}.** {advice.words} {advice.attempt}",
+            icon=":material/check:" if good else ":material/lightbulb:",
+        )
     if status in LIVE:
         return
     if st.session_state.get("watching") == run.name:  # it has just ended: draw the whole page once more

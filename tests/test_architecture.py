@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 # Lower layers first; modules of one layer do not import each other, but files of one package may.
 LAYERS = (
     ("recipe", "images", "home"),
-    ("hardware", "data", "augment", "models", "muon", "lessons", "runs"),
+    ("hardware", "data", "augment", "models", "muon", "lessons", "coach", "runs"),
     ("weights", "shelves", "batches"),
     ("train", "predict"),
     (

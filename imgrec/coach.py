@@ -1,0 +1,141 @@
+"""What the curves of a training say, in plain words: what happened, from which epoch on, and what to try next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+FEWEST = 3  # epochs before anything is said
+PATIENCE = 5  # epochs without anything better that make a plateau
+NOTICEABLE = 0.02  # a loss or an accuracy that changes by less has not changed
+
+
+@dataclass(frozen=True)
+class Advice:
+    """One thing that the curves show. ``kind``: overfitting, underfitting, rate too high, rate too low, plateau, good."""
+
+    kind: str
+    epoch: int  # from which on it shows
+    words: str
+    attempt: str  # what to try
+
+
+def advise(epochs: Sequence[Mapping[str, Any]], planned: int = 0, classes: int = 0) -> list[Advice]:
+    """What these epochs show, the most important first; empty if there are too few to say.
+
+    ``epochs``: rows with train_loss, train_accuracy and, if there are validation pictures, validation_loss and
+    validation_accuracy. ``planned``: how many there will be; what only the end can tell is said at the end.
+    ``classes``: to know what guessing reaches.
+    """
+    if len(epochs) < FEWEST:
+        return []
+    train = np.array([row["train_loss"] for row in epochs], float)
+    accuracy = np.array([row["train_accuracy"] for row in epochs], float)
+    checked = all(row.get("validation_loss") is not None for row in epochs)
+    loss = np.array([row["validation_loss"] for row in epochs], float) if checked else train
+    score = np.array([row["validation_accuracy"] for row in epochs], float) if checked else accuracy
+    numbers = [int(row["epoch"]) for row in epochs]
+    over = not planned or len(epochs) >= planned
+    found = [
+        _rate_too_high(train, numbers),
+        _overfitting(train, loss, score, numbers) if checked else None,
+        _underfitting(train, accuracy, score, numbers, classes) if over else None,
+        _plateau(loss, train, accuracy, numbers),
+    ]
+    said = [advice for advice in found if advice]
+    kinds = {advice.kind for advice in said}
+    if "overfitting" in kinds or "rate too high" in kinds:  # these explain a plateau or a low accuracy
+        said = [advice for advice in said if advice.kind in ("overfitting", "rate too high")]
+    elif "underfitting" in kinds or "rate too low" in kinds:
+        said = [advice for advice in said if advice.kind != "plateau"]
+    if not said and over:
+        gap = float(accuracy[-1] - score[-1])
+        said = [
+            Advice(
+                "good", numbers[-1], f"Both curves went down together; at the end they are {max(0.0, gap):.1%} of accuracy apart.",
+                "A larger network, larger pictures or more epochs may add a little.",
+            )
+        ]  # fmt: skip
+    return said
+
+
+def _rate_too_high(train: np.ndarray, numbers: list[int]) -> Advice | None:
+    """The training loss jumps up again and again, or by a lot: with a sensible rate it hardly ever does."""
+    steps = np.diff(train)
+    jumps = np.flatnonzero(steps > np.maximum(0.1 * train[:-1], NOTICEABLE))
+    if not np.isfinite(train).all():
+        first = int(np.flatnonzero(~np.isfinite(train))[0])
+    elif (len(jumps) >= 2 and len(jumps) >= 0.2 * len(steps)) or (
+        len(jumps) and train[jumps[0] + 1 :].min() > 1.2 * train[: jumps[0] + 1].min() and len(train) - jumps[0] > 2
+    ):
+        first = int(jumps[0]) + 1
+    else:
+        return None
+    return Advice(
+        "rate too high", numbers[first], f"The training loss jumps up, first in epoch {numbers[first]}: the steps are too big.",
+        "Divide the learning rate by 3 to 10, or clip the gradients at 1.",
+    )  # fmt: skip
+
+
+def _overfitting(train: np.ndarray, loss: np.ndarray, score: np.ndarray, numbers: list[int]) -> Advice | None:
+    """The validation loss has risen since its best while the training loss went on falling."""
+    best = int(loss.argmin())
+    after = len(loss) - 1 - best
+    rises = loss[-1] > loss[best] * 1.05 + 0.5 * NOTICEABLE
+    falls = train[-1] < train[best] * 0.97
+    lasting = after >= 2 and (loss[best + 1 :] > loss[best]).all() and np.median(loss[-2:]) > loss[best] * 1.05
+    if not (rises and falls and lasting):
+        return None
+    return Advice(
+        "overfitting", numbers[best],
+        f"Since epoch {numbers[best]} the validation loss rises while the training loss still falls: the network learns the "
+        "training pictures by heart.",
+        "Switch augmentation on, bring more pictures, raise the weight decay, or stop earlier (patience 3). "
+        "The best epoch is the one that was kept.",
+    )  # fmt: skip
+
+
+def _underfitting(
+    train: np.ndarray, accuracy: np.ndarray, score: np.ndarray, numbers: list[int], classes: int
+) -> Advice | None:
+    """At the end it still cannot tell the training pictures apart."""
+    if accuracy[-1] >= 0.9 or (score[-1] - accuracy[-1] < -0.1):
+        return None
+    last = max(2, len(train) // 4)
+    falling = train[-last] - train[-1] > 0.03 * train[-last]
+    guessing = classes > 1 and accuracy[-1] < 1.5 / classes
+    first = numbers[-last]
+    if falling:
+        return Advice(
+            "underfitting", first, f"At {accuracy[-1]:.0%} of the training pictures it stopped while the loss was still falling.",
+            "Train longer, twice the epochs; or raise the learning rate a little.",
+        )  # fmt: skip
+    if guessing:
+        return Advice(
+            "rate too low", numbers[0], "It hardly learned anything; its answers are as good as guessing.",
+            "Raise the learning rate tenfold; the search before the start finds one. If that changes nothing, look at the labels.",
+        )  # fmt: skip
+    if accuracy[-1] < 0.8:
+        return Advice(
+            "underfitting", first, f"It gets no further than {accuracy[-1]:.0%} of the training pictures: the network is too simple for them.",
+            "Take a larger network or larger pictures, or less augmentation and weight decay.",
+        )  # fmt: skip
+    return None
+
+
+def _plateau(loss: np.ndarray, train: np.ndarray, accuracy: np.ndarray, numbers: list[int]) -> Advice | None:
+    """Nothing has become better for a while, and there is room left."""
+    best = 0
+    for place in range(1, len(loss)):
+        if loss[place] < loss[best] * (1 - NOTICEABLE):
+            best = place
+    if len(loss) - 1 - best < PATIENCE or accuracy[-1] > 0.99:
+        return None
+    return Advice(
+        "plateau", numbers[best], f"Since epoch {numbers[best]} nothing has become noticeably better.",
+        "Lower the learning rate tenfold from there on (a schedule that falls does it), or change the network; more of the "
+        "same will not help.",
+    )  # fmt: skip

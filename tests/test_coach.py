@@ -1,0 +1,98 @@
+"""The coach names what synthetic curves show, from which epoch, and says what to try (row 17 of the goals)."""
+
+import numpy as np
+import pytest
+
+from imgrec.coach import advise
+
+
+def epochs(train, validation=None, accuracy=None, score=None):
+    train = list(train)
+    accuracy = np.exp(-np.array(train)) if accuracy is None else accuracy
+    validation = train if validation is None else validation
+    score = np.exp(-np.array(validation)) if score is None else score
+    rows = zip(train, accuracy, validation, score, strict=True)
+    return [
+        {"epoch": n, "train_loss": t, "train_accuracy": a, "validation_loss": v, "validation_accuracy": s}
+        for n, (t, a, v, s) in enumerate(rows, 1)
+    ]
+
+
+N = np.arange(20)
+NOISE = np.random.default_rng(0).normal(0, 0.01, 20)
+FALLING = 2 * np.exp(-N / 3) + 0.02
+
+
+def only(rows, **more):
+    [advice] = advise(rows, **more)
+    assert len(advice.words) > 20
+    assert len(advice.attempt) > 20
+    assert f"epoch {advice.epoch}" in advice.words or advice.kind in ("underfitting", "rate too low", "good")
+    return advice
+
+
+def test_overfitting_is_named_with_its_epoch():
+    rising = np.where(N < 8, 2 * np.exp(-N / 3) + 0.3, 2 * np.exp(-8 / 3) + 0.3 + 0.04 * (N - 8)) + NOISE / 4
+    advice = only(epochs(FALLING, rising))
+    assert advice.kind == "overfitting"
+    assert advice.epoch in (8, 9, 10)
+    assert "augmentation" in advice.attempt
+
+
+def test_a_network_that_is_too_simple_underfits():
+    flat = 1.2 + np.exp(-N) + NOISE / 4
+    advice = only(epochs(flat, flat + 0.02), classes=10)
+    assert advice.kind == "underfitting"
+    assert "larger network" in advice.attempt
+
+
+def test_one_that_was_stopped_while_it_learned_should_go_on():
+    slow = 2.3 - 0.06 * N
+    advice = only(epochs(slow, slow + 0.02), classes=10)
+    assert advice.kind == "underfitting"
+    assert "longer" in advice.attempt
+
+
+def test_a_rate_too_high_is_seen_by_its_jumps():
+    jumping = 1.5 + 0.6 * np.random.default_rng(1).random(20)
+    advice = only(epochs(jumping), classes=10)
+    assert advice.kind == "rate too high"
+    assert advice.epoch <= 4
+    once = np.concatenate([2 * np.exp(-np.arange(8) / 4), np.full(12, 2.3)])
+    assert only(epochs(once)).kind == "rate too high"
+    assert only(epochs(once)).epoch == 9
+    broken = FALLING.copy()
+    broken[6:] = np.nan
+    assert only(epochs(broken)).epoch == 7
+
+
+def test_a_plateau_is_named_with_its_epoch():
+    level = np.maximum(2 * np.exp(-N / 2), 0.15) + NOISE / 20
+    advice = only(epochs(level))
+    assert advice.kind == "plateau"
+    assert advice.epoch in (6, 7)
+
+
+def test_a_rate_so_low_that_nothing_moves():
+    still = 2.302 + NOISE / 10
+    advice = only(epochs(still, accuracy=np.full(20, 0.1), score=np.full(20, 0.1)), classes=10)
+    assert advice.kind == "rate too low"
+
+
+def test_a_good_training_is_called_good_and_nothing_is_said_too_soon():
+    assert only(epochs(FALLING, FALLING + 0.03)).kind == "good"
+    assert advise(epochs(FALLING[:2])) == []
+    assert advise(epochs(FALLING[:6], FALLING[:6] + 0.03), planned=20) == []
+    slow = 2.3 - 0.06 * N
+    assert advise(epochs(slow), planned=40, classes=10) == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_little_noise_at_the_bottom_is_no_overfitting(seed):
+    noise = np.random.default_rng(seed).normal(0, 0.004, 20)
+    assert only(epochs(FALLING, FALLING + 0.08 + noise)).kind == "good"
+
+
+def test_without_validation_pictures_the_training_curve_speaks_alone():
+    rows = [{**row, "validation_loss": None, "validation_accuracy": None} for row in epochs(FALLING)]
+    assert only(rows).kind == "good"
