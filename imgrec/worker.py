@@ -251,7 +251,10 @@ class _Diary:
             self.drawn = now
 
     def _note_epoch(self, event) -> None:
+        from imgrec.snapshots import keep
+
         self.run.append("log.jsonl", asdict(event))
+        keep(self.run, self.training.weights(), event.epoch)
         if event.best:
             self.best_weights = {name: value.detach().cpu().clone() for name, value in self.training.weights().items()}
             self.best = {"best_epoch": event.epoch, "best_validation_accuracy": event.validation_accuracy}

@@ -4,11 +4,11 @@ import dataclasses
 
 import streamlit as st
 
-from imgrec import baselines, charts, hardware, jobs, models, shelves
+from imgrec import baselines, charts, hardware, jobs, models, shelves, snapshots
 from imgrec.coach import advise
 from imgrec.recipe import PRESETS, Recipe
 from imgrec.runs import LIVE, STATUSES, Run, list_runs
-from pages import gallery, layers, parts
+from pages import gallery, layers, moments, parts
 
 FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
 SHELVES = {
@@ -331,6 +331,9 @@ try:
     st.fragment(watch, run_every=1.0 if alive else None)(run)
     if not alive:
         result(run)
+        if snapshots.moments(run):
+            with st.expander("Watch it learn: the network after each epoch", icon=":material/movie:"):
+                moments.show(run)
         with st.expander("Recipe, as JSON"):
             st.json(dataclasses.asdict(recipe))
         log = run.file("worker.log")

@@ -22,7 +22,8 @@ from imgrec.weights import load_weights
 PAGES = sorted(
     p.name
     for p in (Path(__file__).parent.parent / "pages").glob("*.py")
-    if p.name not in ("main.py", "parts.py", "editing.py", "gallery.py", "scatter.py", "layers.py", "teaching.py")
+    if p.name
+    not in ("main.py", "parts.py", "editing.py", "gallery.py", "scatter.py", "layers.py", "teaching.py", "moments.py")
 )
 
 

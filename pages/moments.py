@@ -1,0 +1,95 @@
+"""Moments: a network at several epochs of its training; shared by the page that trains."""
+
+import numpy as np
+import streamlit as st
+import torch
+
+from imgrec import charts, snapshots
+from imgrec.evaluate import confusion
+from imgrec.predict import Predictor
+from imgrec.runs import Run
+from imgrec.weights import Passport, WeightsError
+from pages import parts
+
+PICTURES, CHECKED = 12, 400  # that are watched; that the confusion matrix counts
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def at(run: str, epoch: int, changed: int, _run: Run) -> Predictor:
+    return snapshots.at(_run, Passport.from_dict(_run.read("classes.json")), epoch)
+
+
+@st.fragment
+def show(run: Run) -> None:
+    """A slider over the epochs that were kept: filters, what it thinks of some pictures, and what it confuses."""
+    kept = snapshots.moments(run)
+    if not kept:
+        st.caption("Nothing was kept along the way: it is too large a network, or from before moments were kept.")
+        return
+    epoch = (
+        st.select_slider("After epoch", kept, kept[-1], key=f"moment {run.name} {len(kept)}")
+        if len(kept) > 1
+        else kept[0]
+    )
+    try:
+        model = at(run.name, epoch, snapshots.file(run, epoch).stat().st_mtime_ns, run)
+        wanted = model.passport.preprocess
+        dataset = parts.open_dataset(run.recipe.dataset, wanted.size, wanted.resize)
+    except (ValueError, OSError, WeightsError) as error:
+        st.info(parts.text(error, 300))
+        return
+    filters = snapshots.first_filters(model.model)
+    if filters is not None:
+        st.caption(f"What the first layer looks for after epoch {epoch}; grey is zero.")
+        parts.tiles(
+            [parts.Tile(parts.enlarge(snapshots.drawn(f), 72)) for f in filters], "filters", 48, clickable=False
+        )
+    where = dataset.indices("validation")
+    if not len(where):
+        return
+    watched = where[np.linspace(0, len(where) - 1, min(PICTURES, len(where))).round().astype(int)]
+    answers = model.probabilities(dataset.images[watched])
+    st.caption("What it takes some validation pictures for; framed are mistakes.")
+    items = []
+    for position, row in zip(watched.tolist(), answers, strict=True):
+        said, truth = int(row.argmax()), int(dataset.labels[position])
+        items.append(
+            parts.Tile(
+                parts.enlarge(dataset.images[position], 96), f"{dataset.classes[said]} {row[said]:.0%}",
+                f"It is {dataset.classes[truth]}: {row[truth]:.1%}", marked=said != truth,
+            )
+        )  # fmt: skip
+    parts.tiles(items, "watched", 84, clickable=False)
+    checked = where[:: max(1, len(where) // CHECKED)][:CHECKED]
+    predicted = model.probabilities(dataset.images[checked]).argmax(1)
+    left, right = st.columns([3, 2])
+    if len(dataset.classes) <= 20:
+        with left:
+            matrix = confusion(dataset.labels[checked], predicted, len(dataset.classes))
+            parts.chart(
+                charts.confusion(matrix, dataset.classes), "moment_confusion", f"Confusion matrix after epoch {epoch}"
+            )
+    with right:
+        images = torch.from_numpy(np.ascontiguousarray(dataset.images[checked[:64]])).permute(0, 3, 1, 2).float() / 255
+        asleep = snapshots.dead(model.model, wanted.normalise(images))
+        parts.metrics(
+            (
+                "Right",
+                f"{(predicted == dataset.labels[checked]).mean():.0%}",
+                f"Of {len(checked)} validation pictures.",
+            ),
+            *(
+                [
+                    (
+                        "Dead units",
+                        f"{asleep:.0%}",
+                        "ReLU units that are zero for all of 64 pictures; many mean the rate was too high.",
+                    )
+                ]
+                if asleep is not None
+                else []
+            ),
+        )
+        st.caption("Size of the weights by layer")
+        layers = list(snapshots.sizes(model.model).items())[:12]
+        st.dataframe([{"layer": name, "root mean square": round(value, 4)} for name, value in layers], hide_index=True)
