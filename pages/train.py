@@ -105,7 +105,7 @@ def sizes(values: dict, dataset) -> None:
     except (ValueError, RuntimeError):
         return  # said when it is started
     learning = {
-        "none": f"all of them learn, {every:,}",
+        "none": "all of them learn",
         "backbone": f"{head:,} of them learn, those of the last layer",
         "gradual": f"at first {head:,} of them learn, those of the last layer, later all",
     }[values["freeze"]]

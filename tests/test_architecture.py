@@ -22,7 +22,7 @@ LAYERS = (
         "preflight",
         "baselines",
         "features",
-        "robustness",
+        "robustness", "snapshots",
         "charts",
     ),
     ("jobs", "api", "report"),
