@@ -336,7 +336,9 @@ def _parser() -> Parser:
     sub.add_argument("--out", type=Path, required=True, metavar="F.png")
     sub = command(export, "write the model with its preprocessing and class names")
     sub.add_argument("name", metavar="RUN")
-    sub.add_argument("--to", choices=("onnx", "torch"), default="onnx")
+    sub.add_argument(
+        "--to", choices=("onnx", "torch", "zip"), default="onnx", help="zip: ONNX with a script and a card"
+    )
     sub.add_argument("--out", type=Path, required=True, metavar="F")
     command(work, "carry out a queued run (used by the dashboard)").add_argument("name", metavar="RUN")
     sub = command(study, "carry out a study of a data set (used by the dashboard)")

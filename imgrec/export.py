@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from imgrec.home import write_atomic
 from imgrec.predict import Predictor
+from imgrec.runs import open_run
+from imgrec.takeaway import packed
 
 TOLERANCE = 1e-4  # how far an exported probability may be from ours
 
@@ -40,6 +42,8 @@ class Portable(nn.Module):
 
 def export(predictor: Predictor, to: str, out: Path) -> dict[str, Any]:
     """Write the model of a predictor on the CPU to ``out``; returns {"to", "out", "bytes", "largest_difference"}.
+
+    ``to``: "onnx", "torch" (torch.export), or "zip": the ONNX file with a script, the class names and a card.
 
     The file is written only after the exported model gave the same probabilities as ours within 1e-4 on 8 pictures.
     Raises ExportError.
@@ -98,4 +102,11 @@ def _labels(predictor: Predictor) -> dict[str, str]:
     return {"classes": json.dumps(about["classes"], ensure_ascii=False), "preprocess": json.dumps(about["preprocess"])}
 
 
-FORMATS = {"onnx": _onnx, "torch": _torch}
+def _zip(portable: Portable, pictures: Tensor, predictor: Predictor) -> tuple[bytes, Callable]:
+    content, run = _onnx(portable, pictures, predictor)
+    weights = sum(values.numel() for values in predictor.model.parameters())
+    evaluation = open_run(predictor.name).read("evaluation.json") if predictor.name else {}
+    return packed(content, predictor.passport.to_dict(), weights, evaluation), run
+
+
+FORMATS = {"onnx": _onnx, "torch": _torch, "zip": _zip}

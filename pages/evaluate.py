@@ -1,5 +1,8 @@
 """Evaluate: how good is a network, and where does it fail? Its answers to the pictures it never saw, looked at from all sides."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import streamlit as st
 
@@ -20,6 +23,7 @@ from imgrec.evaluate import (
     slices,
 )
 from imgrec.explain import explain, overlay
+from imgrec.export import export
 from imgrec.predict import Predictor, predictor
 from imgrec.report import printable
 from imgrec.robustness import CHANGES
@@ -326,6 +330,14 @@ def spreads(key: bytes, _given: Answers) -> dict[str, tuple[float, float]]:
     return bootstrap(_given)
 
 
+def taken(name: str) -> bytes:
+    """The run as a ZIP that works elsewhere."""
+    with tempfile.TemporaryDirectory() as place:
+        out = Path(place) / "take.zip"
+        export(Predictor.open(name, "cpu"), "zip", out)
+        return out.read_bytes()
+
+
 def every(given: Answers, dataset: Dataset) -> list[dict]:
     rows = zip(given.positions.tolist(), given.labels, given.predicted, given.confidence, strict=True)
     return [
@@ -377,6 +389,15 @@ elif view == "Versus":
 else:
     st.caption(
         "One page that prints well, with all figures, the recipe and the worst mistakes; it needs nothing else to be read."
+    )
+    st.download_button(
+        "The network as a ZIP: ONNX, a script, a card",
+        lambda: taken(run.name),
+        f"{run.name}.zip",
+        "application/zip",
+        icon=":material/package_2:",
+        key="take",
+        help="Classifies pictures with nothing but onnxruntime, numpy and Pillow. Proved equal to this network first; takes some seconds.",
     )
     st.download_button(
         "Report as HTML", lambda: printable(run, given, dataset), f"{run.name}.html", "text/html", icon=":material/description:", key="report",

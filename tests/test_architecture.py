@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 # Lower layers first; modules of one layer do not import each other, but files of one package may.
 LAYERS = (
     ("recipe", "images", "home"),
-    ("hardware", "data", "augment", "models", "muon", "lessons", "coach", "runs"),
+    ("hardware", "data", "augment", "models", "muon", "takeaway", "lessons", "coach", "runs"),
     ("weights", "shelves", "batches"),
     ("train", "predict"),
     (
@@ -22,7 +22,8 @@ LAYERS = (
         "preflight",
         "baselines",
         "features",
-        "robustness", "snapshots",
+        "robustness",
+        "snapshots",
         "charts",
     ),
     ("jobs", "api", "report"),

@@ -1,7 +1,11 @@
 """Predictions, evaluation, heat maps and exports agree with torch, with scikit-learn and with each other."""
 
+import dataclasses
 import io
 import json
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -162,6 +166,41 @@ def test_a_torch_export_gives_our_probabilities_and_knows_its_classes(model, dig
     theirs = program(torch.tensor(digits.images[:3])).detach().numpy()
     assert np.allclose(theirs, model.probabilities(digits.images[:3]), atol=1e-4)
     assert json.loads(extra["classes"]) == list(model.classes)
+
+
+@pytest.mark.parametrize("resize", ["crop", "pad", "squash"])
+def test_the_script_in_the_zip_says_the_same_as_the_product_with_three_packages_alone(trained, tmp_path, resize):
+    """Row 24 of the goals. The script runs where only onnxruntime, numpy and Pillow can be imported."""
+    model = Predictor.open(trained, "cpu")
+    passport = dataclasses.replace(
+        model.passport, preprocess=dataclasses.replace(model.passport.preprocess, resize=resize)
+    )
+    model = Predictor(model.model, passport, trained.name, "cpu")
+    export(model, "zip", tmp_path / "take.zip")
+    with zipfile.ZipFile(tmp_path / "take.zip") as archive:
+        assert set(archive.namelist()) == {"model.onnx", "labels.json", "predict.py", "README.md"}
+        archive.extractall(tmp_path)
+        assert f"{trained.read('evaluation.json')['accuracy']:.1%}" in archive.read("README.md").decode()
+    draws = np.random.default_rng(0)
+    photo = Image.fromarray(draws.integers(0, 256, (90, 140, 3), np.uint8)).resize((280, 180))
+    photo.save(tmp_path / "a photo.jpg")
+    only = """
+import sys, runpy
+class Only:
+    allowed = {"onnxruntime", "numpy", "PIL"}
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top in {"torch", "imgrec", "torchvision", "streamlit", "onnx", "scipy", "sklearn"}:
+            raise ImportError(f"{name} is not one of the three")
+sys.meta_path.insert(0, Only())
+sys.argv = ["predict.py", "a photo.jpg"]
+runpy.run_path("predict.py", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", only], cwd=tmp_path, capture_output=True, text=True, check=True)
+    said = {row.split("\t")[1]: float(row.split("\t")[2]) for row in done.stdout.splitlines()}
+    [ours] = model.classify([("a photo.jpg", tmp_path / "a photo.jpg")])
+    for row in ours.top(model.classes, 5):
+        assert said[row["name"]] == pytest.approx(row["probability"], abs=1e-4)
 
 
 def test_an_export_that_disagrees_writes_nothing(model, tmp_path, monkeypatch):

@@ -1,0 +1,93 @@
+"""What lies beside an exported network in a ZIP: a script that classifies with it, a card, the class names."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from typing import Any
+
+FIT = {  # how a picture becomes a square, as `images` does it
+    "crop": """    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    image = image.resize((SIZE, SIZE), Image.Resampling.BILINEAR, (left, top, left + side, top + side))""",
+    "pad": """    width, height = (max(1, round(s * SIZE / max(image.size))) for s in image.size)
+    square = Image.new(image.mode, (SIZE, SIZE))
+    square.paste(image.resize((width, height), Image.Resampling.BILINEAR), ((SIZE - width) // 2, (SIZE - height) // 2))
+    image = square""",
+    "squash": "    image = image.resize((SIZE, SIZE), Image.Resampling.BILINEAR)",
+}
+
+SCRIPT = '''"""Classify pictures with model.onnx: python predict.py PICTURE... (needs onnxruntime, numpy and Pillow)."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageOps
+
+SIZE, MODE = {size}, "{mode}"
+HERE = Path(__file__).parent
+
+
+def see(path):
+    image = Image.open(path)
+    image.draft(None, (2 * SIZE, 2 * SIZE))  # large JPEGs open faster
+    image = ImageOps.exif_transpose(image).convert("RGB").convert(MODE)
+{fit}
+    return np.asarray(image).reshape(SIZE, SIZE, {channels})
+
+
+classes = json.loads((HERE / "labels.json").read_text("utf-8"))
+session = onnxruntime.InferenceSession(str(HERE / "model.onnx"), providers=["CPUExecutionProvider"])
+for path in sys.argv[1:]:
+    [probabilities] = session.run(None, {{"pictures": see(path)[None]}})[0]
+    for i in np.argsort(-probabilities)[:5]:
+        print(f"{{path}}\\t{{classes[i]}}\\t{{probabilities[i]:.6f}}")
+'''
+
+CARD = """# {model}
+
+A network of {weights:,} weights that tells {count} classes apart: {classes}. It knows only these; whatever it is shown,
+it answers with one of them.
+
+- Input: `pictures`, uint8 (N, {size}, {size}, {channels}), values from 0 to 255, fitted by {resize}; normalisation and
+  softmax are inside.
+- Output: `probabilities`, float32 (N, {count}), in the order of `labels.json`.
+{figures}
+```sh
+pip install onnxruntime numpy pillow
+python predict.py photo.jpg
+```
+"""
+
+
+def packed(onnx: bytes, about: dict[str, Any], weights: int, evaluation: dict[str, Any]) -> bytes:
+    """A ZIP of model.onnx, labels.json, predict.py and README.md. ``about``: the passport as a dict."""
+    wanted, classes = about["preprocess"], about["classes"]
+    channels = wanted["channels"]
+    script = SCRIPT.format(
+        size=wanted["size"], channels=channels, mode="L" if channels == 1 else "RGB", fit=FIT[wanted["resize"]]
+    )
+    figures = ""
+    if evaluation:
+        low, high = evaluation["interval"]
+        figures = (
+            f"- Accuracy on {evaluation['images']:,} pictures that it never learned from: {evaluation['accuracy']:.1%} "
+            f"(95 % interval {low:.1%} to {high:.1%}); always naming the commonest class reaches "
+            f"{evaluation['majority_accuracy']:.1%}.\n"
+        )
+    names = ", ".join(" ".join(name.split()) for name in classes[:30]) + (" …" if len(classes) > 30 else "")
+    card = CARD.format(
+        model=about["model"], weights=weights, count=len(classes), classes=names, size=wanted["size"], channels=channels,
+        resize=wanted["resize"], figures=figures,
+    )  # fmt: skip
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.onnx", onnx)
+        archive.writestr("labels.json", json.dumps(list(classes), ensure_ascii=False))
+        archive.writestr("predict.py", script)
+        archive.writestr("README.md", card)
+    return file.getvalue()
