@@ -14,6 +14,8 @@ from imgrec.images import to_png
 from imgrec.models import ModelError, card
 from imgrec.predict import Predictor
 
+ELSEWHERE = 8  # other places at which as much is covered, for comparison
+
 
 @dataclass(frozen=True)
 class Method:
@@ -26,15 +28,29 @@ class Method:
 
 @dataclass(frozen=True)
 class Explanation:
-    """``heat`` float32 (H, W) in 0..1, as large as the picture the network saw."""
+    """``heat`` float32 (H, W) in 0..1, as large as the picture the network saw.
+
+    ``hidden``: the class's probability when the hottest fifth of the picture is covered; ``elsewhere``: when as much of
+    it, in the same shape, is covered at other places. A map is ``reliable`` if the first takes more away.
+    """
 
     heat: np.ndarray
     class_name: str
     probability: float
+    hidden: float = 0.0
+    elsewhere: float = 0.0
+
+    @property
+    def reliable(self) -> bool:
+        return self.hidden < self.elsewhere
 
 
 def _gradcam(predictor: Predictor, inputs: Tensor, target: int) -> Tensor:
-    """By hand, for transformers give their maps as tokens, which captum's does not take for maps."""
+    """Each value of the maps times its gradient, so that a dense layer behind, which treats every place differently, is
+    followed faithfully (HiResCAM, Draelos and Carin 2020); where maps are averaged at the end it is Grad-CAM itself.
+
+    By hand, for transformers give their maps as tokens, which captum's does not take for maps.
+    """
     layer = card(predictor.passport.model).explains
     if layer is None:
         raise ModelError(
@@ -48,7 +64,7 @@ def _gradcam(predictor: Predictor, inputs: Tensor, target: int) -> Tensor:
         hook.remove()
     [gradient] = torch.autograd.grad(logit, caught)
     maps, gradient = _as_maps(caught[0]), _as_maps(gradient)
-    return (gradient.mean((1, 2), keepdim=True) * maps).sum(0).clamp(min=0)
+    return (gradient * maps).sum(0).clamp(min=0)
 
 
 def _as_maps(values: Tensor) -> Tensor:
@@ -67,15 +83,20 @@ def _occlusion(predictor: Predictor, inputs: Tensor, target: int) -> Tensor:
 
     side = inputs.shape[-1]
     window, stride = max(1, side // 5), max(1, side // 16)
-    lost = Occlusion(predictor.model).attribute(
+    lost = Occlusion(lambda images: predictor.model(images).log_softmax(1)).attribute(
         inputs,
         sliding_window_shapes=(inputs.shape[1], window, window),
         strides=(inputs.shape[1], stride, stride),
-        baselines=0.0,  # after normalisation: the mean colour
+        baselines=_covered(inputs),
         target=target,
         perturbations_per_eval=64,
     )
     return lost[0].mean(0).clamp(min=0)
+
+
+def _covered(inputs: Tensor) -> Tensor:
+    """A picture of the same size in the picture's own mean colour, which hides without adding anything strange."""
+    return inputs.mean((2, 3), keepdim=True).expand_as(inputs).contiguous()
 
 
 def _saliency(predictor: Predictor, inputs: Tensor, target: int) -> Tensor:
@@ -85,7 +106,11 @@ def _saliency(predictor: Predictor, inputs: Tensor, target: int) -> Tensor:
 
 
 METHODS = {
-    "gradcam": Method("Grad-CAM", "Which convolution maps speak for the class (Selvaraju et al. 2017).", _gradcam),
+    "gradcam": Method(
+        "Grad-CAM",
+        "Which places of the convolution maps speak for the class (Selvaraju et al. 2017, Draelos and Carin 2020).",
+        _gradcam,
+    ),
     "occlusion": Method(
         "Occlusion", "How much the class loses when a patch is covered (Zeiler and Fergus 2014).", _occlusion
     ),
@@ -113,7 +138,28 @@ def explain(
     heat = functional.interpolate(heat[None, None], seen.shape[:2], mode="bilinear")[0, 0].cpu().numpy()
     span = heat.max() - heat.min()
     heat = (heat - heat.min()) / span if span > 0 else np.zeros_like(heat)
-    return Explanation(heat.astype(np.float32), predictor.classes[target], float(probabilities[target]))
+    hidden, elsewhere = _proof(predictor, inputs.detach(), heat, target)
+    return Explanation(
+        heat.astype(np.float32), predictor.classes[target], float(probabilities[target]), hidden, elsewhere
+    )
+
+
+@torch.inference_mode()
+def _proof(predictor: Predictor, inputs: Tensor, heat: np.ndarray, target: int) -> tuple[float, float]:
+    """The class's probability with the hottest fifth covered, and its mean with the same shape covered elsewhere."""
+    height, width = heat.shape
+    order = np.argsort(-heat.flatten(), kind="stable")[: max(1, heat.size // 5)]
+    hottest = np.zeros(heat.size, bool)
+    hottest[order] = True
+    hottest = hottest.reshape(heat.shape)
+    draws = np.random.default_rng(0)
+    shifts = zip(
+        draws.integers(1, height, ELSEWHERE).tolist(), draws.integers(1, width, ELSEWHERE).tolist(), strict=True
+    )
+    masks = np.stack([hottest, *(np.roll(hottest, shift, (0, 1)) for shift in shifts)])
+    covered = torch.where(torch.from_numpy(masks).to(inputs.device)[:, None], _covered(inputs), inputs)
+    found = predictor.passport.probabilities(predictor.model(covered).float())[:, target].cpu().numpy()
+    return float(found[0]), float(found[1:].mean())
 
 
 def overlay(seen: np.ndarray, heat: np.ndarray, least_side: int = 224) -> bytes:

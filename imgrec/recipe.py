@@ -214,7 +214,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "momentum": 0.6,
         "schedule": "linear",
         "batch_size": 500,
-        "epochs": 8,
+        "epochs": 12,
         "augment": "flip_horizontal=0.5,shift=0.078",
         "label_smoothing": 0.2,
         "start_small": 0.75,

@@ -5,7 +5,7 @@ import streamlit as st
 
 from imgrec import charts
 from imgrec.data import Dataset
-from imgrec.explain import METHODS, explain, overlay
+from imgrec.explain import METHODS, Explanation, explain, overlay
 from imgrec.predict import Classified, Predictor, predictor
 from pages import parts
 
@@ -50,9 +50,12 @@ def samples(dataset: Dataset) -> list[tuple[str, bytes]]:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def heat(run: str, changed: int, picture: bytes, shape: tuple, method: str, class_name: str) -> bytes:
+def heat(
+    run: str, changed: int, picture: bytes, shape: tuple, method: str, class_name: str
+) -> tuple[bytes, Explanation]:
     seen = np.frombuffer(picture, np.uint8).reshape(shape)
-    return overlay(seen, explain(predictor(run), seen, method, class_name).heat)
+    found = explain(predictor(run), seen, method, class_name)
+    return overlay(seen, found.heat), found
 
 
 def card(model: Predictor, result: Classified, number: int) -> None:
@@ -97,11 +100,19 @@ def why(model: Predictor, result: Classified, number: int) -> None:
         target = right.selectbox("For the class", order, key=f"class_{number}")
         right.caption(METHODS[method].help)
         try:
-            image = heat(model.name, id(model), result.seen.tobytes(), result.seen.shape, method, target)
+            image, found = heat(model.name, id(model), result.seen.tobytes(), result.seen.shape, method, target)
         except ValueError as error:
             right.info(parts.text(error, 300))
         else:
             left.image(image, width=224, alt=f"Heat map for {target}")
+            proof = (
+                f"With the hottest fifth covered the probability of {parts.text(target)} goes from {found.probability:.1%} to "
+                f"{found.hidden:.1%}; covered elsewhere, to {found.elsewhere:.1%}."
+            )
+            if found.reliable:
+                right.caption(proof)
+            else:
+                right.warning(f"Not reliable here. {proof}", icon=":material/warning:")
 
 
 st.title("What is in this picture?", anchor=False)

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 from imgrec.data import open_dataset
-from imgrec.explain import explain
+from imgrec.explain import METHODS, Method, explain
 from imgrec.models import SHELF, build
 from imgrec.predict import Predictor
 from imgrec.weights import Passport, Preprocess
@@ -23,3 +24,42 @@ def test_grad_cam_reads_every_family(name):
     varied = [heat for heat in heats if np.ptp(heat) > 0.5]
     assert len(varied) >= 2
     assert any(np.abs(varied[0] - other).max() > 0.05 for other in varied[1:])
+
+
+@pytest.mark.parametrize("method", ["gradcam", "occlusion"])
+def test_the_heat_lies_on_the_object_for_a_trained_network_and_not_for_a_random_one(method):
+    """The pointing game (Zhang et al. 2018) on shapes, whose masks are known; the random weights are the sanity check of
+    Adebayo et al. 2018."""
+    shapes, trained = open_dataset("shapes"), Predictor.open("shapes-seed-cnn", "cpu")
+    random = Predictor(build("seed-cnn", 6, 3, 32, seed=9), trained.passport, device="cpu")
+
+    def hits(model):
+        found = []
+        for position in shapes.indices("test")[:100].tolist():
+            name = shapes.classes[shapes.labels[position]]
+            heat = explain(model, shapes.images[position], method, name).heat
+            row, column = np.unravel_index(heat.argmax(), heat.shape)
+            mask = shapes.masks[position]
+            found.append(mask[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2].any())
+        return np.mean(found)
+
+    assert hits(trained) >= 0.9
+    assert hits(random) < 0.8
+
+
+def test_a_map_is_reliable_only_if_covering_what_is_hot_costs_more_than_covering_as_much_elsewhere(monkeypatch):
+    """Row 6 of the goals."""
+    shapes, trained = open_dataset("shapes"), Predictor.open("shapes-seed-cnn", "cpu")
+    positions = [int(p) for p in shapes.indices("test")[:30]]
+    honest = [explain(trained, shapes.images[p], "occlusion") for p in positions]
+    assert np.mean([found.reliable for found in honest]) > 0.8
+    assert np.mean([found.hidden for found in honest]) < np.mean([found.elsewhere for found in honest])
+
+    def wrong(predictor, inputs, target):  # says that the background mattered
+        return torch.from_numpy((~shapes.masks[position]).astype(np.float32))
+
+    monkeypatch.setitem(METHODS, "occlusion", Method("wrong", "", wrong))
+    misled = []
+    for position in positions:
+        misled.append(explain(trained, shapes.images[position], "occlusion").reliable)
+    assert np.mean(misled) < 0.5

@@ -61,7 +61,7 @@ class PlainCNN(nn.Module):
     paper=LENET,
     idea="Two rounds of convolution and pooling find parts wherever they are; two dense layers put them together.",
     smallest=4,
-    explains="features.3",
+    explains="features.2",
 )
 class SeedCNN(PlainCNN):
     """conv 3×3-32, pool, conv 3×3-64, pool, fc-128, fc-classes. (N, C, S, S) → (N, classes)."""
@@ -77,7 +77,7 @@ class SeedCNN(PlainCNN):
     paper=LENET,
     idea="One convolution, one pooling, one dense layer: the least that deserves the name.",
     smallest=2,
-    explains="features.0",
+    explains="features.2",
 )
 class TinySeedCNN(PlainCNN):
     """conv 3×3-32, pool, fc-classes; meant for 28 × 28. (N, C, S, S) → (N, classes)."""
@@ -93,7 +93,7 @@ class TinySeedCNN(PlainCNN):
     paper=LENET,
     idea="A third convolution sees further, and a small dense layer keeps the network light.",
     smallest=4,
-    explains="features.6",
+    explains="features.5",
 )
 class DeepSeedCNN(PlainCNN):
     """conv 3×3-32, pool, conv 3×3-64, pool, conv 3×3-64, fc-64, fc-classes; meant for 28 × 28. (N, C, S, S) → (N, classes)."""
@@ -109,7 +109,7 @@ class DeepSeedCNN(PlainCNN):
     paper=LENET,
     idea="Three rounds of convolution and pooling for large pictures; most of its weights lie in the first dense layer.",
     smallest=8,
-    explains="features.6",
+    explains="features.5",
 )
 class PhotoSeedCNN(PlainCNN):
     """conv 3×3-32, pool, conv 3×3-64, pool, conv 3×3-128, pool, fc-512, fc-classes; meant for 224 × 224.
