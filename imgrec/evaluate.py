@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from imgrec.data import Dataset, DatasetError
+from imgrec.data.dataset import evenly
 from imgrec.home import replaced
+from imgrec.neighbours import MOST, Neighbours
 from imgrec.predict import Predictor
 from imgrec.runs import Run, RunError
-from imgrec.weights import familiarity, load_weights, save_weights
+from imgrec.weights import load_weights, save_weights
 
 ACCEPTED = 0.95  # share of the validation pictures that the threshold for "none of these" lets pass
 BINS = 10  # of the reliability diagram
@@ -25,7 +26,8 @@ RESAMPLES = 500  # of the bootstrap
 
 @dataclass(frozen=True)
 class Answers:
-    """What a network said about one split. ``logits`` float32 (N, classes), ``positions`` and ``labels`` int64 (N,)."""
+    """What a network said about one split. ``logits`` float32 (N, classes), ``positions`` and ``labels`` int64 (N,);
+    ``familiarity`` float32 (N,), if it is known, see `neighbours`."""
 
     split: str
     classes: tuple[str, ...]
@@ -33,6 +35,7 @@ class Answers:
     labels: np.ndarray
     logits: np.ndarray
     temperature: float = 1.0
+    familiarity: np.ndarray | None = None
 
     @cached_property
     def probabilities(self) -> np.ndarray:
@@ -54,11 +57,6 @@ class Answers:
         return self.probabilities.max(1)
 
     @cached_property
-    def familiarity(self) -> np.ndarray:
-        """How much each picture is like those learned from, float32 (N,); see `weights.familiarity`."""
-        return familiarity(torch.from_numpy(self.logits)).numpy()
-
-    @cached_property
     def confusion(self) -> np.ndarray:
         """int64 (classes, classes): row i, column j counts pictures of class i taken for class j."""
         return confusion(self.labels, self.predicted, len(self.classes))
@@ -69,6 +67,7 @@ class Answers:
             np.savez(
                 file, positions=self.positions, labels=self.labels, logits=self.logits, split=self.split,
                 classes=np.array(self.classes), fingerprint=fingerprint,
+                familiarity=np.zeros(0, np.float32) if self.familiarity is None else self.familiarity,
             )  # fmt: skip
 
     @classmethod
@@ -80,7 +79,9 @@ class Answers:
                     return None
                 classes = tuple(stored["classes"].tolist())
                 arrays = (stored[name] for name in ("positions", "labels", "logits"))
-                return cls(str(stored["split"]), classes, *arrays, temperature)
+                familiarity = stored["familiarity"]
+                known = familiarity if len(familiarity) else None
+                return cls(str(stored["split"]), classes, *arrays, temperature, known)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
 
@@ -94,9 +95,18 @@ def answers(predictor: Predictor, dataset: Dataset, split: str = "test") -> Answ
         raise DatasetError(
             f"{dataset.name} has other classes than {predictor.name} was trained on; evaluate on its own data set."
         )
-    logits = np.concatenate([predictor.logits(dataset.images[part]).numpy() for part in _parts(where)])
+    looks = [predictor.look(dataset.images[part]) for part in _parts(where)]
     dataset.let_go()
-    return Answers(split, dataset.classes, where, dataset.labels[where], logits, predictor.passport.temperature)
+    logits, features = np.concatenate([one.numpy() for one, _ in looks]), np.concatenate([two for _, two in looks])
+    familiarity = predictor.neighbours.familiarity(features) if predictor.neighbours else None
+    temperature = predictor.passport.temperature
+    return Answers(split, dataset.classes, where, dataset.labels[where], logits, temperature, familiarity)
+
+
+def remember(predictor: Predictor, dataset: Dataset) -> Neighbours:
+    """Training pictures as a network sees them, evenly chosen."""
+    where = evenly(dataset.indices("train"), MOST)
+    return Neighbours.of(np.concatenate([predictor.features(dataset.images[part]) for part in _parts(where)]), where)
 
 
 def _parts(positions: np.ndarray, size: int = 256) -> list[np.ndarray]:

@@ -15,6 +15,7 @@ from torch import nn
 
 from imgrec import hardware
 from imgrec.images import ImageError, fit, open_image
+from imgrec.neighbours import Neighbours
 from imgrec.runs import Run, RunError, open_run
 from imgrec.weights import Passport, fill, load_weights
 
@@ -46,8 +47,15 @@ class Classified:
 class Predictor:
     """A network with its class names and preprocessing, ready to classify. Safe to share between threads."""
 
-    def __init__(self, model: nn.Module, passport: Passport, name: str = "", device: str = "auto") -> None:
-        self.device = hardware.pick(device)
+    def __init__(
+        self,
+        model: nn.Module,
+        passport: Passport,
+        name: str = "",
+        device: str = "auto",
+        neighbours: Neighbours | None = None,
+    ) -> None:
+        self.device, self.neighbours = hardware.pick(device), neighbours
         self.model = model.to(self.device).eval().requires_grad_(False)
         self.passport, self.name = passport, name
 
@@ -61,7 +69,9 @@ class Predictor:
         run = open_run(run) if isinstance(run, str) else run
         if not run.usable:
             raise RunError(f"Run {run.name} has no weights yet (it is {run.status}); wait for its first epoch.")
-        return cls.from_file(run.file("best.safetensors"), run.name, device)
+        opened = cls.from_file(run.file("best.safetensors"), run.name, device)
+        opened.neighbours = Neighbours.load(run.file("neighbours.npz"))
+        return opened
 
     @classmethod
     def from_file(cls, path: Path, name: str = "", device: str = "auto") -> Predictor:
@@ -84,15 +94,15 @@ class Predictor:
 
     def probabilities(self, seen: np.ndarray, batch: int = 256) -> np.ndarray:
         """Softmax over the classes, float32 (N, classes), for uint8 (N, size, size, channels), possibly a memory map."""
-        return self.passport.probabilities(self._all_logits(seen, batch)).numpy()
-
-    def _all_logits(self, seen: np.ndarray, batch: int = 256) -> torch.Tensor:
-        parts = [self.logits(seen[i : i + batch]) for i in range(0, len(seen), batch)]
-        return torch.cat(parts) if parts else torch.zeros(0, len(self.classes))
+        parts = [
+            self.passport.probabilities(self.logits(seen[i : i + batch])).numpy() for i in range(0, len(seen), batch)
+        ]
+        return np.concatenate(parts) if parts else np.zeros((0, len(self.classes)), np.float32)
 
     @torch.inference_mode()
-    def features(self, seen: np.ndarray, batch: int = 256) -> np.ndarray:
-        """What the last linear layer decides by, float32 (N, features), for uint8 (N, size, size, channels)."""
+    def look(self, seen: np.ndarray, batch: int = 256) -> tuple[torch.Tensor, np.ndarray]:
+        """Logits float32 (N, classes), and what the last linear layer decides by, float32 (N, features), for uint8
+        (N, size, size, channels)."""
         last = [layer for layer in self.model.modules() if isinstance(layer, nn.Linear)][-1]
         caught: list[np.ndarray] = []
         mine = get_ident()
@@ -102,12 +112,25 @@ class Predictor:
                 caught.append(given[0].flatten(1).float().cpu().numpy())
 
         hook = last.register_forward_pre_hook(catch)
+        logits, features = [torch.zeros(0, len(self.classes))], [np.zeros((0, last.in_features), np.float32)]
         try:
             for start in range(0, len(seen), batch):
-                self.logits(seen[start : start + batch])
+                caught.clear()
+                logits.append(self.logits(seen[start : start + batch]))
+                features.append(caught[0])  # of the first view, which is the picture as it is
         finally:
             hook.remove()
-        return np.concatenate(caught) if caught else np.zeros((0, last.in_features), np.float32)
+        return torch.cat(logits), np.concatenate(features)
+
+    def features(self, seen: np.ndarray) -> np.ndarray:
+        """The second of what `look` gives."""
+        return self.look(seen)[1]
+
+    def is_known(self, features: np.ndarray) -> np.ndarray | None:
+        """Whether pictures are probably one of the classes, bool (N,), by their features; None if the run does not say."""
+        if self.neighbours is None or self.passport.threshold is None:
+            return None
+        return self.neighbours.familiarity(features) >= self.passport.threshold
 
     def classify(self, files: Iterable[tuple[str, bytes | Path]]) -> list[Classified]:
         """Each (name, bytes or path) in its order; a file that is no picture gets its error, the others their answer."""
@@ -120,8 +143,8 @@ class Predictor:
                 results.append(Classified(name, error=str(error)))
         good = [i for i, result in enumerate(results) if result.seen is not None]
         if good:
-            logits = self._all_logits(np.stack([results[i].seen for i in good]))
-            known = self.passport.is_known(logits)
+            logits, features = self.look(np.stack([results[i].seen for i in good]))
+            known = self.is_known(features)
             known = [None] * len(good) if known is None else known.tolist()
             for i, row, sure in zip(good, self.passport.probabilities(logits).numpy(), known, strict=True):
                 results[i] = Classified(results[i].file, row, results[i].seen, known=sure)

@@ -80,9 +80,8 @@ def rejected(predictor: Predictor) -> list[dict[str, float | str]]:
             if set(dataset.classes) & set(predictor.classes):
                 continue  # not strangers
             pictures = dataset.images[evenly(dataset.kept, MOST // 2)]
-        logits = [predictor.logits(pictures[start : start + 256]) for start in range(0, len(pictures), 256)]
-        known = predictor.passport.is_known(torch.cat(logits))
-        rows.append({"pictures": name, "rejected": float((~known).float().mean()), "images": len(pictures)})
+        known = predictor.is_known(predictor.features(pictures))
+        rows.append({"pictures": name, "rejected": float((~known).mean()), "images": len(pictures)})
     return rows
 
 

@@ -100,7 +100,7 @@ def robustness(name: str, told: Told, run: str) -> dict[str, np.ndarray]:
     wanted = network.passport.preprocess
     rows = measured(network, open_dataset(name, wanted.size, wanted.resize, wanted.channels), told)
     found = {column: np.array([row[column] for row in rows]) for column in rows[0]}
-    strangers = rejected(network) if network.passport.threshold is not None else []
+    strangers = rejected(network) if network.neighbours and network.passport.threshold is not None else []
     return {
         **found,
         "strangers": np.array([r["pictures"] for r in strangers]),

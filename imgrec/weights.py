@@ -79,14 +79,6 @@ VIEWS: dict[str, tuple[tuple[float, Callable[[Tensor], Tensor]], ...]] = {
 }
 
 
-def familiarity(logits: Tensor) -> Tensor:
-    """How much a picture is like those learned from: the logarithm of the sum of its logits' exponents, (N,).
-
-    W. Liu et al., Energy-based out-of-distribution detection, NeurIPS 2020, where its negative is called the energy.
-    """
-    return logits.logsumexp(1)
-
-
 @dataclass(frozen=True)
 class Passport:
     """What must travel with weights: the model's name on the shelf, the class names in output order, the preprocessing."""
@@ -96,7 +88,7 @@ class Passport:
     preprocess: Preprocess
     views: str = "one"  # that an answer is the mean of, see VIEWS
     temperature: float = 1.0  # that logits are divided by before the softmax
-    threshold: float | None = None  # of familiarity, see `familiarity`; below it a picture is probably none of these
+    threshold: float | None = None  # of familiarity, see `neighbours`; below it a picture is probably none of these
 
     def build(self) -> nn.Module:
         """The network this passport belongs to, with fresh weights."""
@@ -110,10 +102,6 @@ class Passport:
     def probabilities(self, logits: Tensor) -> Tensor:
         """Softmax of the logits divided by the temperature, (N, classes)."""
         return (logits / self.temperature).softmax(1)
-
-    def is_known(self, logits: Tensor) -> Tensor | None:
-        """Whether each picture is one of the classes, bool (N,); None if no threshold is known."""
-        return None if self.threshold is None else familiarity(logits) >= self.threshold
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

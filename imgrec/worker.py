@@ -283,10 +283,13 @@ class _Diary:
 
     def finish(self, dataset) -> None:
         """Test the best weights on pictures never trained on, then say that the run is finished."""
-        from imgrec.evaluate import amend, answers, report, threshold
+        from imgrec.evaluate import amend, answers, remember, report, threshold
         from imgrec.predict import Predictor
 
         predictor, given = Predictor.open(self.run, self.training.recipe.device), {}
+        self.run.update(detail="remembering some training pictures")
+        predictor.neighbours = remember(predictor, dataset)
+        predictor.neighbours.save(self.run.file("neighbours.npz"))
         for split in ("validation", "test"):
             if len(dataset.indices(split)):
                 self.run.update(detail=f"the last look at the {split} pictures")

@@ -191,7 +191,7 @@ def certainty(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> N
         if run.bundled:
             st.caption("This run came with imgrec and stays as it is; one of your own can be calibrated.")
     st.subheader("None of these", anchor=False)
-    if model.passport.threshold is None:
+    if model.passport.threshold is None or given.familiarity is None:
         st.info(
             "This run has no threshold for strange pictures: it had no validation pictures, or is from before there was one."
         )

@@ -84,6 +84,7 @@ def card(model: Predictor, result: Classified, number: int) -> None:
                 f"Softmax: the {len(model.classes)} probabilities add up to {float(result.probabilities.sum(dtype=np.float64)):.5f}."
             )
         why(model, result, number)
+        alike(model, result, number)
 
 
 @st.fragment
@@ -113,6 +114,32 @@ def why(model: Predictor, result: Classified, number: int) -> None:
                 right.caption(proof)
             else:
                 right.warning(f"Not reliable here. {proof}", icon=":material/warning:")
+
+
+@st.fragment
+def alike(model: Predictor, result: Classified, number: int) -> None:
+    """The training pictures that the network takes for most like this one, on demand."""
+    if model.neighbours is None:
+        return
+    with st.expander("Because it looks like these"):
+        if not st.toggle("Show the training pictures most alike", key=f"alike_{number}"):
+            return
+        wanted = model.passport.preprocess
+        try:
+            dataset = parts.open_dataset(trained_on, wanted.size, wanted.resize)
+        except ValueError:
+            st.caption("Its training pictures are not on this machine.")
+            return
+        positions, likeness = model.neighbours.nearest(model.features(result.seen[None])[0])
+        parts.tiles(
+            [
+                parts.Tile(parts.enlarge(dataset.images[p], 96), f"{dataset.classes[dataset.labels[p]]} {share:.2f}")
+                for p, share in zip(positions.tolist(), likeness, strict=True)
+                if p < len(dataset.labels) and dataset.labels[p] >= 0
+            ],
+            f"alike_tiles_{number}", 84, clickable=False,
+        )  # fmt: skip
+        st.caption("The number says how alike they are for the network, at most 1.")
 
 
 st.title("What is in this picture?", anchor=False)

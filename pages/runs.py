@@ -6,11 +6,9 @@ import json
 import streamlit as st
 
 from imgrec import charts
-from imgrec.recipe import Recipe
-from imgrec.runs import LIVE, Notes, RunError, delete_run, open_run, restore_run, rows
+from imgrec.runs import LIVE, SETTINGS, Notes, RunError, delete_run, open_run, restore_run, rows
 from pages import parts
 
-SETTINGS = [field.name for field in dataclasses.fields(Recipe)]
 SHOWN = ("star", "run", "status", "model", "dataset", "epochs", "validation_accuracy", "test_accuracy", "tags", "note")
 MOST_SHOWN, MOST_COMPARED = 1000, 12
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     ("recipe", "images", "home"),
     ("hardware", "data", "augment", "models", "muon", "takeaway", "lessons", "coach", "runs"),
-    ("weights", "shelves", "batches"),
+    ("weights", "shelves", "batches", "neighbours"),
     ("train", "predict"),
     (
         "evaluate",

@@ -188,17 +188,16 @@ def test_a_deleted_run_comes_back_whole_unless_its_name_is_taken():
 
 
 def test_only_the_last_deleted_runs_are_kept():
-    names = []
-    for _ in range(MOST_AWAY + 3):
-        run = create_run(Recipe())
+    runs = [create_run(Recipe()) for _ in range(MOST_AWAY + 3)]
+    away = runs[0].path.parent / ".away"
+    for number, run in enumerate(runs):
         run.update(phase="stopped")
         delete_run(run)
-        names.append(run.name)
-        os.utime(run.path.parent / ".away" / run.name, (time.time() - 1000 + len(names),) * 2)
-    assert len(list((run.path.parent / ".away").iterdir())) == MOST_AWAY
+        os.utime(away / run.name, (time.time() - 1000 + number,) * 2)
+    assert len(list(away.iterdir())) == MOST_AWAY
     with pytest.raises(RunError, match="gone for good"):
-        restore_run(names[0])
-    restore_run(names[-1])
+        restore_run(runs[0].name)
+    restore_run(runs[-1].name)
 
 
 def test_notes_are_kept_cut_and_shown_in_the_table():
