@@ -34,7 +34,7 @@ LAYERS = (
 # package → the only places that may import it
 RESERVED = {
     "streamlit": ("app.py", "pages/"),
-    "plotly": ("imgrec/charts.py", "pages/parts.py"),
+    "plotly": ("imgrec/charts/", "pages/parts.py"),
     "subprocess": ("imgrec/jobs.py",),
     "fastapi": ("imgrec/api.py",),
     "sklearn": ("imgrec/data/", "imgrec/evaluate.py", "imgrec/embedding.py", "imgrec/baselines.py"),

@@ -1,0 +1,37 @@
+"""Every chart of the dashboard: plain data in, a Plotly figure out."""
+
+from imgrec.charts.data import aspect_bars, channel_bars, class_counts, confidence_bars, size_scatter
+from imgrec.charts.evaluation import class_scores, confusion, curve, probability_bars, reliability, slices, worsening
+from imgrec.charts.lessons import falling, functions, histogram, race, signed_bars
+from imgrec.charts.style import percent, plain, thin
+from imgrec.charts.training import curves, network, networks, overlaid, parallel, ranking, rates
+
+__all__ = [
+    "aspect_bars",
+    "channel_bars",
+    "class_counts",
+    "class_scores",
+    "confidence_bars",
+    "confusion",
+    "curve",
+    "curves",
+    "falling",
+    "functions",
+    "histogram",
+    "network",
+    "networks",
+    "overlaid",
+    "parallel",
+    "percent",
+    "plain",
+    "probability_bars",
+    "race",
+    "ranking",
+    "rates",
+    "reliability",
+    "signed_bars",
+    "size_scatter",
+    "slices",
+    "thin",
+    "worsening",
+]

@@ -1,0 +1,127 @@
+"""Charts of what a network answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from imgrec.charts.style import BLUE, GREY, HEAT, ORANGE, SKY, bars, plain, styled
+
+
+def probability_bars(top: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """Bars of [{"name", "probability"}], the likeliest on top, each with its percentage."""
+    colours = [BLUE] + [SKY] * (len(top) - 1)
+    return bars([row["name"] for row in top], [row["probability"] for row in top], colours)
+
+
+def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], clickable: bool = False) -> go.Figure:
+    """Rows are the true classes, columns the answers; colour is the share of the row, the number the pictures.
+
+    ``clickable``: a point lies on every cell, whose ``customdata`` is its row and column.
+    """
+    counts = np.array(matrix)
+    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    names = [plain(name, 18) for name in classes]
+    ticks = list(range(len(names)))
+    hover = [[f"{names[i]} taken for {names[j]}: {counts[i, j]} ({share[i, j]:.1%})" for j in ticks] for i in ticks]
+    heat = go.Heatmap(
+        z=share, x=ticks, y=ticks, colorscale=HEAT, zmin=0, zmax=1, showscale=False, xgap=1, ygap=1,
+        text=counts if len(names) <= 15 else None, texttemplate="%{text}" if len(names) <= 15 else None,
+        hovertext=hover, hoverinfo="text",
+    )  # fmt: skip
+    figure = styled(go.Figure(heat), min(760, 130 + 32 * len(names)), xaxis_title="answer", yaxis_title="truth")
+    if clickable:
+        cells = [(i, j) for i in ticks for j in ticks if counts[i, j]]
+        figure.add_scatter(
+            x=[j for _, j in cells], y=[i for i, _ in cells], mode="markers", customdata=cells, showlegend=False,
+            marker={"symbol": "square", "size": max(8, min(30, 600 // len(names))), "opacity": 0, "color": BLUE},
+            hovertext=[hover[i][j] for i, j in cells], hoverinfo="text",
+        )  # fmt: skip
+    figure.update_layout(margin={"t": 12})
+    figure.update_xaxes(
+        tickvals=ticks,
+        ticktext=names,
+        tickangle=-45 if sum(map(len, names)) > 40 else 0,
+        range=[-0.5, len(names) - 0.5],
+    )
+    return figure.update_yaxes(tickvals=ticks, ticktext=names, range=[len(names) - 0.5, -0.5])
+
+
+def class_scores(rows: Sequence[Mapping[str, Any]], most: int = 40) -> go.Figure:
+    """Precision and recall of [{"name", "precision", "recall", "f1"}] as two points on a line, the worst F1 on top."""
+    rows = sorted(rows, key=lambda row: row["f1"])[:most][::-1]
+    places = list(range(len(rows)))
+    figure = go.Figure()
+    for row, place in zip(rows, places, strict=True):
+        figure.add_scatter(
+            x=[row["precision"], row["recall"]], y=[place, place], mode="lines", line={"color": GREY, "width": 2},
+            showlegend=False, hoverinfo="skip",
+        )  # fmt: skip
+    for name, colour, symbol in (("precision", ORANGE, "diamond"), ("recall", BLUE, "circle")):
+        figure.add_scatter(
+            x=[row[name] for row in rows], y=places, mode="markers", name=name,
+            marker={"color": colour, "size": 11, "symbol": symbol},
+            hovertemplate=f"{name} %{{x:.1%}}<extra></extra>",
+        )  # fmt: skip
+    styled(figure, 90 + 28 * len(rows)).update_xaxes(range=[-0.02, 1.02], tickformat=".0%", fixedrange=True)
+    return figure.update_yaxes(tickvals=places, ticktext=[plain(row["name"], 24) for row in rows], fixedrange=True)
+
+
+def reliability(rows: Sequence[Mapping[str, float]]) -> go.Figure:
+    """Bars: how often answers of a confidence are right; where they end at the line, the network knows how sure it may be."""
+    bars = go.Bar(
+        x=[(row["low"] + row["high"]) / 2 for row in rows], y=[row["accuracy"] for row in rows], marker_color=BLUE,
+        width=[row["high"] - row["low"] - 0.01 for row in rows],
+        hovertext=[f"{row['count']:,} answers, on average {row['confidence']:.1%} sure: {row['accuracy']:.1%} right" for row in rows],
+        hoverinfo="text", name="right",
+    )  # fmt: skip
+    figure = styled(go.Figure(bars), 340, xaxis_title="confidence", yaxis_title="right", showlegend=False)
+    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": ORANGE, "dash": "dash"}, hoverinfo="skip")
+    figure.update_xaxes(range=[0, 1], tickformat=".0%", fixedrange=True)
+    return figure.update_yaxes(range=[0, 1], tickformat=".0%", fixedrange=True)
+
+
+def curve(points: tuple[Sequence[float], Sequence[float]], x: str, y: str, chance: Sequence[float]) -> go.Figure:
+    """A line in the unit square beside what chance would reach, given as its height at both ends."""
+    figure = go.Figure()
+    figure.add_scatter(x=[0, 1], y=list(chance), mode="lines", line={"color": GREY, "dash": "dash"}, hoverinfo="skip")
+    figure.add_scatter(
+        x=points[0], y=points[1], mode="lines", line={"color": BLUE, "width": 3},
+        hovertemplate=f"{x} %{{x:.1%}}<br>{y} %{{y:.1%}}<extra></extra>",
+    )  # fmt: skip
+    styled(figure, 340, xaxis_title=x, yaxis_title=y, showlegend=False)
+    figure.update_xaxes(range=[0, 1.005], tickformat=".0%", fixedrange=True)
+    return figure.update_yaxes(range=[0, 1.005], tickformat=".0%", fixedrange=True)
+
+
+def slices(rows: Sequence[Mapping[str, Any]], overall: float) -> go.Figure:
+    """Accuracy with its interval of [{"name", "images", "accuracy", "interval"}], beside a line at that of all."""
+    places = list(range(len(rows)))[::-1]
+    values = [row["accuracy"] for row in rows]
+    figure = go.Figure(
+        go.Scatter(
+            x=values, y=places, mode="markers", marker={"color": BLUE, "size": 10},
+            error_x={
+                "array": [row["interval"][1] - row["accuracy"] for row in rows],
+                "arrayminus": [row["accuracy"] - row["interval"][0] for row in rows], "color": SKY, "thickness": 3,
+            },
+            hovertext=[f"{plain(row['name'])}: {row['accuracy']:.1%} of {row['images']:,}" for row in rows], hoverinfo="text",
+        )
+    )  # fmt: skip
+    figure.add_vline(overall, line={"color": ORANGE, "dash": "dash"})
+    styled(figure, 70 + 28 * len(rows)).update_xaxes(range=[-0.02, 1.02], tickformat=".0%", fixedrange=True)
+    return figure.update_yaxes(tickvals=places, ticktext=[plain(row["name"], 24) for row in rows], fixedrange=True)
+
+
+def worsening(levels: Sequence[float], accuracies: Sequence[float], unit: str) -> go.Figure:
+    """Accuracy as pictures get worse."""
+    line = go.Scatter(
+        x=[f"{level:g}" for level in levels], y=accuracies, mode="lines+markers", line={"color": BLUE, "width": 3},
+        marker={"size": 9}, hovertemplate="%{x}: %{y:.1%}<extra></extra>",
+    )  # fmt: skip
+    figure = styled(go.Figure(line), 240, xaxis_title=unit, yaxis_title="accuracy")
+    figure.update_layout(margin={"t": 8}).update_xaxes(type="category", fixedrange=True)
+    return figure.update_yaxes(range=[0, 1.02], tickformat=".0%", fixedrange=True)

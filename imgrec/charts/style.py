@@ -1,0 +1,65 @@
+"""The look of every chart, and the bars and words they share. Colours are Okabe and Ito's (2008), safe for the colour-blind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW, GREY = (
+    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#8A8F98",
+)  # fmt: skip
+SPLIT_COLOURS = {"train": BLUE, "validation": ORANGE, "test": GREEN}
+MANY = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, GREY)  # lines of one chart
+RACERS = (VERMILION, ORANGE, GREEN, PURPLE)
+HEAT = [[0.0, "rgba(0,114,178,0.04)"], [1.0, BLUE]]
+
+
+def plain(text: str, most: int = 40) -> str:
+    """A name from a stranger as text that Plotly shows as it is: no HTML, no line breaks, bounded."""
+    text = " ".join(str(text).split())
+    text = text if len(text) <= most else text[: most - 1] + "…"
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def percent(value: float) -> str:
+    """A probability for people: never 100 % or 0 % for what is not quite that."""
+    if 0.9995 <= value < 1:
+        return "> 99.9 %"
+    if 0 < value < 0.0005:
+        return "< 0.1 %"
+    return f"{value:.1%}".replace("%", " %")
+
+
+def styled(figure: go.Figure, height: int, **layout: Any) -> go.Figure:
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 34, "b": 8},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        hoverlabel={"align": "left"},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        **layout,
+    )
+    return figure.update_xaxes(automargin=True).update_yaxes(automargin=True)
+
+
+def bars(names: Sequence[str], values: Sequence[float], colours: Sequence[str]) -> go.Figure:
+    """Lying bars from 0 to 1, the first on top, each with its percentage."""
+    places = list(range(len(values)))[::-1]
+    bars = go.Bar(
+        x=values, y=places, orientation="h", marker_color=colours, text=[percent(v) for v in values],
+        textposition="outside", cliponaxis=False, hovertemplate="%{text}<extra></extra>",
+    )  # fmt: skip
+    figure = styled(go.Figure(bars), 46 + 30 * len(values), bargap=0.25)
+    figure.update_layout(margin={"t": 4, "r": 64})
+    figure.update_xaxes(range=[0, 1], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1], fixedrange=True)
+    return figure.update_yaxes(tickvals=places, ticktext=[plain(name) for name in names], fixedrange=True)
+
+
+def thin(rows: Sequence[Any], most: int) -> list[Any]:
+    """At most ``most`` of the rows, evenly chosen, always with the first and the last."""
+    if len(rows) <= most:
+        return list(rows)
+    return [rows[round(i * (len(rows) - 1) / (most - 1))] for i in range(most)]

@@ -1,0 +1,155 @@
+"""Charts of networks and their training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from imgrec.charts.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    MANY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    SPLIT_COLOURS,
+    VERMILION,
+    bars,
+    plain,
+    styled,
+    thin,
+)
+
+KIND_COLOURS = {"Conv": BLUE, "Pool": GREEN, "Linear": ORANGE, "Norm": GREY, "Attention": PURPLE}
+
+
+def network(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """A network's layers as boxes from left to right: as high as their maps are wide, as broad as they are many.
+
+    ``rows``: [{"layer", "shape", "parameters"}]; activations, which change no shape, are left out.
+    """
+    figure, x = go.Figure(), 0.0
+    boxes: dict[str, list[tuple[float, float, float, str]]] = {}
+    for row in rows:
+        kind = next((kind for kind in KIND_COLOURS if kind in row["layer"]), None)
+        if kind is None or (kind == "Norm" and len(rows) > 40):
+            continue
+        shape = row["shape"]
+        maps, side = (shape[0], shape[-1]) if len(shape) == 3 else (shape[-1], 1)
+        broad = 0.4 + 0.35 * math.log2(max(maps, 2))
+        words = f"{row['layer']}: {' × '.join(map(str, shape))}, {row['parameters']:,} weights"
+        boxes.setdefault(kind, []).append((x + broad / 2, broad, math.log2(side) + 0.6, words))
+        x += broad + 0.4
+    for kind, found in boxes.items():
+        centres, widths, heights, words = zip(*found, strict=True)
+        figure.add_bar(
+            x=centres, width=widths, y=heights, base=[-height / 2 for height in heights], name=kind, hovertext=words,
+            hoverinfo="text", marker_color=KIND_COLOURS[kind], marker_line_width=0,
+        )  # fmt: skip
+    styled(figure, 260, barmode="overlay", hovermode="closest")
+    return figure.update_xaxes(visible=False, range=[0, x]).update_yaxes(visible=False)
+
+
+def networks(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """Multiply-adds over weights, both logarithmic, of [{"network", "year", "weights", "multiply-adds"}]; colour is the year."""
+    rows = sorted(rows, key=lambda row: row["weights"])
+    dots = go.Scatter(
+        x=[row["weights"] for row in rows], y=[row["multiply-adds"] for row in rows], mode="markers+text",
+        text=[row["network"] for row in rows], textfont_size=10, hoverinfo="text",
+        textposition=[("top center", "bottom center")[number % 2] for number in range(len(rows))],
+        hovertext=[f"{row['network']}, {row['year']}: {row['weights']:,} weights, {row['multiply-adds']:,} multiply-adds" for row in rows],
+        marker={"size": 11, "color": [max(row["year"], 1990) for row in rows], "colorscale": [[0, SKY], [1, VERMILION]]},
+    )  # fmt: skip
+    figure = styled(go.Figure(dots), 420, xaxis_title="weights", yaxis_title="multiply-adds for one picture")
+    figure.update_layout(margin={"t": 12})
+    return figure.update_xaxes(type="log").update_yaxes(type="log")
+
+
+def rates(rates: Sequence[float], losses: Sequence[float], suggested: float) -> go.Figure:
+    """The loss while the learning rate grows, and the rate that is suggested."""
+    figure = go.Figure(
+        go.Scatter(x=rates, y=losses, mode="lines", line={"color": BLUE, "width": 2.5}, name="loss",
+                   hovertemplate="rate %{x:.2g}: loss %{y:.3f}<extra></extra>")
+    )  # fmt: skip
+    figure.add_vline(suggested, line={"color": VERMILION, "dash": "dot"})
+    figure.add_annotation(
+        x=math.log10(suggested), y=1, yref="paper", text=f"{suggested:g}", showarrow=False, yanchor="bottom"
+    )
+    low, high = min(losses), max(losses[: max(1, len(losses) // 2)])
+    figure = styled(figure, 260, xaxis_title="learning rate", yaxis_title="loss", showlegend=False)
+    return figure.update_xaxes(type="log").update_yaxes(range=[low - 0.1 * (high - low), high + 0.4 * (high - low)])
+
+
+def curves(
+    steps: Sequence[Mapping[str, Any]], epochs: Sequence[Mapping[str, Any]], quantity: str, total_epochs: int
+) -> go.Figure:
+    """Loss or accuracy over the epochs: the running training value, and train and validation at each epoch's end."""
+    figure = go.Figure()
+    most = 300  # points that a browser draws without a stutter
+    running = thin([row for row in steps if quantity in row], most)
+    if len(running) > 1:
+        figure.add_scatter(
+            x=[row["at"] for row in running], y=[row[quantity] for row in running], mode="lines", name="within the epoch",
+            line={"color": SKY, "width": 1}, opacity=0.7, hovertemplate="epoch %{x:.2f}: %{y:.3f}<extra></extra>",
+        )  # fmt: skip
+    for split in ("train", "validation"):
+        rows = thin([row for row in epochs if row.get(f"{split}_{quantity}") is not None], most)
+        figure.add_scatter(
+            x=[row["epoch"] for row in rows], y=[row[f"{split}_{quantity}"] for row in rows], name=split,
+            mode="lines+markers" if len(rows) < 60 else "lines", line={"color": SPLIT_COLOURS[split], "width": 2.5},
+            hovertemplate=split + ", epoch %{x}: %{y:.3f}<extra></extra>",
+        )  # fmt: skip
+    styled(figure, 300, xaxis_title="epoch", yaxis_title=quantity, uirevision=quantity)
+    figure.update_xaxes(range=[0, total_epochs + 0.02 * total_epochs])
+    if quantity == "accuracy":
+        figure.update_yaxes(tickformat=".0%", range=None if epochs or running else [0, 1])
+    else:
+        figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def overlaid(lines: Mapping[str, Sequence[Mapping[str, Any]]], quantity: str) -> go.Figure:
+    """Validation curves of several runs, {name: epochs}; the ``quantity`` is "loss" or "accuracy"."""
+    figure = go.Figure()
+    for number, (name, epochs) in enumerate(lines.items()):
+        values = [row.get(f"validation_{quantity}") for row in epochs]
+        figure.add_scatter(
+            x=[row["epoch"] for row in epochs], y=values, mode="lines+markers", name=plain(name),
+            line={"color": MANY[number % len(MANY)], "dash": ("solid", "dot", "dash")[number // len(MANY) % 3]},
+            hovertemplate=f"{plain(name)}<br>epoch %{{x}}: %{{y:.4f}}<extra></extra>",
+        )  # fmt: skip
+    styled(figure, 380, xaxis_title="epoch", yaxis_title=f"validation {quantity}", showlegend=True)
+    figure.update_layout(legend={"orientation": "h", "y": -0.2, "yanchor": "top"}, margin={"t": 10})
+    return figure.update_yaxes(tickformat=".0%") if quantity == "accuracy" else figure.update_yaxes(rangemode="tozero")
+
+
+def parallel(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], result: str) -> go.Figure:
+    """One line per run through the values of its settings, coloured by its ``result``; drag along an axis to pick some."""
+    dimensions = []
+    for column in columns:
+        values = [row.get(column) for row in rows]
+        if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+            dimensions.append({"label": column, "values": values})
+        else:
+            kinds = sorted({str(value) for value in values})
+            ticks = list(range(len(kinds)))
+            places = [kinds.index(str(value)) for value in values]
+            dimensions.append(
+                {"label": column, "values": places, "tickvals": ticks, "ticktext": [plain(k, 14) for k in kinds]}
+            )
+    scores = [row[result] for row in rows]
+    dimensions.append({"label": result.replace("_", " "), "values": scores, "tickformat": ".0%"})
+    line = {"color": scores, "colorscale": [[0, GREY], [0.5, SKY], [1, BLUE]], "showscale": False}
+    figure = styled(go.Figure(go.Parcoords(dimensions=dimensions, line=line, labelangle=-20)), 380)
+    return figure.update_layout(margin={"l": 60, "r": 60, "t": 80, "b": 20})
+
+
+def ranking(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """Bars of [{"name", "accuracy", "kind"}], the best on top; the kinds "this", "run" and "baseline" differ in colour."""
+    rows = sorted(rows, key=lambda row: -row["accuracy"])
+    colours = [{"this": BLUE, "run": SKY, "baseline": GREY}[row["kind"]] for row in rows]
+    return bars([row["name"] for row in rows], [row["accuracy"] for row in rows], colours)
