@@ -105,6 +105,8 @@ class Training:
         if hasattr(self.model, "look_at") and not start:
             first = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(recipe.seed))[:LOOKED_AT]
             self.model.look_at(self._plain(self.train, first))
+        if recipe.start_small < 1:
+            self._check_small()
         self.precision = self._faster() if recipe.precision == "auto" else recipe.precision
         self.model.eval()
         self.known: dict[str, Tensor] = {}  # split → the features of a frozen backbone, float32 (N, F)
@@ -405,6 +407,19 @@ class Training:
             min(1.0, (done + 1 / (self.recipe.epochs * self.steps)) / self.recipe.warmup) if self.recipe.warmup else 1.0
         )
         return self.recipe.learning_rate * self.schedule(min(done, 1.0)) * warm
+
+    def _check_small(self) -> None:
+        """Raises TrainingError for a network that cannot take smaller pictures at first."""
+        side, channels = self.side(0), self.passport.preprocess.channels
+        self.model.eval()
+        try:
+            with torch.no_grad():
+                self.model(torch.zeros(1, channels, side, side, device=self.device))
+        except RuntimeError:
+            size = self.passport.preprocess.size
+            raise TrainingError(
+                f"{self.recipe.model} takes pictures of one size only, {size} pixels; set start_small to 1."
+            ) from None
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")

@@ -10,6 +10,7 @@ from imgrec import batches
 from imgrec.data import Dataset
 from imgrec.data.dataset import stratify
 from imgrec.evaluate import evaluate
+from imgrec.muon import Muon, orthogonal
 from imgrec.predict import Predictor
 from imgrec.recipe import Recipe
 from imgrec.train import Epoch, Step, Training, TrainingError
@@ -133,3 +134,104 @@ def test_a_batch_that_does_not_fit_goes_in_pieces_whose_gradients_are_the_same(m
     small.epoch = 0
     with pytest.raises(TrainingError, match="Not even one picture"):
         list(small.fit())
+
+
+def test_pictures_grow_until_two_thirds_of_the_training():
+    recipe = replace(BASE, model="fast", start_small=0.5, epochs=6, optimiser="muon", learning_rate=0.1)
+    training = Training(recipe, grey(size=32))
+    sides = [training.inputs(torch.arange(2), epoch).shape[-1] for epoch in range(6)]
+    assert sides == [16, 20, 24, 28, 32, 32]
+    assert [training.side(epoch) for epoch in range(6)] == sides
+    list(training.fit())
+
+
+def test_a_network_for_one_size_cannot_start_small_and_says_so():
+    with pytest.raises(TrainingError, match="one size only, 8 pixels; set start_small to 1"):
+        Training(replace(BASE, start_small=0.5), grey())
+
+
+def test_averaged_weights_are_what_is_judged_and_kept():
+    plain, _ = trained(replace(BASE, optimiser="sgd", learning_rate=0.3, epochs=3), grey())
+    training, events = trained(replace(BASE, optimiser="sgd", learning_rate=0.3, epochs=3, average=0.9), grey())
+    assert all(torch.equal(a, b) for a, b in zip(plain.model.parameters(), training.model.parameters(), strict=True))
+    kept = training.weights()
+    assert any(not torch.equal(kept[name], value) for name, value in training.model.state_dict().items())
+    training.model.load_state_dict(kept)
+    training.model.eval()
+    with torch.no_grad():
+        logits = training.model(training._plain(training.validation, torch.arange(len(training.validation))))
+    right = (logits.argmax(1) == training.validation.labels).float().mean().item()
+    assert right == pytest.approx([e for e in events if isinstance(e, Epoch)][-1].validation_accuracy)
+
+
+def test_l1_makes_more_weights_nearly_zero():
+    recipe = replace(BASE, model="softmax-regression", epochs=30, optimiser="sgd", learning_rate=0.05, weight_decay=0.0)
+    small = []
+    for l1 in (0.0, 0.02):
+        training, _ = trained(replace(recipe, l1=l1), grey())
+        small.append((training.model.head.weight.abs() < 0.005).float().mean().item())
+    assert small[1] > small[0] + 0.3
+
+
+def test_warming_up_begins_low_and_reaches_the_schedule():
+    recipe = replace(BASE, optimiser="sgd", schedule="constant", learning_rate=0.1, epochs=4, warmup=0.5)
+    training = Training(recipe, grey())
+    rates = []
+    for event in training.fit():
+        if isinstance(event, Step):
+            rates.append(training.optimiser.param_groups[0]["lr"])
+    half = len(rates) // 2
+    assert rates[:half] == sorted(rates[:half])
+    assert 0 < rates[0] < 0.03
+    assert rates[half:] == pytest.approx([0.1] * (len(rates) - half))
+
+
+def test_gradient_descent_takes_one_step_per_epoch_down_the_gradient_of_all_pictures():
+    dataset = grey()
+    recipe = replace(
+        BASE, optimiser="gradient-descent", learning_rate=0.5, weight_decay=0.0, epochs=1, schedule="constant"
+    )
+    training = Training(recipe, dataset)
+    before = training.model.head.bias.detach().clone()
+    everything = torch.arange(len(training.train))
+    training.model.train()
+    loss = torch.nn.functional.cross_entropy(training.model(training.inputs(everything, 0)), training.train.labels)
+    [gradient] = torch.autograd.grad(loss, [training.model.head.bias])
+    steps = [event for event in training.fit() if isinstance(event, Step)]
+    assert len(steps) == 1
+    assert torch.allclose(training.model.head.bias, before - 0.5 * gradient, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (4, 6), (5, 5)])
+def test_muons_steps_are_nearly_orthogonal_and_weights_keep_their_length(shape):
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    values = torch.linalg.svdvals(orthogonal(matrix))
+    assert values.min() > 0.4
+    assert values.max() < 1.4
+    weight = torch.nn.Parameter(matrix.clone())
+    optimiser = Muon([{"params": [weight, torch.nn.Parameter(torch.zeros(3))]}], 0.1, 0.6, 0.0, None)
+    weight.grad = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    optimiser.step()
+    assert weight.norm().item() == pytest.approx(matrix.norm().item(), rel=1e-4)
+    moved = (weight - matrix).norm() / matrix.norm()
+    assert 0.05 < moved < 0.12
+
+
+@pytest.mark.parametrize("views", ["one", "mirror", "shifted", "six"])
+def test_an_answer_is_the_mean_over_its_views(views):
+    training, _ = trained(replace(BASE, views=views), grey())
+    predictor = Predictor(training.model, training.passport, device="cpu")
+    seen = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1), np.uint8)
+    shown = {
+        "one": [(1, 0, 0)],
+        "mirror": [(0.5, 0, 0), (0.5, 1, 0)],
+        "shifted": [(0.5, 0, 0), (0.25, 0, 1), (0.25, 0, -1)],
+    }
+    shown["six"] = [(share / 2, flip, move) for share, _, move in shown["shifted"] for flip in (0, 1)]
+    single = Predictor(training.model, replace(training.passport, views="one"), device="cpu")
+    expected = 0
+    for share, flip, move in shown[views]:
+        padded = np.pad(seen, ((0, 0), (1, 1), (1, 1), (0, 0)), "reflect")
+        moved = padded[:, 1 - move : 9 - move, 1 - move : 9 - move]
+        expected = expected + share * single.logits(moved[:, :, ::-1].copy() if flip else moved)
+    assert torch.allclose(predictor.logits(seen), expected, atol=1e-4)
