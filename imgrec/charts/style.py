@@ -47,7 +47,8 @@ def styled(figure: go.Figure, height: int, **layout: Any) -> go.Figure:
 
 def bars(names: Sequence[str], values: Sequence[float], colours: Sequence[str]) -> go.Figure:
     """Lying bars from 0 to 1, the first on top, each with its percentage."""
-    places = list(range(len(values)))[::-1]
+    names, values, colours = ([*column][::-1] for column in (names, values, colours))
+    places = list(range(len(values)))
     bars = go.Bar(
         x=values, y=places, orientation="h", marker_color=colours, text=[percent(v) for v in values],
         textposition="outside", cliponaxis=False, hovertemplate="%{text}<extra></extra>",
