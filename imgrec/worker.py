@@ -253,8 +253,6 @@ class _Diary:
     def _note_epoch(self, event) -> None:
         from imgrec.snapshots import keep
 
-        self.run.append("log.jsonl", asdict(event))
-        keep(self.run, self.training.weights(), event.epoch)
         if event.best:
             self.best_weights = {name: value.detach().cpu().clone() for name, value in self.training.weights().items()}
             self.best = {"best_epoch": event.epoch, "best_validation_accuracy": event.validation_accuracy}
@@ -266,6 +264,8 @@ class _Diary:
             **self._place(),
             **self.best,
         )
+        self.run.append("log.jsonl", asdict(event))  # after the state: who sees the epoch finds its figures there
+        keep(self.run, self.training.weights(), event.epoch)
         first = not self.run.file("best.safetensors").exists()
         if first or time.monotonic() - self.saved > 2 or self.training.over:
             self.checkpoint()
