@@ -354,13 +354,8 @@ def every(given: Answers, dataset: Dataset) -> list[dict]:
 VIEWS = ("Mistakes", "Classes", "Certainty", "Parts", "Worse pictures", "Versus", "Take along")
 
 st.title("How good is it, and where does it fail?", anchor=False)
-run = parts.run_picker(usable=True, label="Model")
-if run is None:
-    st.info("No trained model yet. Train one first; the digits take well under a minute.")
-    parts.link("train", "Train a network", ":material/arrow_forward:", dataset="digits")
-    st.stop()
+run, model = parts.model_picker()
 try:
-    model = predictor(run.name)
     wanted = model.passport.preprocess
     dataset = parts.open_dataset(run.recipe.dataset, wanted.size, wanted.resize)
     given = of_split(run, model, dataset, "test")

@@ -6,7 +6,7 @@ import torch
 
 from imgrec import charts
 from imgrec.lessons import network
-from imgrec.predict import Predictor, predictor
+from imgrec.predict import Predictor
 from pages import parts, teaching
 
 SHOWN = 32  # maps of a layer that are drawn
@@ -97,12 +97,7 @@ teaching.begin(
     "A picture goes in on one side; on the other, probabilities come out. Between them every layer turns maps into other maps. "
     "Choose a layer, then a map and a cell, and follow its number back to the pixels.",
 )
-run = parts.run_picker(usable=True, label="Network")
-try:
-    model = predictor(run.name)
-except (ValueError, OSError) as error:
-    st.error(parts.text(error, 400))
-    st.stop()
+run, model = parts.model_picker("Network")
 picture = seen_by(model)
 image = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
 found = network.layers(model.model, model.passport.preprocess.normalise(image.to(model.device)))

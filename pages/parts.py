@@ -140,6 +140,23 @@ def run_picker(usable: bool = False, label: str = "Run", trained_on: str = "") -
     return open_run(address_box(label, names, "run", "Each training is kept as a run."))
 
 
+def model_picker(label: str = "Model"):
+    """The box of `run_picker` for runs that can classify: the run and its Predictor; the page ends here without one."""
+    from imgrec.predict import predictor  # brings torch in, which other pages do without
+
+    run = run_picker(usable=True, label=label)
+    if run is None:
+        st.info("No trained model yet. Train one first; the digits take well under a minute.")
+        link("train", "Train a network", ":material/arrow_forward:", dataset="digits")
+        st.stop()
+    try:
+        run.recipe  # noqa: B018  unreadable: said here, once
+        return run, predictor(run.name)
+    except (ValueError, OSError) as error:
+        st.error(text(error, 400))
+        st.stop()
+
+
 def status_badge(run: Run) -> str:
     """The run's one-word status as coloured Markdown."""
     status = run.status

@@ -143,17 +143,8 @@ def alike(model: Predictor, result: Classified, number: int) -> None:
 
 
 st.title("What is in this picture?", anchor=False)
-run = parts.run_picker(usable=True, label="Model")
-if run is None:
-    st.info("No trained model yet. Train one first; the digits take well under a minute.")
-    parts.link("train", "Train a network", ":material/arrow_forward:", dataset="digits")
-    st.stop()
-try:
-    model = predictor(run.name)
-    trained_on = run.recipe.dataset
-except (ValueError, OSError) as error:
-    st.error(parts.text(error, 400))
-    st.stop()
+run, model = parts.model_picker()
+trained_on = run.recipe.dataset
 accuracy = run.read("evaluation.json").get("accuracy")
 st.caption(
     f"A {parts.text(model.passport.model)} that learned {len(model.classes)} classes from {parts.text(trained_on)}"

@@ -44,6 +44,21 @@ def trained(full_workspace, monkeypatch):
     return open_run(name)
 
 
+@pytest.fixture
+def model(trained):
+    """The predictor of that run."""
+    from imgrec.predict import predictor
+
+    return predictor(trained.name)
+
+
+@pytest.fixture
+def digits():
+    from imgrec.data import open_dataset
+
+    return open_dataset("digits")
+
+
 def wait_for(condition, seconds=30.0, every=0.05):
     """Wait until ``condition()`` is true and return it; fail when it is not in time."""
     end = time.monotonic() + seconds

@@ -26,17 +26,6 @@ from imgrec.evaluate import (
 )
 from imgrec.images import to_png
 from imgrec.neighbours import Neighbours
-from imgrec.predict import predictor
-
-
-@pytest.fixture
-def model(trained):
-    return predictor(trained.name)
-
-
-@pytest.fixture
-def digits():
-    return open_dataset("digits")
 
 
 def test_evaluation_agrees_with_scikit_learn(model, digits):

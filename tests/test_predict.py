@@ -26,16 +26,6 @@ from imgrec.runs import RunError, create_run, delete_run, list_runs, open_run
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 
 
-@pytest.fixture
-def model(trained):
-    return predictor(trained.name)
-
-
-@pytest.fixture
-def digits():
-    return open_dataset("digits")
-
-
 def png(picture):
     return to_png(picture)
 
