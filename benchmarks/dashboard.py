@@ -83,15 +83,18 @@ class Viewer:
 
 
 @contextmanager
-def server(collect: bool = False) -> Iterator[tuple[str, int]]:
+def server(collect: bool = False, **settings: str) -> Iterator[tuple[str, int]]:
     """The dashboard: host with a free port, and process id. ``collect``: with Streamlit's garbage collection after every
-    run of a script."""
+    run of a script; ``settings``: more of its environment."""
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     options = ["--server.headless=true", f"--server.port={port}", f"--runner.postScriptGC={str(collect).lower()}"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "app.py", *options], cwd=ROOT, stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "streamlit", "run", "app.py", *options],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, **settings},
     )
     try:
         for _ in range(300):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import io
 import json
 import os
 import signal
@@ -229,20 +230,34 @@ def evaluate(options) -> None:
 
 
 def predict(options) -> None:
-    from imgrec.predict import Predictor
+    from imgrec.bulk import pictures, rows
+    from imgrec.home import replaced
+    from imgrec.predict import open_network, stream
 
-    predictor = Predictor.open(options.name)
-    results = predictor.classify((str(path), path) for path in options.image)
-    if options.json:
-        _print({"model": predictor.name, "results": [r.to_dict(predictor.classes, options.top) for r in results]})
-    for result in [] if options.json else results:
-        if result.error:
+    network = open_network(options.name)
+    network = network.looking(options.views) if options.views else network
+    if options.csv:
+        counts = {"pictures": 0, "refused": 0}
+        with _bar(" pictures") as progress, replaced(options.csv) as file:
+            text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
+            for _, result in rows(network, options.image, text, told=progress):
+                counts["refused" if result.error else "pictures"] += 1
+            text.detach()
+        return _print({"model": network.name, "out": str(options.csv), **counts})
+    said, answered = [], 0
+    for result in stream(network, (file for path in options.image for file in pictures(path))):
+        answered += not result.error
+        if options.json:
+            said.append(result.to_dict(network.classes, options.top))
+        elif result.error:
             print(f"imgrec: {result.error}", file=sys.stderr)
-            continue
-        print(result.file + ("  (probably none of these)" if result.known is False else ""))
-        for row in result.top(predictor.classes, options.top):
-            print(f"  {row['probability']:8.4%}  {row['name']}")
-    if all(result.error for result in results):
+        else:
+            print(result.file + ("  (probably none of these)" if result.known is False else ""))
+            for row in result.top(network.classes, options.top):
+                print(f"  {row['probability']:8.4%}  {row['name']}")
+    if options.json:
+        _print({"model": network.name, "results": said})
+    if not answered:
         raise ValueError("none of the files could be classified.")
 
 
@@ -277,6 +292,13 @@ def work(options) -> None:
     _stop_on_signal(run)
     for _ in carry_out(run, process=True):
         pass
+
+
+def classify(options) -> None:
+    """The process in which the dashboard classifies a folder or an archive."""
+    from imgrec.bulk import work as carry_out
+
+    carry_out(options.name)
 
 
 def bring(options) -> None:
@@ -324,9 +346,13 @@ def _parser() -> Parser:
     sub = command(evaluate, "measure a run on the pictures it never saw")
     sub.add_argument("name", metavar="RUN")
     sub.add_argument("--split", choices=("test", "validation", "train"), default="test")
-    sub = command(predict, "classify pictures with a run")
-    sub.add_argument("name", metavar="RUN")
-    sub.add_argument("image", type=Path, nargs="+", metavar="IMAGE")
+    sub = command(predict, "classify pictures with a run, or with several whose mean is the answer")
+    sub.add_argument("name", metavar="RUN[,RUN…]")
+    sub.add_argument("image", type=Path, nargs="+", metavar="IMAGE", help="a picture, a folder, a ZIP or a TAR")
+    sub.add_argument("--csv", type=Path, metavar="F.csv", help="write all probabilities into a table")
+    sub.add_argument(
+        "--views", choices=("one", "mirror", "shifted", "six"), help="answer with the mean over several views"
+    )
     sub.add_argument("--top", type=_positive, default=5, help="how many classes to show")
     sub = command(explain, "a heat map of what mattered for a class")
     sub.add_argument("name", metavar="RUN")
@@ -341,6 +367,7 @@ def _parser() -> Parser:
     )
     sub.add_argument("--out", type=Path, required=True, metavar="F")
     command(work, "carry out a queued run (used by the dashboard)").add_argument("name", metavar="RUN")
+    command(classify, "classify a folder or an archive (used by the dashboard)").add_argument("name", metavar="JOB")
     sub = command(study, "carry out a study of a data set (used by the dashboard)")
     for argument in ("kind", "name", "options"):
         sub.add_argument(argument)

@@ -2,38 +2,109 @@
 
 from __future__ import annotations
 
+import asyncio
+import hmac
+import math
+import os
+import time
 from contextlib import suppress
+from functools import lru_cache
 from typing import Annotated
 
-from fastapi import FastAPI, File, Query, Request, UploadFile
+from fastapi import FastAPI, File, Query, Request, Security, UploadFile
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
+from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from imgrec import __version__
-from imgrec.images import safe_name
+from imgrec.images import ImageError, open_image, safe_name
 from imgrec.runs import RunError, usable_runs
 
 MAX_REQUEST_BYTES = 50 * 2**20
 MAX_IMAGES = 64
+MAX_REQUESTS = 128  # under way at the same time
+TIMEOUT = 30.0  # seconds until a picture that waits is given up
+OPEN = ("/health", "/docs", "/openapi.json", "/static-offline-docs")  # need no token
+PATHS = ("/health", "/models", "/predict", "/metrics", "/docs", "/openapi.json")
+
+DESCRIPTION = """Classify pictures with a run of this lab. Pictures that arrive together share a forward pass.
+
+Answers: **4xx** what was asked cannot be served, **503** with `Retry-After` when too many pictures wait; the body is
+`{"error": "…"}`. If the operator has set a token (`IMGREC_TOKEN`), send it as `Authorization: Bearer …`."""
+
+EXAMPLES = {
+    "sh": """curl -F image=@photo.jpg "http://localhost:8501/api/predict?model=digits-seed-cnn&top=3"
+""",
+    "python": """import httpx
+
+with open("photo.jpg", "rb") as photo:
+    answer = httpx.post(
+        "http://localhost:8501/api/predict", params={"model": "digits-seed-cnn", "top": 3}, files={"image": photo}
+    )
+for result in answer.raise_for_status().json()["results"]:
+    for row in result["classes"]:
+        print(row["name"], row["probability"])
+""",
+    "javascript": """import { openAsBlob } from "node:fs";
+
+const form = new FormData();
+form.append("image", await openAsBlob("photo.jpg"), "photo.jpg");
+const answer = await fetch("http://localhost:8501/api/predict?model=digits-seed-cnn&top=3", { method: "POST", body: form });
+for (const result of (await answer.json()).results)
+  for (const row of result.classes) console.log(row.name, row.probability);
+""",
+}
+PREDICT = """Probabilities of the likeliest classes for each picture; a file that is no picture gets an error in its place.
+
+`model` is the name of a run, or of several of the same classes with commas between, whose mean is the answer.
+
+""" + "\n".join(f"```{language}\n{code}```\n" for language, code in EXAMPLES.items())
 
 
 class TooLarge(Exception):
     """The request's body is over the limit."""
 
 
-class BodyLimit:
-    """ASGI middleware that stops reading a request once it is over ``limit`` bytes, whatever it claims to be."""
+class Gate:
+    """ASGI middleware that turns away, before anything is read, who has no token or finds no place, and stops reading a
+    request once it is over ``limit`` bytes, whatever it claims to be."""
 
-    def __init__(self, app, limit: int) -> None:
-        self.app, self.limit = app, limit
+    def __init__(self, app, limit: int = MAX_REQUEST_BYTES, places: int = MAX_REQUESTS) -> None:
+        self.app, self.limit, self.places = app, limit, places
 
     async def __call__(self, scope, receive, send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        claimed = dict(scope["headers"]).get(b"content-length", b"")
-        seen, over = 0, claimed.isdigit() and int(claimed) > self.limit
+        if refusal := self._refuse(scope):
+            return await refusal(scope, receive, send)
+        self.places -= 1
+        try:
+            await self._bounded(scope, receive, send)
+        finally:
+            self.places += 1
+
+    def _refuse(self, scope) -> Response | None:
+        headers, token = dict(scope["headers"]), os.environ.get("IMGREC_TOKEN", "")
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        given = headers.get(b"authorization", b"").partition(b" ")[2].strip()
+        if token and not path.startswith(OPEN) and not hmac.compare_digest(given, token.encode()):
+            return _error(
+                "This server asks for its token: Authorization: Bearer …", 401, {"WWW-Authenticate": "Bearer"}
+            )
+        if self.places < 1:
+            return _busy(1)
+        claimed = headers.get(b"content-length", b"")
+        return self._too_large() if claimed.isdigit() and int(claimed) > self.limit else None
+
+    def _too_large(self) -> Response:
+        return _error(f"The request is over {self.limit // 2**20} MiB; send fewer or smaller pictures.", 413)
+
+    async def _bounded(self, scope, receive, send) -> None:
+        seen, over = 0, False
 
         async def counted():
             nonlocal seen, over
@@ -48,58 +119,164 @@ class BodyLimit:
             if not over:  # the parser turns TooLarge into an answer of its own, which is dropped
                 await send(message)
 
-        if not over:
-            with suppress(TooLarge):
-                await self.app(scope, counted, unless_over)
+        with suppress(TooLarge):
+            await self.app(scope, counted, unless_over)
         if over:
-            text = f"The request is over {self.limit // 2**20} MiB; send fewer or smaller pictures."
-            await JSONResponse({"error": text}, 413)(scope, receive, send)
+            await self._too_large()(scope, receive, send)
+
+
+class Figures:
+    """What Prometheus is told: requests by path and status with their seconds, and the batches the networks answered."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        labels = ("path", "status")
+        self.requests = Counter("imgrec_requests", "Requests answered.", labels, registry=self.registry)
+        self.seconds = Histogram(
+            "imgrec_request_seconds", "Seconds until the answer.", ("path",), registry=self.registry
+        )
+        sizes = [2**n for n in range(7)]
+        self.batch = Histogram(
+            "imgrec_batch_pictures", "Pictures in a forward pass.", buckets=sizes, registry=self.registry
+        )
+        self.network = Counter("imgrec_network_seconds", "Seconds spent in networks.", registry=self.registry)
+        self.waiting = Gauge("imgrec_pictures_waiting", "Pictures of requests under way.", registry=self.registry)
+
+    def answered(self, path: str, status: int, seconds: float) -> None:
+        path = path if path in PATHS else "other"  # not whatever strangers ask for
+        self.requests.labels(path, str(status)).inc()
+        self.seconds.labels(path).observe(seconds)
+
+    def looked(self, pictures: int, seconds: float) -> None:
+        self.batch.observe(pictures)
+        self.network.inc(seconds)
+
+
+class Counted:
+    """ASGI middleware that tells ``figures`` about every answer."""
+
+    def __init__(self, app, figures: Figures) -> None:
+        self.app, self.figures = app, figures
+
+    async def __call__(self, scope, receive, send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        began, status = time.perf_counter(), 500
+
+        async def noted(message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noted)
+        finally:
+            path = scope["path"].removeprefix(scope.get("root_path", ""))
+            self.figures.answered(path, status, time.perf_counter() - began)
 
 
 def create_api() -> FastAPI:
-    """The application with its three routes, /docs and /openapi.json."""
-    api = FastAPIOffline(
-        title="imgrec", version=__version__, description="Classify pictures with a run of this lab.", redoc_url=None
-    )
-    api.add_middleware(BodyLimit, limit=MAX_REQUEST_BYTES)
+    """The application with its routes, /docs and /openapi.json."""
+    figures = Figures()
+    api = FastAPIOffline(title="imgrec", version=__version__, description=DESCRIPTION, redoc_url=None)
+    api.add_middleware(Gate)
+    api.add_middleware(Counted, figures=figures)  # outermost
     api.add_exception_handler(HTTPException, lambda request, error: _error(error.detail, error.status_code))
     api.add_exception_handler(RequestValidationError, _say_what_is_wrong)
+    token = [Security(HTTPBearer(auto_error=False, description="Only if the operator has set one."))]
+    kept: list = []
+
+    def batcher():
+        if not kept:  # torch comes only with the first picture
+            from imgrec.serving import Batcher
+
+            kept.append(Batcher(observe=figures.looked))
+            figures.waiting.set_function(lambda: kept[0].inside)
+        return kept[0]
 
     @api.get("/health")
-    def health() -> dict:
+    async def health() -> dict:
         """Whether the server answers."""
         return {"status": "ok", "version": __version__}
 
-    @api.get("/models")
+    @api.get("/models", dependencies=token)
     def models() -> list[dict]:
         """The runs that can classify, newest first."""
         return [{**run.summary(), "classes": run.read("classes.json").get("classes", [])} for run in usable_runs()]
 
-    @api.post("/predict")
-    def predict(
+    @api.get("/metrics", dependencies=token)
+    def metrics() -> Response:
+        """Figures for Prometheus."""
+        return Response(generate_latest(figures.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @api.post("/predict", dependencies=token, description=PREDICT)
+    async def predict(
         image: Annotated[list[UploadFile], File(description="One or more pictures.")],
         model: Annotated[str, Query(description="The name of a run, from /models.")],
         top: Annotated[int, Query(ge=1, le=1000, description="How many classes per picture.")] = 5,
     ):
-        """Probabilities of the likeliest classes for each picture; a file that is no picture gets an error in its place."""
         if len(image) > MAX_IMAGES:
             return _error(f"{len(image)} pictures in one request; send at most {MAX_IMAGES}.", 413)
-        from imgrec.predict import predictor  # torch only when the first picture comes
+        asked = kept[0] if kept else await run_in_threadpool(batcher)
+        from imgrec.serving import Busy
 
         try:
-            chosen = predictor(model)
+            with asked.room(len(image)):
+                return await _classified(asked, image, model, top)
+        except Busy as error:
+            return _busy(error.seconds)
         except RunError as error:
             return _error(str(error), 404)
         except ValueError as error:  # damaged weights
             return _error(str(error), 409)
-        results = chosen.classify((safe_name(part.filename or "image"), part.file.read()) for part in image)
-        return {"model": model, "results": [result.to_dict(chosen.classes, top) for result in results]}
+        except TimeoutError:
+            return _busy(5)
 
     return api
 
 
-def _error(text: str, status: int) -> JSONResponse:
-    return JSONResponse({"error": text}, status)
+async def _classified(asked, image: list[UploadFile], model: str, top: int) -> Response:
+    """The answer for some pictures, which wait with those of others for their turn."""
+    from imgrec.predict import Classified
+
+    def decoded() -> tuple:
+        network, found = _network(model, int(time.monotonic())), []
+        for part in image:
+            name = safe_name(part.filename or "image")
+            try:
+                found.append((name, network.see(open_image(part.file.read(), name, at_least=network.at_least))))
+            except ImageError as error:
+                found.append((name, error))
+        return network, found
+
+    network, found = await run_in_threadpool(decoded)
+    futures = asked.submit(network, (seen for _, seen in found if not isinstance(seen, ImageError)))
+    answers = iter(await asyncio.wait_for(asyncio.gather(*map(asyncio.wrap_future, futures)), TIMEOUT))
+    results = []
+    for name, seen in found:
+        if isinstance(seen, ImageError):
+            results.append(Classified(name, error=str(seen)).to_dict(network.classes))
+        else:
+            results.append({**next(answers).to_dict(network.classes, top), "file": name})
+    return JSONResponse({"model": model, "results": results})
+
+
+@lru_cache(maxsize=8)
+def _network(names: str, second: int):
+    """The network of a run or several, looked up anew at most once a second."""
+    from imgrec.predict import open_network
+
+    return open_network(names)
+
+
+def _error(text: str, status: int, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"error": text}, status, headers)
+
+
+def _busy(seconds: float) -> JSONResponse:
+    return _error(
+        "Too many pictures are waiting; try again a little later.", 503, {"Retry-After": str(math.ceil(seconds))}
+    )
 
 
 def _say_what_is_wrong(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -34,7 +34,7 @@ _children: list[subprocess.Popen] = []
 def start(recipe: Recipe) -> Run:
     """Check the recipe, queue a run and launch its worker process, which outlives this one. Raises what `check` raises."""
     run = enqueue(recipe)
-    _launch(run, "work", run.name)
+    launch(run, "work", run.name)
     return run
 
 
@@ -66,7 +66,7 @@ def check(recipe: Recipe) -> None:
 def resume(name: str) -> Run:
     """Put a run that ended early back into the queue and launch a worker that goes on from its checkpoint."""
     run = requeue(name)
-    _launch(run, "work", run.name)
+    launch(run, "work", run.name)
     return run
 
 
@@ -141,7 +141,7 @@ def start_study(kind: str, name: str, **options: str) -> Run:
     job.path.mkdir(parents=True, exist_ok=True)
     job.clear_requests()
     job.write("state.json", {"phase": "new", "created": time.time(), "updated": time.time()})
-    _launch(job, "study", kind, name, json.dumps(options))
+    launch(job, "study", kind, name, json.dumps(options))
     return job
 
 
@@ -165,7 +165,7 @@ def _bring(name: str, source: Path | str | None, **options: bool) -> Run:
     job.path.mkdir(parents=True)
     job.write("job.json", {"source": source and str(source), "options": options})
     job.write("state.json", {"phase": "new", "created": time.time(), "updated": time.time()})
-    _launch(job, "bring", name)
+    launch(job, "bring", name)
     return job
 
 
@@ -202,7 +202,8 @@ def starting_weights(recipe: Recipe, fetch: bool = True) -> Start | None:
     return Start.from_file(open_run(recipe.weights).file("best.safetensors"), recipe.model, recipe.weights)
 
 
-def _launch(run: Run, *command: str) -> None:
+def launch(run: Run, *command: str) -> None:
+    """Begin a command of ours in a process that outlives this one; what it prints goes to the folder's worker.log."""
     _children[:] = [child for child in _children if child.poll() is None]  # no zombies
     own_session = (
         {"creationflags": 0x8} if os.name == "nt" else {"start_new_session": True}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from threading import get_ident
 
@@ -14,10 +16,14 @@ from PIL import Image
 from torch import nn
 
 from imgrec import hardware
+from imgrec.data.parallel import in_order
 from imgrec.images import ImageError, fit, open_image
 from imgrec.neighbours import Neighbours
+from imgrec.recipe import one_of
 from imgrec.runs import Run, RunError, open_run
-from imgrec.weights import Passport, fill, load_weights
+from imgrec.weights import VIEWS, Passport, fill, load_weights
+
+MOST_MEMBERS = 5  # of an ensemble
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,14 @@ class Classified:
     seen: np.ndarray | None = None
     error: str | None = None
     known: bool | None = None
+
+    def at_temperature(self, temperature: float) -> Classified:
+        """The answer with the logits divided by a temperature more: above 1 less sure, below 1 surer."""
+        if self.error or temperature == 1:
+            return self
+        logits = np.log(np.maximum(self.probabilities.astype(np.float64), 1e-300)) / temperature
+        shares = np.exp(logits - logits.max())
+        return dataclasses.replace(self, probabilities=(shares / shares.sum()).astype(np.float32))
 
     def top(self, classes: Sequence[str], count: int = 5) -> list[dict[str, str | float]]:
         """The likeliest classes first: [{"name", "probability"}]."""
@@ -132,23 +146,105 @@ class Predictor:
             return None
         return self.neighbours.familiarity(features) >= self.passport.threshold
 
+    @property
+    def views(self) -> str:
+        """Over which views of a picture an answer is the mean, a key of `weights.VIEWS`."""
+        return self.passport.views
+
+    @property
+    def at_least(self) -> int:
+        """How many pixels of a picture it takes; larger files need not be decoded whole."""
+        return self.passport.preprocess.size
+
+    def answer(self, seen: Sequence[np.ndarray]) -> list[Classified]:
+        """What the network says about pictures from `see`, without their files' names."""
+        logits, features = self.look(np.stack(seen))
+        known = self.is_known(features)
+        known = [None] * len(seen) if known is None else known.tolist()
+        rows = self.passport.probabilities(logits).numpy()
+        return [Classified("", row, what, known=sure) for row, what, sure in zip(rows, seen, known, strict=True)]
+
     def classify(self, files: Iterable[tuple[str, bytes | Path]]) -> list[Classified]:
         """Each (name, bytes or path) in its order; a file that is no picture gets its error, the others their answer."""
-        results: list[Classified] = []
-        for name, source in files:
-            try:
-                picture = open_image(source, name, at_least=self.passport.preprocess.size)
-                results.append(Classified(name, seen=self.see(picture)))
-            except ImageError as error:
-                results.append(Classified(name, error=str(error)))
-        good = [i for i, result in enumerate(results) if result.seen is not None]
-        if good:
-            logits, features = self.look(np.stack([results[i].seen for i in good]))
-            known = self.is_known(features)
-            known = [None] * len(good) if known is None else known.tolist()
-            for i, row, sure in zip(good, self.passport.probabilities(logits).numpy(), known, strict=True):
-                results[i] = Classified(results[i].file, row, results[i].seen, known=sure)
-        return results
+        return list(stream(self, files))
+
+    def looking(self, views: str) -> Predictor:
+        """The same network, whose answers are the mean over other views of a picture. Raises RecipeError."""
+        passport = dataclasses.replace(self.passport, views=one_of("views", views, VIEWS))
+        return Predictor(self.model, passport, self.name, str(self.device), self.neighbours)
+
+
+class Ensemble:
+    """Several predictors of the same classes as one: their mean probabilities. Used like a Predictor."""
+
+    def __init__(self, members: Sequence[Predictor]) -> None:
+        first, self.members = members[0], tuple(members)
+        for other in members[1:]:
+            if sorted(other.classes) != sorted(first.classes):
+                raise RunError(f"{other.name} and {first.name} know different classes, so they cannot answer together.")
+        self.name, self.classes = ",".join(member.name for member in members), first.classes
+        self.views = first.views
+        self.at_least = max(member.at_least for member in members)
+
+    def see(self, picture: Image.Image) -> tuple[np.ndarray, ...]:
+        """The picture as each member sees it."""
+        return tuple(member.see(picture) for member in self.members)
+
+    def answer(self, seen: Sequence[tuple[np.ndarray, ...]]) -> list[Classified]:
+        """What the members say together; a picture is known if most of those that can tell say so."""
+        said = [member.answer(theirs) for member, theirs in zip(self.members, zip(*seen, strict=True), strict=True)]
+        order = [[member.classes.index(name) for name in self.classes] for member in self.members]
+        together = []
+        for rows in zip(*said, strict=True):
+            mean = np.mean([row.probabilities[where] for row, where in zip(rows, order, strict=True)], axis=0)
+            votes = [row.known for row in rows if row.known is not None]
+            known = sum(votes) * 2 >= len(votes) if votes else None
+            together.append(Classified("", mean.astype(np.float32), rows[0].seen, known=known))
+        return together
+
+    def classify(self, files: Iterable[tuple[str, bytes | Path]]) -> list[Classified]:
+        """Like `Predictor.classify`."""
+        return list(stream(self, files))
+
+    def looking(self, views: str) -> Ensemble:
+        """Like `Predictor.looking`."""
+        return Ensemble([member.looking(views) for member in self.members])
+
+
+def stream(
+    network: Predictor | Ensemble, files: Iterable[tuple[str, bytes | Path | ImageError]], batch: int = 64
+) -> Iterator[Classified]:
+    """What ``network`` says about each (name, bytes or path), in order, while later files are still being decoded.
+
+    A file may also be given by the error for which it cannot be read.
+    """
+
+    def decode(file: tuple[str, bytes | Path | ImageError]) -> tuple[str, object]:
+        try:
+            if isinstance(file[1], ImageError):
+                raise file[1]
+            return file[0], network.see(open_image(file[1], file[0], at_least=network.at_least))
+        except ImageError as error:
+            return file[0], error
+
+    decoded = in_order(decode, files, batch)
+    while group := list(islice(decoded, batch)):
+        good = [seen for _, seen in group if not isinstance(seen, ImageError)]
+        said = iter(network.answer(good) if good else ())
+        for name, seen in group:
+            if isinstance(seen, ImageError):
+                yield Classified(name, error=str(seen))
+            else:
+                yield dataclasses.replace(next(said), file=name)
+
+
+def open_network(names: str) -> Predictor | Ensemble:
+    """The predictor of a run, or of several joined by commas, which answer together. Raises RunError or WeightsError."""
+    asked = list(dict.fromkeys(names.split(",")))
+    if len(asked) > MOST_MEMBERS:
+        raise RunError(f"{len(asked)} runs were named; at most {MOST_MEMBERS} answer together.")
+    members = [predictor(name) for name in asked]
+    return members[0] if len(members) == 1 else Ensemble(members)
 
 
 def predictor(name: str) -> Predictor:
@@ -159,6 +255,6 @@ def predictor(name: str) -> Predictor:
     return _cached(str(run.path), run.file("best.safetensors").stat().st_mtime_ns)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=MOST_MEMBERS + 1)
 def _cached(path: str, changed: int) -> Predictor:
     return Predictor.open(Run(Path(path)))

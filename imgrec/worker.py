@@ -206,7 +206,7 @@ class _Diary:
         if run.file("last.ckpt").exists():
             self._same_data(about["fingerprint"])
             training.restore(load_checkpoint(run.file("last.ckpt")))
-            self._trim_log()
+        self._trim_log()  # also without a checkpoint: a worker may have died between its first epoch and that
         run.write("classes.json", training.passport.to_dict())
         run.write("about.json", {**about, "versions": _versions(), "images": len(dataset.kept)})
         self.began = self.written = self.saved = self.drawn = time.monotonic()

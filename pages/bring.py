@@ -1,6 +1,5 @@
 """Bring pictures: how do I get my own in? An archive, a folder, or loose pictures and camera shots, class by class."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +11,17 @@ from imgrec.images import EXTENSIONS, ImageError, fit, open_image
 from imgrec.runs import Run
 from pages import parts
 
-ARCHIVES = ("zip", "tar", "gz", "tgz", "bz2", "xz")
-ARCHIVE_MB = 1000  # what a browser may send at once; bigger ones come by server folder or command line
 WAYS = ("Class by class", "Archive", "Folder", "Without labels", "On the server")
 NEW = "A new data set"
-
-
-def server_roots() -> list[Path]:
-    """The folders of the server that visitors may import from: IMGREC_SERVER_FOLDERS, several with a : between."""
-    return [Path(root).resolve() for root in os.environ.get("IMGREC_SERVER_FOLDERS", "").split(os.pathsep) if root]
 
 
 def archive() -> None:
     """An uploaded ZIP or TAR, written to disk only when the import begins."""
     file = st.file_uploader(
-        "ZIP or TAR with one folder of pictures per class", ARCHIVES, key=box("archive"), max_upload_size=ARCHIVE_MB
+        "ZIP or TAR with one folder of pictures per class",
+        parts.ARCHIVES,
+        key=box("archive"),
+        max_upload_size=parts.ARCHIVE_MB,
     )
     st.caption(
         "Also train/ and test/ folders of classes, MNIST's IDX files, CIFAR's Python batches, or a CSV of file and label."
@@ -60,7 +55,7 @@ def without_labels() -> None:
 
 def on_server() -> None:
     """A path on the server, within what its operator allows."""
-    roots = server_roots()
+    roots = parts.server_roots()
     if not roots:
         st.info(
             "The operator of this server has opened no folder. Set IMGREC_SERVER_FOLDERS before the start, "

@@ -28,6 +28,7 @@ from imgrec.predict import Predictor, predictor
 from imgrec.report import printable
 from imgrec.robustness import CHANGES
 from imgrec.runs import Run, list_runs, open_run
+from imgrec.spreadsheet import as_csv
 from pages import editing, gallery, parts
 
 
@@ -398,6 +399,6 @@ else:
         "Report as HTML", lambda: printable(run, given, dataset), f"{run.name}.html", "text/html", icon=":material/description:", key="report",
     )  # fmt: skip
     st.download_button(
-        "All answers as CSV", lambda: parts.rows_as_csv(every(given, dataset)), f"{run.name}.csv", "text/csv",
+        "All answers as CSV", lambda: as_csv(every(given, dataset)), f"{run.name}.csv", "text/csv",
         icon=":material/download:", key="answers",
     )  # fmt: skip

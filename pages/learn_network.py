@@ -99,7 +99,7 @@ teaching.begin(
 )
 run, model = parts.model_picker("Network")
 picture = seen_by(model)
-image = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
+image = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
 found = network.layers(model.model, model.passport.preprocess.normalise(image.to(model.device)))
 probabilities = model.probabilities(picture[None])[0]
 left, right = st.columns([1, 3])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
@@ -23,6 +25,8 @@ STATUS_COLOURS = {
     "new": "blue", "waiting": "blue", "training": "blue", "paused": "orange", "finished": "green", "stopped": "orange",
     "failed": "red", "lost": "red",
 }  # fmt: skip
+ARCHIVES = ("zip", "tar", "gz", "tgz", "bz2", "xz")
+ARCHIVE_MB = 1000  # what a browser may send at once; bigger ones come by server folder or command line
 BUSY = "The network is being asked …"
 
 
@@ -253,6 +257,11 @@ def upload_box(label: str, key: str, many: bool = True):
     return st.file_uploader(label, EXTENSIONS, accept_multiple_files=many, key=key, max_upload_size=20)
 
 
+def server_roots() -> list[Path]:
+    """The folders of the server that visitors may read: IMGREC_SERVER_FOLDERS, several with a : between."""
+    return [Path(root).resolve() for root in os.environ.get("IMGREC_SERVER_FOLDERS", "").split(os.pathsep) if root]
+
+
 def percent_of(part: float, whole: float) -> str:
     return f"{part / whole:.0%}" if whole else "0 %"
 
@@ -269,22 +278,6 @@ def duration(seconds: float | None) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def rows_as_csv(rows: Iterable[dict]) -> str:
-    """Rows as CSV for a spreadsheet; a cell that a spreadsheet would run as a formula gets an apostrophe before it."""
-    import csv
-
-    rows = list(rows)
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns, restval="")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow(
-            {k: f"'{v}" if isinstance(v, str) and v[:1] in ("=", "+", "-", "@", "\t") else v for k, v in row.items()}
-        )
-    return buffer.getvalue()
 
 
 TILE_CSS = """

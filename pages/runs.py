@@ -7,6 +7,7 @@ import streamlit as st
 
 from imgrec import charts
 from imgrec.runs import LIVE, SETTINGS, Notes, RunError, delete_run, open_run, restore_run, rows
+from imgrec.spreadsheet import as_csv
 from pages import parts
 
 SHOWN = ("star", "run", "status", "model", "dataset", "epochs", "validation_accuracy", "test_accuracy", "tags", "note")
@@ -167,7 +168,7 @@ elif names:
     compare(names, table)
 with st.container(horizontal=True):
     st.download_button(
-        "As CSV", lambda: parts.rows_as_csv({**row, "tags": " ".join(row["tags"])} for row in found), "runs.csv", "text/csv",
+        "As CSV", lambda: as_csv({**row, "tags": " ".join(row["tags"])} for row in found), "runs.csv", "text/csv",
         icon=":material/download:", key="runs_csv",
     )  # fmt: skip
     st.download_button(

@@ -1,4 +1,12 @@
-"""The REST interface answers like the command line, and refuses in JSON."""
+"""The REST interface answers like the command line, batches what comes together, and refuses in JSON."""
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,6 +20,39 @@ from imgrec.images import to_png
 @pytest.fixture
 def client():
     return TestClient(api.create_api())
+
+
+@pytest.fixture(scope="module")
+def second_run(full_workspace):
+    """A copy of the trained run with other weights, in the same workspace."""
+    import torch
+
+    from imgrec.runs import Run
+    from imgrec.weights import load_weights, save_weights
+
+    home, name = full_workspace
+    shutil.copytree(home / "runs" / name, home / "runs" / "second")
+    run = Run(home / "runs" / "second")
+    weights, passport = load_weights(run.file("best.safetensors"))
+    torch.manual_seed(0)
+    save_weights(run.file("best.safetensors"), {k: v + 0.1 * torch.randn_like(v) for k, v in weights.items()}, passport)
+    yield run
+    shutil.rmtree(run.path)
+
+
+@pytest.fixture
+def served():
+    """The address of the interface on a real port of this machine."""
+    import uvicorn
+
+    server = uvicorn.Server(uvicorn.Config(api.create_api(), port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield f"127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join(10)
 
 
 @pytest.fixture
@@ -73,7 +114,7 @@ def test_wrong_paths_and_methods_get_an_error_too(client, call):
 
 
 def test_the_size_of_a_request_is_bounded_whether_or_not_it_says_so(client, trained, monkeypatch):
-    small = TestClient(api.BodyLimit(api.create_api(), 10_000))
+    small = TestClient(api.Gate(api.create_api(), 10_000))
     files = [("image", ("big.png", b"x" * 50_000, "image/png"))]
     honest = small.post(f"/predict?model={trained.name}", files=files)
     assert honest.status_code == 413
@@ -97,8 +138,6 @@ def test_the_number_of_pictures_is_bounded(client, trained, pictures):
 
 
 def test_damaged_weights_are_a_4xx_not_a_crash(client, trained, tmp_path, monkeypatch, pictures):
-    import shutil
-
     shutil.copytree(trained.path, tmp_path / "runs" / trained.name)
     monkeypatch.setenv("IMGREC_HOME", str(tmp_path))
     path = tmp_path / "runs" / trained.name / "best.safetensors"
@@ -113,3 +152,142 @@ def test_the_documentation_is_served_from_here(client):
     assert "swagger" in page
     assert "https://" not in page.replace("https://fastapi", "")
     assert "/predict" in client.get("/openapi.json").json()["paths"]
+
+
+class Slow:
+    """A network that notes how many pictures it is asked about at once, and takes its time."""
+
+    def __init__(self, seconds=0.05):
+        self.batches, self.seconds = [], seconds
+
+    def answer(self, seen):
+        self.batches.append(len(seen))
+        time.sleep(self.seconds)
+        if "bad" in seen:
+            raise RuntimeError("out of memory")
+        return [f"answer to {picture}" for picture in seen]
+
+
+def test_pictures_that_wait_together_share_a_forward_pass_and_each_gets_its_own_answer():
+    from imgrec.serving import Batcher
+
+    first, second, batcher = Slow(), Slow(), Batcher(batch=8)
+    asked = [(network, f"{n}") for n in range(20) for network in (first, second)]
+    futures = [batcher.submit(network, [picture])[0] for network, picture in asked]
+    assert [future.result(5) for future in futures] == [f"answer to {picture}" for _, picture in asked]
+    assert sum(first.batches) == sum(second.batches) == 20
+    assert max(first.batches) <= 8
+    assert len(first.batches) <= 5
+
+
+def test_a_batch_that_fails_is_told_to_those_who_asked_and_the_next_is_answered():
+    from imgrec.serving import Batcher
+
+    network, batcher = Slow(0), Batcher()
+    [bad] = batcher.submit(network, ["bad"])
+    with pytest.raises(RuntimeError, match="out of memory"):
+        bad.result(5)
+    assert batcher.submit(network, ["1"])[0].result(5) == "answer to 1"
+
+
+def test_a_full_server_says_503_and_when_to_come_back(client, trained, pictures, monkeypatch):
+    from imgrec import serving
+    from imgrec.predict import Predictor
+
+    begun, go_on, answer = threading.Event(), threading.Event(), Predictor.answer
+
+    def held(self, seen):
+        begun.set()
+        assert go_on.wait(20)
+        return answer(self, seen)
+
+    monkeypatch.setattr(Predictor, "answer", held)
+    monkeypatch.setattr(serving, "WAITING", 4)
+    client = TestClient(api.create_api())
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(client.post, f"/predict?model={trained.name}", files=pictures)
+        assert begun.wait(20)
+        refused = client.post(f"/predict?model={trained.name}", files=pictures)
+        assert "imgrec_pictures_waiting 3.0" in client.get("/metrics").text
+        go_on.set()
+        assert waiting.result(20).status_code == 200
+    assert refused.status_code == 503
+    assert int(refused.headers["retry-after"]) >= 1
+    assert "waiting" in refused.json()["error"]
+    assert client.post(f"/predict?model={trained.name}", files=pictures).status_code == 200
+
+
+def test_a_picture_that_waits_too_long_is_given_up(trained, pictures, monkeypatch):
+    from imgrec.predict import Predictor
+
+    monkeypatch.setattr(api, "TIMEOUT", 0.1)
+    monkeypatch.setattr(Predictor, "answer", lambda self, seen: time.sleep(0.5) or [])
+    answer = TestClient(api.create_api()).post(f"/predict?model={trained.name}", files=pictures)
+    assert answer.status_code == 503
+    assert "retry-after" in answer.headers
+
+
+def test_too_many_requests_at_once_are_turned_away_unread(trained, pictures):
+    answer = TestClient(api.Gate(api.create_api(), places=0)).post(f"/predict?model={trained.name}", files=pictures)
+    assert answer.status_code == 503
+    assert "retry-after" in answer.headers
+
+
+def test_with_a_token_only_who_has_it_is_answered(client, trained, pictures, monkeypatch):
+    monkeypatch.setenv("IMGREC_TOKEN", "s3cret")
+    for path in ("/models", "/metrics"):
+        assert client.get(path).status_code == 401
+        assert client.get(path, headers={"authorization": "Bearer wrong"}).status_code == 401
+        assert client.get(path, headers={"authorization": "Bearer s3cret"}).status_code == 200
+    refused = client.post(f"/predict?model={trained.name}", files=pictures)
+    assert refused.status_code == 401
+    assert list(refused.json()) == ["error"]
+    assert client.get("/health").status_code == client.get("/docs").status_code == 200
+
+
+def test_prometheus_is_told_of_requests_and_batches(client, trained, pictures):
+    client.post(f"/predict?model={trained.name}", files=pictures)
+    client.get("/predict")
+    client.get("/" + "x" * 500)
+    said = client.get("/metrics").text
+    assert 'imgrec_requests_total{path="/predict",status="200"} 1.0' in said
+    assert 'imgrec_requests_total{path="/predict",status="405"} 1.0' in said
+    assert 'imgrec_requests_total{path="other",status="404"} 1.0' in said
+    assert "xxx" not in said
+    assert "imgrec_batch_pictures_sum 3.0" in said
+
+
+def test_several_runs_answer_together(client, trained, pictures, second_run):
+    from imgrec.predict import predictor
+
+    names = f"{trained.name},{second_run.name}"
+    body = client.post(f"/predict?model={names}&top=10", files=pictures).json()
+    images = open_dataset("digits").images[:3]
+    mean = (predictor(trained.name).probabilities(images) + predictor(second_run.name).probabilities(images)) / 2
+    for result, row in zip(body["results"], mean, strict=True):
+        theirs = {c["name"]: c["probability"] for c in result["classes"]}
+        assert np.allclose([theirs[name] for name in "0123456789"], row, atol=1e-6)
+    other = client.post(f"/predict?model={trained.name},shapes-seed-cnn", files=pictures)
+    assert other.status_code == 404
+    assert "different classes" in other.json()["error"]
+
+
+@pytest.mark.parametrize("language", list(api.EXAMPLES))
+def test_the_examples_of_the_description_run(language, trained, served, tmp_path):
+    """As they stand, but for the port."""
+    program = {"sh": "bash", "python": sys.executable, "javascript": "node"}[language]
+    if language == "javascript" and not shutil.which("node"):
+        pytest.skip("needs Node.js")
+    (tmp_path / "photo.jpg").write_bytes(to_png(open_dataset("digits").images[0]))
+    script = tmp_path / f"example{'.mjs' if language == 'javascript' else ''}"
+    script.write_text(api.EXAMPLES[language].replace("localhost:8501/api", served))
+    done = subprocess.run([program, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    if language == "sh":
+        assert json.loads(done.stdout)["results"][0]["classes"][0]["name"] == "0"
+    else:
+        assert done.stdout.split()[0] == "0"
+    assert (
+        api.EXAMPLES[language]
+        in TestClient(api.create_api()).get("/openapi.json").json()["paths"]["/predict"]["post"]["description"]
+    )

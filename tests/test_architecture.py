@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 
 # Lower layers first; modules of one layer do not import each other, but files of one package may.
 LAYERS = (
-    ("recipe", "images", "home"),
+    ("recipe", "images", "home", "spreadsheet"),
     ("hardware", "data", "augment", "models", "muon", "takeaway", "lessons", "coach", "runs"),
     ("weights", "shelves", "batches", "neighbours"),
     ("train", "predict"),
@@ -25,9 +25,10 @@ LAYERS = (
         "robustness",
         "snapshots",
         "charts",
+        "serving",
     ),
     ("jobs", "api", "report"),
-    ("studies",),
+    ("studies", "bulk"),
     ("worker",),
     ("__main__",),
 )

@@ -194,7 +194,7 @@ def start_training(page, epochs):
 
 def test_a_newcomer_looks_augments_trains_stops_and_classifies(page, server, browser, tmp_path):
     visit(page, server)
-    assert page.get_by_role("button", name="Start training").is_visible()
+    page.get_by_role("button", name="Start training").wait_for()
 
     menu(page, "Data set")
     page.get_by_text("1,797", exact=True).wait_for()
@@ -376,7 +376,7 @@ def test_a_click_on_a_number_of_the_confusion_matrix_opens_its_pictures_and_why(
     dialog = page.get_by_role("dialog")
     dialog.get_by_text(f"What mattered for {answer}").wait_for()
     assert f"Label {truth} · Answer {answer}" in dialog.inner_text()
-    assert dialog.locator("img").count() == 2
+    wait_for(lambda: dialog.locator("img").count() == 2)
 
 
 def test_what_is_enclosed_on_the_map_is_labelled_and_a_network_labels_the_rest(page, server):

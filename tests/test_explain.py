@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from imgrec.data import open_dataset
-from imgrec.explain import METHODS, Method, explain
+from imgrec.explain import METHODS, Method, explain, flip
 from imgrec.models import SHELF, build
 from imgrec.predict import Predictor
 from imgrec.weights import Passport, Preprocess
@@ -63,3 +63,40 @@ def test_a_map_is_reliable_only_if_covering_what_is_hot_costs_more_than_covering
     for position in positions:
         misled.append(explain(trained, shapes.images[position], "occlusion").reliable)
     assert np.mean(misled) < 0.5
+
+
+@pytest.mark.parametrize("method", ["smoothgrad", "integrated"])
+def test_the_other_methods_agree_with_their_definitions(method):
+    """Integrated gradients add up to the change of the class score (completeness); SmoothGrad is the same each time."""
+    shapes, trained = open_dataset("shapes"), Predictor.open("shapes-seed-cnn", "cpu")
+    seen = shapes.images[int(shapes.indices("test")[0])]
+    first, again = (explain(trained, seen, method).heat for _ in range(2))
+    assert np.array_equal(first, again)
+    assert np.ptp(first) == 1
+    if method == "integrated":
+        from captum.attr import IntegratedGradients
+
+        from imgrec.explain import _covered
+
+        inputs = trained.passport.preprocess.normalise(torch.from_numpy(seen.copy()).permute(2, 0, 1)[None] / 255)
+        target = int(trained.model(inputs).argmax())
+        parts = IntegratedGradients(trained.model).attribute(inputs, _covered(inputs), target, n_steps=200)
+        change = (trained.model(inputs) - trained.model(_covered(inputs)))[0, target].item()
+        assert parts.sum().item() == pytest.approx(change, rel=0.05)
+
+
+def test_covering_what_is_hot_flips_the_answer_and_with_less_than_covering_anything():
+    shapes, trained = open_dataset("shapes"), Predictor.open("shapes-seed-cnn", "cpu")
+    draws, by_heat, by_chance = np.random.default_rng(0), [], []
+    for position in shapes.indices("test")[:25].tolist():
+        seen = shapes.images[position]
+        found = flip(trained, seen, explain(trained, seen, "occlusion").heat)
+        before = trained.probabilities(seen[None])[0].argmax()
+        after = trained.probabilities(found.covered[None])[0].argmax()
+        assert (found.share is None) == (before == after)
+        assert trained.classes[after] == found.class_name
+        by_heat.append(1.0 if found.share is None else found.share)
+        other = flip(trained, seen, draws.random(seen.shape[:2]))
+        by_chance.append(1.0 if other.share is None else other.share)
+    assert np.median(by_heat) < 0.5
+    assert np.mean(by_heat) < np.mean(by_chance)

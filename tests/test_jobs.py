@@ -121,6 +121,15 @@ def test_kill_9_shows_as_lost_within_three_seconds_and_resume_goes_on():
     assert [entry["epoch"] for entry in run.epochs] == list(range(1, len(run.epochs) + 1))
 
 
+def test_what_was_logged_before_the_first_checkpoint_is_logged_once_when_the_run_goes_on():
+    run = jobs.enqueue(Recipe(epochs=2))
+    run.append("log.jsonl", {"epoch": 1, "train_loss": 9.0})
+    for _ in worker.work(run):
+        pass
+    assert [entry["epoch"] for entry in run.epochs] == [1, 2]
+    assert run.epochs[0]["train_loss"] < 9
+
+
 def test_a_stopped_and_resumed_run_ends_like_one_that_was_never_stopped():
     recipe = Recipe(epochs=12, augment="rotate=10", device="cpu", batch_size=32)
     stopped = running(recipe)

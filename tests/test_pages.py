@@ -23,7 +23,19 @@ PAGES = sorted(
     p.name
     for p in (Path(__file__).parent.parent / "pages").glob("*.py")
     if p.name
-    not in ("main.py", "parts.py", "editing.py", "gallery.py", "scatter.py", "layers.py", "teaching.py", "moments.py")
+    not in (
+        "main.py",
+        "parts.py",
+        "editing.py",
+        "gallery.py",
+        "scatter.py",
+        "layers.py",
+        "teaching.py",
+        "moments.py",
+        "answers.py",
+        "many.py",
+        "live.py",
+    )
 )
 
 

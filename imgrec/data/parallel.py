@@ -11,19 +11,20 @@ from typing import TypeVar
 Piece, Result = TypeVar("Piece"), TypeVar("Result")
 
 
-def in_order(function: Callable[[Piece], Result], pieces: Iterable[Piece]) -> Iterator[Result]:
+def in_order(function: Callable[[Piece], Result], pieces: Iterable[Piece], ahead: int = 0) -> Iterator[Result]:
     """``function`` of every piece, in their order. Pillow and zlib let go of the interpreter's lock, so threads help.
 
-    Pieces are drawn in the caller's thread, few more than there are threads, so a generator of pieces may stream.
+    Pieces are drawn in the caller's thread, ``ahead`` or few more than there are threads, so a generator may stream.
     Raises what the function or the pieces raise; stopping early gives up what has not begun.
     """
     workers = _cores()
+    ahead = max(ahead, 2 * workers)
     window: deque = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
         try:
             for piece in pieces:
                 window.append(pool.submit(function, piece))
-                if len(window) > 2 * workers:
+                if len(window) > ahead:
                     yield window.popleft().result()
             while window:
                 yield window.popleft().result()

@@ -1,0 +1,224 @@
+"""A whole folder or archive of pictures classified into one CSV, in a process of its own or from the command line.
+
+Each job lies in ``answers/`` under an unguessable name, which is the only way to it: its job.json, state.json, answers.csv,
+summary.json and, for looking at, pictures.npz with the first pictures. Old ones are swept.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import secrets
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import numpy as np
+
+from imgrec import jobs
+from imgrec.data import Cancelled, DatasetError
+from imgrec.data.sources import Refused, Source, open_source
+from imgrec.data.uploads import discard
+from imgrec.home import folder, in_words, replaced
+from imgrec.images import EXTENSIONS, ImageError, safe_name
+from imgrec.runs import LIVE, Run
+from imgrec.spreadsheet import Sheet
+
+if TYPE_CHECKING:
+    from imgrec.predict import Classified
+
+KEPT, KEPT_SECONDS = 50, 7 * 24 * 3600  # how many jobs stay, and how long
+SHOWN, SIDE = 400, 64  # pictures that are kept for looking at, and their size in pixels
+STATE_EVERY = 0.3  # seconds
+
+Told = Callable[[int, int | None], None]  # (pictures done, of how many if that is known)
+
+
+def start(names: str, source: Path, views: str = "one", temperature: float = 1.0) -> Run:
+    """Classify all pictures of a folder or an archive with a run, or several with commas between, in a process of its own.
+
+    What `uploads` kept is removed afterwards. Raises DatasetError when too many jobs are under way.
+    """
+    place = folder("answers")
+    place.mkdir(parents=True, exist_ok=True)
+    _sweep(place)
+    if sum(job.status in LIVE for job in map(Run, place.iterdir())) >= 4:
+        raise DatasetError("Four folders or archives are being classified already; wait until one is done.")
+    job = Run(place / secrets.token_hex(12))
+    job.path.mkdir()
+    job.write("job.json", {"names": names, "source": str(source), "views": views, "temperature": temperature})
+    job.write("state.json", {"phase": "new", "created": time.time(), "updated": time.time()})
+    jobs.launch(job, "classify", job.name)
+    return job
+
+
+def find(name: str) -> Run | None:
+    """The job of that name, or None; names that lead elsewhere are no names."""
+    if not (name.isalnum() and name.isascii()):
+        return None
+    job = Run(folder("answers") / name)
+    return job if job.file("job.json").exists() else None
+
+
+def work(name: str) -> None:
+    """Carry a job out and write down how far it is. Its messages go to worker.log; raises what went wrong."""
+    job = find(name)
+    with job.lock.acquire(timeout=5):
+        asked = job.read("job.json")
+        job.update(phase="training", pid=os.getpid(), detail="loading PyTorch and the network")
+        shown = 0.0
+
+        def told(done: int, total: int | None) -> None:
+            nonlocal shown
+            if job.asked():
+                raise Cancelled
+            if time.monotonic() - shown > STATE_EVERY:
+                shown = time.monotonic()
+                words = f"{done:,} of {total:,} pictures" if total else f"{done:,} pictures"
+                job.update(progress=done / total if total else 0.0, detail=words)
+
+        try:
+            network = _network(asked["names"], asked["views"])
+            summary = classify(network, [Path(asked["source"])], job.path, asked["temperature"], told)
+            job.write("summary.json", summary)
+            job.update(phase="finished", detail="", progress=1.0)
+        except Cancelled:
+            job.update(phase="stopped", detail="")
+        except Exception as error:
+            job.update(phase="failed", detail="", error=in_words(error))
+            raise
+        finally:
+            discard(Path(asked["source"]))
+
+
+def classify(
+    network, sources: Sequence[Path], out: Path, temperature: float = 1.0, told: Told = lambda *_: None
+) -> dict:
+    """Write ``out``/answers.csv and pictures.npz; the summary {"pictures", "refused", "why", "unknown", "classes", "seconds"}."""
+    began, counts, seen, answers, why = time.monotonic(), Counter(), [], [], []
+    with replaced(out / "answers.csv") as file:
+        text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
+        for row, result in rows(network, sources, text, temperature, told):
+            counts["refused" if result.error else "pictures"] += 1
+            counts["unknown"] += result.known is False
+            if result.error:
+                why += [{"file": result.file, "reason": result.error}] * (len(why) < SHOWN)
+            else:
+                counts["class", row["answer"]] += 1
+                if len(seen) < SHOWN:
+                    seen.append(_small(result.seen))
+                    answers.append((row["file"], row["answer"], row["probability"]))
+        text.detach()
+    files, names, sure = zip(*answers, strict=True) if answers else ((), (), ())
+    with replaced(out / "pictures.npz") as file:
+        np.savez(
+            file, pictures=np.array(seen, np.uint8), files=np.array(files, str), names=np.array(names, str), sure=sure
+        )
+    return {
+        "pictures": counts["pictures"], "refused": counts["refused"], "why": why, "unknown": counts["unknown"],
+        "classes": {name: counts["class", name] for name in network.classes if counts["class", name]},
+        "seconds": time.monotonic() - began,
+    }  # fmt: skip
+
+
+def rows(
+    network, sources: Sequence[Path], out: TextIO, temperature: float = 1.0, told: Told = lambda *_: None
+) -> Iterator[tuple[dict, Classified]]:
+    """Write one row of CSV to ``out`` for every picture of files, folders and archives; each row, and what it says in full.
+
+    Raises DatasetError.
+    """
+    from imgrec.predict import stream
+
+    sheet = Sheet(out, ("file", "error", "known", "answer", "probability", *(f"p({name})" for name in network.classes)))
+    total, files = _total(sources), (file for source in sources for file in pictures(source))
+    for done, result in enumerate(stream(network, files), 1):
+        result = result.at_temperature(temperature)
+        row = {"file": result.file, "error": result.error or ""}
+        if not result.error:
+            [best] = result.top(network.classes, 1)
+            known = {None: "", True: "yes", False: "probably none of these"}[result.known]
+            row |= {"known": known, "answer": best["name"], "probability": round(best["probability"], 6)}
+            shares = zip(network.classes, result.probabilities.tolist(), strict=True)
+            row |= {f"p({name})": round(share, 6) for name, share in shares}
+        sheet.write(row)
+        told(done, total)
+        yield row, result
+
+
+def pictures(path: Path) -> Iterator[tuple[str, bytes | Path | ImageError]]:
+    """The pictures of a file, a folder or an archive: name, and content, path or why it must not be read.
+
+    Files in folders and archives that are not called like pictures are passed over. Raises DatasetError.
+    """
+    if path.suffix.lower().lstrip(".") in EXTENSIONS or not (path.is_dir() or _is_archive(path)):
+        yield str(path), path
+        return
+    source = open_source(path)
+    try:
+        for entry in source:
+            if Path(entry.name).suffix.lower().lstrip(".") not in EXTENSIONS:
+                continue
+            try:
+                yield entry.name, source.read(entry)
+            except Refused as error:
+                yield entry.name, ImageError(f"{safe_name(entry.name)}: {error}.")
+    finally:
+        source.close()
+
+
+def _is_archive(path: Path) -> bool:
+    return path.suffix.lower() in (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz")
+
+
+def _total(sources: Sequence[Path]) -> int | None:
+    """How many pictures there are, where that is known without reading them all."""
+    total = 0
+    for path in sources:
+        if path.is_dir() or path.suffix.lower() == ".zip":
+            source: Source = open_source(path)
+            total += sum(Path(name).suffix.lower().lstrip(".") in EXTENSIONS for name in source.names())
+            source.close()
+        elif _is_archive(path):
+            return None
+        else:
+            total += 1
+    return total
+
+
+def _network(names: str, views: str):
+    from imgrec.predict import open_network
+
+    network = open_network(names)
+    return network if views == "one" else network.looking(views)
+
+
+def _small(seen: np.ndarray | tuple) -> np.ndarray:
+    """A picture as the network saw it, in colour and SIDE pixels wide, as uint8 (SIDE, SIDE, 3)."""
+    from PIL import Image
+
+    from imgrec.images import fit
+
+    return fit(Image.fromarray(seen[..., 0] if seen.shape[2] == 1 else seen), SIDE, 3)
+
+
+def _sweep(place: Path) -> None:
+    """Remove jobs that are old or too many, but none that is under way."""
+    found = sorted(place.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    for number, path in enumerate(found):
+        old = time.time() - path.stat().st_mtime > KEPT_SECONDS
+        if (old or number >= KEPT) and Run(path).status not in LIVE:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def load(job: Run) -> tuple[dict, dict[str, np.ndarray]]:
+    """The summary and the pictures for looking at of a finished job; empty where they cannot be read."""
+    try:
+        with np.load(job.file("pictures.npz"), allow_pickle=False) as stored:
+            return json.loads(job.file("summary.json").read_text()), dict(stored)
+    except (OSError, ValueError, KeyError, EOFError):
+        return {}, {}

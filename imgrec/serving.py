@@ -1,0 +1,122 @@
+"""Answering many programs at once: pictures that wait together go through the network together, and no more wait than fit.
+
+One thread asks the networks. While it is busy the next pictures gather, so that under load batches grow by themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from imgrec.predict import Classified, Ensemble, Predictor
+
+BATCH = 32  # pictures that share a forward pass
+WAITING = 256  # pictures of all requests under way
+LINGER = 0.002  # seconds in which nothing more must come before a batch that is not full begins
+
+
+def default_batch() -> int:
+    """IMGREC_BATCH, or 32 if it is no number from 1 to 1024."""
+    given = os.environ.get("IMGREC_BATCH", "")
+    return int(given) if given.isdecimal() and 1 <= int(given) <= 1024 else BATCH
+
+
+class Busy(RuntimeError):
+    """Too many pictures wait already; ``seconds`` says when to try again."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("Too many pictures are waiting; try again a little later.")
+        self.seconds = seconds
+
+
+@dataclass
+class _Waiting:
+    network: Predictor | Ensemble
+    seen: Any
+    future: Future = field(default_factory=Future)
+
+
+class Batcher:
+    """Collects pictures for networks and answers them in batches. ``observe(pictures, seconds)`` is told of each batch."""
+
+    def __init__(
+        self,
+        batch: int = 0,
+        most: int = 0,
+        observe: Callable[[int, float], None] = lambda pictures, seconds: None,
+    ) -> None:
+        self.batch, self.most, self.observe = batch or default_batch(), most or WAITING, observe
+        self.inside = 0  # pictures of requests that are under way
+        self.rate = 0.0  # pictures per second, lately
+        self._arrived: queue.Queue[_Waiting] = queue.Queue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def room(self, pictures: int) -> Iterator[None]:
+        """A place for so many pictures while the block lasts. Raises Busy when there is none."""
+        with self._lock:
+            if self.inside and self.inside + pictures > self.most:  # who comes alone is always served
+                raise Busy(min(60.0, max(1.0, self.inside / self.rate if self.rate else 1.0)))
+            self.inside += pictures
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.inside -= pictures
+
+    def submit(self, network: Predictor | Ensemble, seen: Iterable[Any]) -> list[Future]:
+        """Futures of the `Classified` for pictures from ``network.see``."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, daemon=True, name="batcher")
+                self._thread.start()
+        items = [_Waiting(network, picture) for picture in seen]
+        for item in items:
+            self._arrived.put(item)
+        return [item.future for item in items]
+
+    def _work(self) -> None:
+        held: deque[_Waiting] = deque()
+        while True:
+            self._gather(held)
+            network = held[0].network
+            group = [item for item in held if item.network is network][: self.batch]
+            taken = set(map(id, group))
+            held = deque(item for item in held if id(item) not in taken)
+            wanted = [item for item in group if item.future.set_running_or_notify_cancel()]
+            if wanted:
+                self._answer(network, wanted)
+
+    def _gather(self, held: deque[_Waiting]) -> None:
+        """Take in what has arrived; wait for the first picture, and a moment for more if the batch is not full."""
+        if not held:
+            held.append(self._arrived.get())
+        while len(held) <= self.most:
+            try:
+                held.append(self._arrived.get(timeout=LINGER) if len(held) < self.batch else self._arrived.get_nowait())
+            except queue.Empty:
+                return
+
+    def _answer(self, network: Predictor | Ensemble, group: list[_Waiting]) -> None:
+        began = time.perf_counter()
+        try:
+            answers: list[Classified] = network.answer([item.seen for item in group])
+            for item, answer in zip(group, answers, strict=True):
+                item.future.set_result(answer)
+        except Exception as error:  # for example out of memory: those who asked are told, the next ones are answered
+            for item in group:
+                if not item.future.done():
+                    item.future.set_exception(error)
+            return
+        seconds = time.perf_counter() - began
+        self.rate = len(group) / seconds if not self.rate else 0.9 * self.rate + 0.1 * len(group) / seconds
+        self.observe(len(group), seconds)

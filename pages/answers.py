@@ -1,0 +1,124 @@
+"""Shared: what a network says about one picture, with its reasons."""
+
+import numpy as np
+import streamlit as st
+
+from imgrec import charts
+from imgrec.explain import METHODS, Explanation, explain, flip, overlay
+from imgrec.predict import Classified, Ensemble, Predictor, predictor
+from pages import parts
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def heat(
+    run: str, changed: int, picture: bytes, shape: tuple, method: str, class_name: str
+) -> tuple[bytes, Explanation]:
+    seen = np.frombuffer(picture, np.uint8).reshape(shape)
+    found = explain(predictor(run), seen, method, class_name)
+    return overlay(seen, found.heat), found
+
+
+def first(network: Predictor | Ensemble) -> Predictor:
+    """The one whose reasons are shown."""
+    return network.members[0] if isinstance(network, Ensemble) else network
+
+
+def card(network: Predictor | Ensemble, result: Classified, number: int, count: int, trained_on: str) -> None:
+    """One picture: as uploaded and as the network saw it, and its ``count`` likeliest classes."""
+    with st.container(border=True):
+        st.markdown(f"**{parts.text(result.file, 80)}**")
+        if result.error:
+            st.error(parts.text(result.error, 300))
+            return
+        left, right = st.columns([1, 2])
+        left.image(parts.enlarge(result.seen, 200), width=200, alt="The picture as the network saw it")
+        left.caption(f"As the network saw it: {result.seen.shape[1]} × {result.seen.shape[0]} px")
+        with right:
+            bars(network, result, number, count)
+        why(first(network), result, number)
+        alike(first(network), result, number, trained_on)
+
+
+def bars(network: Predictor | Ensemble, result: Classified, key: object, count: int) -> None:
+    """The likeliest classes as a chart."""
+    if result.known is False:
+        st.warning(
+            "Probably none of these: it is less familiar than 95 % of the pictures it was checked with.",
+            icon=":material/help:",
+        )
+    top = result.top(network.classes, count)
+    told = ", ".join(f"{row['name']} {row['probability']:.1%}" for row in top)
+    parts.chart(charts.probability_bars(top), f"bars_{key}", told)
+    total = float(result.probabilities.sum(dtype=np.float64))
+    st.caption(f"Softmax: the {len(network.classes)} probabilities add up to {total:.5f}.")
+
+
+@st.fragment
+def why(model: Predictor, result: Classified, number: int) -> None:
+    """A heat map for a class, on demand, and what it would take to change the answer."""
+    with st.expander("Why?"):
+        if not st.toggle("Show what mattered", key=f"why_{number}"):
+            return
+        left, right = st.columns([1, 2])
+        method = right.selectbox(
+            "Method", list(METHODS), format_func=lambda m: METHODS[m].title, key=f"method_{number}"
+        )
+        order = [row["name"] for row in result.top(model.classes, len(model.classes))]
+        target = right.selectbox("For the class", order, key=f"class_{number}")
+        right.caption(METHODS[method].help)
+        try:
+            image, found = heat(
+                model.name, id(predictor(model.name)), result.seen.tobytes(), result.seen.shape, method, target
+            )
+        except ValueError as error:
+            right.info(parts.text(error, 300))
+            return
+        left.image(image, width=224, alt=f"Heat map for {target}")
+        proof = (
+            f"With the hottest fifth covered the probability of {parts.text(target)} goes from {found.probability:.1%} to "
+            f"{found.hidden:.1%}; covered elsewhere, to {found.elsewhere:.1%}."
+        )
+        if found.reliable:
+            right.caption(proof)
+        else:
+            right.warning(f"Not reliable here. {proof}", icon=":material/warning:")
+        if target == order[0]:
+            covered(model, result, found)
+
+
+def covered(model: Predictor, result: Classified, found: Explanation) -> None:
+    """The picture with as little covered, hottest first, as makes the network change its mind."""
+    turned = flip(model, result.seen, found.heat)
+    left, right = st.columns([1, 2])
+    left.image(parts.enlarge(turned.covered, 224), width=224, alt="The picture with the hottest part covered")
+    name = parts.text(turned.class_name)
+    if turned.share is None:
+        right.caption(f"Even with the hottest {turned.tried:.0%} covered it still says {name}.")
+    else:
+        right.caption(f"Cover the hottest {turned.share:.0%} of the picture, and the answer flips to **{name}**.")
+
+
+@st.fragment
+def alike(model: Predictor, result: Classified, number: int, trained_on: str) -> None:
+    """The training pictures that the network takes for most like this one, on demand."""
+    if model.neighbours is None:
+        return
+    with st.expander("Because it looks like these"):
+        if not st.toggle("Show the training pictures most alike", key=f"alike_{number}"):
+            return
+        wanted = model.passport.preprocess
+        try:
+            dataset = parts.open_dataset(trained_on, wanted.size, wanted.resize)
+        except ValueError:
+            st.caption("Its training pictures are not on this machine.")
+            return
+        positions, likeness = model.neighbours.nearest(model.features(result.seen[None])[0])
+        parts.tiles(
+            [
+                parts.Tile(parts.enlarge(dataset.images[p], 96), f"{dataset.classes[dataset.labels[p]]} {share:.2f}")
+                for p, share in zip(positions.tolist(), likeness, strict=True)
+                if p < len(dataset.labels) and dataset.labels[p] >= 0
+            ],
+            f"alike_tiles_{number}", 84, clickable=False,
+        )  # fmt: skip
+        st.caption("The number says how alike they are for the network, at most 1.")

@@ -1,0 +1,121 @@
+"""Shared: the camera, live. The browser sends a picture, the server answers, and only then comes the next one."""
+
+import base64
+import binascii
+
+import streamlit as st
+
+from imgrec.predict import Ensemble, Predictor
+
+MOST_BYTES = 2**20  # of one picture from a browser
+
+
+def show(network: Predictor | Ensemble, temperature: float, count: int) -> None:
+    """The camera's picture with the likeliest classes beside it, several times a second."""
+    st.fragment(_live)(network, temperature, count)
+
+
+def _live(network: Predictor | Ensemble, temperature: float, count: int) -> None:
+    sent = st.session_state.get("live_camera") or {}
+    frame = sent.get("frame") if isinstance(sent, dict) else getattr(sent, "frame", None)
+    _camera(
+        key="live_camera",
+        data={"answer": _answer(network, frame, temperature, count), "side": max(160, network.at_least)},
+        on_frame_change=lambda: None,
+        height="content",
+    )
+    st.caption(
+        "Nothing is kept: each picture is looked at and forgotten. Your browser asks before it opens the camera."
+    )
+
+
+def _answer(network: Predictor | Ensemble, frame: dict | None, temperature: float, count: int) -> dict | None:
+    """What the network says about a frame {"number", "src"} from the browser."""
+    try:
+        content = base64.b64decode(str(frame["src"]).partition(",")[2][:MOST_BYTES], validate=True)
+        number = int(frame["number"])
+    except (TypeError, KeyError, ValueError, binascii.Error):
+        return None
+    [result] = network.classify([("camera.jpg", content)])
+    result = result.at_temperature(temperature)
+    if result.error:
+        return {"number": number, "error": result.error}
+    return {"number": number, "known": result.known, "classes": result.top(network.classes, count)}
+
+
+_camera = st.components.v2.component(
+    "imgrec_live",
+    html="<div class='live'><div class='sight'><video muted playsinline></video></div><div class='said' role='status'></div></div>",
+    css="""
+      .live { display: grid; grid-template-columns: repeat(auto-fit, minmax(240px, 1fr)); gap: 1.2rem; font-family: var(--st-font);
+              color: var(--st-text-color); }
+      video { width: 100%; aspect-ratio: 4 / 3; object-fit: cover; border-radius: 10px; background: var(--st-secondary-background-color); }
+      .row { display: grid; grid-template-columns: minmax(5em, 9em) 1fr 4em; gap: .6rem; align-items: center; margin: .35rem 0; }
+      .row span:first-child { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+      .row span:last-child { text-align: right; font-variant-numeric: tabular-nums; }
+      .bar { height: 1.1rem; border-radius: 4px; background: var(--st-secondary-background-color); overflow: hidden; }
+      .bar div { height: 100%; background: var(--st-primary-color); transition: width .15s; }
+      .note { opacity: .8; margin-top: .6rem; }
+    """,
+    js="""
+      const PAUSE = 120;  // milliseconds between an answer and the next picture
+
+      export default function ({ data, parentElement, setStateValue }) {
+        const video = parentElement.querySelector('video'), said = parentElement.querySelector('.said');
+        const live = parentElement.imgrecLive ??= { number: 0, stream: null, opening: false };
+        live.send = (src) => setStateValue('frame', { number: ++live.number, src });
+        live.side = data.side;
+
+        function row(name, share) {
+          const line = document.createElement('div'), bar = document.createElement('div'), inner = document.createElement('div');
+          const label = document.createElement('span'), figure = document.createElement('span');
+          line.className = 'row'; bar.className = 'bar';
+          label.textContent = label.title = name;
+          figure.textContent = `${(100 * share).toFixed(1)} %`;
+          inner.style.width = `${100 * share}%`;
+          bar.append(inner);
+          line.append(label, bar, figure);
+          return line;
+        }
+        function note(text) {
+          const line = document.createElement('div');
+          line.className = 'note';
+          line.textContent = text;
+          return line;
+        }
+        function shoot() {
+          if (!live.stream || !video.videoWidth) return;
+          const square = Math.min(video.videoWidth, video.videoHeight), canvas = document.createElement('canvas');
+          canvas.width = canvas.height = live.side;
+          canvas.getContext('2d').drawImage(video, (video.videoWidth - square) / 2, (video.videoHeight - square) / 2,
+            square, square, 0, 0, live.side, live.side);
+          live.send(canvas.toDataURL('image/jpeg', 0.9));
+        }
+        const answer = data.answer;
+        if (answer && answer.number >= live.number) {
+          const lines = answer.error ? [note(answer.error)] : answer.classes.map((c) => row(c.name, c.probability));
+          if (answer.known === false) lines.push(note('Probably none of these.'));
+          said.replaceChildren(...lines);
+          clearTimeout(live.next);
+          live.next = setTimeout(shoot, PAUSE);
+        }
+        if (!live.stream && !live.opening) {
+          live.opening = true;
+          if (!navigator.mediaDevices) {
+            said.replaceChildren(note('The browser opens a camera only over https or on this machine itself.'));
+          } else {
+            navigator.mediaDevices.getUserMedia({ video: { facingMode: 'environment' } }).then((stream) => {
+              live.stream = video.srcObject = stream;
+              video.onloadeddata = () => { live.number += 1; shoot(); };
+              video.play();
+            }).catch((error) => said.replaceChildren(note(`No camera: ${error.message}`)));
+          }
+        }
+        return () => {
+          clearTimeout(live.next);
+          live.stream?.getTracks().forEach((track) => track.stop());
+          live.stream = null; live.opening = false;
+        };
+      }
+    """,
+)

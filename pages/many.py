@@ -1,0 +1,117 @@
+"""Shared: a whole folder or archive classified by a process of its own, which goes on when the browser is closed."""
+
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from imgrec import bulk
+from imgrec.data import uploads
+from imgrec.images import EXTENSIONS
+from imgrec.runs import Run
+from pages import parts
+
+
+def show(names: str, views: str, temperature: float) -> None:
+    """The form, or the job in the address: how far it is, or what it found."""
+    job = bulk.find(st.query_params.get("answers", ""))
+    if job is not None:
+        st.fragment(_watch, run_every=1.0 if parts.live(job) else None)(job)
+        return
+    turn = st.session_state.setdefault("many_turn", 0)
+    kind = st.segmented_control("From", ("Archive", "Folder"), default="Archive", required=True, key="many_kind")
+    if kind == "Archive":
+        file = st.file_uploader(
+            "ZIP or TAR with pictures", parts.ARCHIVES, key=f"many {turn}", max_upload_size=parts.ARCHIVE_MB
+        )
+        keep = (lambda: uploads.keep(file.name, file.getvalue())) if file else None
+    else:
+        files = st.file_uploader(
+            "A folder with pictures", EXTENSIONS, accept_multiple_files="directory", key=f"many folder {turn}",
+            max_upload_size=20,
+        )  # fmt: skip
+        keep = (lambda: uploads.bundle([(f.name, f.getvalue(), None) for f in files])) if files else None
+    roots = parts.server_roots()
+    if keep is None and roots:
+        path = (
+            Path(st.text_input("Or a folder or archive on the server", str(roots[0]), key="many path"))
+            .expanduser()
+            .resolve()
+        )
+        if any(path.is_relative_to(root) for root in roots) and path.exists():
+            keep = lambda: path  # noqa: E731
+    if st.button(
+        "Classify all", type="primary", icon=":material/play_arrow:", disabled=keep is None,
+        help=None if keep else "Choose an archive or a folder first.",
+    ):  # fmt: skip
+        try:
+            job = bulk.start(names, keep(), views, temperature)
+        except (ValueError, OSError) as error:
+            st.error(parts.text(error, 400))
+            return
+        st.session_state["many_turn"] = turn + 1
+        st.query_params["answers"] = job.name
+        st.rerun()
+
+
+def _watch(job: Run) -> None:
+    status, state = job.status, job.state
+    if parts.live(job):
+        left, right = st.columns([4, 1], vertical_alignment="center")
+        left.progress(min(1.0, float(state.get("progress") or 0.0)), parts.text(state.get("detail") or "…", 120))
+        if right.button("Cancel", key="cancel many", disabled=job.asked() is not None):
+            job.ask("stop")
+        st.session_state["many_live"] = job.name
+        return
+    if st.session_state.pop("many_live", None) == job.name:
+        st.rerun()
+    if status == "finished":
+        _found(job)
+    elif status == "stopped":
+        st.info("Cancelled; nothing was kept.")
+    else:
+        st.error(parts.text(state.get("error") or "Its process vanished; start it again.", 400))
+    if st.button("Classify another", icon=":material/restart_alt:", key="many again"):
+        del st.query_params["answers"]
+        st.rerun()
+
+
+def _found(job: Run) -> None:
+    """How many of what, the first pictures by their answer, and the table of all to take along."""
+    summary, shown = bulk.load(job)
+    if not summary:
+        st.error("What it found cannot be read any more; classify the pictures again.")
+        return
+    rate = summary["pictures"] / max(summary["seconds"], 1e-9)
+    st.success(
+        f"{parts.pictures(summary['pictures'])} classified in {parts.duration(summary['seconds'])} ({rate:,.0f}/s), "
+        f"{summary['refused']:,} refused, {summary['unknown']:,} probably none of the classes."
+    )
+    st.download_button(
+        "All probabilities as CSV", lambda: job.file("answers.csv").read_bytes(), "predictions.csv", "text/csv",
+        icon=":material/download:", key="many csv",
+    )  # fmt: skip
+    if summary["why"]:
+        with st.expander(f"Why {summary['refused']:,} were refused"):
+            st.dataframe(summary["why"], hide_index=True)
+    counts = summary["classes"]
+    names = sorted(counts, key=counts.get, reverse=True)
+    if not names:
+        return
+    chosen = st.selectbox(
+        "Pictures taken for",
+        names,
+        format_func=lambda name: f"{' '.join(name.split())} ({counts[name]:,})",
+        key="many class",
+    )
+    where = np.flatnonzero(shown["names"] == chosen)
+    where = where[np.argsort(-shown["sure"][where], kind="stable")][:120]
+    parts.tiles(
+        [
+            parts.Tile(shown["pictures"][i], f"{shown['sure'][i]:.0%}", str(shown["files"][i]))
+            for i in where.tolist()
+        ],
+        "many tiles", 64, clickable=False,
+    )  # fmt: skip
+    if len(where) < counts[chosen]:
+        st.caption(f"{len(where):,} of {counts[chosen]:,} are shown; the table holds all.")
