@@ -6,13 +6,13 @@ Exit status: 0 done, 1 failed, 2 wrong usage. Imports inside the commands keep t
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import io
 import json
 import os
 import signal
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -277,10 +277,17 @@ def explain(options) -> None:
 
 
 def export(options) -> None:
+    from imgrec.data import DatasetError, open_dataset
     from imgrec.export import export as write
     from imgrec.predict import Predictor
+    from imgrec.runs import open_run
 
-    _print({"run": options.name, **write(Predictor.open(options.name, "cpu"), options.to, options.out)})
+    predictor, dataset = Predictor.open(options.name, "cpu"), None
+    if options.to == "int8":
+        wanted = predictor.passport.preprocess
+        with contextlib.suppress(DatasetError):
+            dataset = open_dataset(open_run(options.name).recipe.dataset, wanted.size, wanted.resize, wanted.channels)
+    _print({"run": options.name, **write(predictor, options.to, options.out, dataset)})
 
 
 def work(options) -> None:
@@ -363,7 +370,10 @@ def _parser() -> Parser:
     sub = command(export, "write the model with its preprocessing and class names")
     sub.add_argument("name", metavar="RUN")
     sub.add_argument(
-        "--to", choices=("onnx", "torch", "zip"), default="onnx", help="zip: ONNX with a script and a card"
+        "--to",
+        choices=("onnx", "int8", "torch", "page", "zip"),
+        default="onnx",
+        help="zip: ONNX with a script, a card and a page for the browser",
     )
     sub.add_argument("--out", type=Path, required=True, metavar="F")
     command(work, "carry out a queued run (used by the dashboard)").add_argument("name", metavar="RUN")
@@ -386,7 +396,7 @@ def _add_recipe(parser: Parser) -> None:
         parser.add_argument(*names, dest=field.name, metavar=kind.__name__.upper(), type=kind, help=words)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _bar(unit: str):
     """A progress bar on a terminal, and the function (done, total) that moves it."""
     from tqdm import tqdm

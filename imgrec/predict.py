@@ -70,7 +70,7 @@ class Predictor:
         neighbours: Neighbours | None = None,
     ) -> None:
         self.device, self.neighbours = hardware.pick(device), neighbours
-        self.model = model.to(self.device).eval().requires_grad_(False)
+        self.model = model.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
         self.passport, self.name = passport, name
 
     @property

@@ -64,8 +64,16 @@ python predict.py photo.jpg
 """
 
 
-def packed(onnx: bytes, about: dict[str, Any], weights: int, evaluation: dict[str, Any]) -> bytes:
-    """A ZIP of model.onnx, labels.json, predict.py and README.md. ``about``: the passport as a dict."""
+PAGE = """
+`page.html` does the same in a browser, without a network: open it and drop pictures on it.
+"""
+
+
+def packed(onnx: bytes, about: dict[str, Any], weights: int, evaluation: dict[str, Any], page: str = "") -> bytes:
+    """A ZIP of model.onnx, labels.json, predict.py, README.md and, if one is given, page.html.
+
+    ``about``: the passport as a dict.
+    """
     wanted, classes = about["preprocess"], about["classes"]
     channels = wanted["channels"]
     script = SCRIPT.format(
@@ -89,5 +97,7 @@ def packed(onnx: bytes, about: dict[str, Any], weights: int, evaluation: dict[st
         archive.writestr("model.onnx", onnx)
         archive.writestr("labels.json", json.dumps(list(classes), ensure_ascii=False))
         archive.writestr("predict.py", script)
-        archive.writestr("README.md", card)
+        archive.writestr("README.md", card + PAGE * bool(page))
+        if page:
+            archive.writestr("page.html", page)
     return file.getvalue()

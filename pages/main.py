@@ -25,6 +25,7 @@ PAGES = (
     ("runs.py", "Runs", "runs", ":material/compare_arrows:", "Lab"),
     ("evaluate.py", "Evaluate", "evaluate", ":material/analytics:", "Lab"),
     ("predict.py", "Predict", "predict", ":material/image_search:", "Lab"),
+    ("export.py", "Take along", "export", ":material/package_2:", "Lab"),
     ("learn_pixels.py", "Pixels", "learn_pixels", ":material/grid_view:", "Learn"),
     ("learn_convolution.py", "Convolution", "learn_convolution", ":material/grid_on:", "Learn"),
     ("learn_pooling.py", "Pooling", "learn_pooling", ":material/compress:", "Learn"),

@@ -1,9 +1,18 @@
 """What the tests share: a workspace of their own, and small trained runs made once."""
 
 import os
+import shutil
 import time
 
 import pytest
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge", "msedge")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+]
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
@@ -57,6 +66,27 @@ def digits():
     from imgrec.data import open_dataset
 
     return open_dataset("digits")
+
+
+def unavailable(reason: str) -> None:
+    """Skip a test for want of something; where nothing may be skipped, as in CI, it fails."""
+    pytest.fail(reason) if os.environ.get("IMGREC_TESTS") == "all" else pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """An installed Chrome, Chromium or Edge, or Playwright's own."""
+    from playwright.sync_api import Error, sync_playwright
+
+    with sync_playwright() as playwright:
+        found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+        try:
+            browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        except Error as error:
+            first = str(error).splitlines()[0]
+            unavailable(f"no browser: install Chromium or run `playwright install chromium` ({first})")
+        yield browser
+        browser.close()
 
 
 def wait_for(condition, seconds=30.0, every=0.05):

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from conftest import unavailable
 from fastapi.testclient import TestClient
 
 from imgrec import api
@@ -277,7 +278,7 @@ def test_the_examples_of_the_description_run(language, trained, served, tmp_path
     """As they stand, but for the port."""
     program = {"sh": "bash", "python": sys.executable, "javascript": "node"}[language]
     if language == "javascript" and not shutil.which("node"):
-        pytest.skip("needs Node.js")
+        unavailable("the example in JavaScript needs Node.js")
     (tmp_path / "photo.jpg").write_bytes(to_png(open_dataset("digits").images[0]))
     script = tmp_path / f"example{'.mjs' if language == 'javascript' else ''}"
     script.write_text(api.EXAMPLES[language].replace("localhost:8501/api", served))

@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -38,6 +37,7 @@ ADDRESSES = (
     "runs",
     "evaluate",
     "predict",
+    "export",
     "learn_pixels",
     "learn_convolution",
     "learn_pooling",
@@ -46,13 +46,6 @@ ADDRESSES = (
     "learn_gradient",
     "learn_optimisers",
 )
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge", "msedge")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-]
 SECOND = 1000  # Playwright counts in milliseconds
 
 
@@ -89,22 +82,6 @@ class Server:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """An installed Chrome, Chromium or Edge, or Playwright's own; without one the tests are skipped or, in CI, fail."""
-    from playwright.sync_api import Error, sync_playwright
-
-    with sync_playwright() as playwright:
-        found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-        try:
-            browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
-        except Error as error:
-            reason = f"no browser: install Chromium or run `playwright install chromium` ({str(error).splitlines()[0]})"
-            pytest.fail(reason) if os.environ.get("IMGREC_BROWSER") == "required" else pytest.skip(reason)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

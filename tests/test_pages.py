@@ -1,5 +1,6 @@
 """Every page opens without an exception, in an empty workspace and in a full one, and shows something useful."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -19,28 +20,12 @@ from imgrec.report import printable
 from imgrec.runs import create_run, list_runs, open_run
 from imgrec.weights import load_weights
 
-PAGES = sorted(
-    p.name
-    for p in (Path(__file__).parent.parent / "pages").glob("*.py")
-    if p.name
-    not in (
-        "main.py",
-        "parts.py",
-        "editing.py",
-        "gallery.py",
-        "scatter.py",
-        "layers.py",
-        "teaching.py",
-        "moments.py",
-        "answers.py",
-        "many.py",
-        "live.py",
-    )
-)
+FOLDER = Path(__file__).parent.parent / "pages"
+PAGES = re.findall(r'^    \("(\w+\.py)", ', (FOLDER / "main.py").read_text("utf-8"), re.MULTILINE)
 
 
 def open_page(name, query=None, **state):
-    test = AppTest.from_file(str(Path(__file__).parent.parent / "pages" / name), default_timeout=60)
+    test = AppTest.from_file(str(FOLDER / name), default_timeout=60)
     for key, value in state.items():
         test.session_state[key] = value
     for key, value in (query or {}).items():
@@ -477,7 +462,7 @@ def test_every_view_of_the_evaluation_shows_something(own_copy):
     test = open_page("evaluate.py", {"run": own_copy})
     assert not test.exception
     assert {"Accuracy", "Macro F1", "Balanced accuracy", "Always the commonest class"} <= {m.label for m in test.metric}
-    for view in ("Classes", "Certainty", "Parts", "Worse pictures", "Versus", "Take along", "Mistakes"):
+    for view in ("Classes", "Certainty", "Parts", "Worse pictures", "Versus", "Report", "Mistakes"):
         test.segmented_control(key="evaluate_view").set_value(view).run()
         assert not test.exception
         assert not test.error
@@ -590,3 +575,66 @@ def test_lessons_lead_to_one_another_in_the_order_of_the_menu():
     places = [menu.index(f'"{address}"') for address, _ in teaching.ORDER]
     assert places == sorted(places)
     assert {f"{address}.py" for address, _ in teaching.ORDER} == set(LESSONS)
+
+
+def test_predict_shows_as_many_classes_as_asked_at_the_temperature_asked(trained):
+    import numpy as np
+
+    from imgrec.predict import predictor
+
+    test = open_page(
+        "predict.py", {"run": trained.name}, predict_source="Samples", predict_temperature=5.0, predict_top=3
+    )
+    [table] = test.dataframe
+    names = list("0123456789")
+    sums = table.value[names].sum(axis=1)
+    assert np.allclose(sums, 1, atol=1e-5)
+    sharp = open_page("predict.py", {"run": trained.name}, predict_source="Samples").dataframe[0].value[names]
+    assert (table.value[names].max(axis=1) < sharp.max(axis=1)).all()
+    assert (table.value[names].idxmax(axis=1) == sharp.idxmax(axis=1)).all()
+    assert predictor(trained.name).passport.temperature == 1  # the slider changes nothing that is kept
+
+
+def test_predict_asks_several_runs_together(trained, full_workspace):
+    import numpy as np
+
+    names = list("0123456789")
+    alone = [
+        open_page("predict.py", {"run": name}, predict_source="Samples").dataframe[0].value[names]
+        for name in (trained.name, "digits-seed-cnn")
+    ]
+    test = open_page("predict.py", {"run": trained.name}, predict_source="Samples", predict_others=["digits-seed-cnn"])
+    assert np.allclose(test.dataframe[0].value[names], (alone[0] + alone[1]) / 2, atol=1e-5)
+
+
+def test_a_job_of_many_pictures_is_found_again_by_its_address_and_by_no_other(trained, tmp_path):
+    from imgrec import bulk
+
+    (tmp_path / "one.png").write_bytes(to_png(open_dataset("digits").images[3]))
+    job = bulk.start(trained.name, tmp_path)
+    wait_for(lambda: job.status == "finished")
+    test = open_page("predict.py", {"run": trained.name, "answers": job.name})
+    assert "1 picture classified" in test.success[0].value
+    assert not open_page("predict.py", {"run": trained.name, "answers": "../" + job.name}).success
+
+
+@pytest.mark.parametrize(
+    ("to", "says"), [("onnx", "no probability differs"), ("int8", "what it costs"), ("torch", "no prob")]
+)
+def test_a_file_to_take_along_is_made_compared_and_offered(trained, to, says):
+    test = open_page("export.py", {"run": trained.name}, export_to=to)
+    test.button[0].click().run()
+    assert "is ready" in test.success[0].value
+    assert any(says in caption.value for caption in test.caption)
+
+
+def test_a_file_that_cannot_be_made_says_why(trained, monkeypatch):
+    from imgrec import webpage
+
+    def offline(address, timeout):
+        raise OSError("no network")
+
+    monkeypatch.setattr(webpage.urllib.request, "urlopen", offline)
+    test = open_page("export.py", {"run": trained.name}, export_to="page")
+    test.button[0].click().run()
+    assert "could not be fetched" in test.error[0].value

@@ -17,7 +17,7 @@ from torch.nn import functional
 from imgrec.data import open_dataset
 from imgrec.evaluate import evaluate
 from imgrec.explain import METHODS, explain, overlay
-from imgrec.export import ExportError, export
+from imgrec.export import FORMATS, ExportError, export
 from imgrec.images import to_png
 from imgrec.models import ModelError
 from imgrec.predict import Predictor, predictor
@@ -194,9 +194,8 @@ runpy.run_path("predict.py", run_name="__main__")
 
 
 def test_an_export_that_disagrees_writes_nothing(model, tmp_path, monkeypatch):
-    monkeypatch.setitem(
-        __import__("imgrec.export").export.FORMATS, "onnx", lambda *_: (b"x", lambda pictures: np.zeros((8, 10)))
-    )
+    wrong = dataclasses.replace(FORMATS["onnx"], write=lambda *_: (b"x", lambda pictures: np.zeros((8, 10))))
+    monkeypatch.setitem(FORMATS, "onnx", wrong)
     with pytest.raises(ExportError, match="nothing was written"):
         export(model, "onnx", tmp_path / "x.onnx")
     assert not list(tmp_path.iterdir())

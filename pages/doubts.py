@@ -1,0 +1,136 @@
+"""Shared: how far a network's answers can be trusted: its certainty, parts of the pictures, worse ones, another run."""
+
+import numpy as np
+import streamlit as st
+
+from imgrec import charts, jobs
+from imgrec.data import Dataset
+from imgrec.evaluate import Answers, amend, calibration_error, fit_temperature, mcnemar, reliability, slices
+from imgrec.predict import Predictor, predictor
+from imgrec.robustness import CHANGES
+from imgrec.runs import Run, list_runs, open_run
+from pages import gallery, judged, parts
+
+
+def certainty(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> None:
+    """Is it right as often as it says? And does it notice what it never learned?"""
+    rows = reliability(given)
+    left, right = st.columns([3, 2])
+    with left:
+        parts.chart(charts.reliability(rows), "reliability", "How often answers of each confidence are right")
+    with right:
+        parts.metrics(
+            (
+                "Calibration error",
+                f"{calibration_error(rows):.1%}",
+                "How far confidence and accuracy are apart on average.",
+            ),
+            (
+                "Temperature",
+                f"{model.passport.temperature:.2f}",
+                "Above 1: answers are made less sure than the network was.",
+            ),
+        )
+        st.caption("A bar below the line: too sure of itself. Above: better than it thinks.")
+        validation = len(dataset.indices("validation")) > 0
+        if st.button(
+            "Calibrate", icon=":material/thermostat:", disabled=run.bundled or not validation, key="calibrate",
+            help="Finds the temperature on the validation pictures and keeps it with the model. The answers stay the same.",
+        ):  # fmt: skip
+            amend(run, dataset, temperature=fit_temperature(judged.of_split(run, model, dataset, "validation")))
+            st.rerun()
+        if run.bundled:
+            st.caption("This run came with imgrec and stays as it is; one of your own can be calibrated.")
+    st.subheader("None of these", anchor=False)
+    if model.passport.threshold is None or given.familiarity is None:
+        st.info(
+            "This run has no threshold for strange pictures: it had no validation pictures, or is from before there was one."
+        )
+        return
+    known = given.familiarity >= model.passport.threshold
+    strange = np.flatnonzero(~known)
+    st.caption(
+        f"A picture that is less familiar than 95 % of the validation pictures is marked as probably none of these. "
+        f"Of the test pictures {known.mean():.1%} pass; {given.right[known].mean():.1%} of them are answered rightly, of "
+        f"the others {given.right[~known].mean() if len(strange) else 0:.1%}."
+    )
+    with st.expander(f"Test pictures that are marked ({len(strange):,})"):
+        judged.pictures(model, dataset, given, strange, "strange", "")
+
+
+def worse(run: Run, dataset: Dataset) -> None:
+    """What noise, blur and turning do to the accuracy, and which strangers are noticed."""
+    job = jobs.study_job("robustness", dataset.name, run=run.name)
+    found = jobs.study_result(job)
+    if found:
+        kinds = [kind for kind in CHANGES if kind in found["change"]]
+        for start in range(0, len(kinds), 3):
+            for column, kind in zip(st.columns(3), kinds[start : start + 3], strict=False):
+                chosen = found["change"] == kind
+                with column:
+                    st.markdown(f"**{CHANGES[kind].title}**")
+                    levels, values = found["level"][chosen].tolist(), found["accuracy"][chosen].tolist()
+                    told = ", ".join(f"{level:g}: {value:.0%}" for level, value in zip(levels, values, strict=True))
+                    parts.chart(
+                        charts.worsening(levels, values, CHANGES[kind].unit), f"worse_{kind}", f"{kind}: {told}"
+                    )
+        if len(found["strangers"]):
+            told = zip(found["strangers"].tolist(), found["rejected"].tolist(), strict=True)
+            st.caption(
+                "Pictures of other things that it marks as none of these: "
+                + ", ".join(f"{name} {share:.0%}" for name, share in told) + "."
+            )  # fmt: skip
+    gallery.study_progress(
+        job, "Make the test pictures worse, step by step",
+        lambda: jobs.start_study("robustness", dataset.name, run=run.name), "robustness",
+    )  # fmt: skip
+
+
+def parts_of_it(dataset: Dataset, given: Answers) -> None:
+    """Accuracy of parts of the test pictures: is it fair to all of them?"""
+    by = st.segmented_control("Cut by", ("class", "brightness", "size"), default="class", required=True, key="slice_by")
+    rows = slices(given, dataset, by)
+    if by == "class":
+        rows = sorted(rows, key=lambda row: row["accuracy"])[:40]
+    parts.chart(
+        charts.slices(rows, float(given.right.mean())), "slices",
+        ", ".join(f"{row['name']} {row['accuracy']:.0%}" for row in rows[:20]),
+    )  # fmt: skip
+    st.caption(
+        "Points are accuracies, bars their 95 % intervals, the dashed line is that of all. A bar that misses the line is worth a look."
+    )
+
+
+def versus(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> None:
+    """Another run on the same pictures: who is better, and is that more than chance?"""
+    print_ = dataset.fingerprint
+    others = [
+        r.name
+        for r in list_runs(bundled=True)[:300]
+        if r.usable and r.name != run.name and r.read("about.json").get("fingerprint") == print_
+    ]
+    if not others:
+        st.info("No other finished run learned from these pictures; train one more to compare.")
+        return
+    other = open_run(st.selectbox("Compare with", others, key="versus"))
+    rival = predictor(other.name)
+    theirs = judged.of_split(other, rival, dataset, "test")
+    found = mcnemar(given.right, theirs.right)
+    parts.metrics(
+        ("This run", f"{given.right.mean():.1%}", None),
+        ("The other", f"{theirs.right.mean():.1%}", None),
+        ("Only this one right", f"{found['only_first']:,}", None),
+        ("Only the other right", f"{found['only_second']:,}", None),
+        ("p", f"{found['p']:.2g}", "McNemar's exact test: how likely so uneven a split is by chance."),
+    )
+    together = ((given.probabilities + theirs.probabilities).argmax(1) == given.labels).mean()
+    st.caption(f"Asked together (the mean of both, as on the page Predict) they get {together:.1%} right.")
+    better = "this run" if found["only_first"] > found["only_second"] else "the other"
+    st.markdown(
+        f"**{better.capitalize()} is better**, more than chance explains." if found["p"] < 0.05
+        else "The difference may be chance: more test pictures would tell."
+    )  # fmt: skip
+    st.subheader("Only the other got these right", anchor=False)
+    judged.pictures(model, dataset, given, np.flatnonzero(theirs.right & ~given.right), "theirs", other.name)
+    st.subheader("Only this one got these right", anchor=False)
+    judged.pictures(model, dataset, given, np.flatnonzero(given.right & ~theirs.right), "mine", other.name)

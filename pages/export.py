@@ -1,0 +1,78 @@
+"""Take along: how do I use my network elsewhere? As files that prove to say the same before they are handed out."""
+
+import contextlib
+import tempfile
+from pathlib import Path
+
+import streamlit as st
+
+from imgrec.data import DatasetError
+from imgrec.export import FORMATS, export
+from imgrec.predict import Predictor
+from imgrec.runs import Run
+from pages import parts
+
+
+@st.cache_data(max_entries=6, show_spinner=False)
+def made(name: str, changed: int, to: str, _run: Run) -> tuple[bytes, dict]:
+    """The file, and what was found when it was compared with the network it came from."""
+    bar = st.progress(0.0, "loading")
+    predictor, dataset = Predictor.open(name, "cpu"), None
+    if to == "int8":
+        wanted = predictor.passport.preprocess
+        with contextlib.suppress(DatasetError):  # the export says so
+            dataset = parts.open_dataset(_run.recipe.dataset, wanted.size, wanted.resize)
+    with tempfile.TemporaryDirectory() as place:
+        out = Path(place) / f"{name}.{FORMATS[to].ending}"
+        found = export(predictor, to, out, dataset, bar.progress)
+        bar.empty()
+        return out.read_bytes(), found
+
+
+def proof(found: dict) -> None:
+    """Why the file can be trusted."""
+    st.caption(
+        f"{found['bytes'] / 2**20:.1f} MB. Compared with the network itself on eight pictures: no probability differs by more "
+        f"than {found['largest_difference']:.1g} (one ten-thousandth is allowed)."
+        if "after" not in found
+        else "Made with scales per channel from training pictures; the table says what it costs and gains."
+    )
+    if "after" in found:
+        st.dataframe(
+            [
+                {
+                    "": name,
+                    "size (MB)": round(found[key]["bytes"] / 2**20, 2),
+                    "test accuracy": f"{found[key]['accuracy']:.1%}",
+                    "one picture (ms)": round(found[key]["milliseconds"], 2),
+                }
+                for name, key in (("float32", "before"), ("int8", "after"))
+            ],
+            hide_index=True,
+        )
+
+
+st.title("How do I take it along?", anchor=False)
+run, model = parts.model_picker()
+st.write(
+    "Normalisation, softmax and class names travel inside. Every file is compared with the network before you get it."
+)
+to = st.radio(
+    "As", list(FORMATS), format_func=lambda key: FORMATS[key].title, key="export_to",
+    captions=[row.help for row in FORMATS.values()],
+)  # fmt: skip
+changed = run.file("best.safetensors").stat().st_mtime_ns
+if st.button("Make the file", type="primary", icon=":material/package_2:"):
+    st.session_state["export_made"] = (run.name, changed, to)
+if st.session_state.get("export_made") == (run.name, changed, to):
+    try:
+        content, found = made(run.name, changed, to, run)
+    except (ValueError, RuntimeError, OSError) as error:
+        st.error(parts.text(error, 600))
+    else:
+        st.success(f"{FORMATS[to].title} of {parts.text(run.name)} is ready.")
+        proof(found)
+        file = f"{run.name}.{'int8.onnx' if to == 'int8' else FORMATS[to].ending}"
+        st.download_button("Download", content, file, icon=":material/download:", key="export_file")
+with st.expander("On the command line"):
+    st.code(f"python -m imgrec export {run.name} --to {to} --out {run.name}.{FORMATS[to].ending}", language="sh")
