@@ -175,6 +175,7 @@ def _work(options, run) -> None:
                 bar.reset()
     found = run.read("evaluation.json")
     figures = {"test_accuracy": "accuracy", "test_interval": "interval", "majority_accuracy": "majority_accuracy"}
+    figures["linear_accuracy"] = "linear_accuracy"
     last = {"run": run.name, "status": run.status, **{name: found.get(key) for name, key in figures.items()}}
     if options.json:
         _print(last)

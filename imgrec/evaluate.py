@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -130,7 +132,7 @@ def amend(run: Run, dataset: Dataset, **changes: float) -> None:
     save_weights(run.file("best.safetensors"), weights, passport)
     run.write("classes.json", passport.to_dict())
     if given := kept_answers(run, dataset, "test", passport.temperature):
-        run.write("evaluation.json", report(given, dataset))
+        run.write("evaluation.json", {**run.read("evaluation.json"), **report(given, dataset)})
 
 
 def evaluate(predictor: Predictor, dataset: Dataset, split: str = "test") -> dict[str, Any]:
@@ -266,21 +268,37 @@ def _thin(values: np.ndarray, most: int = 300) -> list[float]:
     return values[np.unique(np.linspace(0, len(values) - 1, most).round().astype(int))].tolist()
 
 
-def slices(given: Answers, dataset: Dataset, by: str) -> list[dict[str, Any]]:
-    """Accuracy of parts of the split: [{"name", "images", "accuracy", "interval"}], by "class", "brightness" or "size".
+def slices(given: Answers, dataset: Dataset, by: str | Sequence[str]) -> list[dict[str, Any]]:
+    """Accuracy of parts of the split: [{"name", "images", "accuracy", "interval"}], by "class", "brightness", "size", or
+    by a value for each of its pictures, where an empty one leaves the picture out.
 
-    Brightness (mean of all values) and size (pixels of the file) are cut into four equally large parts.
+    Brightness (mean of all values), size (pixels of the file) and numbers are cut into four equally large parts.
     """
     if by == "class":
         groups = {name: given.labels == number for number, name in enumerate(given.classes)}
-    else:
+    elif by in ("brightness", "size"):
         groups = _quarters(_measured(given, dataset, by), by)
+    else:
+        groups = _by_values(np.array(by, str))
     rows = []
     for name, chosen in groups.items():
         if count := int(chosen.sum()):
             hits = int(given.right[chosen].sum())
             rows.append({"name": name, "images": count, "accuracy": hits / count, "interval": wilson(hits, count)})
     return rows
+
+
+def _by_values(values: np.ndarray) -> dict[str, np.ndarray]:
+    """Groups of equal values, the most frequent first; of more than eight different numbers four equally large parts."""
+    told = values != ""
+    names, counts = np.unique(values[told], return_counts=True)
+    if len(names) > 8:
+        with contextlib.suppress(ValueError):
+            numbers = np.full(len(values), np.nan)
+            numbers[told] = values[told].astype(float)
+            found = _quarters(numbers[told], "number")
+            return {name: np.isin(np.arange(len(values)), np.flatnonzero(told)[where]) for name, where in found.items()}
+    return {str(names[i]): values == names[i] for i in np.argsort(-counts, kind="stable")[:40]}
 
 
 def _measured(given: Answers, dataset: Dataset, by: str) -> np.ndarray:
@@ -292,10 +310,10 @@ def _measured(given: Answers, dataset: Dataset, by: str) -> np.ndarray:
 
 def _quarters(values: np.ndarray, by: str) -> dict[str, np.ndarray]:
     edges = np.unique(np.quantile(values, (0, 0.25, 0.5, 0.75, 1)))
+    show = {"brightness": "{:.0%}", "size": "{:,.0f} px", "number": "{:.4g}"}[by].format
     if len(edges) < 2:
-        return {f"all {values[0]:.2f}" if by == "brightness" else f"all {values[0]:,} px": values == values[0]}
+        return {f"all {show(values[0])}": values == values[0]}
     place = np.clip(np.searchsorted(edges, values, "right") - 1, 0, len(edges) - 2)
-    show = (lambda v: f"{v:.0%}") if by == "brightness" else (lambda v: f"{v:,.0f} px")
     return {f"{show(edges[i])} to {show(edges[i + 1])}": place == i for i in range(len(edges) - 1)}
 
 

@@ -38,6 +38,8 @@ def printable(run: Run, given: Answers, dataset: Dataset) -> str:
         ("accuracy", found["accuracy"]), ("balanced accuracy", found["balanced_accuracy"]), ("macro F1", found["macro"]["f1"]),
         ("always the commonest class", found["majority_accuracy"]), ("calibration error", found["calibration_error"]),
     )  # fmt: skip
+    if linear := run.read("evaluation.json").get("linear_accuracy"):
+        figures += (("a linear classifier", linear),)
     sections = [
         f"<h1>{_text(recipe.model)} on {_text(recipe.dataset)}</h1>",
         f"<p class=note>Run {_text(run.name)}, {len(given.labels):,} test pictures that it never learned from. "

@@ -283,6 +283,7 @@ class _Diary:
 
     def finish(self, dataset) -> None:
         """Test the best weights on pictures never trained on, then say that the run is finished."""
+        from imgrec.baselines import linear
         from imgrec.evaluate import amend, answers, remember, report, threshold
         from imgrec.predict import Predictor
 
@@ -296,7 +297,7 @@ class _Diary:
                 given[split] = answers(predictor, dataset, split)
                 given[split].save(self.run.file(f"{split}.npz"), dataset.fingerprint)
         if "test" in given:
-            self.run.write("evaluation.json", report(given["test"], dataset))
+            self.run.write("evaluation.json", {**report(given["test"], dataset), "linear_accuracy": linear(dataset)})
         if "validation" in given:
             amend(self.run, dataset, threshold=threshold(given["validation"]))
         self.run.update(phase="finished", detail="", seconds_left=0)

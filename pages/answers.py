@@ -84,7 +84,9 @@ def why(model: Predictor, result: Classified, number: int) -> None:
             right.warning(f"Not reliable here. {proof}", icon=":material/warning:")
         if target == order[0]:
             covered(model, result, found)
-        parts.link("learn_network", "Its filters and what every layer makes of a picture", ":material/lan:", run=model.name)
+        parts.link(
+            "learn_network", "Its filters and what every layer makes of a picture", ":material/lan:", run=model.name
+        )
 
 
 def covered(model: Predictor, result: Classified, found: Explanation) -> None:

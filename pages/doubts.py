@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from imgrec import charts, jobs
-from imgrec.data import Dataset
+from imgrec.data import Dataset, read_columns
 from imgrec.evaluate import Answers, amend, calibration_error, fit_temperature, mcnemar, reliability, slices
 from imgrec.predict import Predictor, predictor
 from imgrec.robustness import CHANGES
@@ -86,10 +86,37 @@ def worse(run: Run, dataset: Dataset) -> None:
     )  # fmt: skip
 
 
+def of_a_table(dataset: Dataset, given: Answers) -> list[str]:
+    """What a column of an uploaded CSV says about each test picture; the page ends here until there is one."""
+    file = st.file_uploader(
+        "A CSV with a column file, and others of any kind: camera, place, age …",
+        "csv",
+        key="slice_table",
+        max_upload_size=20,
+    )
+    if file is None:
+        st.stop()
+    try:
+        columns = read_columns(file.getvalue(), [dataset.files[p] for p in given.positions.tolist()])
+    except ValueError as error:
+        st.error(parts.text(error, 300))
+        st.stop()
+    if not columns:
+        st.info("The table has no other column than the files.")
+        st.stop()
+    chosen = st.selectbox("Column", list(columns), key="slice_column")
+    missing = columns[chosen].count("")
+    if missing:
+        st.caption(f"Of {parts.pictures(missing)} the table says nothing; they are left out.")
+    return columns[chosen]
+
+
 def parts_of_it(dataset: Dataset, given: Answers) -> None:
     """Accuracy of parts of the test pictures: is it fair to all of them?"""
-    by = st.segmented_control("Cut by", ("class", "brightness", "size"), default="class", required=True, key="slice_by")
-    rows = slices(given, dataset, by)
+    by = st.segmented_control(
+        "Cut by", ("class", "brightness", "size", "a table of mine"), default="class", required=True, key="slice_by"
+    )
+    rows = slices(given, dataset, of_a_table(dataset, given) if by == "a table of mine" else by)
     if by == "class":
         rows = sorted(rows, key=lambda row: row["accuracy"])[:40]
     parts.chart(

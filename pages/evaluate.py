@@ -98,7 +98,7 @@ def summary(given: Answers, dataset: Dataset) -> None:
         ("Accuracy", f"{found['accuracy']:.1%}", f"The share of right answers; 95 % interval {low:.1%} to {high:.1%} (Wilson)."),
         ("Balanced accuracy", f"{found['balanced_accuracy']:.1%}", "The mean of the classes' recalls: each class counts the same."),
         ("Macro F1", f"{found['macro']['f1']:.1%}", f"Precision and recall in one, mean over the classes; 95 % interval {f1_low:.1%} to {f1_high:.1%} (bootstrap)."),
-        ("Always the commonest class", f"{found['majority_accuracy']:.1%}", "What guessing reaches without looking."),
+        *parts.floors({**found, "linear_accuracy": run.read("evaluation.json").get("linear_accuracy")}),
     ]  # fmt: skip
     if len(given.classes) > 5:
         rows.insert(1, ("Among the top 5", f"{found['top5']:.1%}", "The right class is among the five likeliest."))
@@ -119,6 +119,7 @@ def without_pictures(run: Run, why: str) -> None:
         parts.metrics(
             ("Accuracy", f"{found['accuracy']:.1%}", "The share of right answers."),
             ("Balanced accuracy", f"{found['balanced_accuracy']:.1%}", "The mean of the classes' recalls."),
+            *parts.floors(found),
             ("Test pictures", f"{found['images']:,}", None),
         )
         names = [row["name"] for row in found["classes"]]

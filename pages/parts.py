@@ -231,6 +231,16 @@ def metrics(*rows: tuple[str, str, str | None]) -> None:
             st.metric(label, value, help=help, width="content")
 
 
+def floors(evaluation: dict) -> list[tuple[str, str, str]]:
+    """Rows for `metrics`: what an accuracy must be compared with."""
+    rows = [("Always the commonest class", evaluation["majority_accuracy"], "What guessing reaches without looking.")]
+    if evaluation.get("linear_accuracy"):
+        rows.append(
+            ("A linear classifier", evaluation["linear_accuracy"], "What a weighted sum of the pixels reaches.")
+        )
+    return [(label, f"{value:.1%}", help) for label, value, help in rows]
+
+
 def data_url(picture: np.ndarray) -> str:
     """A picture as a PNG inside an address."""
     return "data:image/png;base64," + base64.b64encode(to_png(picture)).decode()

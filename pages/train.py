@@ -256,11 +256,7 @@ def result(run: Run) -> None:
     parts.metrics(
         ("Test accuracy", f"{evaluation['accuracy']:.1%}", "The share of right answers."),
         ("Balanced accuracy", f"{evaluation['balanced_accuracy']:.1%}", "The mean of the classes' recalls."),
-        (
-            "Always the commonest class",
-            f"{evaluation['majority_accuracy']:.1%}",
-            "What guessing reaches without looking.",
-        ),
+        *parts.floors(evaluation),
     )
     st.caption(
         f"{evaluation['images']} test pictures; with so many, the true accuracy lies between {low:.1%} and {high:.1%} (95 % interval)."
@@ -282,6 +278,8 @@ def compared(run: Run, evaluation: dict) -> None:
     about, name = run.read("about.json"), run.recipe.dataset
     rows = [{"name": f"{run.recipe.model} (this run)", "accuracy": evaluation["accuracy"], "kind": "this"}]
     rows.append({"name": "always the commonest class", "accuracy": evaluation["majority_accuracy"], "kind": "baseline"})
+    if evaluation.get("linear_accuracy"):
+        rows.append({"name": "a linear classifier", "accuracy": evaluation["linear_accuracy"], "kind": "baseline"})
     best: dict[str, float] = {}
     for other in list_runs(bundled=True)[:300]:
         same = other.name != run.name and other.read("about.json").get("fingerprint") == about.get("fingerprint")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imgrec.baselines import METHODS, baselines
+from imgrec.baselines import METHODS, baselines, linear
 from imgrec.data import Dataset, DatasetError, open_dataset
 
 
@@ -24,6 +24,23 @@ def test_the_same_pictures_give_the_same_answer():
     digits = open_dataset("digits")
     first, second = (baselines(digits, methods=("linear-svm", "decision-tree")) for _ in range(2))
     assert [row.accuracy for row in first] == [row.accuracy for row in second]
+
+
+def test_the_linear_baseline_is_what_scikit_learn_finds_and_stands_beside_every_result(trained):
+    """Row 15 of the goals."""
+    from sklearn.linear_model import RidgeClassifier
+
+    digits = open_dataset("digits")
+    train, test = digits.indices("train"), digits.indices("test")
+    known, asked = (digits.images[where].reshape(len(where), -1) / 255 for where in (train, test))
+    strength = 0.01 * np.trace(np.cov(known.T, bias=True)) / known.shape[1] * len(known)
+    theirs = RidgeClassifier(alpha=strength).fit(known, digits.labels[train]).score(asked, digits.labels[test])
+    assert linear(digits) == pytest.approx(theirs, abs=0.006)
+    found = trained.read("evaluation.json")
+    assert found["linear_accuracy"] == linear(digits)
+    assert 0.8 < found["linear_accuracy"] < found["accuracy"]
+    assert {"majority_accuracy", "balanced_accuracy", "interval", "images"} <= set(found)
+    assert linear(open_dataset("shapes:count=200")) is not None
 
 
 def test_an_empty_split_and_a_single_class_are_refused():

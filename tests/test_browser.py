@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -275,6 +276,38 @@ def test_no_page_asks_another_host_whatever_names_say(page, server):
     page.get_by_role("button", name="Take photo").click()
     page.get_by_text("camera.jpg").wait_for()
     page.get_by_text("add up to 1.0000").wait_for()
+
+
+def test_the_camera_is_classified_live_and_a_whole_archive_in_the_background(page, server, tmp_path):
+    """Row 1 of the goals goes on: pictures come by themselves, or by the hundred, and a reload loses nothing."""
+    visit(page, server, "predict?run=digits-seed-cnn")
+    page.get_by_text("Live", exact=True).click()
+    page.locator(".live .row").nth(4).wait_for()
+    shares = lambda: [float(t.split()[0]) for t in page.locator(".live .row span:last-child").all_inner_texts()]  # noqa: E731
+    assert 0 < sum(shares()) <= 100.5
+    seen = {tuple(shares())}
+    wait_for(lambda: seen.add(tuple(shares())) or len(seen) > 2)  # the picture moves, and so do the answers
+    archive = tmp_path / "many.zip"
+    digits = open_dataset("digits")
+    with zipfile.ZipFile(archive, "w") as file:
+        for i in range(300):
+            file.writestr(f"some/{i:03d}.png", to_png(digits.images[i]))
+        file.writestr("some/broken.png", b"no picture")
+    page.get_by_text("Many", exact=True).click()
+    wait_for(lambda: page.locator(".live").count() == 0)
+    page.locator("input[type=file]").set_input_files(archive)
+    button = page.get_by_role("button", name="Classify all")
+    wait_for(button.is_enabled)
+    button.click()
+    page.get_by_text("300 pictures classified").wait_for()
+    page.reload()
+    page.get_by_text("300 pictures classified").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="All probabilities as CSV").click()
+    rows = list(csv.DictReader(Path(download.value.path()).read_text().splitlines()))
+    assert len(rows) == 301
+    right = [row["answer"] == str(digits.labels[i]) for i, row in enumerate(rows[:300])]
+    assert sum(right) > 290
 
 
 def test_a_data_set_is_built_from_files_and_camera_corrected_and_trained_on(page, server, tmp_path):

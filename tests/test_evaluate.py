@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from imgrec.data import open_dataset
+from imgrec.data import open_dataset, read_columns
 from imgrec.evaluate import (
     Answers,
     answers,
@@ -148,6 +148,27 @@ def test_slices_hold_every_picture_once(model, digits, by):
     rows = slices(given, digits, by)
     assert sum(row["images"] for row in rows) == len(given.labels)
     assert sum(row["images"] * row["accuracy"] for row in rows) == pytest.approx(given.right.sum())
+
+
+def test_slices_by_a_column_of_a_table(model, digits):
+    """Words make groups, many numbers make quarters, and a picture of which nothing is said is left out."""
+    given = answers(model, digits)
+    names = [digits.files[p] for p in given.positions.tolist()]
+    lines = [f"{name}.png;{'old' if i % 3 else 'new'};{i / 7}" for i, name in enumerate(names[1:])]
+    table = "file;camera;age\n" + "\n".join(lines) + "\nstranger.png;x;1\n"
+    columns = read_columns(table.replace(".png", "").encode(), names)
+    assert set(columns) == {"camera", "age"}
+    assert columns["camera"][:3] == ["", "new", "old"]
+    by_camera = {row["name"]: row for row in slices(given, digits, columns["camera"])}
+    old = np.array(columns["camera"]) == "old"
+    assert by_camera["old"]["images"] == old.sum()
+    assert by_camera["old"]["accuracy"] == pytest.approx(given.right[old].mean())
+    by_age = slices(given, digits, columns["age"])
+    assert len(by_age) == 4
+    assert sum(row["images"] for row in by_age) == len(names) - 1
+    for bad in (b"a,b\n1,2\n", b"", b"file,x\nnobody,1\n"):
+        with pytest.raises(ValueError, match="The table"):
+            read_columns(bad, names)
 
 
 def test_answers_are_kept_and_not_taken_for_those_about_other_pictures(model, digits, tmp_path):

@@ -17,6 +17,7 @@ from imgrec.data.dataset import LEFT_OUT, SPLITS, UNLABELLED, Dataset, DatasetEr
 from imgrec.data.edits import Edit
 from imgrec.data.importing import Cancelled, Summary, import_dataset
 from imgrec.data.inspection import inspect
+from imgrec.data.layouts import read_columns
 from imgrec.data.packs import Progress
 from imgrec.data.readers import Item
 from imgrec.data.store import check_free, delete_dataset, edit, history, undo
@@ -46,6 +47,7 @@ __all__ = [
     "list_datasets",
     "open_dataset",
     "original",
+    "read_columns",
     "stamps",
     "undo",
 ]

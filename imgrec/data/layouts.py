@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -159,6 +159,33 @@ def read_table(content: bytes) -> list[Row] | None:
     else:
         return None
     return [Row(_cell(r, file).replace("\\", "/"), _cell(r, label), split_of(_cell(r, split))) for r in rows]
+
+
+def read_columns(content: bytes, names: Sequence[str]) -> dict[str, list[str]]:
+    """What a CSV with a file column says about the pictures called ``names``: column → a value per picture, empty where
+    the table does not list it. Raises ValueError if it has no such column, or lists none of them."""
+    text = _text(content)
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)
+    try:
+        rows = list(filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)))
+    except csv.Error as error:
+        raise ValueError(f"The table cannot be read ({error}).") from None
+    file = _column(rows[0], FILE) if rows else None
+    if file is None:
+        raise ValueError("The table has no column for the files; call one of them file and give the others any name.")
+    find, places = _finder(list(names)), {}
+    for row in rows[1:]:
+        index = find(_cell(row, file).replace("\\", "/"))
+        if index is not None:
+            places[index] = row
+    if not places:
+        raise ValueError("The table lists none of these pictures; its files must be called as they were imported.")
+    headings = [printable(cell.strip()) or f"column {n + 1}" for n, cell in enumerate(rows[0])]
+    return {
+        heading: [printable(_cell(places[i], n)) if i in places else "" for i in range(len(names))]
+        for n, heading in enumerate(headings)
+        if n != file
+    }
 
 
 def is_picture(name: str) -> bool:
