@@ -204,8 +204,8 @@ def _epoch_line(event) -> str:
 def stop(options) -> None:
     from imgrec import jobs
 
-    run = jobs.stop(options.name)
-    _print({"run": run.name, "status": "stopping"}) if options.json else print(f"{run.name} is asked to stop")
+    run = jobs.stop(options.name, options.how)
+    _print({"run": run.name, "status": "stopping"}) if options.json else print(f"{run.name} is asked to {options.how}")
 
 
 def evaluate(options) -> None:
@@ -350,7 +350,11 @@ def _parser() -> Parser:
     sub.add_argument("--out", type=Path, required=True, metavar="F.zip")
     _add_recipe(command(train, "train a model; any setting of the recipe is an option"))
     command(resume, "go on with a run that was stopped, failed or lost").add_argument("name", metavar="RUN")
-    command(stop, "ask a run to stop").add_argument("name", metavar="RUN")
+    sub = command(stop, "ask a run to stop")
+    sub.add_argument("name", metavar="RUN")
+    sub.add_argument(
+        "--how", choices=("stop", "pause", "finish"), default="stop", help="finish: test and keep its best state so far"
+    )
     sub = command(evaluate, "measure a run on the pictures it never saw")
     sub.add_argument("name", metavar="RUN")
     sub.add_argument("--split", choices=("test", "validation", "train"), default="test")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 from functools import lru_cache
@@ -59,6 +60,20 @@ def release(device: torch.device) -> None:
 def free_bytes(device: torch.device) -> int:
     """Memory that can still be allocated on the device."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+
+
+@lru_cache
+def keep_memory() -> None:
+    """Let what a pass over a batch frees wait for the next one instead of going back to the system, as far as 1 GiB.
+
+    The GNU C library returns every block beyond 32 MiB at once, and the system then clears each page anew: a third of the
+    time of a ResNet-18 at 224 px on two cores. Elsewhere nothing happens.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    options = ctypes.CDLL(None)  # the numbers are those of malloc.h: M_ARENA_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
+    for option, value in ((-8, 1), (-3, GIB), (-1, GIB)):
+        options.mallopt(option, value)
 
 
 def used_bytes(device: torch.device) -> int:

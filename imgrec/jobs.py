@@ -23,7 +23,7 @@ import numpy as np
 from imgrec.data import DatasetError, check_free, open_dataset, stamps
 from imgrec.home import folder, home
 from imgrec.recipe import Recipe, one_of
-from imgrec.runs import LIVE, Run, RunError, create_run, open_run
+from imgrec.runs import LIVE, REQUESTS, Run, RunError, create_run, open_run
 
 if TYPE_CHECKING:
     from imgrec.weights import Start
@@ -81,12 +81,16 @@ def requeue(name: str) -> Run:
     return run
 
 
-def stop(name: str) -> Run:
-    """Ask a run to stop; its worker does so after its current step. Raises RunError if it is not live."""
+def stop(name: str, how: str = "stop") -> Run:
+    """Ask a run to stop after its current step. Raises RunError if it is not live.
+
+    ``how``: "stop" or "pause", after which it can go on, or "finish", which tests and keeps its best state so far.
+    """
+    one_of("how", how, REQUESTS)
     run = open_run(name)
     if run.status not in LIVE:
         raise RunError(f"Run {name} is {run.status}; only a live run can be stopped.")
-    run.ask("stop")
+    run.ask(how)
     return run
 
 

@@ -70,6 +70,7 @@ class Predictor:
         neighbours: Neighbours | None = None,
     ) -> None:
         self.device, self.neighbours = hardware.pick(device), neighbours
+        hardware.keep_memory()
         self.model = model.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
         self.passport, self.name = passport, name
 
@@ -212,7 +213,7 @@ class Ensemble:
 
 
 def stream(
-    network: Predictor | Ensemble, files: Iterable[tuple[str, bytes | Path | ImageError]], batch: int = 64
+    network: Predictor | Ensemble, files: Iterable[tuple[str, bytes | Path | ImageError]], batch: int = 32
 ) -> Iterator[Classified]:
     """What ``network`` says about each (name, bytes or path), in order, while later files are still being decoded.
 

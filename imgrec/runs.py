@@ -34,6 +34,7 @@ STATUSES = {
     "lost": "Its worker vanished without a word (killed, or the computer went off). Resume continues from its last checkpoint.",
 }
 LIVE = ("new", "waiting", "training")
+REQUESTS = {"stop": "stopped", "pause": "paused", "finish": "stopped"}  # and the status of a worker gone after one
 ENDED = ("paused", "finished", "stopped", "failed")
 BUNDLED = Path(__file__).parent / "bundled"  # finished runs that come with imgrec; read only
 START_GRACE = 30.0  # seconds a new run may take until its worker holds the lock
@@ -161,7 +162,7 @@ class Run:
         if phase in ENDED:
             return phase
         if request := self.asked():
-            return {"stop": "stopped", "pause": "paused"}[request]
+            return REQUESTS[request]
         young = phase == "new" and abs(time.time() - state.get("updated", 0)) < START_GRACE
         return "new" if young else "lost"
 
@@ -171,15 +172,15 @@ class Run:
         return max(0.0, time.time() - self.state.get("updated", time.time()))
 
     def ask(self, word: str) -> None:
-        """Leave a request ('stop' or 'pause') that the worker reads after its current step."""
+        """Leave a request that the worker reads after its current step: stop, pause, or finish, which tests the best state."""
         self.file(word).touch()
 
     def asked(self) -> str | None:
         """The request that is waiting, if any."""
-        return next((word for word in ("stop", "pause") if self.file(word).exists()), None)
+        return next((word for word in REQUESTS if self.file(word).exists()), None)
 
     def clear_requests(self) -> None:
-        for word in ("stop", "pause"):
+        for word in REQUESTS:
             self.file(word).unlink(missing_ok=True)
 
     @property

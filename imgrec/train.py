@@ -83,6 +83,7 @@ class Training:
 
     def __init__(self, recipe: Recipe, dataset: Dataset, start: Start | None = None) -> None:
         self.recipe, self.device = recipe, hardware.pick(recipe.device)
+        hardware.keep_memory()
         self.plan = augment.parse(recipe.augment)
         self.schedule = SCHEDULES[one_of("schedule", recipe.schedule, SCHEDULES)].make
         self.loss = LOSSES[one_of("loss", recipe.loss, LOSSES)].make

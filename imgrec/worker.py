@@ -25,7 +25,7 @@ from imgrec.data import Cancelled, fetch, import_dataset, open_dataset, stamps
 from imgrec.data.uploads import discard
 from imgrec.home import in_words, write_atomic
 from imgrec.jobs import ahead, bring_folder, leave_queue, starting_weights, study_folder
-from imgrec.runs import Run, RunError
+from imgrec.runs import REQUESTS, Run, RunError
 
 STATE_EVERY = 0.2  # seconds between two writings of state.json
 CHECKPOINT_EVERY = 20.0  # seconds at the most between two checkpoints
@@ -81,10 +81,10 @@ def _train(run: Run, requests: _Requests) -> Iterator[object]:
             if requests.word and not (isinstance(event, Epoch) and training.over):
                 diary.checkpoint()
                 break
-        else:
+        if requests.word in (None, "finish") and run.usable:
             diary.finish(dataset)
             return
-    run.update(phase={"stop": "stopped", "pause": "paused"}[requests.word], detail="")
+    run.update(phase=REQUESTS[requests.word], detail="")
 
 
 def work_bring(name: str) -> None:
@@ -171,7 +171,7 @@ def _so_far(done: int, total: int | None, files: bool) -> str:
 
 
 class _Requests:
-    """Watches for a stop or pause from a thread, so that the training loop only looks at a variable."""
+    """Watches for requests from a thread, so that the training loop only looks at a variable."""
 
     def __init__(self, run: Run, process: bool) -> None:
         self.word: str | None = None
@@ -179,15 +179,15 @@ class _Requests:
         threading.Thread(target=self._watch, args=(run, process), daemon=True).start()
 
     def _watch(self, run: Run, process: bool) -> None:
-        while not self.word and not self.done.wait(0.1):
-            self.word = run.asked()
-        self.noticed.set()
-        if process and not self.done.wait(
-            STOP_WITHIN
-        ):  # busy with an import or one huge step: all files are whole anyway
-            run.update(phase={"stop": "stopped", "pause": "paused"}[self.word], detail="")
-            leave_queue(run)
-            os._exit(0)
+        while not self.done.wait(0.1):
+            if (word := run.asked()) in (None, self.word):
+                continue
+            self.word = word
+            self.noticed.set()
+            if word != "finish" and process and not self.done.wait(STOP_WITHIN):
+                run.update(phase=REQUESTS[word], detail="")  # busy with one huge step; all files are whole anyway
+                leave_queue(run)
+                os._exit(0)
 
 
 class _Diary:

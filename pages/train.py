@@ -213,7 +213,8 @@ def watch(run: Run) -> None:
 def news(run: Run, status: str, state: dict) -> None:
     """What the worker says, or what to do when it says nothing more."""
     if status in LIVE and run.asked():
-        st.info("Stopping …", icon=":material/hourglass_top:")
+        words = {"stop": "Stopping", "pause": "Pausing", "finish": "Testing the best state so far"}
+        st.info(f"{words[run.asked()]} …", icon=":material/hourglass_top:")
     elif status == "waiting" and state.get("ahead"):
         st.info(f"Waiting for its turn: {state['ahead']} before it.", icon=":material/hourglass_top:")
     elif status in LIVE and run.silent_seconds > 15:
@@ -230,13 +231,25 @@ def news(run: Run, status: str, state: dict) -> None:
         st.info(STATUSES[status], icon=":material/pause_circle:")
 
 
+WAYS_OUT = (  # how to end a training early: word, label, icon, help
+    ("stop", "Stop", ":material/stop:", "It can go on later, where it was."),
+    ("pause", "Pause", ":material/pause:", "Lets the next one in the queue go first; Resume puts this one at its end."),
+    ("finish", "Finish now", ":material/flag:", "Enough: keeps the best state so far, tests it, and is finished."),
+)
+
+
 def controls(run: Run) -> None:
-    """Stop or resume, apart from the polling view, so that a click is answered at once."""
+    """Stop, pause, finish or resume, apart from the polling view, so that a click is answered at once."""
     status = run.status
     if status in LIVE:
-        if st.button("Stop", icon=":material/stop:", key="stop", disabled=run.asked() is not None):
-            jobs.stop(run.name)
-            st.rerun(scope="fragment")
+        asked = run.asked()
+        with st.container(horizontal=True):
+            for how, label, icon, help in WAYS_OUT:
+                if how == "finish" and not run.usable:
+                    continue  # nothing to keep yet
+                if st.button(label, icon=icon, key=how, disabled=asked in (how, "stop"), help=help):
+                    jobs.stop(run.name, how)
+                    st.rerun(scope="fragment")
     elif run.resumable() is None and st.button("Resume", icon=":material/play_arrow:", key="resume"):
         try:
             jobs.resume(run.name)

@@ -101,6 +101,33 @@ def test_a_stop_takes_effect_within_two_seconds_and_keeps_the_best():
     assert load_checkpoint(run.file("last.ckpt"))["epoch"] >= 1
 
 
+def test_a_paused_run_lets_the_next_one_go_and_goes_on_later():
+    run, other = running(), jobs.start(Recipe(epochs=1))
+    jobs.stop(run.name, "pause")
+    wait_for(lambda: run.status == "paused" and not run.alive)
+    wait_for(lambda: other.status == "finished", 60)
+    reached = len(run.epochs)
+    jobs.resume(run.name)
+    wait_for(lambda: run.status == "training" and len(run.epochs) > reached)
+    jobs.stop(run.name)
+    wait_for(lambda: run.status == "stopped")
+
+
+def test_finish_now_tests_the_best_state_so_far_and_stop_still_stops_a_run_that_finishes():
+    run = running()
+    jobs.stop(run.name, "finish")
+    wait_for(lambda: run.status == "finished" and not run.alive)
+    assert len(run.epochs) < LONG.epochs
+    assert run.read("evaluation.json")["accuracy"] > 0.5
+    early = jobs.enqueue(LONG)
+    early.ask("finish")  # before there is anything to keep
+    for _ in worker.work(early):
+        pass
+    assert early.status == "stopped"
+    with pytest.raises(RecipeError, match="choose one of"):
+        jobs.stop(run.name, "kill")
+
+
 def test_a_stop_while_the_worker_still_loads_takes_effect_within_two_seconds():
     run = jobs.start(LONG)
     wait_for(lambda: run.alive, every=0.005)
