@@ -26,6 +26,14 @@ def home() -> Path:
     return Path(given).expanduser().absolute() if given else Path(__file__).resolve().parent.parent / "workspace"
 
 
+def setting(name: str, otherwise: float) -> float:
+    """A number that the operator set as environment variable ``name``, ``otherwise`` if it is none."""
+    try:
+        return float(os.environ[name])
+    except (KeyError, ValueError):
+        return otherwise
+
+
 def folder(name: str) -> Path:
     """One of FOLDERS under `home`; it may not exist yet, whoever writes makes it."""
     if name not in FOLDERS:

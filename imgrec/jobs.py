@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -21,8 +22,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgrec.data import DatasetError, check_free, open_dataset, stamps
-from imgrec.home import folder, home
-from imgrec.recipe import Recipe, one_of
+from imgrec.home import folder, home, setting
+from imgrec.recipe import Recipe, RecipeError, one_of
 from imgrec.runs import LIVE, REQUESTS, Run, RunError, create_run, open_run
 
 if TYPE_CHECKING:
@@ -39,19 +40,29 @@ def start(recipe: Recipe) -> Run:
 
 
 def enqueue(recipe: Recipe) -> Run:
-    """Check the recipe and make a run that waits in the queue; somebody must `work` on it."""
+    """Check the recipe and make a run that waits in the queue; somebody must `work` on it.
+
+    Raises RunError when IMGREC_MAX_QUEUED (100) runs wait already.
+    """
     check(recipe)
+    if len(live_runs()) >= (most := setting("IMGREC_MAX_QUEUED", 100)):
+        raise RunError(f"{most:.0f} trainings wait already; start this one when some have ended.")
     run = create_run(recipe)
     _queue_up(run)
     return run
 
 
 def check(recipe: Recipe) -> None:
-    """Raise RecipeError, ModelError or DatasetError if a training with this recipe could not begin."""
+    """Raise RecipeError, ModelError or DatasetError if a training with this recipe could not begin.
+
+    IMGREC_MAX_EPOCHS bounds its epochs.
+    """
     import torch
 
     from imgrec import augment, hardware, models, shelves
 
+    if recipe.epochs > (most := setting("IMGREC_MAX_EPOCHS", math.inf)):
+        raise RecipeError(f"epochs is {recipe.epochs}; the operator of this server allows {most:.0f}.")
     hardware.pick(recipe.device)
     augment.parse(recipe.augment)
     for name, shelf in (("optimiser", shelves.OPTIMISERS), ("loss", shelves.LOSSES), ("schedule", shelves.SCHEDULES)):

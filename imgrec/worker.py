@@ -23,7 +23,7 @@ from filelock import Timeout
 from imgrec import __version__
 from imgrec.data import Cancelled, fetch, import_dataset, open_dataset, stamps
 from imgrec.data.uploads import discard
-from imgrec.home import in_words, write_atomic
+from imgrec.home import in_words, setting, write_atomic
 from imgrec.jobs import ahead, bring_folder, leave_queue, starting_weights, study_folder
 from imgrec.runs import REQUESTS, Run, RunError
 
@@ -58,10 +58,10 @@ def work(run: Run, process: bool = False) -> Iterator[object]:
 
 def _train(run: Run, requests: _Requests) -> Iterator[object]:
     run.update(phase="waiting", pid=os.getpid(), detail="waiting for its turn")
-    while not requests.word and ahead(run) >= int(os.environ.get("IMGREC_WORKERS", "1")):
+    while requests.word in (None, "finish") and ahead(run) >= int(os.environ.get("IMGREC_WORKERS", "1")):
         run.update(ahead=ahead(run))
         requests.noticed.wait(0.3)
-    if not requests.word:
+    if requests.word in (None, "finish"):
         run.update(detail="loading PyTorch and the pictures", ahead=0)
         from imgrec import features  # after the wait: a waiting worker stays small
         from imgrec.train import Epoch, Training
@@ -71,17 +71,22 @@ def _train(run: Run, requests: _Requests) -> Iterator[object]:
         run.update(detail="reading the weights to start from")
         training = Training(recipe, dataset, starting_weights(recipe))
         diary = _Diary(run, training, dataset)
-        kept = features.recall(training, dataset.fingerprint)
+        kept, stopped = features.recall(training, dataset.fingerprint), False
         for event in training.fit():
             diary.note(event)
             if not kept and event.epoch:  # epoch 0 is the frozen network's look at every picture
                 features.keep(training, dataset.fingerprint)
                 kept = True
             yield event
-            if requests.word and not (isinstance(event, Epoch) and training.over):
+            if diary.minutes > setting("IMGREC_MAX_MINUTES", math.inf) and not requests.word:
+                requests.word = "finish"  # what it has learned in the time it was given is tested and kept
+                run.update(note="It had learned for as long as the operator allows; its best state was kept.")
+            enough = requests.word and (requests.word != "finish" or run.usable)  # nothing can be kept before that
+            if enough and not (isinstance(event, Epoch) and training.over):
                 diary.checkpoint()
+                stopped = requests.word != "finish"
                 break
-        if requests.word in (None, "finish") and run.usable:
+        if not stopped:
             diary.finish(dataset)
             return
     run.update(phase=REQUESTS[requests.word], detail="")
@@ -183,8 +188,10 @@ class _Requests:
             if (word := run.asked()) in (None, self.word):
                 continue
             self.word = word
+            if word == "finish":  # that takes its time, and may still be stopped
+                continue
             self.noticed.set()
-            if word != "finish" and process and not self.done.wait(STOP_WITHIN):
+            if process and not self.done.wait(STOP_WITHIN):
                 run.update(phase=REQUESTS[word], detail="")  # busy with one huge step; all files are whole anyway
                 leave_queue(run)
                 os._exit(0)
@@ -216,6 +223,11 @@ class _Diary:
         run.update(
             phase="training", detail="", steps=training.steps, device=str(training.device), **self._place(), **self.best
         )
+
+    @property
+    def minutes(self) -> float:
+        """How long this worker has been training."""
+        return (time.monotonic() - self.began) / 60
 
     def note(self, event) -> None:
         from imgrec.train import Epoch, Step

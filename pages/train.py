@@ -227,6 +227,8 @@ def news(run: Run, status: str, state: dict) -> None:
         st.error(f"It failed. {parts.text(state.get('error', ''), 600)}")
     elif status == "lost":
         st.error(f"Lost. {STATUSES['lost']}")
+    elif status == "finished" and state.get("note"):
+        st.info(parts.text(state["note"], 200), icon=":material/timer_off:")
     elif status in ("stopped", "paused"):
         st.info(STATUSES[status], icon=":material/pause_circle:")
 
@@ -234,7 +236,12 @@ def news(run: Run, status: str, state: dict) -> None:
 WAYS_OUT = (  # how to end a training early: word, label, icon, help
     ("stop", "Stop", ":material/stop:", "It can go on later, where it was."),
     ("pause", "Pause", ":material/pause:", "Lets the next one in the queue go first; Resume puts this one at its end."),
-    ("finish", "Finish now", ":material/flag:", "Enough: keeps the best state so far, tests it, and is finished."),
+    (
+        "finish",
+        "Finish now",
+        ":material/flag:",
+        "Enough: after its first epoch at the earliest, its best state is tested and kept.",
+    ),
 )
 
 
@@ -245,8 +252,6 @@ def controls(run: Run) -> None:
         asked = run.asked()
         with st.container(horizontal=True):
             for how, label, icon, help in WAYS_OUT:
-                if how == "finish" and not run.usable:
-                    continue  # nothing to keep yet
                 if st.button(label, icon=icon, key=how, disabled=asked in (how, "stop"), help=help):
                     jobs.stop(run.name, how)
                     st.rerun(scope="fragment")

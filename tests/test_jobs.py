@@ -120,12 +120,35 @@ def test_finish_now_tests_the_best_state_so_far_and_stop_still_stops_a_run_that_
     assert len(run.epochs) < LONG.epochs
     assert run.read("evaluation.json")["accuracy"] > 0.5
     early = jobs.enqueue(LONG)
-    early.ask("finish")  # before there is anything to keep
+    early.ask("finish")  # before there is anything to keep: one epoch is learned first
     for _ in worker.work(early):
         pass
-    assert early.status == "stopped"
+    assert early.status == "finished"
+    assert len(early.epochs) == 1
     with pytest.raises(RecipeError, match="choose one of"):
         jobs.stop(run.name, "kill")
+
+
+def test_what_an_operator_allows_bounds_every_run(monkeypatch):
+    monkeypatch.setenv("IMGREC_MAX_EPOCHS", "20")
+    with pytest.raises(RecipeError, match="allows 20"):
+        jobs.enqueue(Recipe(epochs=21))
+    monkeypatch.setenv("IMGREC_MAX_EPOCHS", "lots")  # no number: no bound
+    monkeypatch.setenv("IMGREC_MAX_MINUTES", "0.002")
+    run = jobs.enqueue(LONG)
+    for _ in worker.work(run):
+        pass
+    assert run.status == "finished"
+    assert 1 <= len(run.epochs) < LONG.epochs
+    assert "allows" in run.state["note"]
+    monkeypatch.setenv("IMGREC_MAX_QUEUED", "2")
+    waiting = [jobs.enqueue(Recipe(epochs=1)) for _ in range(2)]
+    with pytest.raises(RunError, match="2 trainings wait"):
+        jobs.enqueue(Recipe(epochs=1))
+    for run in waiting:
+        for _ in worker.work(run):
+            pass
+    jobs.enqueue(Recipe(epochs=1))
 
 
 def test_a_stop_while_the_worker_still_loads_takes_effect_within_two_seconds():

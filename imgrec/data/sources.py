@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from imgrec.data.dataset import DatasetError
+from imgrec.home import setting
 
 FILE_BYTES = 50 * 2**20  # of one picture
 READ_BYTES = 256 * 2**20  # at once; a TAR header may claim any length
@@ -245,10 +246,7 @@ def open_source(path: Path) -> Source:
 
 def most_gigabytes() -> float:
     """How many gigabytes one import may read: IMGREC_MAX_IMPORT_GB, 20 if it is not a number."""
-    try:
-        return float(os.environ.get("IMGREC_MAX_IMPORT_GB", 20))
-    except ValueError:
-        return 20.0
+    return setting("IMGREC_MAX_IMPORT_GB", 20)
 
 
 def printable(text: str) -> str:
