@@ -1,5 +1,6 @@
 """The server: the dashboard and, on the same port, the REST interface. ``streamlit run app.py`` starts it."""
 
+import secrets
 import threading
 from contextlib import asynccontextmanager
 
@@ -9,6 +10,8 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Mount
 
 from imgrec.api import create_api
+
+VISITOR = "imgrec_visitor"  # the cookie's name
 
 # The browser may load nothing from anywhere else, whatever a class name or a file name tries.
 POLICY = "; ".join(
@@ -48,6 +51,27 @@ class SecurityHeaders:
         await self.app(scope, receive, with_headers)
 
 
+class Visitors:
+    """ASGI middleware that gives every browser a cookie of its own, so that a run can belong to who started it.
+
+    It is random, kept from scripts, and sent to this server only; what is stored is a digest of it.
+    """
+
+    def __init__(self, app) -> None:
+        self.app = app
+
+    async def __call__(self, scope, receive, send) -> None:
+        known = scope["type"] != "http" or VISITOR in dict(scope["headers"]).get(b"cookie", b"").decode("latin-1")
+        new = f"{VISITOR}={secrets.token_urlsafe(24)}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax".encode()
+
+        async def with_cookie(message) -> None:
+            if message["type"] == "http.response.start" and not scope["path"].startswith("/api"):
+                message["headers"] = [*message.get("headers", []), (b"set-cookie", new)]
+            await send(message)
+
+        await self.app(scope, receive, send if known else with_cookie)
+
+
 def warm_up() -> None:
     """Load torch while the first visitor still reads the first page."""
     import imgrec.predict
@@ -66,6 +90,10 @@ HOSTS = st.get_option("server.allowedHosts") or [
 app = st.App(
     "pages/main.py",
     routes=[Mount("/api", create_api())],
-    middleware=[Middleware(SecurityHeaders), Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)],
+    middleware=[
+        Middleware(SecurityHeaders),
+        Middleware(Visitors),
+        Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS),
+    ],
     lifespan=lifespan,
 )

@@ -9,6 +9,7 @@ import os
 import time
 from contextlib import suppress
 from functools import lru_cache
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import FastAPI, File, Query, Request, Security, UploadFile
@@ -21,6 +22,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from imgrec import __version__
+from imgrec.home import home
 from imgrec.images import ImageError, open_image, safe_name
 from imgrec.runs import RunError, usable_runs
 
@@ -240,7 +242,7 @@ async def _classified(asked, image: list[UploadFile], model: str, top: int) -> R
     from imgrec.predict import Classified
 
     def decoded() -> tuple:
-        network, found = _network(model, int(time.monotonic())), []
+        network, found = _network(model, home(), int(time.monotonic())), []
         for part in image:
             name = safe_name(part.filename or "image")
             try:
@@ -262,7 +264,7 @@ async def _classified(asked, image: list[UploadFile], model: str, top: int) -> R
 
 
 @lru_cache(maxsize=8)
-def _network(names: str, second: int):
+def _network(names: str, place: Path, second: int):
     """The network of a run or several, looked up anew at most once a second."""
     from imgrec.predict import open_network
 

@@ -1,7 +1,8 @@
 """The queue: starting trainings, imports and studies in worker processes, stopping them, and whose turn it is.
 
-The queue needs no server: every live run leaves a mark in ``runs/.queue``, named by the time it came, and a `worker`
-begins when fewer than IMGREC_WORKERS (default 1) live marks are older than its own.
+The queue needs no server: every live run leaves a mark in ``runs/.queue``, named by its round and the time it came, and a
+`worker` begins when fewer than IMGREC_WORKERS (default 1) live marks come before its own. Rounds keep it fair: whoever
+has a run in one round gets the next one only in the following round, behind the first of everybody else.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import numpy as np
 from imgrec.data import DatasetError, check_free, open_dataset, stamps
 from imgrec.home import folder, home, setting
 from imgrec.recipe import Recipe, RecipeError, one_of
-from imgrec.runs import LIVE, REQUESTS, Run, RunError, create_run, open_run
+from imgrec.runs import LIVE, REQUESTS, Owner, Run, RunError, create_run, open_run
 
 if TYPE_CHECKING:
     from imgrec.weights import Start
@@ -32,22 +33,22 @@ if TYPE_CHECKING:
 _children: list[subprocess.Popen] = []
 
 
-def start(recipe: Recipe) -> Run:
-    """Check the recipe, queue a run and launch its worker process, which outlives this one. Raises what `check` raises."""
-    run = enqueue(recipe)
+def start(recipe: Recipe, owner: Owner | None = None) -> Run:
+    """Check the recipe, queue a run and launch its worker process, which outlives this one. Raises what `enqueue` raises."""
+    run = enqueue(recipe, owner)
     launch(run, "work", run.name)
     return run
 
 
-def enqueue(recipe: Recipe) -> Run:
-    """Check the recipe and make a run that waits in the queue; somebody must `work` on it.
+def enqueue(recipe: Recipe, owner: Owner | None = None) -> Run:
+    """Check the recipe and make a run, perhaps somebody's, that waits in the queue; somebody must `work` on it.
 
     Raises RunError when IMGREC_MAX_QUEUED (100) runs wait already.
     """
     check(recipe)
     if len(live_runs()) >= (most := setting("IMGREC_MAX_QUEUED", 100)):
         raise RunError(f"{most:.0f} trainings wait already; start this one when some have ended.")
-    run = create_run(recipe)
+    run = create_run(recipe, owner)
     _queue_up(run)
     return run
 
@@ -189,9 +190,19 @@ def live_runs() -> list[Run]:
     return [run for _, run in _queue() if run.status in LIVE]
 
 
+def before(run: Run) -> list[Run]:
+    """The live runs that come before this one, the next first."""
+    return [other for other in _before(run) if other.status in LIVE]
+
+
 def ahead(run: Run) -> int:
-    """How many live runs came before this one."""
-    return sum(1 for other in _before(run) if other.status in LIVE)
+    """How many those are."""
+    return len(before(run))
+
+
+def may_begin(run: Run) -> bool:
+    """Whether it is this run's turn."""
+    return ahead(run) < _workers()
 
 
 def starting_weights(recipe: Recipe, fetch: bool = True) -> Start | None:
@@ -256,7 +267,21 @@ def _queue_up(run: Run) -> None:
     for mark, other in _queue():
         if other.name == run.name or other.status not in LIVE:
             (folder("runs") / ".queue" / mark).unlink(missing_ok=True)
-    (folder("runs") / ".queue" / f"{time.time_ns():020d}_{run.name}").touch()
+    (folder("runs") / ".queue" / f"{_round(run):06d}-{time.time_ns():020d}_{run.name}").touch()
+
+
+def _round(run: Run) -> int:
+    """The round in which a run comes: after its owner's last one, and never before those whose turn it is now."""
+    live = [(int(mark[:6]), other) for mark, other in _queue()]
+    now = [number for number, _ in live[: _workers()]]
+    owner = run.owner
+    mine = [number + 1 for number, other in live if owner and other.owner and other.owner.visitor == owner.visitor]
+    return max([0, *now, *mine])
+
+
+def _workers() -> int:
+    """How many runs may train at a time."""
+    return max(1, int(setting("IMGREC_WORKERS", 1)))
 
 
 def leave_queue(run: Run) -> None:

@@ -44,6 +44,14 @@ AWAY, MOST_AWAY = ".away", 20  # where deleted runs lie for a while, and how man
 MOST_TAGS, MOST_NOTE = 10, 2000  # tags of a run, characters of its note
 
 
+@dataclass(frozen=True)
+class Owner:
+    """Who started a run: a digest that tells visitors apart and gives nothing else away, and a name for people."""
+
+    visitor: str
+    name: str = ""
+
+
 class RunError(ValueError):
     """A run that does not exist, cannot be read, or cannot do what was asked; the message says what to do instead."""
 
@@ -184,6 +192,12 @@ class Run:
             self.file(word).unlink(missing_ok=True)
 
     @property
+    def owner(self) -> Owner | None:
+        """Who started it, if that is known."""
+        found = self.read("owner.json")
+        return Owner(str(found["visitor"]), str(found.get("name", ""))) if found.get("visitor") else None
+
+    @property
     def bundled(self) -> bool:
         """Whether it came with imgrec and is not to be changed."""
         return self.path.parent == BUNDLED
@@ -238,8 +252,8 @@ class Run:
         }
 
 
-def create_run(recipe: Recipe) -> Run:
-    """A fresh run directory with its recipe, status 'new'. Its name tells time, model and data set."""
+def create_run(recipe: Recipe, owner: Owner | None = None) -> Run:
+    """A fresh run directory with its recipe, status 'new', perhaps somebody's. Its name tells time, model and data set."""
     words = [
         datetime.now().strftime("%Y-%m-%d_%H%M"),
         recipe.model.partition(":")[0],
@@ -255,6 +269,8 @@ def create_run(recipe: Recipe) -> Run:
             continue
     run = Run(path)
     write_atomic(run.file("recipe.json"), recipe.to_json())
+    if owner:
+        run.write("owner.json", dataclasses.asdict(owner))
     run.write("state.json", {"phase": "new", "created": time.time(), "updated": time.time(), "epochs": recipe.epochs})
     return run
 

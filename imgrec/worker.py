@@ -24,7 +24,7 @@ from imgrec import __version__
 from imgrec.data import Cancelled, fetch, import_dataset, open_dataset, stamps
 from imgrec.data.uploads import discard
 from imgrec.home import in_words, setting, write_atomic
-from imgrec.jobs import ahead, bring_folder, leave_queue, starting_weights, study_folder
+from imgrec.jobs import ahead, bring_folder, leave_queue, may_begin, starting_weights, study_folder
 from imgrec.runs import REQUESTS, Run, RunError
 
 STATE_EVERY = 0.2  # seconds between two writings of state.json
@@ -58,7 +58,7 @@ def work(run: Run, process: bool = False) -> Iterator[object]:
 
 def _train(run: Run, requests: _Requests) -> Iterator[object]:
     run.update(phase="waiting", pid=os.getpid(), detail="waiting for its turn")
-    while requests.word in (None, "finish") and ahead(run) >= int(os.environ.get("IMGREC_WORKERS", "1")):
+    while requests.word in (None, "finish") and not may_begin(run):
         run.update(ahead=ahead(run))
         requests.noticed.wait(0.3)
     if requests.word in (None, "finish"):

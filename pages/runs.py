@@ -8,7 +8,7 @@ import streamlit as st
 from imgrec import charts
 from imgrec.runs import LIVE, SETTINGS, Notes, RunError, delete_run, open_run, restore_run, rows
 from imgrec.spreadsheet import as_csv
-from pages import parts
+from pages import parts, visitors
 
 SHOWN = ("star", "run", "status", "model", "dataset", "epochs", "validation_accuracy", "test_accuracy", "tags", "note")
 MOST_SHOWN, MOST_COMPARED = 1000, 12
@@ -71,6 +71,9 @@ def one(name: str, table: dict[str, dict]) -> None:
             parts.go_to("train", dataset=run.recipe.dataset)
     if run.bundled:
         st.caption("It came with imgrec and stays as it is.")
+        return
+    if not visitors.may_change(run):
+        st.caption(f"Started by {parts.text(visitors.whose(run))}; only they or the operator can change it.")
         return
     notes = run.notes
     with st.form(f"notes {name}", border=False):

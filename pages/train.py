@@ -8,7 +8,7 @@ from imgrec import baselines, charts, hardware, jobs, models, shelves, snapshots
 from imgrec.coach import advise
 from imgrec.recipe import PRESETS, Recipe
 from imgrec.runs import LIVE, STATUSES, Run, list_runs
-from pages import gallery, layers, moments, parts
+from pages import gallery, layers, moments, parts, visitors
 
 FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
 SHELVES = {
@@ -83,7 +83,7 @@ def form(dataset) -> None:
     st.caption(f"Augmentation: {parts.text(plan)}. Device: {parts.text(device_line(), 120)}.")
     if st.button("Start training", type="primary", icon=":material/play_arrow:", key="start"):
         try:
-            run = jobs.start(Recipe(**values))
+            run = jobs.start(Recipe(**values), visitors.visitor())
         except (ValueError, RuntimeError, OSError) as error:
             st.error(parts.text(error, 500))
         else:
@@ -216,7 +216,7 @@ def news(run: Run, status: str, state: dict) -> None:
         words = {"stop": "Stopping", "pause": "Pausing", "finish": "Testing the best state so far"}
         st.info(f"{words[run.asked()]} …", icon=":material/hourglass_top:")
     elif status == "waiting" and state.get("ahead"):
-        st.info(f"Waiting for its turn: {state['ahead']} before it.", icon=":material/hourglass_top:")
+        waiting(run)
     elif status in LIVE and run.silent_seconds > 15:
         st.warning(
             f"No news from the worker for {run.silent_seconds:.0f} s; it may be busy with one large step, or stuck. You can stop it."
@@ -231,6 +231,20 @@ def news(run: Run, status: str, state: dict) -> None:
         st.info(parts.text(state["note"], 200), icon=":material/timer_off:")
     elif status in ("stopped", "paused"):
         st.info(STATUSES[status], icon=":material/pause_circle:")
+
+
+def waiting(run: Run) -> None:
+    """Who is before a run that waits, and how long that may take."""
+    before = jobs.before(run)
+    words = [f"{parts.text(visitors.whose(other) or 'yours')} ({other.status})" for other in before[:5]]
+    known = [other.state.get("seconds_left") for other in before]
+    seconds = sum(known) if all(isinstance(left, int | float) for left in known) else None
+    more = f" and {len(before) - 5} more" if len(before) > 5 else ""
+    st.info(
+        f"Waiting for its turn. Before it: {', '.join(words)}{more}."
+        + (f" It should begin in about {parts.duration(seconds)}." if before and seconds is not None else ""),
+        icon=":material/hourglass_top:",
+    )
 
 
 WAYS_OUT = (  # how to end a training early: word, label, icon, help
@@ -248,6 +262,9 @@ WAYS_OUT = (  # how to end a training early: word, label, icon, help
 def controls(run: Run) -> None:
     """Stop, pause, finish or resume, apart from the polling view, so that a click is answered at once."""
     status = run.status
+    if not visitors.may_change(run):
+        st.caption(f"Started by {parts.text(visitors.whose(run))}; only they or the operator can stop it.")
+        return
     if status in LIVE:
         asked = run.asked()
         with st.container(horizontal=True):

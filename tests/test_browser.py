@@ -278,6 +278,40 @@ def test_no_page_asks_another_host_whatever_names_say(page, server):
     page.get_by_text("add up to 1.0000").wait_for()
 
 
+def test_who_starts_a_run_may_stop_it_others_may_look_and_the_operator_may_all(browser, tmp_path, monkeypatch):
+    """Row 12 of the goals, with the cookies of real browsers."""
+    monkeypatch.setenv("IMGREC_OPERATOR", "s3cret")
+    monkeypatch.setenv("IMGREC_HOME", str(tmp_path))
+    server = Server(tmp_path)
+    try:
+        mine, other, operator = (browser.new_context().new_page() for _ in range(3))
+        visit(mine, server, "train?dataset=shapes")
+        mine.get_by_label("Epochs", exact=True).fill("300")
+        mine.get_by_label("Epochs", exact=True).press("Enter")
+        idle(mine)
+        mine.get_by_role("button", name="Start training").click()
+        stop = mine.get_by_role("button", name="Stop", exact=True)
+        stop.wait_for()
+        run = list_runs()[0]
+        assert run.owner.name
+        visit(other, server, f"train?run={run.name}")
+        other.get_by_text(f"Started by {run.owner.name}").wait_for()
+        assert other.get_by_role("button", name="Stop", exact=True).count() == 0
+        visit(operator, server, f"train?run={run.name}&operator=s3cret")
+        operator.get_by_role("button", name="Stop", exact=True).wait_for()
+        assert "s3cret" not in operator.url
+        mine.reload()
+        stop.click()
+        wait_for(lambda: run.status == "stopped")
+        cookie = next(c for c in mine.context.cookies() if c["name"] == "imgrec_visitor")
+        assert cookie["httpOnly"]
+        assert cookie["value"] not in "".join(f.read_text("utf-8", "ignore") for f in run.path.glob("*.json"))
+    finally:
+        server.kill()
+        for page in (mine, other, operator):
+            page.context.close()
+
+
 def test_the_camera_is_classified_live_and_a_whole_archive_in_the_background(page, server, tmp_path):
     """Row 1 of the goals goes on: pictures come by themselves, or by the hundred, and a reload loses nothing."""
     visit(page, server, "predict?run=digits-seed-cnn")

@@ -18,7 +18,7 @@ from imgrec.home import folder
 from imgrec.images import to_png
 from imgrec.models import ModelError
 from imgrec.recipe import Recipe, RecipeError
-from imgrec.runs import LIVE, RunError, list_runs, open_run
+from imgrec.runs import LIVE, Owner, RunError, list_runs, open_run
 from imgrec.weights import WeightsError, load_checkpoint, load_weights
 
 LONG = Recipe(dataset="digits", epochs=500, batch_size=16, device="cpu")
@@ -127,6 +127,24 @@ def test_finish_now_tests_the_best_state_so_far_and_stop_still_stops_a_run_that_
     assert len(early.epochs) == 1
     with pytest.raises(RecipeError, match="choose one of"):
         jobs.stop(run.name, "kill")
+
+
+def test_the_queue_takes_turns_between_owners_and_never_overtakes_what_is_training():
+    """Row 13 of the goals: nobody holds two places ahead of others."""
+    ann, ben, cas = (Owner(name, name.title()) for name in ("ann", "ben", "cas"))
+    started = [jobs.enqueue(Recipe(epochs=1), owner) for owner in (ann, ann, ann, ben, cas, None, ben)]
+    order = [started.index(run) for run in jobs.live_runs()]
+    assert order == [0, 3, 4, 5, 1, 6, 2]
+    assert jobs.ahead(started[1]) == 4
+    assert [run.name for run in jobs.before(started[3])] == [started[0].name]
+    for number in order[:4]:
+        for _ in worker.work(started[number]):
+            pass
+    assert jobs.may_begin(started[1])
+    late = jobs.enqueue(Recipe(epochs=1), Owner("dan", "Dan"))  # its first, but another is at its turn already
+    assert [started[1].name, started[6].name, late.name, started[2].name] == [run.name for run in jobs.live_runs()]
+    assert started[0].owner == ann
+    assert started[5].owner is None
 
 
 def test_what_an_operator_allows_bounds_every_run(monkeypatch):

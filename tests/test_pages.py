@@ -638,3 +638,25 @@ def test_a_file_that_cannot_be_made_says_why(trained, monkeypatch):
     test = open_page("export.py", {"run": trained.name}, export_to="page")
     test.button[0].click().run()
     assert "could not be fetched" in test.error[0].value
+
+
+def test_a_run_of_somebody_else_can_be_watched_but_not_changed(own_copy, monkeypatch):
+    """Row 12 of the goals."""
+    from imgrec.runs import Owner
+    from pages import visitors
+
+    run = open_run(own_copy)
+    run.write("owner.json", {"visitor": "ann", "name": "Blue Otter"})
+    run.update(phase="stopped")
+    keys = lambda test: {button.key for button in test.button}  # noqa: E731
+    monkeypatch.setattr(visitors, "is_operator", lambda: False)
+    monkeypatch.setattr(visitors, "visitor", lambda: Owner("ben", "Red Fox"))
+    test = open_page("train.py", {"run": own_copy})
+    assert "resume" not in keys(test)
+    assert "Started by Blue Otter" in texts(test)
+    monkeypatch.setattr(visitors, "visitor", lambda: Owner("ann", "Blue Otter"))
+    assert "resume" in keys(open_page("train.py", {"run": own_copy}))
+    monkeypatch.setattr(visitors, "visitor", lambda: None)
+    assert "resume" not in keys(open_page("train.py", {"run": own_copy}))
+    monkeypatch.setattr(visitors, "is_operator", lambda: True)
+    assert "resume" in keys(open_page("train.py", {"run": own_copy}))

@@ -1,0 +1,85 @@
+"""Shared: who looks at the dashboard, what is theirs, and who may change what is somebody else's."""
+
+import hashlib
+import hmac
+import os
+
+import streamlit as st
+
+from imgrec.runs import Owner, Run
+
+COOKIE = "imgrec_visitor"  # set by app.py
+LOCAL = (None, "127.0.0.1", "::1", "localhost")
+COLOURS = (
+    "Amber",
+    "Blue",
+    "Coral",
+    "Green",
+    "Indigo",
+    "Ivory",
+    "Jade",
+    "Lilac",
+    "Olive",
+    "Pink",
+    "Red",
+    "Silver",
+    "Teal",
+)
+ANIMALS = (
+    "Bear",
+    "Crane",
+    "Deer",
+    "Falcon",
+    "Fox",
+    "Hare",
+    "Heron",
+    "Lynx",
+    "Otter",
+    "Owl",
+    "Panda",
+    "Seal",
+    "Swan",
+    "Wolf",
+)
+
+
+def visitor() -> Owner | None:
+    """Who this is: the name of a login where one is configured, else a browser, by a name made from its cookie."""
+    if getattr(st.user, "is_logged_in", False):
+        return Owner(
+            _digest(f"{st.user.get('sub')} {st.user.get('iss')}"), str(st.user.get("name") or st.user.get("email"))
+        )
+    cookie = st.context.cookies.get(COOKIE)
+    if not cookie:
+        return None
+    digest = _digest(cookie)
+    number = int(digest, 16)
+    return Owner(digest, f"{COLOURS[number % len(COLOURS)]} {ANIMALS[number // 97 % len(ANIMALS)]}")
+
+
+def is_operator() -> bool:
+    """Whether this is who runs the server: who opened it with ?operator=… where IMGREC_OPERATOR is set, else whoever sits
+    at the machine itself."""
+    secret = os.environ.get("IMGREC_OPERATOR", "")
+    if not secret:
+        return st.context.ip_address in LOCAL
+    given = str(st.query_params.pop("operator", ""))
+    if given:
+        st.session_state["operator"] = hmac.compare_digest(given.encode(), secret.encode())
+    return bool(st.session_state.get("operator"))
+
+
+def may_change(run: Run) -> bool:
+    """Whether this visitor may stop, resume or delete a run: its owner and the operator may, and all what is nobody's."""
+    owner, me = run.owner, visitor()
+    return owner is None or (me is not None and me.visitor == owner.visitor) or is_operator()
+
+
+def whose(run: Run) -> str:
+    """The name of its owner, or an empty text where that is this visitor or nobody."""
+    owner, me = run.owner, visitor()
+    return "" if owner is None or (me is not None and me.visitor == owner.visitor) else owner.name or "somebody else"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(f"imgrec {text}".encode()).hexdigest()[:24]
