@@ -10,8 +10,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Mount
 
 from imgrec.api import create_api
-
-VISITOR = "imgrec_visitor"  # the cookie's name
+from pages.visitors import COOKIE
 
 # The browser may load nothing from anywhere else, whatever a class name or a file name tries.
 POLICY = "; ".join(
@@ -61,8 +60,8 @@ class Visitors:
         self.app = app
 
     async def __call__(self, scope, receive, send) -> None:
-        known = scope["type"] != "http" or VISITOR in dict(scope["headers"]).get(b"cookie", b"").decode("latin-1")
-        new = f"{VISITOR}={secrets.token_urlsafe(24)}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax".encode()
+        known = scope["type"] != "http" or COOKIE in dict(scope["headers"]).get(b"cookie", b"").decode("latin-1")
+        new = f"{COOKIE}={secrets.token_urlsafe(24)}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax".encode()
 
         async def with_cookie(message) -> None:
             if message["type"] == "http.response.start" and not scope["path"].startswith("/api"):

@@ -23,7 +23,7 @@ from starlette.exceptions import HTTPException
 
 from imgrec import __version__
 from imgrec.home import home
-from imgrec.images import ImageError, open_image, safe_name
+from imgrec.images import ImageError, safe_name
 from imgrec.runs import RunError, usable_runs
 
 MAX_REQUEST_BYTES = 50 * 2**20
@@ -239,17 +239,14 @@ def create_api() -> FastAPI:
 
 async def _classified(asked, image: list[UploadFile], model: str, top: int) -> Response:
     """The answer for some pictures, which wait with those of others for their turn."""
-    from imgrec.predict import Classified
+    from imgrec.predict import Classified, look_into
 
     def decoded() -> tuple:
-        network, found = _network(model, home(), int(time.monotonic())), []
-        for part in image:
-            name = safe_name(part.filename or "image")
-            try:
-                found.append((name, network.see(open_image(part.file.read(), name, at_least=network.at_least))))
-            except ImageError as error:
-                found.append((name, error))
-        return network, found
+        network = _network(model, home(), int(time.monotonic()))
+        names = [safe_name(part.filename or "image") for part in image]
+        return network, [
+            (name, look_into(network, name, part.file.read())) for name, part in zip(names, image, strict=True)
+        ]
 
     network, found = await run_in_threadpool(decoded)
     futures = asked.submit(network, (seen for _, seen in found if not isinstance(seen, ImageError)))

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import secrets
 import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -21,10 +21,11 @@ import numpy as np
 
 from imgrec import jobs
 from imgrec.data import Cancelled, DatasetError
+from imgrec.data.layouts import is_picture
 from imgrec.data.sources import Refused, Source, open_source
-from imgrec.data.uploads import discard
-from imgrec.home import folder, in_words, replaced
-from imgrec.images import EXTENSIONS, ImageError, safe_name
+from imgrec.data.uploads import ARCHIVES, discard
+from imgrec.home import folder, replaced
+from imgrec.images import ImageError, safe_name
 from imgrec.runs import LIVE, Run
 from imgrec.spreadsheet import Sheet
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 KEPT, KEPT_SECONDS = 50, 7 * 24 * 3600  # how many jobs stay, and how long
 SHOWN, SIDE = 400, 64  # pictures that are kept for looking at, and their size in pixels
-STATE_EVERY = 0.3  # seconds
 
 Told = Callable[[int, int | None], None]  # (pictures done, of how many if that is known)
 
@@ -67,32 +67,24 @@ def find(name: str) -> Run | None:
 def work(name: str) -> None:
     """Carry a job out and write down how far it is. Its messages go to worker.log; raises what went wrong."""
     job = find(name)
-    with job.lock.acquire(timeout=5):
-        asked = job.read("job.json")
-        job.update(phase="training", pid=os.getpid(), detail="loading PyTorch and the network")
-        shown = 0.0
+    asked, tell = job.read("job.json"), jobs.teller(job, _so_far)
 
-        def told(done: int, total: int | None) -> None:
-            nonlocal shown
-            if job.asked():
-                raise Cancelled
-            if time.monotonic() - shown > STATE_EVERY:
-                shown = time.monotonic()
-                words = f"{done:,} of {total:,} pictures" if total else f"{done:,} pictures"
-                job.update(progress=done / total if total else 0.0, detail=words)
+    def told(done: int, total: int | None) -> None:
+        if job.asked():
+            raise Cancelled
+        tell(done, total)
 
-        try:
+    try:
+        with suppress(Cancelled), jobs.under_way(job, "loading PyTorch and the network"):
             network = _network(asked["names"], asked["views"])
             summary = classify(network, [Path(asked["source"])], job.path, asked["temperature"], told)
             job.write("summary.json", summary)
-            job.update(phase="finished", detail="", progress=1.0)
-        except Cancelled:
-            job.update(phase="stopped", detail="")
-        except Exception as error:
-            job.update(phase="failed", detail="", error=in_words(error))
-            raise
-        finally:
-            discard(Path(asked["source"]))
+    finally:
+        discard(Path(asked["source"]))
+
+
+def _so_far(done: int, total: int | None) -> str:
+    return f"{done:,} of {total:,} pictures" if total else f"{done:,} pictures"
 
 
 def classify(
@@ -141,8 +133,7 @@ def rows(
         row = {"file": result.file, "error": result.error or ""}
         if not result.error:
             [best] = result.top(network.classes, 1)
-            known = {None: "", True: "yes", False: "probably none of these"}[result.known]
-            row |= {"known": known, "answer": best["name"], "probability": round(best["probability"], 6)}
+            row |= {"known": result.verdict, "answer": best["name"], "probability": round(best["probability"], 6)}
             shares = zip(network.classes, result.probabilities.tolist(), strict=True)
             row |= {f"p({name})": round(share, 6) for name, share in shares}
         sheet.write(row)
@@ -155,13 +146,13 @@ def pictures(path: Path) -> Iterator[tuple[str, bytes | Path | ImageError]]:
 
     Files in folders and archives that are not called like pictures are passed over. Raises DatasetError.
     """
-    if path.suffix.lower().lstrip(".") in EXTENSIONS or not (path.is_dir() or _is_archive(path)):
+    if is_picture(path.name) or not (path.is_dir() or _is_archive(path)):
         yield str(path), path
         return
     source = open_source(path)
     try:
         for entry in source:
-            if Path(entry.name).suffix.lower().lstrip(".") not in EXTENSIONS:
+            if not is_picture(entry.name):
                 continue
             try:
                 yield entry.name, source.read(entry)
@@ -172,7 +163,7 @@ def pictures(path: Path) -> Iterator[tuple[str, bytes | Path | ImageError]]:
 
 
 def _is_archive(path: Path) -> bool:
-    return path.suffix.lower() in (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz")
+    return path.suffix.lower() in ARCHIVES
 
 
 def _total(sources: Sequence[Path]) -> int | None:
@@ -181,7 +172,7 @@ def _total(sources: Sequence[Path]) -> int | None:
     for path in sources:
         if path.is_dir() or path.suffix.lower() == ".zip":
             source: Source = open_source(path)
-            total += sum(Path(name).suffix.lower().lstrip(".") in EXTENSIONS for name in source.names())
+            total += sum(map(is_picture, source.names()))
             source.close()
         elif _is_archive(path):
             return None

@@ -17,13 +17,15 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgrec.data import DatasetError, check_free, open_dataset, stamps
-from imgrec.home import folder, home, setting
+from imgrec.data import Cancelled, DatasetError, check_free, open_dataset, stamps
+from imgrec.home import folder, home, in_words, setting
 from imgrec.recipe import Recipe, RecipeError, one_of
 from imgrec.runs import LIVE, REQUESTS, Owner, Run, RunError, create_run, open_run
 
@@ -246,6 +248,36 @@ def launch(run: Run, *command: str) -> None:
                 **own_session,
             )
         )
+
+
+@contextmanager
+def under_way(job: Run, detail: str) -> Iterator[None]:
+    """Hold the lock of an import, a study or the like, and write down how the block ends: finished, stopped if it raises
+    Cancelled, or failed."""
+    with job.lock.acquire(timeout=5):
+        job.update(phase="waiting", pid=os.getpid(), detail=detail, progress=0.0, error=None)
+        try:
+            yield
+            job.update(phase="finished", detail="", progress=1.0)
+        except Cancelled:
+            job.update(phase="stopped", detail="")
+            raise
+        except Exception as error:
+            job.update(phase="failed", detail="", error=in_words(error))
+            raise
+
+
+def teller(job: Run, words: Callable[[int, int | None], str], every: float = 0.2) -> Callable[[int, int | None], None]:
+    """A function (done, of how many if known) that writes down how far a job is, at most once in ``every`` seconds."""
+    told = 0.0
+
+    def tell(done: int, total: int | None) -> None:
+        nonlocal told
+        if time.monotonic() - told > every:
+            told = time.monotonic()
+            job.update(progress=done / total if total else 0.0, detail=words(done, total))
+
+    return tell
 
 
 def _queue() -> list[tuple[str, Run]]:

@@ -38,6 +38,11 @@ class Classified:
     error: str | None = None
     known: bool | None = None
 
+    @property
+    def verdict(self) -> str:
+        """``known`` as a word for tables."""
+        return {None: "", True: "yes", False: "probably none of these"}[self.known]
+
     def at_temperature(self, temperature: float) -> Classified:
         """The answer with the logits divided by a temperature more: above 1 less sure, below 1 surer."""
         if self.error or temperature == 1:
@@ -212,6 +217,16 @@ class Ensemble:
         return Ensemble([member.looking(views) for member in self.members])
 
 
+def look_into(network: Predictor | Ensemble, name: str, source: bytes | Path | ImageError):
+    """What ``network.see`` makes of a file, or the ImageError that says why it is no picture."""
+    if isinstance(source, ImageError):
+        return source
+    try:
+        return network.see(open_image(source, name, at_least=network.at_least))
+    except ImageError as error:
+        return error
+
+
 def stream(
     network: Predictor | Ensemble, files: Iterable[tuple[str, bytes | Path | ImageError]], batch: int = 32
 ) -> Iterator[Classified]:
@@ -220,15 +235,7 @@ def stream(
     A file may also be given by the error for which it cannot be read.
     """
 
-    def decode(file: tuple[str, bytes | Path | ImageError]) -> tuple[str, object]:
-        try:
-            if isinstance(file[1], ImageError):
-                raise file[1]
-            return file[0], network.see(open_image(file[1], file[0], at_least=network.at_least))
-        except ImageError as error:
-            return file[0], error
-
-    decoded = in_order(decode, files, batch)
+    decoded = in_order(lambda file: (file[0], look_into(network, *file)), files, batch)
     while group := list(islice(decoded, batch)):
         good = [seen for _, seen in group if not isinstance(seen, ImageError)]
         said = iter(network.answer(good) if good else ())

@@ -13,6 +13,7 @@ import platform
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from imgrec import __version__
 from imgrec.data import Cancelled, fetch, import_dataset, open_dataset, stamps
 from imgrec.data.uploads import discard
 from imgrec.home import in_words, setting, write_atomic
-from imgrec.jobs import ahead, bring_folder, leave_queue, may_begin, starting_weights, study_folder
+from imgrec.jobs import ahead, bring_folder, leave_queue, may_begin, starting_weights, study_folder, teller, under_way
 from imgrec.runs import REQUESTS, Run, RunError
 
 STATE_EVERY = 0.2  # seconds between two writings of state.json
@@ -98,33 +99,19 @@ def work_bring(name: str) -> None:
     Cancelled when the job is asked to stop.
     """
     job = bring_folder(name)
-    with job.lock.acquire(timeout=5):
-        asked = job.read("job.json")
-        source, options = asked.get("source"), asked.get("options", {})
-        job.update(phase="waiting", pid=os.getpid(), detail="reading" if source else "connecting")
-        shown = 0.0
-
-        def progress(done: int, total: int | None) -> None:
-            nonlocal shown
-            if time.monotonic() - shown > STATE_EVERY:
-                shown = time.monotonic()
-                job.update(progress=done / total if total else 0.0, detail=_so_far(done, total, bool(source)))
-
-        try:
-            bring = partial(import_dataset, Path(source), name, **options) if source else partial(fetch, name)
+    asked = job.read("job.json")
+    source, options = asked.get("source"), asked.get("options", {})
+    bring = partial(import_dataset, Path(source), name, **options) if source else partial(fetch, name)
+    try:
+        with suppress(Cancelled), under_way(job, "reading" if source else "connecting"):
+            progress = teller(job, lambda done, total: _so_far(done, total, bool(source)))
             report = asdict(bring(progress, lambda: job.asked() is not None))
             job.update(detail="packing the pixels, so that it opens at once", progress=0.99)
             open_dataset(name)
             job.write("report.json", report)
-            job.update(phase="finished", detail="", progress=1.0)
-        except Cancelled:
-            job.update(phase="stopped", detail="")
-        except Exception as error:
-            job.update(phase="failed", detail="", error=in_words(error))
-            raise
-        finally:
-            if source:
-                discard(Path(source))
+    finally:
+        if source:
+            discard(Path(source))
 
 
 def work_study(
@@ -139,9 +126,8 @@ def work_study(
 
     job = study_folder(kind, name, **options)
     job.path.mkdir(parents=True, exist_ok=True)
-    with job.lock.acquire(timeout=5):
+    with under_way(job, "loading"):
         job.clear_requests()
-        job.update(phase="waiting", pid=os.getpid(), detail="loading", progress=0.0, error=None)
         requests, shown = _Requests(job, process), 0.0
 
         def told(share: float, detail: str = "") -> None:
@@ -159,12 +145,7 @@ def work_study(
             found = STUDIES[kind](name, told, **options)
             np.savez(content, **found, name=name, stamps=np.array(before, np.int64))
             write_atomic(job.file("result.npz"), content.getvalue())
-            job.update(phase="finished", detail="", progress=1.0)
             return found
-        except Exception as error:
-            stopped = isinstance(error, Cancelled)
-            job.update(phase="stopped" if stopped else "failed", detail="", error=None if stopped else in_words(error))
-            raise
         finally:
             requests.done.set()
 

@@ -16,6 +16,7 @@ import streamlit as st
 from PIL import Image
 
 from imgrec import data
+from imgrec.data import uploads
 from imgrec.home import in_words
 from imgrec.images import EXTENSIONS, to_png
 from imgrec.runs import LIVE, Run, list_runs, open_run, usable_runs
@@ -25,7 +26,7 @@ STATUS_COLOURS = {
     "new": "blue", "waiting": "blue", "training": "blue", "paused": "orange", "finished": "green", "stopped": "orange",
     "failed": "red", "lost": "red",
 }  # fmt: skip
-ARCHIVES = ("zip", "tar", "gz", "tgz", "bz2", "xz")
+ARCHIVES = tuple(ending[1:] for ending in uploads.ARCHIVES)
 ARCHIVE_MB = 1000  # what a browser may send at once; bigger ones come by server folder or command line
 BUSY = "The network is being asked …"
 

@@ -96,12 +96,11 @@ def show(network: Predictor | Ensemble, files: list[tuple[str, bytes]], temperat
         for column, number in zip(st.columns(2), range(start, min(start + 2, len(results))), strict=False):
             with column:
                 answers.card(network, results[number], number, count, trained_on)
-    known = {None: "", True: "yes", False: "probably none of these"}
     table = [
         {
             "file": result.file,
             "error": result.error or "",
-            "known": known[result.known],
+            "known": result.verdict,
             **({} if result.error else dict(zip(network.classes, map(float, result.probabilities), strict=True))),
         }
         for result in results

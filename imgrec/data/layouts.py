@@ -143,12 +143,7 @@ def read_table(content: bytes) -> list[Row] | None:
 
     Without a heading the columns are file, label and perhaps split, if the first looks like a picture's name.
     """
-    text = _text(content)
-    delimiter = max(",;\t", key=text.partition("\n")[0].count)
-    try:
-        rows = list(filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)))
-    except csv.Error:
-        return None
+    rows = _lines(content)
     if not rows:
         return None
     file, label, split = (_column(rows[0], words) for words in (FILE, LABEL, SPLIT))
@@ -164,12 +159,7 @@ def read_table(content: bytes) -> list[Row] | None:
 def read_columns(content: bytes, names: Sequence[str]) -> dict[str, list[str]]:
     """What a CSV with a file column says about the pictures called ``names``: column → a value per picture, empty where
     the table does not list it. Raises ValueError if it has no such column, or lists none of them."""
-    text = _text(content)
-    delimiter = max(",;\t", key=text.partition("\n")[0].count)
-    try:
-        rows = list(filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)))
-    except csv.Error as error:
-        raise ValueError(f"The table cannot be read ({error}).") from None
+    rows = _lines(content)
     file = _column(rows[0], FILE) if rows else None
     if file is None:
         raise ValueError("The table has no column for the files; call one of them file and give the others any name.")
@@ -186,6 +176,16 @@ def read_columns(content: bytes, names: Sequence[str]) -> dict[str, list[str]]:
         for n, heading in enumerate(headings)
         if n != file
     }
+
+
+def _lines(content: bytes) -> list[list[str]]:
+    """The lines of a CSV that hold anything, as cells; none if it is no CSV."""
+    text = _text(content)
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)
+    try:
+        return list(filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)))
+    except csv.Error:
+        return []
 
 
 def is_picture(name: str) -> bool:

@@ -18,7 +18,8 @@ from imgrec.data.store import LEFTOVER_SECONDS
 from imgrec.home import folder
 from imgrec.images import safe_name
 
-ENDINGS = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".csv")
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz")
+ENDINGS = (*ARCHIVES, ".csv")
 TABLE = "labels.csv"  # in a bundle: which class each picture belongs to
 
 
