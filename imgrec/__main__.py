@@ -208,6 +208,21 @@ def stop(options) -> None:
     _print({"run": run.name, "status": "stopping"}) if options.json else print(f"{run.name} is asked to {options.how}")
 
 
+def rate(options) -> None:
+    from imgrec import jobs
+
+    run = jobs.set_learning_rate(options.name, options.rate)
+    words = f"{run.name} learns at {options.rate:g} from its next step on"
+    _print({"run": run.name, "learning_rate": options.rate}) if options.json else print(words)
+
+
+def first(options) -> None:
+    from imgrec import jobs
+
+    run = jobs.put_first(options.name)
+    _print({"run": run.name, "ahead": jobs.ahead(run)}) if options.json else print(f"{run.name} comes next")
+
+
 def evaluate(options) -> None:
     from imgrec.data import open_dataset
     from imgrec.evaluate import evaluate as measure
@@ -291,6 +306,14 @@ def export(options) -> None:
     _print({"run": options.name, **write(predictor, options.to, options.out, dataset)})
 
 
+def events(options) -> None:
+    from imgrec.events import write_events
+    from imgrec.runs import open_run
+
+    place = write_events(open_run(options.name))
+    _print({"run": options.name, "events": str(place)}) if options.json else print(f"tensorboard --logdir {place}")
+
+
 def work(options) -> None:
     """The worker process of the dashboard; its messages go to worker.log."""
     from imgrec.runs import open_run
@@ -355,6 +378,11 @@ def _parser() -> Parser:
     sub.add_argument(
         "--how", choices=("stop", "pause", "finish"), default="stop", help="finish: test and keep its best state so far"
     )
+    sub = command(rate, "let a live run learn at another rate from its next step on")
+    sub.add_argument("name", metavar="RUN")
+    sub.add_argument("rate", type=float)
+    command(first, "let a waiting run come next").add_argument("name", metavar="RUN")
+    command(events, "write what a run logged as event files for TensorBoard").add_argument("name", metavar="RUN")
     sub = command(evaluate, "measure a run on the pictures it never saw")
     sub.add_argument("name", metavar="RUN")
     sub.add_argument("--split", choices=("test", "validation", "train"), default="test")

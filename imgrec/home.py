@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import secrets
+import time
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,6 +44,28 @@ def folder(name: str) -> Path:
     return home() / name
 
 
+def no_room(more: int = 0) -> str | None:
+    """Why ``more`` bytes may not be kept, or None: the operator bounds the whole workspace by IMGREC_MAX_STORAGE_GB."""
+    most = setting("IMGREC_MAX_STORAGE_GB", math.inf)
+    if most == math.inf or (held := _size(str(home()), time.monotonic() // 20)) + more <= most * 1e9:
+        return None
+    return (
+        f"The workspace holds {held / 1e9:.2f} GB and the operator allows {most:g} GB; delete runs or data sets that nobody "
+        "needs any more."
+    )
+
+
+@lru_cache(maxsize=4)
+def _size(place: str, moment: float) -> int:
+    """Bytes of all files below a folder; asked anew at another ``moment``."""
+    total = 0
+    for where, _, files in os.walk(place):
+        for file in files:
+            with suppress(OSError):
+                total += os.lstat(os.path.join(where, file)).st_size
+    return total
+
+
 def write_atomic(path: Path | str, content: str | bytes) -> None:
     """Write a file so that readers and a power cut see the old content or the new, never a part.
 
@@ -67,9 +92,12 @@ def replaced(path: Path | str) -> Iterator[BinaryIO]:
 
 
 def in_words(error: BaseException) -> str:
-    """An error for people: a full disk is called that, anything else as it calls itself."""
+    """An error for people: a full disk and a workspace that cannot be written to are called that, anything else as it
+    calls itself."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "The disk is full; make some room and try again."
+    if isinstance(error, OSError) and error.errno == errno.EROFS:
+        return f"The workspace {home()} is read-only; nothing can be kept there."
     return str(error) or type(error).__name__
 
 

@@ -7,6 +7,7 @@ has a run in one round gets the next one only in the following round, behind the
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -23,11 +24,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from filelock import FileLock
 
 from imgrec.data import Cancelled, DatasetError, check_free, open_dataset, stamps
-from imgrec.home import folder, home, in_words, setting
+from imgrec.home import folder, home, in_words, no_room, setting
 from imgrec.recipe import Recipe, RecipeError, one_of
-from imgrec.runs import LIVE, REQUESTS, Owner, Run, RunError, create_run, open_run
+from imgrec.runs import LIVE, RATE, REQUESTS, Owner, Run, RunError, create_run, open_run
 
 if TYPE_CHECKING:
     from imgrec.weights import Start
@@ -45,13 +47,16 @@ def start(recipe: Recipe, owner: Owner | None = None) -> Run:
 def enqueue(recipe: Recipe, owner: Owner | None = None) -> Run:
     """Check the recipe and make a run, perhaps somebody's, that waits in the queue; somebody must `work` on it.
 
-    Raises RunError when IMGREC_MAX_QUEUED (100) runs wait already.
+    Raises RunError when IMGREC_MAX_QUEUED (100) runs wait already, or the workspace may not grow, see `home.no_room`.
     """
     check(recipe)
-    if len(live_runs()) >= (most := setting("IMGREC_MAX_QUEUED", 100)):
-        raise RunError(f"{most:.0f} trainings wait already; start this one when some have ended.")
-    run = create_run(recipe, owner)
-    _queue_up(run)
+    if reason := no_room():
+        raise RunError(reason)
+    with _queue_lock():
+        if len(live_runs()) >= (most := setting("IMGREC_MAX_QUEUED", 100)):
+            raise RunError(f"{most:.0f} trainings wait already; start this one when some have ended.")
+        run = create_run(recipe, owner)
+        _queue_up(run)
     return run
 
 
@@ -90,8 +95,9 @@ def requeue(name: str) -> Run:
     if reason := run.resumable():
         raise RunError(reason)
     run.clear_requests()
-    run.update(phase="new", error=None)
-    _queue_up(run)
+    run.update(phase="new", error=None, note=None)
+    with _queue_lock():
+        _queue_up(run)
     return run
 
 
@@ -105,6 +111,17 @@ def stop(name: str, how: str = "stop") -> Run:
     if run.status not in LIVE:
         raise RunError(f"Run {name} is {run.status}; only a live run can be stopped.")
     run.ask(how)
+    return run
+
+
+def set_learning_rate(name: str, rate: float) -> Run:
+    """Ask a live run to learn at another rate from its next step on. Raises RunError, and RecipeError for a rate that no
+    recipe may have."""
+    run = open_run(name)
+    dataclasses.replace(run.recipe, learning_rate=float(rate))
+    if run.status not in LIVE:
+        raise RunError(f"Run {name} is {run.status}; only a live run can learn at another rate.")
+    run.write(RATE, {"learning_rate": float(rate)})
     return run
 
 
@@ -178,6 +195,8 @@ def study_result(job: Run | None) -> dict[str, np.ndarray]:
 
 
 def _bring(name: str, source: Path | str | None, **options: bool) -> Run:
+    if reason := no_room():
+        raise DatasetError(reason)
     job = bring_folder(name)
     shutil.rmtree(job.path, ignore_errors=True)
     job.path.mkdir(parents=True)
@@ -280,8 +299,35 @@ def teller(job: Run, words: Callable[[int, int | None], str], every: float = 0.2
     return tell
 
 
+def put_first(name: str) -> Run:
+    """Let a waiting run come next, before all others that wait. Raises RunError if it does not wait."""
+    run = open_run(name)
+    with _queue_lock():
+        waiting = [(mark, other) for mark, other in _queue() if other.status in LIVE][_workers() :]
+        mine = next((mark for mark, other in waiting if other.name == name), None)
+        if mine is None:
+            raise RunError(f"Run {name} does not wait in the queue.")
+        number, moment = map(int, waiting[0][0].partition("_")[0].split("-"))
+        os.replace(_marks() / mine, _marks() / _mark(number, moment - 1, run))
+    return run
+
+
+def _marks() -> Path:
+    return folder("runs") / ".queue"
+
+
+def _mark(number: int, moment: int, run: Run) -> str:
+    return f"{number:06d}-{moment:020d}_{run.name}"
+
+
+def _queue_lock() -> FileLock:
+    """Held while a place in the queue is given, so that no two are given at once."""
+    folder("runs").mkdir(parents=True, exist_ok=True)
+    return FileLock(folder("runs") / ".queue.lock", timeout=10)
+
+
 def _queue() -> list[tuple[str, Run]]:
-    marks = sorted(os.listdir(folder("runs") / ".queue")) if (folder("runs") / ".queue").is_dir() else []
+    marks = sorted(os.listdir(_marks())) if _marks().is_dir() else []
     return [(mark, Run(folder("runs") / mark.partition("_")[2])) for mark in marks]
 
 
@@ -295,11 +341,12 @@ def _before(run: Run) -> list[Run]:
 
 
 def _queue_up(run: Run) -> None:
-    (folder("runs") / ".queue").mkdir(parents=True, exist_ok=True)
+    _marks().mkdir(exist_ok=True)
     for mark, other in _queue():
         if other.name == run.name or other.status not in LIVE:
-            (folder("runs") / ".queue" / mark).unlink(missing_ok=True)
-    (folder("runs") / ".queue" / f"{_round(run):06d}-{time.time_ns():020d}_{run.name}").touch()
+            (_marks() / mark).unlink(missing_ok=True)
+    came = [int(mark[7:27]) for mark, _ in _queue()]
+    (_marks() / _mark(_round(run), max([time.time_ns(), *(moment + 1 for moment in came)]), run)).touch()
 
 
 def _round(run: Run) -> int:
@@ -319,4 +366,4 @@ def _workers() -> int:
 def leave_queue(run: Run) -> None:
     for mark, other in _queue():
         if other.name == run.name:
-            (folder("runs") / ".queue" / mark).unlink(missing_ok=True)
+            (_marks() / mark).unlink(missing_ok=True)

@@ -6,11 +6,13 @@ It starts nothing and trains nothing, and works without torch, so that lists and
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import re
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -35,6 +37,8 @@ STATUSES = {
 }
 LIVE = ("new", "waiting", "training")
 REQUESTS = {"stop": "stopped", "pause": "paused", "finish": "stopped"}  # and the status of a worker gone after one
+RATE = "learning-rate.json"  # the request for another one
+CHECKPOINT = "last.ckpt"
 ENDED = ("paused", "finished", "stopped", "failed")
 BUNDLED = Path(__file__).parent / "bundled"  # finished runs that come with imgrec; read only
 START_GRACE = 30.0  # seconds a new run may take until its worker holds the lock
@@ -154,8 +158,10 @@ class Run:
         try:
             with self.lock.acquire(timeout=0):
                 return False
-        except (Timeout, OSError):
+        except Timeout:
             return True
+        except OSError as error:
+            return error.errno != errno.EROFS  # nobody works where nothing can be written
 
     @property
     def status(self) -> str:
@@ -187,9 +193,22 @@ class Run:
         """The request that is waiting, if any."""
         return next((word for word in REQUESTS if self.file(word).exists()), None)
 
+    def take_rate(self) -> float | None:
+        """The learning rate that is asked for while it trains, if any; only the first to ask gets it."""
+        with suppress(OSError):
+            os.replace(self.file(RATE), self.file(taken := f"taken-{RATE}"))
+            rate = self.read(taken).get("learning_rate")
+            self.file(taken).unlink()
+            return rate if isinstance(rate, float) and rate > 0 else None
+
     def clear_requests(self) -> None:
-        for word in REQUESTS:
+        for word in (*REQUESTS, RATE):
             self.file(word).unlink(missing_ok=True)
+
+    @property
+    def changes(self) -> list[dict[str, Any]]:
+        """What was changed while it trained, oldest first: ``at`` in epochs, ``learning_rate``."""
+        return self.lines("changes.jsonl")
 
     @property
     def owner(self) -> Owner | None:
@@ -267,11 +286,15 @@ def create_run(recipe: Recipe, owner: Owner | None = None) -> Run:
             break
         except FileExistsError:
             continue
-    run = Run(path)
-    write_atomic(run.file("recipe.json"), recipe.to_json())
-    if owner:
-        run.write("owner.json", dataclasses.asdict(owner))
-    run.write("state.json", {"phase": "new", "created": time.time(), "updated": time.time(), "epochs": recipe.epochs})
+    run, now = Run(path), time.time()
+    try:
+        write_atomic(run.file("recipe.json"), recipe.to_json())
+        if owner:
+            run.write("owner.json", dataclasses.asdict(owner))
+        run.write("state.json", {"phase": "new", "created": now, "updated": now, "epochs": recipe.epochs})
+    except OSError:
+        shutil.rmtree(path, ignore_errors=True)  # a full disk leaves no half run
+        raise
     return run
 
 

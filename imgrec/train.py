@@ -83,6 +83,7 @@ class Training:
 
     def __init__(self, recipe: Recipe, dataset: Dataset, start: Start | None = None) -> None:
         self.recipe, self.device = recipe, hardware.pick(recipe.device)
+        self.learning_rate = recipe.learning_rate  # may be changed between two steps
         hardware.keep_memory()
         self.plan = augment.parse(recipe.augment)
         self.schedule = SCHEDULES[one_of("schedule", recipe.schedule, SCHEDULES)].make
@@ -259,7 +260,7 @@ class Training:
             raise self._diverged("A weight")
 
     def _diverged(self, what: str) -> TrainingError:
-        rate = self.recipe.learning_rate
+        rate = self.learning_rate
         return TrainingError(
             f"{what} stopped being a number in epoch {self.epoch + 1}. "
             f"Lower the learning rate, for instance from {rate:g} to {rate / 10:g}; the last good checkpoint is kept."
@@ -377,6 +378,7 @@ class Training:
             "best_epoch": self.best_epoch,
             "sums": self.sums,
             "precision": self.precision,
+            "learning_rate": self.learning_rate,
             "model": self.model.state_dict(),
             "judged": self.weights() if self.recipe.average else {},
             "optimiser": self.optimiser.state_dict(),
@@ -392,6 +394,7 @@ class Training:
             if self.recipe.average:
                 fill(self.judged, state["judged"], "checkpoint")
             self.precision, self.best_epoch = str(state["precision"]), int(state["best_epoch"])
+            self.learning_rate = float(state.get("learning_rate", self.learning_rate))
         except (KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"The checkpoint does not fit this training: {error}") from None
 
@@ -407,7 +410,7 @@ class Training:
         warm = (
             min(1.0, (done + 1 / (self.recipe.epochs * self.steps)) / self.recipe.warmup) if self.recipe.warmup else 1.0
         )
-        return self.recipe.learning_rate * self.schedule(min(done, 1.0)) * warm
+        return self.learning_rate * self.schedule(min(done, 1.0)) * warm
 
     def _check_small(self) -> None:
         """Raises TrainingError for a network that cannot take smaller pictures at first."""

@@ -10,7 +10,9 @@ import hashlib
 import io
 import json
 import math
+import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -267,10 +269,36 @@ def _first_difference(given: set | dict, expected: set) -> str:
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write everything a training needs to go on, with its hash, in one step."""
+    """Write everything a training needs to go on, with its hash; the one before stays beside it, see `latest_checkpoint`."""
     buffer = io.BytesIO()
     torch.save({"sha256": digest(content), "content": content}, buffer)
-    write_atomic(path, buffer.getvalue())
+    new = path.with_name(f"next-{path.name}")
+    write_atomic(new, buffer.getvalue())
+    with suppress(FileNotFoundError):
+        os.replace(path, earlier(path))
+    os.replace(new, path)
+
+
+def earlier(path: Path) -> Path:
+    """Where the checkpoint before the last one lies."""
+    return path.with_name(f"earlier-{path.name}")
+
+
+def latest_checkpoint(path: Path) -> tuple[dict[str, Any] | None, str]:
+    """The newest checkpoint that is whole, or None if there never was one, and what is wrong with a newer one, if so.
+
+    Raises WeightsError if all of them are damaged.
+    """
+    wrong = ""
+    for candidate in (path, earlier(path)):
+        if candidate.exists():
+            try:
+                return load_checkpoint(candidate), wrong
+            except WeightsError as error:
+                wrong = wrong or str(error)
+    if wrong:
+        raise WeightsError(wrong)
+    return None, ""
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

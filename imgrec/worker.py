@@ -26,11 +26,12 @@ from imgrec.data import Cancelled, fetch, import_dataset, open_dataset, stamps
 from imgrec.data.uploads import discard
 from imgrec.home import in_words, setting, write_atomic
 from imgrec.jobs import ahead, bring_folder, leave_queue, may_begin, starting_weights, study_folder, teller, under_way
-from imgrec.runs import REQUESTS, Run, RunError
+from imgrec.runs import CHECKPOINT, RATE, REQUESTS, Run, RunError
 
 STATE_EVERY = 0.2  # seconds between two writings of state.json
 CHECKPOINT_EVERY = 20.0  # seconds at the most between two checkpoints
 STOP_WITHIN = 1.5  # seconds a worker process gets to end by itself after a stop
+RESERVE = 2**16  # bytes kept back, so that even on a full disk the end can be written down
 
 
 def work(run: Run, process: bool = False) -> Iterator[object]:
@@ -41,16 +42,19 @@ def work(run: Run, process: bool = False) -> Iterator[object]:
     """
     try:
         with run.lock.acquire(timeout=5):
-            requests = _Requests(run, process)
+            requests, reserve = _Requests(run, process), run.file("reserve")
             try:
+                reserve.write_bytes(bytes(RESERVE))
                 yield from _train(run, requests)
             except (KeyboardInterrupt, GeneratorExit):
                 run.update(phase="stopped", detail="")
                 raise
             except Exception as error:
+                reserve.unlink(missing_ok=True)
                 run.update(phase="failed", detail="", error=in_words(error))
                 raise
             finally:
+                reserve.unlink(missing_ok=True)
                 requests.done.set()
                 leave_queue(run)
     except Timeout:
@@ -79,6 +83,8 @@ def _train(run: Run, requests: _Requests) -> Iterator[object]:
                 features.keep(training, dataset.fingerprint)
                 kept = True
             yield event
+            if requests.new_rate and (rate := run.take_rate()):
+                diary.turn(rate)
             if diary.minutes > setting("IMGREC_MAX_MINUTES", math.inf) and not requests.word:
                 requests.word = "finish"  # what it has learned in the time it was given is tested and kept
                 run.update(note="It had learned for as long as the operator allows; its best state was kept.")
@@ -161,11 +167,13 @@ class _Requests:
 
     def __init__(self, run: Run, process: bool) -> None:
         self.word: str | None = None
+        self.new_rate = False
         self.noticed, self.done = threading.Event(), threading.Event()
         threading.Thread(target=self._watch, args=(run, process), daemon=True).start()
 
     def _watch(self, run: Run, process: bool) -> None:
         while not self.done.wait(0.1):
+            self.new_rate = run.file(RATE).exists()
             if (word := run.asked()) in (None, self.word):
                 continue
             self.word = word
@@ -183,7 +191,7 @@ class _Diary:
 
     def __init__(self, run: Run, training, dataset) -> None:
         from imgrec import hardware
-        from imgrec.weights import load_checkpoint
+        from imgrec.weights import latest_checkpoint
 
         self.run, self.training, self.hardware = run, training, hardware
         about = {
@@ -191,9 +199,12 @@ class _Diary:
             "source": dataset.source,
             "device": hardware.describe(training.device),
         }
-        if run.file("last.ckpt").exists():
+        for leftover in run.path.glob(".*.tmp"):  # of a worker killed while it wrote
+            leftover.unlink(missing_ok=True)
+        kept, wrong = latest_checkpoint(run.file(CHECKPOINT))
+        if kept:
             self._same_data(about["fingerprint"])
-            training.restore(load_checkpoint(run.file("last.ckpt")))
+            training.restore(kept)
         self._trim_log()  # also without a checkpoint: a worker may have died between its first epoch and that
         run.write("classes.json", training.passport.to_dict())
         run.write("about.json", {**about, "versions": _versions(), "images": len(dataset.kept)})
@@ -204,6 +215,8 @@ class _Diary:
         run.update(
             phase="training", detail="", steps=training.steps, device=str(training.device), **self._place(), **self.best
         )
+        if wrong:
+            run.update(note=f"{wrong} It went on from the checkpoint before that one.")
 
     @property
     def minutes(self) -> float:
@@ -263,6 +276,13 @@ class _Diary:
         if first or time.monotonic() - self.saved > 2 or self.training.over:
             self.checkpoint()
 
+    def turn(self, rate: float) -> None:
+        """Learn at another rate from now on, and write that down."""
+        self.training.learning_rate = rate
+        at = round(self._progress() * self.training.recipe.epochs, 4)
+        self.run.append("changes.jsonl", {"at": at, "learning_rate": rate})
+        self.checkpoint()
+
     def checkpoint(self) -> None:
         """Write the best weights, then the state that goes with them; but nothing that is not numbers any more."""
         from imgrec.weights import save_checkpoint, save_weights
@@ -271,7 +291,7 @@ class _Diary:
         if self.best_weights is not None:
             save_weights(self.run.file("best.safetensors"), self.best_weights, self.training.passport)
             self.best_weights = None
-        save_checkpoint(self.run.file("last.ckpt"), self.training.state())
+        save_checkpoint(self.run.file(CHECKPOINT), self.training.state())
         self.saved = time.monotonic()
 
     def finish(self, dataset) -> None:
@@ -326,9 +346,10 @@ class _Diary:
     def _trim_log(self) -> None:
         """Forget what was logged after the checkpoint; it will happen again."""
         reached = self.training.epoch + self.training.step / self.training.steps
-        for name, key in (("log.jsonl", "epoch"), ("steps.jsonl", "at")):
+        for name, key in (("log.jsonl", "epoch"), ("steps.jsonl", "at"), ("changes.jsonl", "at")):
             kept = [entry for entry in self.run.lines(name) if entry.get(key, math.inf) <= reached]
-            write_atomic(self.run.file(name), "".join(json.dumps(entry) + "\n" for entry in kept))
+            if kept or self.run.file(name).exists():
+                write_atomic(self.run.file(name), "".join(json.dumps(entry) + "\n" for entry in kept))
 
 
 def _versions() -> dict[str, str]:

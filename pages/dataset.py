@@ -142,8 +142,12 @@ def fetching() -> None:
             if control.button("Cancel", key=f"cancel {row.name}", width="stretch"):
                 job.ask("stop")
         elif control.button("Download", key=f"fetch {row.name}", icon=":material/download:", width="stretch"):
-            jobs.start_fetch(row.name)
-            st.rerun()
+            try:
+                jobs.start_fetch(row.name)
+            except (ValueError, OSError) as error:
+                about.error(parts.text(error, 400))
+            else:
+                st.rerun()
         if job and job.status == "failed":
             about.error(parts.text(job.state.get("error", ""), 600))
     if st.session_state.get("fetching") and not busy:

@@ -1,12 +1,17 @@
 """Runs: which training was best, and what made the difference? All of them in a table, some of them side by side."""
 
 import dataclasses
+import io
 import json
+import tempfile
+import zipfile
+from pathlib import Path
 
 import streamlit as st
 
 from imgrec import charts
-from imgrec.runs import LIVE, SETTINGS, Notes, RunError, delete_run, open_run, restore_run, rows
+from imgrec.events import write_events
+from imgrec.runs import LIVE, SETTINGS, Notes, Run, RunError, delete_run, open_run, restore_run, rows
 from imgrec.spreadsheet import as_csv
 from pages import parts, visitors
 
@@ -65,6 +70,10 @@ def one(name: str, table: dict[str, dict]) -> None:
         if run.usable:
             parts.link("evaluate", "Evaluate", ":material/analytics:", run=name)
             parts.link("predict", "Predict", ":material/image_search:", run=name)
+        st.download_button(
+            "For TensorBoard", lambda: events(run), f"{name}-events.zip", "application/zip", icon=":material/download:",
+            key="events", help="Event files; unpack them and open the folder with tensorboard --logdir.",
+        )  # fmt: skip
         if st.button("Train again with changes", icon=":material/content_copy:", key="again"):
             for setting, value in dataclasses.asdict(run.recipe).items():
                 st.session_state[f"recipe_{setting}"] = value
@@ -92,6 +101,16 @@ def one(name: str, table: dict[str, dict]) -> None:
         else:
             st.session_state["deleted"] = name
             st.rerun()
+
+
+def events(run: Run) -> bytes:
+    """The event files of a run as a ZIP."""
+    content = io.BytesIO()
+    with tempfile.TemporaryDirectory() as place, zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in write_events(run, Path(place)).rglob("*"):
+            if file.is_file():
+                archive.write(file, Path(run.name) / file.relative_to(place))
+    return content.getvalue()
 
 
 def compare(names: list[str], table: dict[str, dict]) -> None:

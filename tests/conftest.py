@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import subprocess
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -97,3 +99,16 @@ def wait_for(condition, seconds=30.0, every=0.05):
             return result
         time.sleep(every)
     raise AssertionError(f"not within {seconds} s: {condition}")
+
+
+@contextmanager
+def small_disk(place, size):
+    """``place`` on a file system of ``size`` bytes; False if only root may do that."""
+    place.mkdir(exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
+    mounted = bool(shutil.which("mount")) and subprocess.run(mount, capture_output=True).returncode == 0
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "-l", str(place)], check=True)

@@ -27,7 +27,7 @@ LAYERS = (
         "charts",
         "serving",
     ),
-    ("jobs", "api", "report"),
+    ("jobs", "api", "report", "events"),
     ("studies", "bulk"),
     ("worker",),
     ("__main__",),

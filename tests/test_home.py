@@ -82,3 +82,27 @@ def test_a_decomposed_name_is_composed():
 def test_unusable_names_are_refused_with_advice(name, advice):
     with pytest.raises(home.UnusableName, match=advice):
         home.check_name(name, "data set name")
+
+
+def test_what_an_operator_allows_to_be_kept_bounds_runs_imports_and_uploads(monkeypatch, workspace):
+    from imgrec import home, jobs
+    from imgrec.data import DatasetError, uploads
+    from imgrec.recipe import Recipe
+    from imgrec.runs import RunError, list_runs
+
+    assert home.no_room(10**15) is None
+    (workspace / "runs").mkdir()
+    (workspace / "runs" / "big").write_bytes(bytes(3_000_000))
+    monkeypatch.setenv("IMGREC_MAX_STORAGE_GB", "0.004")
+    home._size.cache_clear()
+    assert home.no_room(900_000) is None
+    assert "holds 0.00 GB and the operator allows 0.004 GB" in home.no_room(1_100_000)
+    with pytest.raises(DatasetError, match=r"operator allows 0\.004 GB"):
+        uploads.keep("a.zip", bytes(1_100_000))
+    monkeypatch.setenv("IMGREC_MAX_STORAGE_GB", "0.002")
+    with pytest.raises(RunError, match="delete runs or data sets"):
+        jobs.enqueue(Recipe())
+    with pytest.raises(DatasetError, match="delete runs or data sets"):
+        jobs.start_fetch("cifar10")
+    assert list_runs() == []
+    home._size.cache_clear()

@@ -2,10 +2,8 @@
 
 import io
 import resource
-import shutil
 import signal
 import struct
-import subprocess
 import tarfile
 import tracemalloc
 import zipfile
@@ -14,6 +12,7 @@ from contextlib import ExitStack, contextmanager, nullcontext, suppress
 
 import numpy as np
 import pytest
+from conftest import small_disk
 from pictures import folder, picture, reasons, tarred, two_classes, zipped
 from PIL import Image
 
@@ -183,19 +182,6 @@ def test_every_planted_corrupt_file_is_found_and_no_sound_one(tmp_path):
 
 
 # A full disk
-
-
-@contextmanager
-def small_disk(place, size):
-    """``place`` on a file system of ``size`` bytes; False if only root may do that."""
-    place.mkdir(exist_ok=True)
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
-    mounted = bool(shutil.which("mount")) and subprocess.run(mount, capture_output=True).returncode == 0
-    try:
-        yield mounted
-    finally:
-        if mounted:
-            subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 @contextmanager

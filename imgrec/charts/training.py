@@ -85,9 +85,16 @@ def rates(rates: Sequence[float], losses: Sequence[float], suggested: float) -> 
 
 
 def curves(
-    steps: Sequence[Mapping[str, Any]], epochs: Sequence[Mapping[str, Any]], quantity: str, total_epochs: int
+    steps: Sequence[Mapping[str, Any]],
+    epochs: Sequence[Mapping[str, Any]],
+    quantity: str,
+    total_epochs: int,
+    changes: Sequence[float] = (),
 ) -> go.Figure:
-    """Loss or accuracy over the epochs: the running training value, and train and validation at each epoch's end."""
+    """Loss or accuracy over the epochs: the running training value, and train and validation at each epoch's end.
+
+    ``changes``: where a setting was changed on the way.
+    """
     figure = go.Figure()
     most = 300  # points that a browser draws without a stutter
     running = thin([row for row in steps if quantity in row], most)
@@ -104,6 +111,8 @@ def curves(
             hovertemplate=split + ", epoch %{x}: %{y:.3f}<extra></extra>",
         )  # fmt: skip
     styled(figure, 300, xaxis_title="epoch", yaxis_title=quantity, uirevision=quantity)
+    for at in changes:
+        figure.add_vline(at, line={"color": VERMILION, "dash": "dot", "width": 1})
     figure.update_xaxes(range=[0, total_epochs + 0.02 * total_epochs])
     if quantity == "accuracy":
         figure.update_yaxes(tickformat=".0%", range=None if epochs or running else [0, 1])

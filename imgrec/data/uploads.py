@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from imgrec.data.dataset import DatasetError
 from imgrec.data.sources import most_gigabytes
 from imgrec.data.store import LEFTOVER_SECONDS
-from imgrec.home import folder
+from imgrec.home import folder, no_room
 from imgrec.images import safe_name
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz")
@@ -78,6 +78,8 @@ def _place(size: int) -> Iterator[Path]:
         raise DatasetError(f"The uploads that wait exceed {most:g} GB; try again when others have been imported.")
     if size * 3 > (free := shutil.disk_usage(_folder()).free):
         raise DatasetError(f"The disk has {free / 2**30:.1f} GB left, too little for this upload; make some room.")
+    if reason := no_room(size):
+        raise DatasetError(reason)
     path = _folder() / secrets.token_hex(8)
     path.mkdir()
     try:

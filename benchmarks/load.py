@@ -1,0 +1,195 @@
+"""Whether a class fits on one server: 50 browser tabs watch a training, then 100 use the pages with nothing training.
+
+``python -m benchmarks.load`` speaks the browser's own WebSocket protocol to a real server on loopback, within minutes.
+Every figure has its target beside it. Exit status 1: a target was missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+
+import psutil
+
+from benchmarks.dashboard import Viewer, server, tab
+from imgrec import jobs
+from imgrec.recipe import Recipe
+from imgrec.runs import LIVE, Run
+
+PAGES = (
+    "",
+    "train",
+    "predict",
+    "evaluate",
+    "dataset",
+    "augment",
+    "networks",
+    "runs",
+    "learn_convolution",
+    "learn_softmax",
+)
+INTERACTION, SLOWER, PER_SESSION = 2.0, 0.15, 15.0  # targets with a training: seconds, share, MB
+RERUN, READY = 0.4, 3.0  # and without: seconds for a rerun, for a page's first drawing
+
+
+def percentile(times: list[float], share: int = 95) -> float:
+    return statistics.quantiles(times, n=100)[share - 1]
+
+
+def megabytes(pid: int) -> float:
+    return psutil.Process(pid).memory_full_info().uss / 1e6
+
+
+def speed(run: Run, seconds: float) -> float:
+    """Epochs per second of a run over a while."""
+    before, began = run.state["progress"], time.monotonic()
+    time.sleep(seconds)
+    return (run.state["progress"] - before) * run.recipe.epochs / (time.monotonic() - began)
+
+
+async def aspeed(run: Run, seconds: float) -> float:
+    return await asyncio.to_thread(speed, run, seconds)
+
+
+async def watchers(host: str, pid: int, run: Run, tabs: int, seconds: float) -> dict[str, float]:
+    """``tabs`` watch a run for ``seconds``, each polling as the page does; now and then one clicks to a page and back."""
+    times: dict[str, list[float]] = {"poll": [], "click": []}
+    over, opened = asyncio.Event(), asyncio.Semaphore(4)
+
+    async def one(number: int) -> None:
+        chance, query = random.Random(number), f"run={run.name}"
+        async with tab(host) as socket:
+            viewer = Viewer(socket)
+            async with opened:  # a class does not press Enter in the same millisecond
+                await viewer.ask(query=query)
+                await viewer.ask("train", query)
+            (fragment, interval), *_ = viewer.polls.items()
+            await asyncio.sleep(interval * number / tabs)
+            while not over.is_set():
+                if chance.random() < interval / 20:  # about one click in twenty seconds
+                    times["click"].append(await viewer.ask(chance.choice(PAGES), query))
+                    await asyncio.sleep(1)
+                    times["click"].append(await viewer.ask("train", query))
+                    (fragment, interval), *_ = viewer.polls.items()
+                took = await viewer.ask("train", query, fragment)
+                times["poll"].append(took)
+                await asyncio.sleep(max(0.0, interval - took))
+
+    before = await asyncio.to_thread(megabytes, pid)
+    crowd = [asyncio.create_task(one(number)) for number in range(tabs)]
+    await asyncio.sleep(10)  # until all have opened their page
+    for kind in times.values():
+        kind.clear()
+    pace = await aspeed(run, seconds)
+    during = await asyncio.to_thread(megabytes, pid)
+    over.set()
+    await asyncio.gather(*crowd)
+    return {
+        "pace": pace,
+        "poll": percentile(times["poll"]),
+        "click": percentile(times["click"]),
+        "clicks": len(times["click"]),
+        "before": before,
+        "during": during,
+    }
+
+
+async def readers(host: str, tabs: int, seconds: float) -> dict[str, float]:
+    """``tabs`` go through the pages with nothing training: first drawings, then reruns of what is open, one in 5 s each."""
+    first: list[float] = []
+    again: list[float] = []
+
+    async def one(number: int) -> None:
+        chance, query = random.Random(number), "dataset=digits"
+        await asyncio.sleep(chance.random() * 20)
+        async with tab(host) as socket:
+            viewer = Viewer(socket)
+            await viewer.ask(query=query)
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                page = chance.choice(PAGES)
+                first.append(await viewer.ask(page, query))
+                for _ in range(2):
+                    await asyncio.sleep(chance.uniform(3, 7))
+                    again.append(await viewer.ask(page, query))
+                await asyncio.sleep(chance.uniform(3, 7))
+
+    await asyncio.gather(*(one(number) for number in range(tabs)))
+    return {"first": percentile(first), "again": percentile(again), "reruns": len(again)}
+
+
+def line(what: str, value: float, target: float, unit: str) -> bool:
+    met = value < target
+    print(f"  {what:<58} {value:8.2f} {unit:<3} (target: < {target:g}{'' if met else ', missed'})")
+    return met
+
+
+def with_training(tabs: int, seconds: float) -> bool:
+    print(f"{tabs} tabs watch a run that trains")
+    with server() as (host, pid):
+        asyncio.run(readers(host, 1, 1))  # every module is loaded
+        run = jobs.start(Recipe(dataset="shapes", epochs=100_000))
+        try:
+            while len(run.epochs) < 2:
+                if run.status not in LIVE:
+                    raise RuntimeError(f"the training is {run.status}: {run.state.get('error')}")
+                time.sleep(0.2)
+            alone = speed(run, seconds)
+            found = asyncio.run(watchers(host, pid, run, tabs, seconds))
+            time.sleep(15)  # sessions that left are forgotten
+            after, again = megabytes(pid), speed(run, seconds)
+        finally:
+            jobs.stop(run.name)
+    quiet = (alone + again) / 2
+    each = (found["during"] - found["before"]) / tabs
+    print(
+        f"  epochs per minute alone {60 * alone:.1f} before, {60 * again:.1f} after; watched {60 * found['pace']:.1f}"
+    )
+    print(f"  memory: {found['before']:.0f} MB, {found['during']:.0f} MB with all, {after:.0f} MB when they had left")
+    return all(
+        (
+            line(f"95th percentile of {found['clicks']} clicks to a page", found["click"], INTERACTION, "s"),
+            line("95th percentile of the polls", found["poll"], INTERACTION, "s"),
+            line("the training is slower by", 1 - found["pace"] / quiet, SLOWER, ""),
+            line("memory of a session", each, PER_SESSION, "MB"),
+            line(
+                "of which stays when they have left, share", max(0.0, after - found["before"]) / (each * tabs), 0.5, ""
+            ),
+        )
+    )
+
+
+def without_training(tabs: int, seconds: float) -> bool:
+    print(f"{tabs} tabs, nothing trains")
+    with server() as (host, _):
+        asyncio.run(readers(host, 2, 5))
+        found = asyncio.run(readers(host, tabs, seconds))
+    return all(
+        (
+            line(f"95th percentile of {found['reruns']} reruns of an open page", found["again"], RERUN, "s"),
+            line("95th percentile until a page is drawn for the first time", found["first"], READY, "s"),
+        )
+    )
+
+
+def main() -> int:
+    """Run the benchmark in a workspace of its own and return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--watchers", type=int, default=50)
+    parser.add_argument("--readers", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=40)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["IMGREC_HOME"] = home
+        met = [with_training(options.watchers, options.seconds), without_training(options.readers, options.seconds)]
+    return 0 if all(met) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

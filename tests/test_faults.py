@@ -1,0 +1,356 @@
+"""Things go wrong while a training runs, and really do: what is killed, full, read-only, damaged, changed or late."""
+
+import dataclasses
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import small_disk, unavailable, wait_for
+from pictures import picture
+from streamlit.testing.v1 import AppTest
+
+from imgrec import jobs, worker
+from imgrec.data import Edit, Item, delete_dataset, edit, import_dataset
+from imgrec.home import folder, in_words
+from imgrec.recipe import Recipe, RecipeError
+from imgrec.runs import CHECKPOINT, LIVE, RATE, RunError, list_runs, open_run
+from imgrec.weights import WeightsError, earlier, latest_checkpoint, load_checkpoint
+
+ROOT = Path(__file__).parent.parent
+SHORT = Recipe(dataset="digits", epochs=8, batch_size=32, augment="rotate=10", device="cpu", precision="float32")
+LONG = Recipe(dataset="digits", epochs=500, batch_size=16, device="cpu", precision="float32")
+
+
+@pytest.fixture(autouse=True)
+def no_worker_survives():
+    yield
+    for run in list_runs():
+        if run.alive:
+            os.kill(run.state["pid"], signal.SIGKILL)
+            wait_for(lambda run=run: not run.alive)
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A workspace of 12 MB."""
+    monkeypatch.setenv("IMGREC_HOME", str(tmp_path / "small"))
+    with small_disk(tmp_path / "small", 12 * 2**20) as mounted:
+        if not mounted:
+            unavailable("only root may mount a small disk")
+        yield tmp_path / "small"
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The weights that SHORT ends with, and its losses."""
+    before = os.environ.get("IMGREC_HOME")
+    os.environ["IMGREC_HOME"] = str(tmp_path_factory.mktemp("whole"))
+    try:
+        return ending(finish(jobs.enqueue(SHORT)))
+    finally:
+        os.environ.pop("IMGREC_HOME") if before is None else os.environ.update(IMGREC_HOME=before)
+
+
+def finish(run):
+    for _ in worker.work(run):
+        pass
+    return run
+
+
+def ending(run):
+    assert run.status == "finished", run.state
+    return load_checkpoint(run.file(CHECKPOINT))["model"], [row["train_loss"] for row in run.epochs]
+
+
+def same(one, other):
+    return all(torch.equal(one[0][name], other[0][name]) for name in one[0]) and one[1] == other[1]
+
+
+def running(recipe=LONG, epochs=1):
+    run = jobs.start(recipe)
+    wait_for(lambda: run.status == "training" and len(run.epochs) >= epochs)
+    return run
+
+
+def kill(run):
+    os.kill(run.state["pid"], signal.SIGKILL)
+    wait_for(lambda: run.status == "lost", 3)
+
+
+def test_killed_at_random_steps_a_run_ends_like_one_that_never_was(uninterrupted):
+    chance, run = random.Random(time.time_ns()), jobs.start(SHORT)
+    for _ in range(2):
+        wait_for(lambda: run.status in ("training", "finished"))
+        time.sleep(chance.random())
+        if run.status == "training":
+            with suppress(ProcessLookupError):
+                os.kill(run.state["pid"], signal.SIGKILL)
+        wait_for(lambda: run.status in ("lost", "finished"), 3)
+        if run.status == "lost":
+            jobs.resume(run.name)
+    wait_for(lambda: run.status == "finished", 60)
+    assert same(ending(run), uninterrupted)
+
+
+KILLER = """
+import os, signal, sys
+from imgrec import jobs, weights, worker
+from imgrec.home import replaced
+from imgrec.runs import open_run
+
+moment, after = sys.argv[2], int(sys.argv[3])
+real, calls = {"write": weights.write_atomic, "move": os.replace}, {"write": 0, "move": 0}
+
+def end(): os.kill(os.getpid(), signal.SIGKILL)
+
+def write(path, content):
+    calls["write"] += "ckpt" in path.name
+    if moment == "half written" and calls["write"] > after and "ckpt" in path.name:
+        with replaced(path) as file:
+            file.write(content[: len(content) // 2])
+            file.flush()
+            end()
+    real["write"](path, content)
+
+def move(source, target):
+    moved = "ckpt" in str(target) and not str(source).endswith(".tmp")
+    calls["move"] += moved
+    if moment == "between" and moved and calls["move"] > 2 * after and "earlier" not in str(target):
+        end()
+    real["move"](source, target)
+
+weights.write_atomic, os.replace = write, move
+worker.CHECKPOINT_EVERY = 0.01
+for _ in worker.work(open_run(sys.argv[1])):
+    pass
+"""
+
+
+@pytest.mark.parametrize(("moment", "after"), [("half written", 0), ("half written", 3), ("between", 2)])
+def test_killed_while_a_checkpoint_is_written_the_one_before_serves(moment, after, uninterrupted):
+    run = jobs.enqueue(SHORT)
+    done = subprocess.run([sys.executable, "-c", KILLER, run.name, moment, str(after)], cwd=ROOT, capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert run.status == "lost"
+    assert bool(list(run.path.glob(".*.tmp"))) == (moment == "half written")
+    kept, _ = latest_checkpoint(run.file(CHECKPOINT))
+    assert (kept is not None) == (after > 0)
+    assert same(ending(finish(jobs.requeue(run.name))), uninterrupted)
+    assert not list(run.path.glob(".*.tmp"))
+
+
+@pytest.mark.parametrize("damage", ["truncated", "a bit", "emptied"])
+def test_behind_a_damaged_checkpoint_lies_the_one_before(damage, uninterrupted):
+    run = jobs.enqueue(SHORT)
+    for event in worker.work(run):
+        if getattr(event, "best", None) is not None and event.epoch == 4:
+            run.ask("stop")
+            time.sleep(0.3)
+    assert run.status == "stopped"
+    path = run.file(CHECKPOINT)
+    content = path.read_bytes()
+    bit = content[:5000] + bytes([content[5000] ^ 1]) + content[5001:]
+    path.write_bytes({"truncated": content[: len(content) // 2], "a bit": bit, "emptied": b""}[damage])
+    assert same(ending(finish(jobs.requeue(run.name))), uninterrupted)
+    assert "went on from the checkpoint before" in run.state["note"]
+    for name in (path, earlier(path)):
+        name.write_bytes(b"nothing")
+    with pytest.raises(WeightsError, match=r"last\.ckpt: the checkpoint cannot be read"):
+        latest_checkpoint(path)
+
+
+def test_damaged_log_and_state_files_break_no_list_and_no_resume():
+    run = running()
+    names = ["log.jsonl", "steps.jsonl", "state.json", "about.json", "classes.json"]
+    wait_for(lambda: all(run.file(name).exists() for name in names))
+    jobs.stop(run.name)
+    wait_for(lambda: run.status == "stopped" and not run.alive)
+    for name in names:
+        content = run.file(name).read_bytes()
+        run.file(name).write_bytes(content[: len(content) * 2 // 3] + b"\xff\x00{")
+        assert run.summary()["run"] == run.name
+    assert run.status == "stopped"  # by the request, for its state says nothing any more
+    jobs.resume(run.name)
+    wait_for(lambda: run.status == "training")
+    jobs.stop(run.name, "finish")
+    wait_for(lambda: run.status == "finished")
+
+
+def fill(place):
+    with suppress(OSError), open(place / "filler", "ab", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+
+
+def test_on_a_full_disk_a_run_fails_in_one_sentence_and_goes_on_when_there_is_room(small):
+    run = running()
+    fill(small)
+    wait_for(lambda: run.status == "failed" and not run.alive, 3)
+    assert run.state["error"] == "The disk is full; make some room and try again."
+    fill(small)
+    before = [other.name for other in list_runs()]
+    with pytest.raises(OSError, match="No space left") as caught:
+        jobs.start(SHORT)
+    assert "disk is full" in in_words(caught.value)
+    assert [other.name for other in list_runs()] == before
+    (small / "filler").unlink()
+    reached = len(run.epochs)
+    jobs.resume(run.name)
+    wait_for(lambda: len(run.epochs) > reached)
+    assert [row["epoch"] for row in run.epochs] == list(range(1, len(run.epochs) + 1))
+    jobs.stop(run.name)
+    wait_for(lambda: run.status == "stopped")
+
+
+def test_a_read_only_workspace_can_be_looked_at_and_says_why_nothing_begins(small):
+    finished, lost = finish(jobs.enqueue(Recipe(epochs=1))), jobs.enqueue(SHORT)
+    lost.update(phase="training")
+    with lost.lock:
+        pass
+    subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
+    try:
+        assert finished.status == "finished"
+        assert open_run(lost.name).status == "lost"
+        for page in ("home", "train", "runs", "predict", "evaluate", "dataset"):
+            test = AppTest.from_file(str(ROOT / "pages" / f"{page}.py"), default_timeout=60)
+            test.query_params["run"] = finished.name
+            assert not test.run().exception
+        test = AppTest.from_file(str(ROOT / "pages" / "train.py"), default_timeout=60).run()
+        test.button(key="start").click().run()
+        assert not test.exception
+        assert "read\\-only; nothing can be kept there" in test.error[0].value
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", str(small)], check=True)
+
+
+def a_set(name="pets"):
+    import_dataset([Item(f"{i}.png", picture(i), ("cat", "dog")[i % 2]) for i in range(60)], name)
+    return name
+
+
+def test_pictures_changed_while_it_learns_do_not_disturb_it_and_resume_says_so():
+    run = running(Recipe(dataset=a_set(), epochs=1000, device="cpu", precision="float32"))
+    edit("pets", Edit("relabel", (0, 2, 4), "dog"))
+    reached = len(run.epochs)
+    wait_for(lambda: len(run.epochs) > reached + 3)
+    jobs.stop(run.name)
+    wait_for(lambda: run.status == "stopped" and not run.alive)
+    jobs.resume(run.name)
+    wait_for(lambda: run.status == "failed")
+    assert "has changed since" in run.state["error"]
+    assert run.usable
+
+
+def test_pictures_deleted_while_it_learns_do_not_disturb_it_and_resume_says_so():
+    run = running(Recipe(dataset=a_set(), epochs=1000, device="cpu", precision="float32"))
+    delete_dataset("pets")
+    reached = len(run.epochs)
+    wait_for(lambda: len(run.epochs) > reached + 3)
+    jobs.stop(run.name, "finish")
+    wait_for(lambda: run.status == "finished")
+    other = running(Recipe(dataset=a_set("more"), epochs=1000, device="cpu", precision="float32"))
+    kill(other)
+    delete_dataset("more")
+    jobs.resume(other.name)
+    wait_for(lambda: other.status == "failed")
+    assert "more" in other.state["error"]
+
+
+def test_a_clock_set_back_confuses_neither_the_status_nor_the_queue(monkeypatch):
+    """What was written down before lies in the future then."""
+    now = time.time
+    first = running()
+    monkeypatch.setattr(time, "time", lambda: now() - 86400)
+    monkeypatch.setattr(time, "time_ns", lambda: int((now() - 86400) * 1e9))
+    assert first.status == "training"
+    assert first.silent_seconds == 0
+    second = jobs.enqueue(SHORT)
+    assert second.status == "new"
+    assert [run.name for run in jobs.live_runs()] == [first.name, second.name]  # it came later, whatever the clock says
+    assert not jobs.may_begin(second)
+    kill(first)
+    assert jobs.may_begin(second)
+    assert same_names(list_runs(), [first, second])
+
+
+def same_names(runs, expected):
+    return {run.name for run in runs} == {run.name for run in expected}
+
+
+STARTER = """
+import sys, time
+from imgrec import jobs
+from imgrec.recipe import Recipe
+import torch, imgrec.models
+time.sleep(max(0, float(sys.argv[1]) - time.time()))
+print(*(jobs.start(Recipe(epochs=1, device="cpu")).name for _ in range(2)))
+"""
+
+
+def test_two_apps_on_one_workspace_start_at_the_same_moment_and_train_one_after_the_other():
+    moment = str(time.time() + 4)
+    apps = [
+        subprocess.Popen([sys.executable, "-c", STARTER, moment], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    names = [name for app in apps for name in app.communicate()[0].split()]
+    assert len(set(names)) == 4
+    runs, most = [open_run(name) for name in names], 0
+
+    def over():
+        nonlocal most
+        most = max(most, sum(run.state.get("phase") == "training" and run.alive for run in runs))
+        return all(run.status == "finished" for run in runs)
+
+    wait_for(over, 80)
+    assert most == 1
+    wait_for(lambda: not os.listdir(folder("runs") / ".queue"))
+
+
+def test_what_starts_at_the_same_moment_gets_a_place_of_its_own(monkeypatch):
+    monkeypatch.setattr(time, "time_ns", lambda: 10**18)
+    runs = [jobs.enqueue(SHORT) for _ in range(5)]
+    assert [run.name for run in jobs.live_runs()] == [run.name for run in runs]
+    assert [jobs.ahead(run) for run in runs] == [0, 1, 2, 3, 4]
+
+
+def test_the_operator_lets_a_waiting_run_come_next():
+    runs = [jobs.enqueue(SHORT) for _ in range(4)]
+    jobs.put_first(runs[3].name)
+    jobs.put_first(runs[2].name)
+    assert [runs.index(run) for run in jobs.live_runs()] == [0, 2, 3, 1]
+    for name in (runs[0].name, jobs.create_run(SHORT).name):
+        with pytest.raises(RunError, match="does not wait"):
+            jobs.put_first(name)
+
+
+def test_the_learning_rate_is_changed_while_it_learns_and_a_resume_keeps_it():
+    run = running(dataclasses.replace(LONG, schedule="constant"))
+    jobs.set_learning_rate(run.name, 0.0125)
+    wait_for(lambda: run.changes)
+    [change] = run.changes
+    assert change["learning_rate"] == 0.0125
+    reached = len(run.epochs)
+    wait_for(lambda: len(run.epochs) > reached + 1)
+    assert run.epochs[-1]["learning_rate"] == 0.0125
+    kill(run)
+    jobs.resume(run.name)
+    reached = len(run.epochs)
+    wait_for(lambda: run.status == "training" and len(run.epochs) > reached)
+    assert run.epochs[-1]["learning_rate"] == 0.0125
+    assert run.changes == [change]
+    assert not run.file(RATE).exists()
+    for wrong in (-1.0, float("nan"), 0.0):
+        with pytest.raises(RecipeError, match="learning_rate"):
+            jobs.set_learning_rate(run.name, wrong)
+    jobs.stop(run.name)
+    wait_for(lambda: run.status not in LIVE)
+    with pytest.raises(RunError, match="only a live run"):
+        jobs.set_learning_rate(run.name, 0.1)
