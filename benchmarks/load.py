@@ -39,7 +39,7 @@ RERUN, READY = 0.4, 3.0  # and without: seconds for a rerun, for a page's first 
 
 
 def percentile(times: list[float], share: int = 95) -> float:
-    return statistics.quantiles(times, n=100)[share - 1]
+    return statistics.quantiles(times, n=100, method="inclusive")[share - 1] if len(times) > 1 else max(times)
 
 
 def megabytes(pid: int) -> float:

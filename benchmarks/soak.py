@@ -45,8 +45,8 @@ def held() -> dict[str, int]:
         "threads": me.num_threads(),
         "queue marks": len(list(marks.iterdir())) if marks.is_dir() else 0,
         "locked runs": sum(run.alive for run in runs()),
-        "half files": len(list((home() / "runs").rglob("*.tmp"))),
-        "reserves": len(list((home() / "runs").rglob("reserve"))),
+        "half files": sum(len(list(run.path.rglob("*.tmp"))) for run in runs() if run.status != "lost"),
+        "reserves": sum(run.file("reserve").exists() for run in runs() if run.status != "lost"),
     }
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from imgrec.data import Dataset, DatasetError
 from imgrec.data.dataset import evenly
+from imgrec.language import mark, tr
 
 MOST_PICTURES = 10_000  # to learn from, and to be tested on
 MOST_VALUES = 1000  # per picture; larger ones are made smaller
@@ -53,16 +54,16 @@ def _neighbours() -> object:
 
 METHODS: dict[str, Method] = {
     "linear-svm": Method(
-        "Linear SVM", 1995, "C. Cortes and V. Vapnik, Support-vector networks, Machine Learning 20, 1995",
-        "One plane per class through the space of all pixels, as far from the nearest pictures as it goes.", _svm,
+        mark("Linear SVM"), 1995, "C. Cortes and V. Vapnik, Support-vector networks, Machine Learning 20, 1995",
+        mark("One plane per class through the space of all pixels, as far from the nearest pictures as it goes."), _svm,
     ),
     "decision-tree": Method(
-        "Decision tree", 1984, "L. Breiman et al., Classification and Regression Trees, 1984",
-        "Twenty questions: is this pixel brighter than that value?", _tree,
+        mark("Decision tree"), 1984, "L. Breiman et al., Classification and Regression Trees, 1984",
+        mark("Twenty questions: is this pixel brighter than that value?"), _tree,
     ),
     "nearest-neighbours": Method(
-        "5 nearest neighbours", 1967, "T. Cover and P. Hart, Nearest neighbor pattern classification, IEEE Trans. IT 13, 1967",
-        "Whatever the five most similar pictures are, pixel by pixel.", _neighbours,
+        mark("5 nearest neighbours"), 1967, "T. Cover and P. Hart, Nearest neighbor pattern classification, IEEE Trans. IT 13, 1967",
+        mark("Whatever the five most similar pictures are, pixel by pixel."), _neighbours,
     ),
 }  # fmt: skip
 
@@ -113,9 +114,9 @@ def baselines(
     train, test = (evenly(dataset.indices(split), MOST_PICTURES) for split in ("train", "test"))
     for split, where in (("training", train), ("test", test)):
         if not len(where):
-            raise DatasetError(f"{dataset.name} has no {split} pictures.")
+            raise DatasetError(tr("{name} has no {split} pictures.", name=dataset.name, split=split))
     if len(np.unique(dataset.labels[train])) < 2:
-        raise DatasetError(f"{dataset.name} has training pictures of only one class.")
+        raise DatasetError(tr("{name} has training pictures of only one class.", name=dataset.name))
     side = int((MOST_VALUES / dataset.channels) ** 0.5)
     known, asked = dataset.shrunk(train, side), dataset.shrunk(test, side)
     found = []

@@ -26,6 +26,7 @@ from imgrec.data.sources import Refused, Source, open_source
 from imgrec.data.uploads import ARCHIVES, discard
 from imgrec.home import folder, replaced
 from imgrec.images import ImageError, safe_name
+from imgrec.language import tr
 from imgrec.runs import LIVE, Run
 from imgrec.spreadsheet import Sheet
 
@@ -47,7 +48,7 @@ def start(names: str, source: Path, views: str = "one", temperature: float = 1.0
     place.mkdir(parents=True, exist_ok=True)
     _sweep(place)
     if sum(job.status in LIVE for job in map(Run, place.iterdir())) >= 4:
-        raise DatasetError("Four folders or archives are being classified already; wait until one is done.")
+        raise DatasetError(tr("Four folders or archives are being classified already; wait until one is done."))
     job = Run(place / secrets.token_hex(12))
     job.path.mkdir()
     job.write("job.json", {"names": names, "source": str(source), "views": views, "temperature": temperature})
@@ -75,7 +76,7 @@ def work(name: str) -> None:
         tell(done, total)
 
     try:
-        with suppress(Cancelled), jobs.under_way(job, "loading PyTorch and the network"):
+        with suppress(Cancelled), jobs.under_way(job, tr("loading PyTorch and the network")):
             network = _network(asked["names"], asked["views"])
             summary = classify(network, [Path(asked["source"])], job.path, asked["temperature"], told)
             job.write("summary.json", summary)
@@ -84,7 +85,7 @@ def work(name: str) -> None:
 
 
 def _so_far(done: int, total: int | None) -> str:
-    return f"{done:,} of {total:,} pictures" if total else f"{done:,} pictures"
+    return tr("{done:,} of {total:,} pictures", done=done, total=total) if total else tr("{done:,} pictures", done=done)
 
 
 def classify(

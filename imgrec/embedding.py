@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imgrec.data import DatasetError
+from imgrec.language import mark, tr
 
 SIDE = 16  # pixels: pictures are shrunk to this before their pixels are compared
 KEPT = 50  # principal components that t-SNE and UMAP begin from
@@ -30,7 +31,7 @@ def place(method: str, features: np.ndarray, seed: int = 0) -> np.ndarray:
     """Points float32 (N, 2) in one scale, the longer axis from 0 to 1. Raises DatasetError if there are too few or the package is missing."""
     row = METHODS[method]
     if len(features) < 4:
-        raise DatasetError(f"A map needs at least 4 pictures; there are {len(features)}.")
+        raise DatasetError(tr("A map needs at least 4 pictures; there are {features}.", features=len(features)))
     if hint := missing(method):
         raise DatasetError(hint)
     points = row.place(features, seed)
@@ -71,15 +72,15 @@ def _umap(features: np.ndarray, seed: int) -> np.ndarray:
 
 METHODS = {
     "pca": Method(
-        "PCA", "The two directions in which the pictures differ most. At once, and never misleading about distance.",
+        "PCA", mark("The two directions in which the pictures differ most. At once, and never misleading about distance."),
         principal, 4000, quick=True,
     ),
     "tsne": Method(
-        "t-SNE", "Keeps neighbours together; distances between clusters mean little (van der Maaten and Hinton, 2008).",
+        "t-SNE", mark("Keeps neighbours together; distances between clusters mean little (van der Maaten and Hinton, 2008)."),
         _tsne, 4000,
     ),
     "umap": Method(
-        "UMAP", "Like t-SNE, and keeps more of the whole (McInnes, Healy and Melville, 2018).", _umap, 4000,
+        "UMAP", mark("Like t-SNE, and keeps more of the whole (McInnes, Healy and Melville, 2018)."), _umap, 4000,
         package="umap-learn",
     ),
 }  # fmt: skip

@@ -16,6 +16,7 @@ import numpy as np
 from imgrec.data import Dataset, DatasetError
 from imgrec.data.dataset import evenly
 from imgrec.home import replaced
+from imgrec.language import tr
 from imgrec.neighbours import MOST, Neighbours
 from imgrec.predict import Predictor
 from imgrec.runs import Run, RunError
@@ -92,10 +93,14 @@ def answers(predictor: Predictor, dataset: Dataset, split: str = "test") -> Answ
     """Ask a network about a split. Raises DatasetError if it is empty or of other classes."""
     where = dataset.indices(split)
     if not len(where):
-        raise DatasetError(f"{dataset.name} has no {split} pictures to evaluate on.")
+        raise DatasetError(tr("{name} has no {split} pictures to evaluate on.", name=dataset.name, split=split))
     if dataset.classes != predictor.classes:
         raise DatasetError(
-            f"{dataset.name} has other classes than {predictor.name} was trained on; evaluate on its own data set."
+            tr(
+                "{name} has other classes than {name2} was trained on; evaluate on its own data set.",
+                name=dataset.name,
+                name2=predictor.name,
+            )
         )
     looks = [predictor.look(dataset.images[part]) for part in _parts(where)]
     dataset.let_go()
@@ -126,7 +131,7 @@ def amend(run: Run, dataset: Dataset, **changes: float) -> None:
     Raises RunError for a run that came with imgrec, WeightsError.
     """
     if run.bundled:
-        raise RunError(f"Run {run.name} comes with imgrec and stays as it is.")
+        raise RunError(tr("Run {name} comes with imgrec and stays as it is.", name=run.name))
     weights, passport = load_weights(run.file("best.safetensors"))
     passport = replace(passport, **changes)
     save_weights(run.file("best.safetensors"), weights, passport)

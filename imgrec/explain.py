@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from imgrec.images import to_png
+from imgrec.language import mark, tr
 from imgrec.models import ModelError, card
 from imgrec.predict import Predictor
 
@@ -54,7 +55,10 @@ def _gradcam(predictor: Predictor, inputs: Tensor, target: int) -> Tensor:
     layer = card(predictor.passport.model).explains
     if layer is None:
         raise ModelError(
-            f"Grad-CAM reads maps, and a {predictor.passport.model.partition(':')[0]} has none; use occlusion or saliency."
+            tr(
+                "Grad-CAM reads maps, and a {value} has none; use occlusion or saliency.",
+                value=predictor.passport.model.partition(":")[0],
+            )
         )
     caught: list[Tensor] = []
     hook = predictor.model.get_submodule(layer).register_forward_hook(lambda _, __, given: caught.append(given))
@@ -126,22 +130,28 @@ def _smooth(predictor: Predictor, inputs: Tensor, target: int) -> Tensor:
 
 METHODS = {
     "gradcam": Method(
-        "Grad-CAM",
-        "Which places of the convolution maps speak for the class (Selvaraju et al. 2017, Draelos and Carin 2020).",
+        mark("Grad-CAM"),
+        mark(
+            "Which places of the convolution maps speak for the class (Selvaraju et al. 2017, Draelos and Carin 2020)."
+        ),
         _gradcam,
     ),
     "occlusion": Method(
-        "Occlusion", "How much the class loses when a patch is covered (Zeiler and Fergus 2014).", _occlusion
+        mark("Occlusion"),
+        mark("How much the class loses when a patch is covered (Zeiler and Fergus 2014)."),
+        _occlusion,
     ),
-    "saliency": Method("Saliency", "Which pixels would change the class score most (Simonyan et al. 2014).", _saliency),
+    "saliency": Method(
+        mark("Saliency"), mark("Which pixels would change the class score most (Simonyan et al. 2014)."), _saliency
+    ),
     "smoothgrad": Method(
-        "SmoothGrad",
-        "Saliency, as the mean over 24 noisy copies, which leaves the noise out (Smilkov et al. 2017).",
+        mark("SmoothGrad"),
+        mark("Saliency, as the mean over 24 noisy copies, which leaves the noise out (Smilkov et al. 2017)."),
         _smooth,
     ),
     "integrated": Method(
-        "Integrated gradients",
-        "What each pixel adds on the way from a plain picture to this one (Sundararajan et al. 2017).",
+        mark("Integrated gradients"),
+        mark("What each pixel adds on the way from a plain picture to this one (Sundararajan et al. 2017)."),
         _integrated,
     ),
 }
@@ -155,7 +165,9 @@ def explain(
     Raises ModelError for an unknown method or class, or a model the method cannot read.
     """
     if method not in METHODS:
-        raise ModelError(f"method is {method!r}; choose one of {', '.join(METHODS)}.")
+        raise ModelError(
+            tr("method is {method!r}; choose one of {methods}.", method=method, methods=", ".join(METHODS))
+        )
     probabilities = predictor.probabilities(seen[None])[0]
     target = int(probabilities.argmax()) if class_name is None else _index(predictor, class_name)
     images = torch.from_numpy(seen.copy()).to(predictor.device).permute(2, 0, 1)[None].float() / 255
@@ -232,5 +244,12 @@ def overlay(seen: np.ndarray, heat: np.ndarray, least_side: int = 224) -> bytes:
 
 def _index(predictor: Predictor, class_name: str) -> int:
     if class_name not in predictor.classes:
-        raise ModelError(f"{predictor.name} knows no class {class_name!r}; it knows {', '.join(predictor.classes)}.")
+        raise ModelError(
+            tr(
+                "{name} knows no class {class_name!r}; it knows {classes}.",
+                name=predictor.name,
+                class_name=class_name,
+                classes=", ".join(predictor.classes),
+            )
+        )
     return predictor.classes.index(class_name)

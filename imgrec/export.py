@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from imgrec.data import Dataset
 from imgrec.home import write_atomic
+from imgrec.language import mark, tr
 from imgrec.predict import Predictor
 from imgrec.runs import open_run
 from imgrec.takeaway import packed
@@ -57,15 +58,15 @@ def export(
     nearly as many test pictures rightly, and the figures "before" and "after" are told, too. Raises ExportError.
     """
     if to not in FORMATS:
-        raise ExportError(f"to is {to!r}; choose one of {', '.join(FORMATS)}.")
+        raise ExportError(tr("to is {to!r}; choose one of {formats}.", to=to, formats=", ".join(FORMATS)))
     if not out.parent.is_dir():
-        raise ExportError(f"{out}: there is no folder {out.parent}.")
+        raise ExportError(tr("{out}: there is no folder {parent}.", out=out, parent=out.parent))
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # the exporters talk a lot
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         if to == "int8":
             if dataset is None:
-                raise ExportError("int8 needs the pictures the run learned from, which are not on this machine.")
+                raise ExportError(tr("int8 needs the pictures the run learned from, which are not on this machine."))
             content, found = _int8(predictor, dataset, told)
         else:
             told(0.2, "exporting and comparing")
@@ -83,7 +84,10 @@ def _proved(write: Callable, predictor: Predictor) -> tuple[bytes, dict[str, Any
     difference = float(np.abs(run(pictures) - predictor.probabilities(pictures)).max())
     if not difference <= TOLERANCE:
         raise ExportError(
-            f"The exported model's probabilities differ by {difference:.2g} from ours; nothing was written."
+            tr(
+                "The exported model's probabilities differ by {difference:.2g} from ours; nothing was written.",
+                difference=difference,
+            )
         )
     return content, {"largest_difference": difference}
 
@@ -116,14 +120,18 @@ def _int8(predictor: Predictor, dataset: Dataset, told: Told) -> tuple[bytes, di
                 per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
             )  # fmt: skip
         except Exception as error:  # the library raises what comes up
-            raise ExportError(f"This network cannot be made int8 ({' '.join(str(error).split())[:160]}).") from error
+            raise ExportError(
+                tr("This network cannot be made int8 ({split}).", split=" ".join(str(error).split())[:160])
+            ) from error
         small = target.read_bytes()
     test = dataset.indices("test")[:TESTED]
     told(0.6, "testing both")
     figures = [_figures(content, dataset, test) for content in (plain, small)]
     lost = figures[0]["accuracy"] - figures[1]["accuracy"] if len(test) else 0.0
     if lost > MOST_LOST:
-        raise ExportError(f"As int8 it names {lost:.1%} fewer test pictures rightly; nothing was written.")
+        raise ExportError(
+            tr("As int8 it names {lost:.1%} fewer test pictures rightly; nothing was written.", lost=lost)
+        )
     return small, {"before": figures[0], "after": figures[1], **difference}
 
 
@@ -223,13 +231,18 @@ class Format:
 
 
 FORMATS = {
-    "zip": Format("ZIP with everything", "zip", "ONNX, a script for Python, a card, and a page for the browser.", _zip),
-    "onnx": Format(
-        "ONNX", "onnx", "One file that most programs for networks read, preprocessing and softmax inside.", _onnx
+    "zip": Format(
+        mark("ZIP with everything"), "zip", mark("ONNX, a script for Python, a card, and a page for the browser."), _zip
     ),
-    "int8": Format("ONNX, int8", "onnx", "A quarter of the size and usually faster; a little less exact."),
-    "torch": Format("torch.export", "pt2", "For PyTorch programs that do not have imgrec.", _torch),
+    "onnx": Format(
+        "ONNX", "onnx", mark("One file that most programs for networks read, preprocessing and softmax inside."), _onnx
+    ),
+    "int8": Format(mark("ONNX, int8"), "onnx", mark("A quarter of the size and usually faster; a little less exact.")),
+    "torch": Format("torch.export", "pt2", mark("For PyTorch programs that do not have imgrec."), _torch),
     "page": Format(
-        "Web page", "html", "One file that classifies in any browser, without a network. Send it to a friend.", _page
+        mark("Web page"),
+        "html",
+        mark("One file that classifies in any browser, without a network. Send it to a friend."),
+        _page,
     ),
 }

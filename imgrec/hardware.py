@@ -10,6 +10,7 @@ from functools import lru_cache
 import psutil
 import torch
 
+from imgrec.language import tr
 from imgrec.recipe import RecipeError
 
 GIB = 2**30
@@ -22,7 +23,9 @@ def pick(wish: str = "auto") -> torch.device:
         return torch.device(next(name for name, found in there.items() if found))
     if not there.get(wish, False):
         found = ", ".join(name for name, present in there.items() if present)
-        raise RecipeError(f"device is {wish!r}, which this machine does not have; choose auto or {found}.")
+        raise RecipeError(
+            tr("device is {wish!r}, which this machine does not have; choose auto or {found}.", wish=wish, found=found)
+        )
     return torch.device(wish)
 
 

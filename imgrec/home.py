@@ -14,6 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
+from imgrec.language import tr
+
 FOLDERS = ("datasets", "runs", "weights", "features", "answers")
 MOST_CHARACTERS, MOST_BYTES = 80, 200  # of a name; file systems take 255 bytes, and prefixes need some of them
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}  # on Windows
@@ -40,7 +42,9 @@ def setting(name: str, otherwise: float) -> float:
 def folder(name: str) -> Path:
     """One of FOLDERS under `home`; it may not exist yet, whoever writes makes it."""
     if name not in FOLDERS:
-        raise ValueError(f"There is no folder {name!r}; choose one of {', '.join(FOLDERS)}.")
+        raise ValueError(
+            tr("There is no folder {name!r}; choose one of {folders}.", name=name, folders=", ".join(FOLDERS))
+        )
     return home() / name
 
 
@@ -49,9 +53,11 @@ def no_room(more: int = 0) -> str | None:
     most = setting("IMGREC_MAX_STORAGE_GB", math.inf)
     if most == math.inf or (held := _size(str(home()), time.monotonic() // 20)) + more <= most * 1e9:
         return None
-    return (
-        f"The workspace holds {held / 1e9:.2f} GB and the operator allows {most:g} GB; delete runs or data sets that nobody "
-        "needs any more."
+    return tr(
+        "The workspace holds {held:.2f} GB and the operator allows {most:g} GB; delete runs or data sets "
+        "that nobody needs any more.",
+        held=held / 1000000000.0,
+        most=most,
     )
 
 
@@ -95,9 +101,9 @@ def in_words(error: BaseException) -> str:
     """An error for people: a full disk and a workspace that cannot be written to are called that, anything else as it
     calls itself."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return "The disk is full; make some room and try again."
+        return tr("The disk is full; make some room and try again.")
     if isinstance(error, OSError) and error.errno == errno.EROFS:
-        return f"The workspace {home()} is read-only; nothing can be kept there."
+        return tr("The workspace {home} is read-only; nothing can be kept there.", home=home())
     return str(error) or type(error).__name__
 
 
@@ -108,19 +114,45 @@ def check_name(name: str, kind: str = "name") -> str:
     """
     name = unicodedata.normalize("NFC", name)
     mended = "".join(letter if _fits(letter) else "-" for letter in name.strip())[:MOST_CHARACTERS].strip("-.")
-    advice = f", such as {mended}" if mended and mended != name and not _reserved(mended) else ""
+    advice = tr(", such as {mended}", mended=mended) if mended and mended != name and not _reserved(mended) else ""
     if not name:
-        raise UnusableName(f"The {kind} is empty; use letters, digits, - and _.")
+        raise UnusableName(tr("The {kind} is empty; use letters, digits, - and _.", kind=kind))
     if not all(map(_fits, name)):
-        raise UnusableName(f"{name[:100]!r} cannot be a {kind}; use letters, digits, - _ and .{advice}.")
+        raise UnusableName(
+            tr(
+                "{name!r} cannot be a {kind}; use letters, digits, - _ and .{advice}.",
+                name=name[:100],
+                kind=kind,
+                advice=advice,
+            )
+        )
     if name[0] in ".-" or name[-1] == ".":
-        raise UnusableName(f"{name[:100]!r} cannot be a {kind}; begin and end with a letter or a digit{advice}.")
+        raise UnusableName(
+            tr(
+                "{name!r} cannot be a {kind}; begin and end with a letter or a digit{advice}.",
+                name=name[:100],
+                kind=kind,
+                advice=advice,
+            )
+        )
     if len(name) > MOST_CHARACTERS or len(name.encode()) > MOST_BYTES:
         raise UnusableName(
-            f"The {kind} is {len(name)} characters long; give at most {MOST_CHARACTERS} ({MOST_BYTES} bytes)."
+            tr(
+                "The {kind} is {name} characters long; give at most {most_characters} ({most_bytes} bytes).",
+                kind=kind,
+                name=len(name),
+                most_characters=MOST_CHARACTERS,
+                most_bytes=MOST_BYTES,
+            )
         )
     if _reserved(name):
-        raise UnusableName(f"{name!r} cannot be a {kind}, Windows reserves it; choose another, such as my-{name}.")
+        raise UnusableName(
+            tr(
+                "{name!r} cannot be a {kind}, Windows reserves it; choose another, such as my-{name}.",
+                name=name,
+                kind=kind,
+            )
+        )
     return name
 
 

@@ -17,6 +17,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from imgrec.language import mark, tr
+
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")  # MPO, which phones write, enters Pillow as JPEG
 EXTENSIONS = ("jpg", "jpeg", "jfif", "mpo", "png", "gif", "bmp", "webp", "tif", "tiff", "avif")
 MAX_MEGAPIXELS = 50  # rounded, for cameras of "50 megapixels" have up to 50.4
@@ -25,18 +27,20 @@ MAX_MEGAPIXELS = 50  # rounded, for cameras of "50 megapixels" have up to 50.4
 TURNED = ("FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90")
 TURNS = {orientation: Image.Transpose[name] for orientation, name in enumerate(TURNED, 2)}
 FOREIGN = {  # pictures that people bring but this gate does not read → how such files begin
-    "HEIC photos": rb"....ftyp(hei|hev|mif1|msf1)",
-    "JPEG 2000 pictures": rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51",
-    "JPEG XL pictures": rb"\0\0\0\x0cJXL |\xff\x0a",
-    "PDF documents": rb"\s*%PDF",
-    "SVG drawings": rb"(\xef\xbb\xbf)?\s*<(svg|\?xml.*<svg|!--.*<svg|!doctype svg)",
+    mark("HEIC photos"): rb"....ftyp(hei|hev|mif1|msf1)",
+    mark("JPEG 2000 pictures"): rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51",
+    mark("JPEG XL pictures"): rb"\0\0\0\x0cJXL |\xff\x0a",
+    mark("PDF documents"): rb"\s*%PDF",
+    mark("SVG drawings"): rb"(\xef\xbb\xbf)?\s*<(svg|\?xml.*<svg|!--.*<svg|!doctype svg)",
 }
 HINTS = {  # what else can be said of a file that Pillow does not know → how such files begin
-    "its header is damaged or cut off": rb"\xff\xd8\xff|\x89PNG|GIF8.a|BM....\0{4}|RIFF|(II|MM)[*\0]{2}|....ftypavi",
-    "it begins like text": rb"(\xef\xbb\xbf)?([\t\n\f\r -~]|[\xc2-\xf4][\x80-\xbf]+)+[\xc2-\xf4]?\Z",
+    mark(
+        "its header is damaged or cut off"
+    ): rb"\xff\xd8\xff|\x89PNG|GIF8.a|BM....\0{4}|RIFF|(II|MM)[*\0]{2}|....ftypavi",
+    mark("it begins like text"): rb"(\xef\xbb\xbf)?([\t\n\f\r -~]|[\xc2-\xf4][\x80-\xbf]+)+[\xc2-\xf4]?\Z",
 }
 QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)  # an entry of warnings.filters
-TOO_LARGE = f"it has more than {MAX_MEGAPIXELS} megapixels; save it smaller"
+TOO_LARGE = mark("it has more than {most} megapixels; save it smaller")
 
 
 class ImageError(ValueError):
@@ -63,12 +67,12 @@ def open_image(
     except ImageError as error:
         raise ImageError(f"{label}: {error}.") from None
     except Image.DecompressionBombError:
-        raise ImageError(f"{label}: {TOO_LARGE}.") from None
+        raise ImageError(f"{label}: {tr(TOO_LARGE, most=MAX_MEGAPIXELS)}.") from None
     except MemoryError:
-        raise ImageError(f"{label}: it does not fit into the memory; save it smaller.") from None
+        raise ImageError(tr("{label}: it does not fit into the memory; save it smaller.", label=label)) from None
     except Exception as error:  # decoders raise OSError, ValueError, TypeError, struct.error and more
         text = "".join(filter(str.isprintable, str(error)))[:120].rstrip(". ").replace(". ", "; ") or repr(error)
-        raise ImageError(f"{label}: it is damaged or cut off ({text}).") from error
+        raise ImageError(tr("{label}: it is damaged or cut off ({text}).", label=label, text=text)) from error
 
 
 def safe_name(name: str) -> str:
@@ -86,7 +90,13 @@ def fit(image: Image.Image, size: int, channels: int, resize: str = "crop") -> n
     """
     if channels not in (1, 3) or resize not in RESIZES or size < 1:
         given = f"{size} pixels, {channels} channels and {resize!r} were given"
-        raise ValueError(f"{given}; expected at least 1 pixel, 1 or 3 channels and one of {', '.join(RESIZES)}.")
+        raise ValueError(
+            tr(
+                "{given}; expected at least 1 pixel, 1 or 3 channels and one of {resizes}.",
+                given=given,
+                resizes=", ".join(RESIZES),
+            )
+        )
     if image.mode not in ("L", "RGB"):
         image = _eight_bit(image)
     if channels == 1:
@@ -125,7 +135,13 @@ RESIZES = {"crop": crop, "pad": pad, "squash": squash}  # Pillow's BILINEAR is a
 def to_png(array: np.ndarray) -> bytes:
     """``array``, uint8 (H, W), (H, W, 1) or (H, W, 3), as the bytes of a PNG file. Raises ValueError on any other."""
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (1,), (3,)) or not array.size:
-        raise ValueError(f"The array is {array.dtype} {array.shape}; give uint8 (H, W), (H, W, 1) or (H, W, 3).")
+        raise ValueError(
+            tr(
+                "The array is {dtype} {shape}; give uint8 (H, W), (H, W, 1) or (H, W, 3).",
+                dtype=array.dtype,
+                shape=array.shape,
+            )
+        )
     file = io.BytesIO()
     Image.fromarray(array[..., 0] if array.shape[2:] == (1,) else array).save(file, "PNG")
     return file.getvalue()
@@ -145,11 +161,17 @@ def _opened(source: bytes | str | os.PathLike | BinaryIO) -> AbstractContextMana
     if not isinstance(source, str | os.PathLike):
         return contextlib.nullcontext(source if source.seekable() else io.BytesIO(source.read()))
     if os.path.exists(source) and not os.path.isfile(source):  # opening a pipe would wait for ever
-        raise ImageError(f"this is {'a folder' if os.path.isdir(source) else 'no ordinary file'}; give a picture file")
+        raise ImageError(
+            tr(
+                "this is a folder; give a picture file"
+                if os.path.isdir(source)
+                else "this is no ordinary file; give a picture file"
+            )
+        )
     try:
         return open(source, "rb")
     except (OSError, ValueError) as error:
-        raise ImageError(f"it cannot be opened ({getattr(error, 'strerror', None) or error})") from None
+        raise ImageError(tr("it cannot be opened ({error})", error=getattr(error, "strerror", None) or error)) from None
 
 
 def _decoded(file: BinaryIO, at_least: int | None) -> Image.Image:
@@ -158,13 +180,13 @@ def _decoded(file: BinaryIO, at_least: int | None) -> Image.Image:
     file.seek(0)
     head = file.read(1024)
     if not head:
-        raise ImageError("the file is empty")
+        raise ImageError(tr("the file is empty"))
     try:
         image = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
         raise ImageError(_kind(head)) from None
     if round(image.width * image.height / 1e6) > MAX_MEGAPIXELS:  # before load(), which takes the memory
-        raise ImageError(TOO_LARGE)
+        raise ImageError(tr(TOO_LARGE, most=MAX_MEGAPIXELS))
     if at_least:  # twice: at 1.0 to 2.0 the following resize would show the coarse steps of the JPEG's own scaling
         image.draft(None, (2 * at_least, 2 * at_least))
     image.load()
@@ -178,9 +200,10 @@ def _kind(head: bytes) -> str:
     """Why Pillow could not say what begins with ``head``."""
     for kind, beginning in FOREIGN.items():
         if re.match(beginning, head, re.DOTALL | re.IGNORECASE):
-            return f"{kind} are not read here; save it as JPEG or PNG"
-    hints = [hint for hint, beginning in HINTS.items() if re.match(beginning, head, re.DOTALL)]
-    return f"this is not a picture Pillow can read ({[*hints, ', '.join(FORMATS) + ' are read'][0]})"
+            return tr("{kind} are not read here; save it as JPEG or PNG", kind=tr(kind))
+    hints = [tr(hint) for hint, beginning in HINTS.items() if re.match(beginning, head, re.DOTALL)]
+    hints.append(tr("{formats} are read", formats=", ".join(FORMATS)))
+    return tr("this is not a picture Pillow can read ({hint})", hint=hints[0])
 
 
 def _orientation(image: Image.Image) -> int:
@@ -195,7 +218,7 @@ def _orientation(image: Image.Image) -> int:
 def _eight_bit(image: Image.Image) -> Image.Image:
     """A loaded picture of any mode as a new one of mode L or RGB."""
     if image.mode == "F":
-        raise ImageError("its pixels are floating-point numbers without an agreed white; save it with 8 or 16 bits")
+        raise ImageError(tr("its pixels are floating-point numbers without an agreed white; save it with 8 or 16 bits"))
     if image.mode.startswith("I"):
         return _from_16_bit(image)
     grey = image.mode in ("1", "L", "LA", "La")
@@ -211,7 +234,13 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
     """Upper 8 of 16 bits, as Pillow takes them from 16-bit colour; ``convert`` would make all above 255 white."""
     values = np.asarray(image)
     if values.min() < 0 or values.max() > 65535:
-        raise ImageError(f"its pixels are numbers from {values.min()} to {values.max()}; save it with 8 or 16 bits")
+        raise ImageError(
+            tr(
+                "its pixels are numbers from {min} to {max}; save it with 8 or 16 bits",
+                min=values.min(),
+                max=values.max(),
+            )
+        )
     tags = getattr(image, "tag_v2", {})  # of a TIFF
     pixels = (values >> (4 if tags.get(258) == (12,) else 8)).astype(np.uint8)  # 258: bits per sample
     if tags.get(262) == 0:  # the photometric interpretation in which 0 is white

@@ -28,6 +28,7 @@ from filelock import FileLock
 
 from imgrec.data import Cancelled, DatasetError, check_free, open_dataset, stamps
 from imgrec.home import folder, home, in_words, no_room, setting
+from imgrec.language import current, tr
 from imgrec.recipe import Recipe, RecipeError, one_of
 from imgrec.runs import LIVE, RATE, REQUESTS, Owner, Run, RunError, create_run, open_run
 
@@ -54,7 +55,7 @@ def enqueue(recipe: Recipe, owner: Owner | None = None) -> Run:
         raise RunError(reason)
     with _queue_lock():
         if len(live_runs()) >= (most := setting("IMGREC_MAX_QUEUED", 100)):
-            raise RunError(f"{most:.0f} trainings wait already; start this one when some have ended.")
+            raise RunError(tr("{most:.0f} trainings wait already; start this one when some have ended.", most=most))
         run = create_run(recipe, owner)
         _queue_up(run)
     return run
@@ -70,7 +71,9 @@ def check(recipe: Recipe) -> None:
     from imgrec import augment, hardware, models, shelves
 
     if recipe.epochs > (most := setting("IMGREC_MAX_EPOCHS", math.inf)):
-        raise RecipeError(f"epochs is {recipe.epochs}; the operator of this server allows {most:.0f}.")
+        raise RecipeError(
+            tr("epochs is {epochs}; the operator of this server allows {most:.0f}.", epochs=recipe.epochs, most=most)
+        )
     hardware.pick(recipe.device)
     augment.parse(recipe.augment)
     for name, shelf in (("optimiser", shelves.OPTIMISERS), ("loss", shelves.LOSSES), ("schedule", shelves.SCHEDULES)):
@@ -109,7 +112,7 @@ def stop(name: str, how: str = "stop") -> Run:
     one_of("how", how, REQUESTS)
     run = open_run(name)
     if run.status not in LIVE:
-        raise RunError(f"Run {name} is {run.status}; only a live run can be stopped.")
+        raise RunError(tr("Run {name} is {status}; only a live run can be stopped.", name=name, status=run.status))
     run.ask(how)
     return run
 
@@ -120,7 +123,9 @@ def set_learning_rate(name: str, rate: float) -> Run:
     run = open_run(name)
     dataclasses.replace(run.recipe, learning_rate=float(rate))
     if run.status not in LIVE:
-        raise RunError(f"Run {name} is {run.status}; only a live run can learn at another rate.")
+        raise RunError(
+            tr("Run {name} is {status}; only a live run can learn at another rate.", name=name, status=run.status)
+        )
     run.write(RATE, {"learning_rate": float(rate)})
     return run
 
@@ -152,7 +157,7 @@ def start_import(source: Path | str, name: str, unlabelled: bool = False, adding
     name = name if adding else check_free(name)
     job = bring_folder(name)
     if job.file("state.json").exists() and job.status in LIVE:
-        raise DatasetError(f"A data set {name!r} is being imported just now; choose another name.")
+        raise DatasetError(tr("A data set {name!r} is being imported just now; choose another name.", name=name))
     return _bring(name, source, unlabelled=unlabelled, adding=adding)
 
 
@@ -240,7 +245,10 @@ def starting_weights(recipe: Recipe, fetch: bool = True) -> Start | None:
 
         if not card(recipe.model).pretrained:
             raise WeightsError(
-                f"{card(recipe.model).title} has no ImageNet weights; use weights=none, a run or a file."
+                tr(
+                    "{title} has no ImageNet weights; use weights=none, a run or a file.",
+                    title=card(recipe.model).title,
+                )
             )
         return Start.imagenet(recipe.model) if fetch else None
     path = Path(recipe.weights).expanduser()
@@ -260,7 +268,7 @@ def launch(run: Run, *command: str) -> None:
             subprocess.Popen(
                 [sys.executable, "-m", "imgrec", *command],
                 cwd=Path(__file__).parent.parent,
-                env={**os.environ, "IMGREC_HOME": str(home().resolve())},
+                env={**os.environ, "IMGREC_HOME": str(home().resolve()), "IMGREC_LANGUAGE": current()},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -306,7 +314,7 @@ def put_first(name: str) -> Run:
         waiting = [(mark, other) for mark, other in _queue() if other.status in LIVE][_workers() :]
         mine = next((mark for mark, other in waiting if other.name == name), None)
         if mine is None:
-            raise RunError(f"Run {name} does not wait in the queue.")
+            raise RunError(tr("Run {name} does not wait in the queue.", name=name))
         number, moment = map(int, waiting[0][0].partition("_")[0].split("-"))
         os.replace(_marks() / mine, _marks() / _mark(number, moment - 1, run))
     return run

@@ -18,6 +18,7 @@ from torch import nn
 from imgrec import hardware
 from imgrec.data.parallel import in_order
 from imgrec.images import ImageError, fit, open_image
+from imgrec.language import tr
 from imgrec.neighbours import Neighbours
 from imgrec.recipe import one_of
 from imgrec.runs import Run, RunError, open_run
@@ -88,7 +89,13 @@ class Predictor:
         """The best weights of a run. Raises RunError or WeightsError."""
         run = open_run(run) if isinstance(run, str) else run
         if not run.usable:
-            raise RunError(f"Run {run.name} has no weights yet (it is {run.status}); wait for its first epoch.")
+            raise RunError(
+                tr(
+                    "Run {name} has no weights yet (it is {status}); wait for its first epoch.",
+                    name=run.name,
+                    status=run.status,
+                )
+            )
         opened = cls.from_file(run.file("best.safetensors"), run.name, device)
         opened.neighbours = Neighbours.load(run.file("neighbours.npz"))
         return opened
@@ -187,7 +194,13 @@ class Ensemble:
         first, self.members = members[0], tuple(members)
         for other in members[1:]:
             if sorted(other.classes) != sorted(first.classes):
-                raise RunError(f"{other.name} and {first.name} know different classes, so they cannot answer together.")
+                raise RunError(
+                    tr(
+                        "{name} and {name2} know different classes, so they cannot answer together.",
+                        name=other.name,
+                        name2=first.name,
+                    )
+                )
         self.name, self.classes = ",".join(member.name for member in members), first.classes
         self.views = first.views
         self.at_least = max(member.at_least for member in members)
@@ -250,7 +263,13 @@ def open_network(names: str) -> Predictor | Ensemble:
     """The predictor of a run, or of several joined by commas, which answer together. Raises RunError or WeightsError."""
     asked = list(dict.fromkeys(names.split(",")))
     if len(asked) > MOST_MEMBERS:
-        raise RunError(f"{len(asked)} runs were named; at most {MOST_MEMBERS} answer together.")
+        raise RunError(
+            tr(
+                "{asked} runs were named; at most {most_members} answer together.",
+                asked=len(asked),
+                most_members=MOST_MEMBERS,
+            )
+        )
     members = [predictor(name) for name in asked]
     return members[0] if len(members) == 1 else Ensemble(members)
 
@@ -259,7 +278,13 @@ def predictor(name: str) -> Predictor:
     """The predictor of a run, kept in memory until its weights change. Raises RunError or WeightsError."""
     run = open_run(name)
     if not run.usable:
-        raise RunError(f"Run {name} has no weights yet (it is {run.status}); wait for its first epoch.")
+        raise RunError(
+            tr(
+                "Run {name} has no weights yet (it is {status}); wait for its first epoch.",
+                name=name,
+                status=run.status,
+            )
+        )
     return _cached(str(run.path), run.file("best.safetensors").stat().st_mtime_ns)
 
 

@@ -51,7 +51,7 @@ def look_ahead(
     losses: list[float] = []
     began = counted = time.perf_counter()
     for number, rate in enumerate(rates):
-        training.recipe = replace(training.recipe, learning_rate=float(rate))
+        training.learning_rate = float(rate)
         loss = training.learn(batches[number % len(batches)])
         losses.append(loss)
         if number == 3:

@@ -10,6 +10,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from imgrec.language import mark, tr
+
 
 class RecipeError(ValueError):
     """A setting that cannot be used; the message says what was given, what was expected and how to mend it."""
@@ -31,76 +33,92 @@ class Recipe:
     Raises RecipeError on a value of the wrong type or out of range.
     """
 
-    dataset: str = setting("digits", "Data set", "The pictures to learn from.")
-    model: str = setting("seed-cnn", "Model", "The network to train; softmax regression is the baseline to beat.")
+    dataset: str = setting("digits", mark("Data set"), mark("The pictures to learn from."))
+    model: str = setting(
+        "seed-cnn", mark("Model"), mark("The network to train; softmax regression is the baseline to beat.")
+    )
     weights: str = setting(
         "none",
-        "Start from",
-        "'none' for random weights, 'imagenet', the name of a finished run, or a .safetensors file.",
+        mark("Start from"),
+        mark("'none' for random weights, 'imagenet', the name of a finished run, or a .safetensors file."),
     )
     freeze: str = setting(
         "none",
-        "Freeze",
-        "'backbone' trains only the last layer; 'gradual' that first, then all, the rest at a tenth of the rate.",
+        mark("Freeze"),
+        mark("'backbone' trains only the last layer; 'gradual' that first, then all, the rest at a tenth of the rate."),
         choices=("none", "backbone", "gradual"),
     )
     image_size: int = setting(
-        0, "Picture size", "Width and height in pixels the network sees; 0 takes the data set's own.", 0, 512
+        0,
+        mark("Picture size"),
+        mark("Width and height in pixels the network sees; 0 takes the data set's own."),
+        0,
+        512,
     )
     resize: str = setting(
         "crop",
-        "Resize by",
-        "Centre-crop, pad or squash pictures that are not square.",
+        mark("Resize by"),
+        mark("Centre-crop, pad or squash pictures that are not square."),
         choices=("crop", "pad", "squash"),
     )
     start_small: float = setting(
         1.0,
-        "Start small",
-        "Share of the picture's side to begin with; it grows to all of it by two thirds of the training. 0.75 saves a quarter of the time.",
+        mark("Start small"),
+        mark(
+            "Share of the picture's side to begin with; it grows to all of it by two thirds of the training. "
+            "0.75 saves a quarter of the time."
+        ),
         0.25,
         1.0,
         step=0.05,
     )
     augment: str = setting(
-        "none", "Augmentation", "Random changes to every training picture, such as rotate=15,shift=0.1."
+        "none", mark("Augmentation"), mark("Random changes to every training picture, such as rotate=15,shift=0.1.")
     )
-    loss: str = setting("cross-entropy", "Loss", "What the training makes small.")
+    loss: str = setting("cross-entropy", mark("Loss"), mark("What the training makes small."))
     label_smoothing: float = setting(
         0.0,
-        "Label smoothing",
-        "Share of the target spread over all classes; 0.1 tames overconfidence.",
+        mark("Label smoothing"),
+        mark("Share of the target spread over all classes; 0.1 tames overconfidence."),
         0.0,
         0.5,
         step=0.05,
     )
     balance: str = setting(
         "none",
-        "Balance classes",
-        "For unequal classes, beyond 3 to 1: rare ones count more in the 'loss', or come as often by 'sampling'.",
+        mark("Balance classes"),
+        mark("For unequal classes, beyond 3 to 1: rare ones count more in the 'loss', or come as often by 'sampling'."),
         choices=("none", "loss", "sampling"),
     )
     mix: str = setting(
         "none",
-        "Mix pictures",
-        "Blend two pictures and their labels (mixup), or paste a window of one into the other (cutmix).",
+        mark("Mix pictures"),
+        mark("Blend two pictures and their labels (mixup), or paste a window of one into the other (cutmix)."),
         choices=("none", "mixup", "cutmix"),
     )
-    optimiser: str = setting("adamw", "Optimiser", "How the gradient becomes a step; AdamW works nearly everywhere.")
+    optimiser: str = setting(
+        "adamw", mark("Optimiser"), mark("How the gradient becomes a step; AdamW works nearly everywhere.")
+    )
     learning_rate: float = setting(
         0.003,
-        "Learning rate",
-        "Size of the steps. Too big: the loss jumps; too small: nothing moves.",
+        mark("Learning rate"),
+        mark("Size of the steps. Too big: the loss jumps; too small: nothing moves."),
         1e-6,
         10.0,
         log=True,
     )
     momentum: float = setting(
-        0.9, "Momentum", "How much of the last step carries on; used by SGD with momentum.", 0.0, 0.999, step=0.05
+        0.9,
+        mark("Momentum"),
+        mark("How much of the last step carries on; used by SGD with momentum."),
+        0.0,
+        0.999,
+        step=0.05,
     )
     weight_decay: float = setting(
         0.01,
-        "Weight decay",
-        "Pulls the weights towards zero (L2); a little helps against overfitting.",
+        mark("Weight decay"),
+        mark("Pulls the weights towards zero (L2); a little helps against overfitting."),
         0.0,
         1.0,
         step=0.005,
@@ -108,59 +126,71 @@ class Recipe:
     l1: float = setting(
         0.0,
         "L1",
-        "Pulls every weight towards zero by the same amount, so that useless ones end there; try 0.0001.",
+        mark("Pulls every weight towards zero by the same amount, so that useless ones end there; try 0.0001."),
         0.0,
         1.0,
         step=0.0001,
     )
     clip: float = setting(
         0.0,
-        "Clip gradients",
-        "Longer gradients are cut to this length; 1 tames wild steps, 0 is off.",
+        mark("Clip gradients"),
+        mark("Longer gradients are cut to this length; 1 tames wild steps, 0 is off."),
         0.0,
         100.0,
         step=0.5,
     )
     patience: int = setting(
-        0, "Patience", "Stop early after so many epochs without a better validation; 0 trains all epochs.", 0, 1000
+        0,
+        mark("Patience"),
+        mark("Stop early after so many epochs without a better validation; 0 trains all epochs."),
+        0,
+        1000,
     )
-    schedule: str = setting("one-cycle", "Schedule", "How the learning rate changes over the training.")
+    schedule: str = setting("one-cycle", mark("Schedule"), mark("How the learning rate changes over the training."))
     warmup: float = setting(
         0.0,
-        "Warm-up",
-        "Share of the training over which the rate grows from zero to the schedule's.",
+        mark("Warm-up"),
+        mark("Share of the training over which the rate grows from zero to the schedule's."),
         0.0,
         0.9,
         step=0.05,
     )
     average: float = setting(
         0.0,
-        "Average weights",
-        "How much of a running mean of the weights each step keeps (EMA), which is then what counts; try 0.99, 0 is off.",
+        mark("Average weights"),
+        mark(
+            "How much of a running mean of the weights each step keeps (EMA), which is then what counts; try "
+            "0.99, 0 is off."
+        ),
         0.0,
         0.9999,
         step=0.01,
     )
-    epochs: int = setting(15, "Epochs", "How often the network sees every training picture.", 1, 1000)
+    epochs: int = setting(15, mark("Epochs"), mark("How often the network sees every training picture."), 1, 1000)
     batch_size: int = setting(
-        32, "Batch size", "Pictures per step. Bigger is steadier, smaller learns more per picture.", 1, 4096
+        32, mark("Batch size"), mark("Pictures per step. Bigger is steadier, smaller learns more per picture."), 1, 4096
     )
     views: str = setting(
         "one",
-        "Views per answer",
-        "Answer for the picture, or on average for it and its mirror image, for it and two moved by a pixel, or for all six.",
+        mark("Views per answer"),
+        mark(
+            "Answer for the picture, or on average for it and its mirror image, for it and two moved by a pixel, "
+            "or for all six."
+        ),
         choices=("one", "mirror", "shifted", "six"),
     )
     precision: str = setting(
         "auto",
-        "Precision",
-        "bfloat16 is faster on recent hardware; 'auto' measures it for long trainings, short ones stay float32.",
+        mark("Precision"),
+        mark("bfloat16 is faster on recent hardware; 'auto' measures it for long trainings, short ones stay float32."),
         choices=("auto", "float32", "bfloat16"),
     )
     device: str = setting(
-        "auto", "Device", "'auto' takes the GPU if there is one.", choices=("auto", "cpu", "cuda", "mps")
+        "auto", mark("Device"), mark("'auto' takes the GPU if there is one."), choices=("auto", "cpu", "cuda", "mps")
     )
-    seed: int = setting(0, "Seed", "The same seed and settings give the same training on the CPU.", 0, 2**31 - 1)
+    seed: int = setting(
+        0, mark("Seed"), mark("The same seed and settings give the same training on the CPU."), 0, 2**31 - 1
+    )
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -176,19 +206,27 @@ class Recipe:
         try:
             values = json.loads(text)
         except ValueError as error:
-            raise RecipeError(f"The recipe is not JSON: {error}.") from None
+            raise RecipeError(tr("The recipe is not JSON: {error}.", error=error)) from None
         if not isinstance(values, dict):
-            raise RecipeError(f"The recipe is a {type(values).__name__}; expected an object of settings.")
+            raise RecipeError(tr("The recipe is a {name}; expected an object of settings.", name=type(values).__name__))
         return cls.from_values(values)
 
     @classmethod
     def from_values(cls, values: dict[str, Any], preset: str = "standard") -> Recipe:
         """A recipe from given values over a preset's. Raises RecipeError on an unknown name."""
         if preset not in PRESETS:
-            raise RecipeError(f"preset is {preset!r}; choose one of {', '.join(PRESETS)}.")
+            raise RecipeError(
+                tr("preset is {preset!r}; choose one of {presets}.", preset=preset, presets=", ".join(PRESETS))
+            )
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - known):
-            raise RecipeError(f"Unknown setting {', '.join(unknown)}; the settings are {', '.join(sorted(known))}.")
+            raise RecipeError(
+                tr(
+                    "Unknown setting {unknown}; the settings are {known}.",
+                    unknown=", ".join(unknown),
+                    known=", ".join(sorted(known)),
+                )
+            )
         return cls(**{**PRESETS[preset], **values})
 
     def differences(self, other: Recipe) -> dict[str, tuple[Any, Any]]:
@@ -233,7 +271,9 @@ def parse_options(text: str) -> dict[str, str]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, equals, value = part.partition("=")
         if not equals or not name.strip() or not value.strip():
-            raise RecipeError(f"{part!r} is not an option; write name=value, several with commas between.")
+            raise RecipeError(
+                tr("{part!r} is not an option; write name=value, several with commas between.", part=part)
+            )
         options[name.strip()] = value.strip()
     return options
 
@@ -244,16 +284,18 @@ def number(name: str, text: str | float, minimum: float, maximum: float, kind: t
     try:
         value = kind(text)
     except (TypeError, ValueError, OverflowError):
-        raise RecipeError(f"{name} is {text!r}; {limits}.") from None
+        raise RecipeError(tr("{name} is {text!r}; {limits}.", name=name, text=text, limits=limits)) from None
     if not minimum <= value <= maximum:  # false for NaN as well
-        raise RecipeError(f"{name} is {text}; {limits}.")
+        raise RecipeError(tr("{name} is {text}; {limits}.", name=name, text=text, limits=limits))
     return value
 
 
 def one_of(name: str, value: str, choices: Any) -> str:
     """``value`` if it is among ``choices``, else a RecipeError that lists them."""
     if value not in choices:
-        raise RecipeError(f"{name} is {value!r}; choose one of {', '.join(map(str, choices))}.")
+        raise RecipeError(
+            tr("{name} is {value!r}; choose one of {str}.", name=name, value=value, str=", ".join(map(str, choices)))
+        )
     return value
 
 
@@ -261,8 +303,15 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
     kind, about = type(field.default), field.metadata
     if kind is str:
         if not isinstance(value, str):
-            raise RecipeError(f"{field.name} is {value!r}; give text.")
+            raise RecipeError(tr("{name} is {value!r}; give text.", name=field.name, value=value))
         return one_of(field.name, value, about["choices"]) if "choices" in about else value
     if isinstance(value, bool) or (kind is int and isinstance(value, float) and value != int(value)):
-        raise RecipeError(f"{field.name} is {value!r}; give a {'whole ' if kind is int else ''}number.")
+        raise RecipeError(
+            tr(
+                "{name} is {value!r}; give a {value2}number.",
+                name=field.name,
+                value=value,
+                value2="whole " if kind is int else "",
+            )
+        )
     return number(field.name, value, about["minimum"], about["maximum"], kind)

@@ -12,6 +12,7 @@ from imgrec.charts import percent
 from imgrec.data import Dataset
 from imgrec.evaluate import Answers, reliability, report
 from imgrec.images import to_png
+from imgrec.language import tr
 from imgrec.runs import Run
 
 MOST_CLASSES = 40  # in the confusion matrix
@@ -35,11 +36,11 @@ def printable(run: Run, given: Answers, dataset: Dataset) -> str:
     found, recipe, about = report(given, dataset), run.recipe, run.read("about.json")
     low, high = found["interval"]
     figures = (
-        ("accuracy", found["accuracy"]), ("balanced accuracy", found["balanced_accuracy"]), ("macro F1", found["macro"]["f1"]),
-        ("always the commonest class", found["majority_accuracy"]), ("calibration error", found["calibration_error"]),
+        ("accuracy", found["accuracy"]), (tr("balanced accuracy"), found["balanced_accuracy"]), (tr("macro F1"), found["macro"]["f1"]),
+        (tr("always the commonest class"), found["majority_accuracy"]), (tr("calibration error"), found["calibration_error"]),
     )  # fmt: skip
     if linear := run.read("evaluation.json").get("linear_accuracy"):
-        figures += (("a linear classifier", linear),)
+        figures += ((tr("a linear classifier"), linear),)
     sections = [
         f"<h1>{_text(recipe.model)} on {_text(recipe.dataset)}</h1>",
         f"<p class=note>Run {_text(run.name)}, {len(given.labels):,} test pictures that it never learned from. "
@@ -56,7 +57,7 @@ def printable(run: Run, given: Answers, dataset: Dataset) -> str:
             {**(about.get("versions") or {}), "device": about.get("device", ""), "data": about.get("fingerprint", "")}
         ),
     ]
-    title = f"{_text(recipe.model)} on {_text(recipe.dataset)}"
+    title = tr("{model} on {dataset}", model=_text(recipe.model), dataset=_text(recipe.dataset))
     head = f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><style>{STYLE}</style>"
     policy = "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
     return head + policy + "<body>" + "".join(sections) + "</body></html>"
@@ -89,12 +90,21 @@ def _curves(run: Run) -> str:
     marks = f'<text x="36" y="16" text-anchor="end" font-size="12">{most:.2g}</text><text x="36" y="174" text-anchor="end" font-size="12">0</text>'
     words = '<text x="560" y="190" text-anchor="end" font-size="12">epoch</text>'
     best = max((row for row in epochs), key=lambda row: row.get("validation_accuracy") or 0)
-    told = f"Loss by epoch: blue training, orange validation. Best validation accuracy {percent(best.get('validation_accuracy') or 0)} in epoch {best['epoch']}."
+    told = tr(
+        "Loss by epoch: blue training, orange validation. Best validation accuracy {validation_accuracy} in "
+        "epoch {epoch}.",
+        validation_accuracy=percent(best.get("validation_accuracy") or 0),
+        epoch=best["epoch"],
+    )
     return f'<svg viewBox="0 0 570 195" width="570" role="img" aria-label="{told}">{axes}{lines}{marks}{words}</svg><p class=note>{told}</p>'
 
 
 def _classes(found: dict) -> str:
-    rows = [*found["classes"], {"name": "macro mean", **found["macro"]}, {"name": "weighted mean", **found["weighted"]}]
+    rows = [
+        *found["classes"],
+        {"name": tr("macro mean"), **found["macro"]},
+        {"name": tr("weighted mean"), **found["weighted"]},
+    ]
     body = "".join(
         f"<tr><td>{_text(row['name'])}<td>{row['precision']:.1%}<td>{row['recall']:.1%}<td>{row['f1']:.1%}<td>{row.get('support', '')}"
         for row in rows

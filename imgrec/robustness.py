@@ -11,6 +11,7 @@ import torch
 from imgrec.augment import apply
 from imgrec.data import Dataset, DatasetError, open_dataset
 from imgrec.data.dataset import evenly
+from imgrec.language import mark, tr
 from imgrec.predict import Predictor
 
 MOST = 600  # pictures that are tried, of each kind
@@ -27,11 +28,11 @@ class Change:
 
 
 CHANGES = {  # named as on the shelf of augmentations
-    "noise": Change("Noise", "share of white", (0.0, 0.05, 0.1, 0.2, 0.3)),
-    "blur": Change("Blur", "share of the side", (0.0, 0.015, 0.03, 0.06, 0.09)),
-    "rotate": Change("Rotation", "degrees", (0.0, 10.0, 20.0, 45.0, 90.0)),
-    "contrast": Change("Contrast", "share left", (1.0, 0.7, 0.5, 0.3, 0.15)),
-    "brightness": Change("Brightness", "share left", (1.0, 0.7, 0.5, 0.3, 0.15)),
+    "noise": Change(mark("Noise"), mark("share of white"), (0.0, 0.05, 0.1, 0.2, 0.3)),
+    "blur": Change(mark("Blur"), mark("share of the side"), (0.0, 0.015, 0.03, 0.06, 0.09)),
+    "rotate": Change(mark("Rotation"), "degrees", (0.0, 10.0, 20.0, 45.0, 90.0)),
+    "contrast": Change(mark("Contrast"), mark("share left"), (1.0, 0.7, 0.5, 0.3, 0.15)),
+    "brightness": Change(mark("Brightness"), mark("share left"), (1.0, 0.7, 0.5, 0.3, 0.15)),
 }
 
 
@@ -44,7 +45,7 @@ def robustness(
     """
     where = evenly(dataset.indices("test"), MOST)
     if not len(where):
-        raise DatasetError(f"{dataset.name} has no test pictures.")
+        raise DatasetError(tr("{name} has no test pictures.", name=dataset.name))
     pictures, labels, rows = dataset.images[where], dataset.labels[where], []
     total = sum(len(change.levels) for change in CHANGES.values())
     for name, change in CHANGES.items():

@@ -22,18 +22,22 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from imgrec.home import folder, write_atomic
+from imgrec.language import mark, tr
 from imgrec.recipe import Recipe, RecipeError
 
 SETTINGS = [field.name for field in dataclasses.fields(Recipe)]
 STATUSES = {
-    "new": "Its worker is being started.",
-    "waiting": "It waits for its turn or is loading.",
-    "training": "It is learning now.",
-    "paused": "It can go on where it was.",
-    "finished": "It has been tested and can classify pictures.",
-    "stopped": "Somebody stopped it; its best state so far is kept, and it can go on.",
-    "failed": "It ended with an error, which is shown with it.",
-    "lost": "Its worker vanished without a word (killed, or the computer went off). Resume continues from its last checkpoint.",
+    "new": mark("Its worker is being started."),
+    "waiting": mark("It waits for its turn or is loading."),
+    "training": mark("It is learning now."),
+    "paused": mark("It can go on where it was."),
+    "finished": mark("It has been tested and can classify pictures."),
+    "stopped": mark("Somebody stopped it; its best state so far is kept, and it can go on."),
+    "failed": mark("It ended with an error, which is shown with it."),
+    "lost": mark(
+        "Its worker vanished without a word (killed, or the computer went off). Resume continues from its "
+        "last checkpoint."
+    ),
 }
 LIVE = ("new", "waiting", "training")
 REQUESTS = {"stop": "stopped", "pause": "paused", "finish": "stopped"}  # and the status of a worker gone after one
@@ -85,7 +89,7 @@ class Run:
         try:
             return Recipe.from_json(self.file("recipe.json").read_text("utf-8"))
         except (OSError, RecipeError, UnicodeDecodeError) as error:
-            raise RunError(f"Run {self.name} has no readable recipe: {error}") from None
+            raise RunError(tr("Run {name} has no readable recipe: {error}", name=self.name, error=error)) from None
 
     @property
     def title(self) -> str:
@@ -245,7 +249,7 @@ class Run:
     def annotate(self, notes: Notes) -> None:
         """Keep what people say of it, cut to a sensible length. Raises RunError for a run that came with imgrec."""
         if self.bundled:
-            raise RunError(f"Run {self.name} comes with imgrec and stays as it is.")
+            raise RunError(tr("Run {name} comes with imgrec and stays as it is.", name=self.name))
         tags = dict.fromkeys(" ".join(tag.split())[:40] for tag in notes.tags)
         tags = [tag for tag in tags if tag][:MOST_TAGS]
         self.write("notes.json", {"star": notes.star, "tags": tags, "text": notes.text.strip()[:MOST_NOTE]})
@@ -304,7 +308,7 @@ def open_run(name: str) -> Run:
         for place in (folder("runs"), BUNDLED):
             if os.path.isdir(place / name):
                 return Run(place / name)
-    raise RunError(f"There is no run named {name!r}; `python -m imgrec runs` lists them all.")
+    raise RunError(tr("There is no run named {name!r}; `python -m imgrec runs` lists them all.", name=name))
 
 
 def list_runs(bundled: bool = False) -> list[Run]:
@@ -324,9 +328,9 @@ def delete_run(run: Run) -> None:
     Raises RunError while it is live, or if it came with imgrec.
     """
     if run.bundled:
-        raise RunError(f"Run {run.name} comes with imgrec and stays.")
+        raise RunError(tr("Run {name} comes with imgrec and stays.", name=run.name))
     if run.status in LIVE:
-        raise RunError(f"Run {run.name} is {run.status}; stop it first.")
+        raise RunError(tr("Run {name} is {status}; stop it first.", name=run.name, status=run.status))
     away = folder("runs") / AWAY
     away.mkdir(exist_ok=True)
     os.utime(run.path)  # from now on the week counts
@@ -342,9 +346,9 @@ def restore_run(name: str) -> Run:
     """Bring back a run that was put away. Raises RunError if it is gone, or another has taken its name."""
     away, back = folder("runs") / AWAY / Path(name).name, folder("runs") / Path(name).name
     if not away.is_dir():
-        raise RunError(f"Run {name!r} cannot be brought back; it is gone for good.")
+        raise RunError(tr("Run {name!r} cannot be brought back; it is gone for good.", name=name))
     if back.exists():
-        raise RunError(f"There is a run named {name!r} by now; delete that first.")
+        raise RunError(tr("There is a run named {name!r} by now; delete that first.", name=name))
     os.rename(away, back)
     return Run(back)
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from imgrec.language import mark
 from imgrec.muon import Muon
 
 
@@ -33,22 +34,22 @@ WHOLE_SET = "gradient-descent"  # the optimiser whose batch is the whole trainin
 
 OPTIMISERS = {
     "adamw": Choice(
-        "AdamW",
-        "Adapts the step of every weight; a good first choice.",
+        mark("AdamW"),
+        mark("Adapts the step of every weight; a good first choice."),
         lambda weights, r: torch.optim.AdamW(
             weights, r.learning_rate, weight_decay=r.weight_decay, fused=_fused(weights)
         ),
     ),
     "adam": Choice(
         "Adam",
-        "Like AdamW, with the weight decay inside the gradient.",
+        mark("Like AdamW, with the weight decay inside the gradient."),
         lambda weights, r: torch.optim.Adam(
             weights, r.learning_rate, weight_decay=r.weight_decay, fused=_fused(weights)
         ),
     ),
     "momentum": Choice(
-        "SGD with Nesterov momentum",
-        "Rolls downhill like a ball; wants a higher rate, about 0.05.",
+        mark("SGD with Nesterov momentum"),
+        mark("Rolls downhill like a ball; wants a higher rate, about 0.05."),
         lambda weights, r: torch.optim.SGD(
             weights,
             r.learning_rate,
@@ -60,19 +61,22 @@ OPTIMISERS = {
     ),
     "sgd": Choice(
         "SGD",
-        "One step down the gradient of each batch, nothing else; wants a rate of about 0.1.",
+        mark("One step down the gradient of each batch, nothing else; wants a rate of about 0.1."),
         lambda weights, r: torch.optim.SGD(
             weights, r.learning_rate, weight_decay=r.weight_decay, fused=_fused(weights)
         ),
     ),
     "muon": Choice(
-        "Muon",
-        "Turns every weight matrix by the same share; fewest epochs for convolutions, wants a rate of about 0.1.",
+        mark("Muon"),
+        mark("Turns every weight matrix by the same share; fewest epochs for convolutions, wants a rate of about 0.1."),
         lambda weights, r: Muon(weights, r.learning_rate, r.momentum, r.weight_decay, _fused(weights)),
     ),
     WHOLE_SET: Choice(
-        "Gradient descent",
-        "One step per epoch, down the gradient of all pictures together: the textbook's; wants a high rate, many epochs.",
+        mark("Gradient descent"),
+        mark(
+            "One step per epoch, down the gradient of all pictures together: the textbook's; wants a high rate, "
+            "many epochs."
+        ),
         lambda weights, r: torch.optim.SGD(
             weights, r.learning_rate, weight_decay=r.weight_decay, fused=_fused(weights)
         ),
@@ -82,15 +86,15 @@ OPTIMISERS = {
 # A loss gives one value per picture, float32 (N,), from logits (N, classes), labels (N,) and the label smoothing.
 LOSSES = {
     "cross-entropy": Choice(
-        "Cross-entropy",
-        "How surprised the network is by the right answer; the standard for classes.",
+        mark("Cross-entropy"),
+        mark("How surprised the network is by the right answer; the standard for classes."),
         lambda logits, labels, smoothing: functional.cross_entropy(
             logits, labels, label_smoothing=smoothing, reduction="none"
         ),
     ),
     "mse": Choice(
-        "Mean squared error",
-        "Squared distance of the probabilities to 1 for the right class and 0 for the others; for comparison.",
+        mark("Mean squared error"),
+        mark("Squared distance of the probabilities to 1 for the right class and 0 for the others; for comparison."),
         lambda logits, labels, smoothing: functional.mse_loss(
             logits.softmax(1),
             functional.one_hot(labels, logits.shape[1]) * (1 - smoothing) + smoothing / logits.shape[1],
@@ -102,12 +106,12 @@ LOSSES = {
 # A schedule gives the share of the learning rate at a progress from 0 to 1.
 SCHEDULES = {
     "one-cycle": Choice(
-        "One cycle",
-        "Warms up over the first quarter, then falls to zero; fast and forgiving.",
+        mark("One cycle"),
+        mark("Warms up over the first quarter, then falls to zero; fast and forgiving."),
         lambda p: 0.1 + 0.9 * p / 0.25 if p < 0.25 else 0.5 + 0.5 * math.cos(math.pi * (p - 0.25) / 0.75),
     ),
-    "cosine": Choice("Cosine", "Falls gently from the full rate to zero.", lambda p: 0.5 + 0.5 * math.cos(math.pi * p)),
-    "step": Choice("Steps", "A tenth of the rate after half, a hundredth after three quarters.", lambda p: 0.1 ** ((p >= 0.5) + (p >= 0.75))),
-    "linear": Choice("Linear", "Falls evenly from the full rate to zero.", lambda p: 1 - p),
-    "constant": Choice("Constant", "The same rate from first to last step.", lambda p: 1.0),
+    "cosine": Choice(mark("Cosine"), mark("Falls gently from the full rate to zero."), lambda p: 0.5 + 0.5 * math.cos(math.pi * p)),
+    "step": Choice(mark("Steps"), mark("A tenth of the rate after half, a hundredth after three quarters."), lambda p: 0.1 ** ((p >= 0.5) + (p >= 0.75))),
+    "linear": Choice(mark("Linear"), mark("Falls evenly from the full rate to zero."), lambda p: 1 - p),
+    "constant": Choice(mark("Constant"), mark("The same rate from first to last step."), lambda p: 1.0),
 }  # fmt: skip

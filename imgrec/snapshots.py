@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from imgrec.home import write_atomic
+from imgrec.language import tr
 from imgrec.predict import Predictor
 from imgrec.runs import Run
 from imgrec.weights import Passport, WeightsError, fill
@@ -50,7 +51,9 @@ def at(run: Run, passport: Passport, epoch: int) -> Predictor:
     try:
         weights = safetensors.torch.load_file(file(run, epoch))
     except (OSError, safetensors.SafetensorError) as error:
-        raise WeightsError(f"The weights after epoch {epoch} cannot be read ({error}).") from None
+        raise WeightsError(
+            tr("The weights after epoch {epoch} cannot be read ({error}).", epoch=epoch, error=error)
+        ) from None
     model = passport.build()
     wanted = model.state_dict()
     fill(model, {k: v.to(wanted[k].dtype) if k in wanted else v for k, v in weights.items()}, f"epoch {epoch}")

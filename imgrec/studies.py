@@ -14,6 +14,7 @@ import numpy as np
 from imgrec.data import LEFT_OUT, DatasetError, open_dataset
 from imgrec.data.dataset import evenly
 from imgrec.data.health import measure
+from imgrec.language import tr
 from imgrec.recipe import Recipe
 
 MOST_SUSPECTS = 2000  # labels that are kept of a search, the least believable first
@@ -24,7 +25,7 @@ def suspects(name: str, told: Told) -> dict[str, np.ndarray]:
     """Labels that may be wrong, worst first: positions, labels and suggested (names), margin, flagged."""
     from imgrec.suspects import RECIPE, find
 
-    told(0.0, "loading PyTorch and the pictures")
+    told(0.0, tr("loading PyTorch and the pictures"))
     dataset = open_dataset(name)
     found, first = find(dataset, RECIPE, told), slice(0, MOST_SUSPECTS)
     names = np.array(dataset.classes)
@@ -40,18 +41,30 @@ def suspects(name: str, told: Told) -> dict[str, np.ndarray]:
 def odd(name: str, told: Told) -> dict[str, np.ndarray]:
     """The columns of `Measures`, by which odd pictures are found."""
     dataset = open_dataset(name)
-    return asdict(measure(dataset, lambda done, total: told(done / total, f"{done:,} of {total:,} pictures")))
+    return asdict(
+        measure(
+            dataset,
+            lambda done, total: told(done / total, tr("{done:,} of {total:,} pictures", done=done, total=total)),
+        )
+    )
 
 
 def map_(name: str, told: Told, method: str, run: str = "") -> dict[str, np.ndarray]:
     """A map: positions, and points (N, 2) from 0 to 1, by pixels or by the features of a run."""
     from imgrec.embedding import METHODS, SIDE, place
 
-    told(0.0, "reading the pictures")
+    told(0.0, tr("reading the pictures"))
     dataset = open_dataset(name)
     positions = evenly(np.flatnonzero(dataset.splits != LEFT_OUT), METHODS[method].most)
     features = _as_seen(name, run, positions, told, "features") if run else dataset.shrunk(positions, SIDE)
-    told(0.3, f"{METHODS[method].title} places {len(positions):,} pictures; this takes a while")
+    told(
+        0.3,
+        tr(
+            "{title} places {positions:,} pictures; this takes a while",
+            title=METHODS[method].title,
+            positions=len(positions),
+        ),
+    )
     return {"positions": positions, "points": place(method, features)}
 
 
@@ -59,7 +72,7 @@ def proposals(name: str, told: Told, run: str) -> dict[str, np.ndarray]:
     """What a run takes the pictures without a label for: positions, names, confidence and second (names)."""
     waiting = open_dataset(name).unlabelled
     if not len(waiting):
-        raise DatasetError(f"Every picture of {name} has a label; there is nothing to propose.")
+        raise DatasetError(tr("Every picture of {name} has a label; there is nothing to propose.", name=name))
     probabilities = _as_seen(name, run, waiting, told, "probabilities")
     from imgrec.predict import predictor
 
@@ -74,10 +87,12 @@ def preflight(name: str, told: Told, recipe: str) -> dict[str, np.ndarray]:
     from imgrec.jobs import starting_weights
     from imgrec.preflight import look_ahead
 
-    told(0.0, "loading PyTorch and the pictures")
+    told(0.0, tr("loading PyTorch and the pictures"))
     wanted = Recipe.from_json(recipe)
     dataset = open_dataset(name, wanted.image_size, wanted.resize)
-    found = look_ahead(wanted, dataset, starting_weights(wanted), lambda share: told(share, "trying learning rates"))
+    found = look_ahead(
+        wanted, dataset, starting_weights(wanted), lambda share: told(share, tr("trying learning rates"))
+    )
     return {key: np.array(value) for key, value in asdict(found).items()}
 
 
@@ -95,7 +110,7 @@ def robustness(name: str, told: Told, run: str) -> dict[str, np.ndarray]:
     from imgrec.robustness import rejected
     from imgrec.robustness import robustness as measured
 
-    told(0.0, "loading PyTorch and the network")
+    told(0.0, tr("loading PyTorch and the network"))
     network = predictor(run)
     wanted = network.passport.preprocess
     rows = measured(network, open_dataset(name, wanted.size, wanted.resize, wanted.channels), told)
@@ -112,7 +127,7 @@ def _as_seen(name: str, run: str, positions: np.ndarray, told: Told, what: str) 
     """``what``, a method of Predictor, of the pictures at the size and in the colours that a run was trained with."""
     from imgrec.predict import predictor
 
-    told(0.0, "loading PyTorch and the network")
+    told(0.0, tr("loading PyTorch and the network"))
     network = predictor(run)
     wanted = network.passport.preprocess
     dataset = open_dataset(
@@ -120,13 +135,14 @@ def _as_seen(name: str, run: str, positions: np.ndarray, told: Told, what: str) 
         wanted.size,
         wanted.resize,
         wanted.channels,
-        lambda done, all: told(0.0, f"{done:,} of {all:,} pictures read"),
+        lambda done, all: told(0.0, tr("{done:,} of {all:,} pictures read", done=done, all=all)),
     )
     parts = []
     for start in range(0, len(positions), 512):
         parts.append(getattr(network, what)(dataset.images[positions[start : start + 512]]))
         told(
-            0.3 * start / len(positions) if what == "features" else start / len(positions), "the network looks at them"
+            0.3 * start / len(positions) if what == "features" else start / len(positions),
+            tr("the network looks at them"),
         )
     return np.concatenate(parts)
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from imgrec import augment, hardware
 from imgrec.batches import Pixels, mix, seed_of
 from imgrec.data import Dataset
+from imgrec.language import tr
 from imgrec.models import build
 from imgrec.recipe import Recipe, one_of
 from imgrec.shelves import LOSSES, OPTIMISERS, SCHEDULES, WHOLE_SET
@@ -101,7 +102,9 @@ class Training:
         self.optimiser = OPTIMISERS[one_of("optimiser", recipe.optimiser, OPTIMISERS)].make(groups, recipe)
         self.train, self.validation = (Pixels(dataset, split, self.device) for split in ("train", "validation"))
         if not len(self.train):
-            raise TrainingError(f"{dataset.name} has no training pictures; import some or change its splits.")
+            raise TrainingError(
+                tr("{name} has no training pictures; import some or change its splits.", name=dataset.name)
+            )
         scale, shift = self.passport.preprocess.scale_and_shift(self.device)
         self.scale_row, self.shift_row = (values.repeat(dataset.image_size) for values in (scale, shift))
         if hasattr(self.model, "look_at") and not start:
@@ -197,7 +200,7 @@ class Training:
             except torch.OutOfMemoryError as error:
                 if self.pieces >= len(batch):
                     raise TrainingError(
-                        "Not even one picture at a time fits into the memory; make them smaller."
+                        tr("Not even one picture at a time fits into the memory; make them smaller.")
                     ) from error
                 self.pieces = min(2 * self.pieces, len(batch))
                 hardware.release(self.device)
@@ -252,12 +255,12 @@ class Training:
         """The loss, if it is a number. Raises TrainingError with advice if it is not."""
         if math.isfinite(loss):
             return loss
-        raise self._diverged("The loss")
+        raise self._diverged(tr("The loss"))
 
     def check_weights(self) -> None:
         """Raises TrainingError with advice if a weight is not a number any more."""
         if not all(bool(weight.isfinite().all()) for weight in self.model.parameters()):
-            raise self._diverged("A weight")
+            raise self._diverged(tr("A weight"))
 
     def _diverged(self, what: str) -> TrainingError:
         rate = self.learning_rate
@@ -396,7 +399,7 @@ class Training:
             self.precision, self.best_epoch = str(state["precision"]), int(state["best_epoch"])
             self.learning_rate = float(state.get("learning_rate", self.learning_rate))
         except (KeyError, TypeError, ValueError) as error:
-            raise WeightsError(f"The checkpoint does not fit this training: {error}") from None
+            raise WeightsError(tr("The checkpoint does not fit this training: {error}", error=error)) from None
 
     def order(self) -> Tensor:
         """The training pictures, positions within the split, as this epoch takes them, int64 (N,)."""
@@ -422,7 +425,11 @@ class Training:
         except RuntimeError:
             size = self.passport.preprocess.size
             raise TrainingError(
-                f"{self.recipe.model} takes pictures of one size only, {size} pixels; set start_small to 1."
+                tr(
+                    "{model} takes pictures of one size only, {size} pixels; set start_small to 1.",
+                    model=self.recipe.model,
+                    size=size,
+                )
             ) from None
 
     def _autocast(self) -> torch.autocast:

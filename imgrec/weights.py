@@ -25,6 +25,7 @@ from torch.nn import functional
 
 from imgrec.home import folder, write_atomic
 from imgrec.images import RESIZES
+from imgrec.language import tr
 from imgrec.models import SHELF, build, card
 from imgrec.models.imagenet import MEAN, STD, imagenet_state
 
@@ -120,12 +121,14 @@ class Passport:
             threshold = None if threshold is None else float(threshold)
             passport = cls(str(content["model"]), classes, preprocess, views, temperature, threshold)
         except (KeyError, TypeError, ValueError) as error:
-            raise WeightsError(f"the class names and preprocessing that came with it are damaged ({error!r})") from None
+            raise WeightsError(
+                tr("the class names and preprocessing that came with it are damaged ({error!r})", error=error)
+            ) from None
         sound = 1 <= preprocess.size <= 1024 and preprocess.channels in (1, 3) and preprocess.resize in RESIZES
         sound = sound and 0.01 <= temperature <= 100 and (threshold is None or math.isfinite(threshold))
         sound = sound and passport.views in VIEWS and len(mean) == len(std) == preprocess.channels and min(std) > 0
         if not sound or not 1 <= len(passport.classes) <= 100_000:
-            raise WeightsError("the preprocessing that came with it is out of range")
+            raise WeightsError(tr("the preprocessing that came with it is out of range"))
         return passport
 
 
@@ -147,7 +150,14 @@ class Start:
             return _from_torchvision(path, model)
         weights, passport = load_weights(path)
         if passport.model != model:
-            raise WeightsError(f"{name or path.name} holds a {passport.model}; it cannot start a {model}.")
+            raise WeightsError(
+                tr(
+                    "{name} holds a {model}; it cannot start a {model2}.",
+                    name=name or path.name,
+                    model=passport.model,
+                    model2=model,
+                )
+            )
         prepared = passport.preprocess
         return cls(weights, name or path.name, passport.classes, prepared.mean, prepared.std)
 
@@ -164,8 +174,15 @@ class Start:
             weights, classes = imagenet_state(model)
         except (OSError, RuntimeError, ValueError) as error:
             raise WeightsError(
-                f"The ImageNet weights of {model} are not here and could not be downloaded ({_short(error)}); "
-                f"get {address} and put it into {place / 'checkpoints'} as {file}."
+                tr(
+                    "The ImageNet weights of {model} are not here and could not be downloaded ({error}); get {address} "
+                    "and put it into {place} as {file}.",
+                    model=model,
+                    error=_short(error),
+                    address=address,
+                    place=place / "checkpoints",
+                    file=file,
+                )
             ) from error
         return cls(weights, "imagenet", classes, MEAN, STD)
 
@@ -173,7 +190,9 @@ class Start:
 def _published(model: str) -> tuple[str, str]:
     """The file and the address of torchvision's weights. Raises WeightsError if there are none."""
     if not card(model).pretrained:
-        raise WeightsError(f"{card(model).title} has no ImageNet weights; use weights=none, a run or a file.")
+        raise WeightsError(
+            tr("{title} has no ImageNet weights; use weights=none, a run or a file.", title=card(model).title)
+        )
     from torchvision.models import get_model_weights
 
     address = get_model_weights(SHELF[model].build.args[0]).DEFAULT.url
@@ -182,12 +201,21 @@ def _published(model: str) -> tuple[str, str]:
 
 def _from_torchvision(path: Path, model: str) -> Start:
     if not card(model).pretrained:
-        raise WeightsError(f"{path.name} has torchvision's layout, but {model} is not one of its networks.")
+        raise WeightsError(
+            tr("{name} has torchvision's layout, but {model} is not one of its networks.", name=path.name, model=model)
+        )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         weights, classes = imagenet_state(model, state)
     except Exception as error:  # a damaged or crafted file raises nearly anything
-        raise WeightsError(f"{path.name} does not hold the weights of a {model} ({_short(error)}).") from error
+        raise WeightsError(
+            tr(
+                "{name} does not hold the weights of a {model} ({error}).",
+                name=path.name,
+                model=model,
+                error=_short(error),
+            )
+        ) from error
     return Start(weights, path.name, classes, MEAN, STD)
 
 
@@ -234,13 +262,19 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], Passport]:
             weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  not a dict
         passport = Passport.from_dict(json.loads(metadata["imgrec"]))
     except KeyError:
-        raise WeightsError(f"{path.name}: these weights do not say which model and classes they belong to.") from None
+        raise WeightsError(
+            tr("{name}: these weights do not say which model and classes they belong to.", name=path.name)
+        ) from None
     except (OSError, safetensors.SafetensorError, json.JSONDecodeError, TypeError) as error:
-        raise WeightsError(f"{path.name}: the file cannot be read as weights ({error}).") from None
+        raise WeightsError(
+            tr("{name}: the file cannot be read as weights ({error}).", name=path.name, error=error)
+        ) from None
     except WeightsError as error:
         raise WeightsError(f"{path.name}: {error}.") from None
     if metadata.get("sha256") != digest(weights):
-        raise WeightsError(f"{path.name}: the weights are damaged (their hash does not match); use another copy.")
+        raise WeightsError(
+            tr("{name}: the weights are damaged (their hash does not match); use another copy.", name=path.name)
+        )
     return weights, passport
 
 
@@ -251,16 +285,26 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor], name: str, but_head: b
     expected = {key for key in wanted if not (but_head and key.startswith("head."))}
     if set(chosen) != expected:
         raise WeightsError(
-            f"{name}: these weights belong to another model; the layers differ ({_first_difference(chosen, expected)})."
+            tr(
+                "{name}: these weights belong to another model; the layers differ ({chosen}).",
+                name=name,
+                chosen=_first_difference(chosen, expected),
+            )
         )
     for key, value in chosen.items():
         if value.shape != wanted[key].shape:
             here, there = tuple(wanted[key].shape), tuple(value.shape)
             raise WeightsError(
-                f"{name}: layer {key} has shape {there}, the model wants {here}; use the same picture size."
+                tr(
+                    "{name}: layer {key} has shape {there}, the model wants {here}; use the same picture size.",
+                    name=name,
+                    key=key,
+                    there=there,
+                    here=here,
+                )
             )
         if value.is_floating_point() and not torch.isfinite(value).all():
-            raise WeightsError(f"{name}: layer {key} holds values that are not numbers.")
+            raise WeightsError(tr("{name}: layer {key} holds values that are not numbers.", name=name, key=key))
     model.load_state_dict(chosen, strict=not but_head)
 
 
@@ -304,12 +348,16 @@ def latest_checkpoint(path: Path) -> tuple[dict[str, Any] | None, str]:
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read what ``save_checkpoint`` wrote, onto the CPU. Raises WeightsError if it is missing, damaged or not ours."""
     if not path.exists():
-        raise WeightsError(f"{path.name}: there is no checkpoint yet; the training ended before the first one.")
+        raise WeightsError(
+            tr("{name}: there is no checkpoint yet; the training ended before the first one.", name=path.name)
+        )
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
         intact = stored["sha256"] == digest(stored["content"])
     except Exception as error:  # a damaged file raises nearly anything
-        raise WeightsError(f"{path.name}: the checkpoint cannot be read ({type(error).__name__}).") from None
+        raise WeightsError(
+            tr("{name}: the checkpoint cannot be read ({name2}).", name=path.name, name2=type(error).__name__)
+        ) from None
     if not intact:
-        raise WeightsError(f"{path.name}: the checkpoint is damaged (its hash does not match).")
+        raise WeightsError(tr("{name}: the checkpoint is damaged (its hash does not match).", name=path.name))
     return stored["content"]

@@ -26,6 +26,7 @@ from imgrec.data import Cancelled, fetch, import_dataset, open_dataset, stamps
 from imgrec.data.uploads import discard
 from imgrec.home import in_words, setting, write_atomic
 from imgrec.jobs import ahead, bring_folder, leave_queue, may_begin, starting_weights, study_folder, teller, under_way
+from imgrec.language import tr
 from imgrec.runs import CHECKPOINT, RATE, REQUESTS, Run, RunError
 
 STATE_EVERY = 0.2  # seconds between two writings of state.json
@@ -58,22 +59,22 @@ def work(run: Run, process: bool = False) -> Iterator[object]:
                 requests.done.set()
                 leave_queue(run)
     except Timeout:
-        raise RunError(f"Run {run.name} has a worker already.") from None
+        raise RunError(tr("Run {name} has a worker already.", name=run.name)) from None
 
 
 def _train(run: Run, requests: _Requests) -> Iterator[object]:
-    run.update(phase="waiting", pid=os.getpid(), detail="waiting for its turn")
+    run.update(phase="waiting", pid=os.getpid(), detail=tr("waiting for its turn"))
     while requests.word in (None, "finish") and not may_begin(run):
         run.update(ahead=ahead(run))
         requests.noticed.wait(0.3)
     if requests.word in (None, "finish"):
-        run.update(detail="loading PyTorch and the pictures", ahead=0)
+        run.update(detail=tr("loading PyTorch and the pictures"), ahead=0)
         from imgrec import features  # after the wait: a waiting worker stays small
         from imgrec.train import Epoch, Training
 
         recipe = run.recipe
         dataset = open_dataset(recipe.dataset, recipe.image_size, recipe.resize)
-        run.update(detail="reading the weights to start from")
+        run.update(detail=tr("reading the weights to start from"))
         training = Training(recipe, dataset, starting_weights(recipe))
         diary = _Diary(run, training, dataset)
         kept, stopped = features.recall(training, dataset.fingerprint), False
@@ -87,7 +88,7 @@ def _train(run: Run, requests: _Requests) -> Iterator[object]:
                 diary.turn(rate)
             if diary.minutes > setting("IMGREC_MAX_MINUTES", math.inf) and not requests.word:
                 requests.word = "finish"  # what it has learned in the time it was given is tested and kept
-                run.update(note="It had learned for as long as the operator allows; its best state was kept.")
+                run.update(note=tr("It had learned for as long as the operator allows; its best state was kept."))
             enough = requests.word and (requests.word != "finish" or run.usable)  # nothing can be kept before that
             if enough and not (isinstance(event, Epoch) and training.over):
                 diary.checkpoint()
@@ -112,7 +113,7 @@ def work_bring(name: str) -> None:
         with suppress(Cancelled), under_way(job, "reading" if source else "connecting"):
             progress = teller(job, lambda done, total: _so_far(done, total, bool(source)))
             report = asdict(bring(progress, lambda: job.asked() is not None))
-            job.update(detail="packing the pixels, so that it opens at once", progress=0.99)
+            job.update(detail=tr("packing the pixels, so that it opens at once"), progress=0.99)
             open_dataset(name)
             job.write("report.json", report)
     finally:
@@ -141,7 +142,7 @@ def work_study(
             if progress:
                 progress(share)
             if requests.word or job.asked():
-                raise Cancelled(f"The study of {name} was cancelled.")
+                raise Cancelled(tr("The study of {name} was cancelled.", name=name))
             if time.monotonic() - shown > STATE_EVERY:
                 shown = time.monotonic()
                 job.update(phase="training", progress=share, detail=detail)
@@ -158,8 +159,8 @@ def work_study(
 
 def _so_far(done: int, total: int | None, files: bool) -> str:
     if files:
-        return f"{done:,} of {total:,} files" if total else f"{done:,} files"
-    return f"{done / 1e6:.0f} of {(total or 0) / 1e6:.0f} MB"
+        return tr("{done:,} of {total:,} files", done=done, total=total) if total else tr("{done:,} files", done=done)
+    return tr("{done:.0f} of {total:.0f} MB", done=done / 1000000.0, total=(total or 0) / 1000000.0)
 
 
 class _Requests:
@@ -182,6 +183,7 @@ class _Requests:
             self.noticed.set()
             if process and not self.done.wait(STOP_WITHIN):
                 run.update(phase=REQUESTS[word], detail="")  # busy with one huge step; all files are whole anyway
+                run.file("reserve").unlink(missing_ok=True)
                 leave_queue(run)
                 os._exit(0)
 
@@ -216,7 +218,7 @@ class _Diary:
             phase="training", detail="", steps=training.steps, device=str(training.device), **self._place(), **self.best
         )
         if wrong:
-            run.update(note=f"{wrong} It went on from the checkpoint before that one.")
+            run.update(note=tr("{wrong} It went on from the checkpoint before that one.", wrong=wrong))
 
     @property
     def minutes(self) -> float:
@@ -234,8 +236,11 @@ class _Diary:
         elif isinstance(event, Step):
             self._note_step(event, now)
         else:
-            what = "validating" if event.epoch else "the frozen network looks at every picture once"
-            self.run.update(detail=f"{what}, batch {event.batch} of {event.batches}", memory=self._memory())
+            what = "validating" if event.epoch else tr("the frozen network looks at every picture once")
+            self.run.update(
+                detail=tr("{what}, batch {batch} of {batches}", what=what, batch=event.batch, batches=event.batches),
+                memory=self._memory(),
+            )
         self.written = now
         if now - self.saved > CHECKPOINT_EVERY:
             self.checkpoint()
@@ -244,7 +249,9 @@ class _Diary:
         loss, accuracy = self.training.check(float(event.loss)), float(event.accuracy)
         pieces = self.training.pieces
         self.run.update(
-            detail=f"batches go in {pieces} pieces, for whole ones do not fit into the memory" if pieces > 1 else "",
+            detail=tr("batches go in {pieces} pieces, for whole ones do not fit into the memory", pieces=pieces)
+            if pieces > 1
+            else "",
             loss=loss,
             accuracy=accuracy,
             learning_rate=event.learning_rate,
@@ -301,12 +308,12 @@ class _Diary:
         from imgrec.predict import Predictor
 
         predictor, given = Predictor.open(self.run, self.training.recipe.device), {}
-        self.run.update(detail="remembering some training pictures")
+        self.run.update(detail=tr("remembering some training pictures"))
         predictor.neighbours = remember(predictor, dataset)
         predictor.neighbours.save(self.run.file("neighbours.npz"))
         for split in ("validation", "test"):
             if len(dataset.indices(split)):
-                self.run.update(detail=f"the last look at the {split} pictures")
+                self.run.update(detail=tr("the last look at the {split} pictures", split=split))
                 given[split] = answers(predictor, dataset, split)
                 given[split].save(self.run.file(f"{split}.npz"), dataset.fingerprint)
         if "test" in given:
@@ -339,8 +346,12 @@ class _Diary:
         known = self.run.read("about.json").get("fingerprint")
         if known and known != fingerprint:
             raise RunError(
-                f"The data set {self.run.recipe.dataset} has changed since run {self.run.name} began, so it cannot go on "
-                "exactly; start a new run, from its weights if you like."
+                tr(
+                    "The data set {dataset} has changed since run {name} began, so it cannot go on exactly; start a new "
+                    "run, from its weights if you like.",
+                    dataset=self.run.recipe.dataset,
+                    name=self.run.name,
+                )
             )
 
     def _trim_log(self) -> None:

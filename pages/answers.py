@@ -5,6 +5,7 @@ import streamlit as st
 
 from imgrec import charts
 from imgrec.explain import METHODS, Explanation, explain, flip, overlay
+from imgrec.language import tr
 from imgrec.predict import Classified, Ensemble, Predictor, predictor
 from pages import parts
 
@@ -31,8 +32,10 @@ def card(network: Predictor | Ensemble, result: Classified, number: int, count: 
             st.error(parts.text(result.error, 300))
             return
         left, right = st.columns([1, 2])
-        left.image(parts.enlarge(result.seen, 200), width=200, alt="The picture as the network saw it")
-        left.caption(f"As the network saw it: {result.seen.shape[1]} × {result.seen.shape[0]} px")
+        left.image(parts.enlarge(result.seen, 200), width=200, alt=tr("The picture as the network saw it"))
+        left.caption(
+            tr("As the network saw it: {width} × {height} px", width=result.seen.shape[1], height=result.seen.shape[0])
+        )
         with right:
             bars(network, result, number, count)
         why(first(network), result, number)
@@ -43,29 +46,31 @@ def bars(network: Predictor | Ensemble, result: Classified, key: object, count: 
     """The likeliest classes as a chart."""
     if result.known is False:
         st.warning(
-            "Probably none of these: it is less familiar than 95 % of the pictures it was checked with.",
+            tr("Probably none of these: it is less familiar than 95 % of the pictures it was checked with."),
             icon=":material/help:",
         )
     top = result.top(network.classes, count)
     told = ", ".join(f"{row['name']} {row['probability']:.1%}" for row in top)
     parts.chart(charts.probability_bars(top), f"bars_{key}", told)
     total = float(result.probabilities.sum(dtype=np.float64))
-    st.caption(f"Softmax: the {len(network.classes)} probabilities add up to {total:.5f}.")
+    st.caption(
+        tr("Softmax: the {classes} probabilities add up to {total:.5f}.", classes=len(network.classes), total=total)
+    )
 
 
 @st.fragment
 def why(model: Predictor, result: Classified, number: int) -> None:
     """A heat map for a class, on demand, and what it would take to change the answer."""
-    with st.expander("Why?"):
-        if not st.toggle("Show what mattered", key=f"why_{number}"):
+    with st.expander(tr("Why?")):
+        if not st.toggle(tr("Show what mattered"), key=f"why_{number}"):
             return
         left, right = st.columns([1, 2])
         method = right.selectbox(
-            "Method", list(METHODS), format_func=lambda m: METHODS[m].title, key=f"method_{number}"
+            tr("Method"), list(METHODS), format_func=lambda m: tr(METHODS[m].title), key=f"method_{number}"
         )
         order = [row["name"] for row in result.top(model.classes, len(model.classes))]
-        target = right.selectbox("For the class", order, key=f"class_{number}")
-        right.caption(METHODS[method].help)
+        target = right.selectbox(tr("For the class"), order, key=f"class_{number}")
+        right.caption(tr(METHODS[method].help))
         try:
             image, found = heat(
                 model.name, id(predictor(model.name)), result.seen.tobytes(), result.seen.shape, method, target
@@ -73,15 +78,19 @@ def why(model: Predictor, result: Classified, number: int) -> None:
         except ValueError as error:
             right.info(parts.text(error, 300))
             return
-        left.image(image, width=224, alt=f"Heat map for {target}")
-        proof = (
-            f"With the hottest fifth covered the probability of {parts.text(target)} goes from {found.probability:.1%} to "
-            f"{found.hidden:.1%}; covered elsewhere, to {found.elsewhere:.1%}."
+        left.image(image, width=224, alt=tr("Heat map for {target}", target=target))
+        proof = tr(
+            "With the hottest fifth covered the probability of {target} goes from {probability:.1%} to "
+            "{hidden:.1%}; covered elsewhere, to {elsewhere:.1%}.",
+            target=parts.text(target),
+            probability=found.probability,
+            hidden=found.hidden,
+            elsewhere=found.elsewhere,
         )
         if found.reliable:
             right.caption(proof)
         else:
-            right.warning(f"Not reliable here. {proof}", icon=":material/warning:")
+            right.warning(tr("Not reliable here. {proof}", proof=proof), icon=":material/warning:")
         if target == order[0]:
             covered(model, result, found)
         parts.link(
@@ -93,12 +102,20 @@ def covered(model: Predictor, result: Classified, found: Explanation) -> None:
     """The picture with as little covered, hottest first, as makes the network change its mind."""
     turned = flip(model, result.seen, found.heat)
     left, right = st.columns([1, 2])
-    left.image(parts.enlarge(turned.covered, 224), width=224, alt="The picture with the hottest part covered")
+    left.image(parts.enlarge(turned.covered, 224), width=224, alt=tr("The picture with the hottest part covered"))
     name = parts.text(turned.class_name)
     if turned.share is None:
-        right.caption(f"Even with the hottest {turned.tried:.0%} covered it still says {name}.")
+        right.caption(
+            tr("Even with the hottest {tried:.0%} covered it still says {name}.", tried=turned.tried, name=name)
+        )
     else:
-        right.caption(f"Cover the hottest {turned.share:.0%} of the picture, and the answer flips to **{name}**.")
+        right.caption(
+            tr(
+                "Cover the hottest {share:.0%} of the picture, and the answer flips to **{name}**.",
+                share=turned.share,
+                name=name,
+            )
+        )
 
 
 @st.fragment
@@ -106,14 +123,14 @@ def alike(model: Predictor, result: Classified, number: int, trained_on: str) ->
     """The training pictures that the network takes for most like this one, on demand."""
     if model.neighbours is None:
         return
-    with st.expander("Because it looks like these"):
-        if not st.toggle("Show the training pictures most alike", key=f"alike_{number}"):
+    with st.expander(tr("Because it looks like these")):
+        if not st.toggle(tr("Show the training pictures most alike"), key=f"alike_{number}"):
             return
         wanted = model.passport.preprocess
         try:
             dataset = parts.open_dataset(trained_on, wanted.size, wanted.resize)
         except ValueError:
-            st.caption("Its training pictures are not on this machine.")
+            st.caption(tr("Its training pictures are not on this machine."))
             return
         positions, likeness = model.neighbours.nearest(model.features(result.seen[None])[0])
         parts.tiles(
@@ -124,4 +141,4 @@ def alike(model: Predictor, result: Classified, number: int, trained_on: str) ->
             ],
             f"alike_tiles_{number}", 84, clickable=False,
         )  # fmt: skip
-        st.caption("The number says how alike they are for the network, at most 1.")
+        st.caption(tr("The number says how alike they are for the network, at most 1."))

@@ -6,6 +6,7 @@ import torch
 
 from imgrec import augment, data
 from imgrec.data.dataset import SPLITS
+from imgrec.language import tr
 from pages import parts
 
 DRAWS = 6
@@ -22,11 +23,15 @@ def switches() -> dict[str, float]:
     for number, row in enumerate(augment.AUGMENTATIONS.values()):
         with columns[number % 3]:
             on = st.toggle(
-                row.title, row.name in ("rotate", "shift"), key=f"on_{row.name}", help=row.help, persist_state="session"
+                tr(row.title),
+                row.name in ("rotate", "shift"),
+                key=f"on_{row.name}",
+                help=tr(row.help),
+                persist_state="session",
             )
             if on:
                 plan[row.name] = st.slider(
-                    f"{row.title}: strength ({row.unit})", 0.0, float(row.maximum), float(row.default), float(row.step),
+                    tr("{title}: strength ({unit})", title=tr(row.title), unit=tr(row.unit)), 0.0, float(row.maximum), float(row.default), float(row.step),
                     key=f"strength_{row.name}", persist_state="session", label_visibility="collapsed",
                 )  # fmt: skip
     return {name: value for name, value in plan.items() if value}
@@ -54,53 +59,70 @@ def preview(
 def normalised(dataset: data.Dataset, results: list[np.ndarray], count: int) -> None:
     """The last step before the network: minus the mean, divided by the standard deviation."""
     mean, std = dataset.channel_statistics("train")
-    with st.expander("After normalisation: what the network is fed"):
+    with st.expander(tr("After normalisation: what the network is fed")):
         values = [
             (result[i] / 255 - mean) / np.maximum(std, 1 / 255) for i in range(min(count, 2)) for result in results
         ]
         low, high = min(v.min() for v in values), max(v.max() for v in values)
         tiles = [
-            parts.Tile(((v - low) / max(high - low, 1e-9) * 255).astype(np.uint8), f"{v.min():.2f} to {v.max():.2f}")
+            parts.Tile(
+                ((v - low) / max(high - low, 1e-9) * 255).astype(np.uint8),
+                f"{v.min():.2f} … {v.max():.2f}",
+            )
             for v in values
         ]
         parts.tiles(tiles, "normalised", 84, clickable=False, columns=DRAWS)
         st.caption(
-            f"Training subtracts the mean ({', '.join(f'{m:.3f}' for m in mean)}) and divides by the standard deviation "
-            f"({', '.join(f'{s:.3f}' for s in std)}). Shown stretched from the smallest value (black) to the largest (white)."
+            tr(
+                "Training subtracts the mean ({means}) and divides by the standard deviation ({deviations}). Shown "
+                "stretched from the smallest value (black) to the largest (white).",
+                means=", ".join(f"{m:.3f}" for m in mean),
+                deviations=", ".join(f"{s:.3f}" for s in std),
+            )
         )
 
 
-st.title("What will the network see?", anchor=False)
+st.title(tr("What will the network see?"), anchor=False)
 st.write(
-    "Every epoch shows each picture a little changed, so the network learns what does not matter. Switch a change on and look."
+    tr(
+        "Every epoch shows each picture a little changed, so the network learns what does not matter. Switch "
+        "a change on and look."
+    )
 )
 dataset = parts.dataset_picker()
 plan = switches()
 left, right = st.columns(2, vertical_alignment="bottom")
-count = left.slider("Pictures", 1, 8, 3, key="augment_count", persist_state="session")
+count = left.slider(tr("Pictures"), 1, 8, 3, key="augment_count", persist_state="session")
 split = right.segmented_control(
-    "From", SPLITS, default="train", required=True, key="augment_split", persist_state="session"
+    tr("From"), SPLITS, default="train", required=True, key="augment_split", persist_state="session"
 )
 with st.container(horizontal=True, vertical_alignment="center"):
-    if st.button("New draw", icon=":material/casino:"):
+    if st.button(tr("New draw"), icon=":material/casino:"):
         st.session_state["draw"] = st.session_state.get("draw", 0) + DRAWS
-    if st.button("Other pictures", icon=":material/shuffle:"):
+    if st.button(tr("Other pictures"), icon=":material/shuffle:"):
         st.session_state["augment_pick"] = st.session_state.get("augment_pick", 0) + 1
-    same = st.toggle("Same draw on all", key="same_draw", help="Every picture gets the numbers of the first one.")
+    same = st.toggle(
+        tr("Same draw on all"), key="same_draw", help=tr("Every picture gets the numbers of the first one.")
+    )
 pool = dataset.indices(split)
 if not len(pool):
-    st.info(f"This data set has no {split} pictures; choose another split.")
+    st.info(tr("This data set has no {split} pictures; choose another split.", split=split))
     st.stop()
 positions = np.sort(np.random.default_rng(st.session_state.get("augment_pick", 0)).permutation(pool)[:count])
 seed, first = st.session_state.get("recipe_seed", 0), st.session_state.get("draw", 0)
 preview(dataset, positions, plan, seed, first, same)
 st.caption(
-    f"Each row: the original, then what training with seed {seed} feeds the network in epochs {first + 1} to {first + DRAWS}, "
-    "to the pixel. The numbers under a picture are the ones that were drawn for it."
+    tr(
+        "Each row: the original, then what training with seed {seed} feeds the network in epochs {start} to "
+        "{end}, to the pixel. The numbers under a picture are the ones that were drawn for it.",
+        seed=seed,
+        start=first + 1,
+        end=first + DRAWS,
+    )
 )
 spelled = augment.spell(plan)
-if st.button("Train with this", type="primary", icon=":material/arrow_forward:"):
+if st.button(tr("Train with this"), type="primary", icon=":material/arrow_forward:"):
     st.session_state["recipe_augment"] = spelled
     parts.go_to("train", dataset=dataset.name)
-st.caption("On the command line:")
+st.caption(tr("On the command line:"))
 st.code(f"python -m imgrec train --dataset {dataset.name} --augment {spelled}", language="bash")

@@ -8,49 +8,53 @@ import streamlit as st
 from imgrec import data, jobs
 from imgrec.data import uploads
 from imgrec.images import EXTENSIONS, ImageError, fit, open_image
+from imgrec.language import mark, tr
 from imgrec.runs import Run
 from pages import parts
 
-WAYS = ("Class by class", "Archive", "Folder", "Without labels", "On the server")
-NEW = "A new data set"
+WAYS = (mark("Class by class"), mark("Archive"), mark("Folder"), mark("Without labels"), mark("On the server"))
+NEW = mark("A new data set")
 
 
 def archive() -> None:
     """An uploaded ZIP or TAR, written to disk only when the import begins."""
     file = st.file_uploader(
-        "ZIP or TAR with one folder of pictures per class",
+        tr("ZIP or TAR with one folder of pictures per class"),
         parts.ARCHIVES,
         key=box("archive"),
         max_upload_size=parts.ARCHIVE_MB,
     )
     st.caption(
-        "Also train/ and test/ folders of classes, MNIST's IDX files, CIFAR's Python batches, or a CSV of file and label."
+        tr(
+            "Also train/ and test/ folders of classes, MNIST's IDX files, CIFAR's Python batches, or a CSV of "
+            "file and label."
+        )
     )
-    start(lambda: uploads.keep(file.name, file.getvalue()), "" if file else "Choose an archive first.")
+    start(lambda: uploads.keep(file.name, file.getvalue()), "" if file else tr("Choose an archive first."))
 
 
 def whole_folder() -> None:
     """A folder from the visitor's computer, with its folders of classes."""
     files = st.file_uploader(
-        "A folder with one folder of pictures per class",
+        tr("A folder with one folder of pictures per class"),
         EXTENSIONS,
         accept_multiple_files="directory",
         key=box("folder"),
         max_upload_size=20,
     )
     pictures = [(file.name, file.getvalue(), None) for file in files]
-    start(lambda: uploads.bundle(pictures), "" if pictures else "Choose a folder first.")
+    start(lambda: uploads.bundle(pictures), "" if pictures else tr("Choose a folder first."))
 
 
 def without_labels() -> None:
     """Pictures of which nobody has said yet what they are."""
-    files = parts.upload_box("Pictures", box("unlabelled"))
+    files = parts.upload_box(tr("Pictures"), box("unlabelled"))
     pictures = [(file.name, file.getvalue(), None) for file in files]
     if pictures:
         st.caption(parts.pictures(len(pictures)))
         parts.tiles([thumbnail(name, content) for name, content, _ in pictures[:24]], box("loose"), 64, clickable=False)
-    st.caption("On the page Label a network proposes what they are, and you accept or correct it.")
-    start(lambda: uploads.bundle(pictures), "" if pictures else "Choose some pictures first.", unlabelled=True)
+    st.caption(tr("On the page Label a network proposes what they are, and you accept or correct it."))
+    start(lambda: uploads.bundle(pictures), "" if pictures else tr("Choose some pictures first."), unlabelled=True)
 
 
 def on_server() -> None:
@@ -58,14 +62,16 @@ def on_server() -> None:
     roots = parts.server_roots()
     if not roots:
         st.info(
-            "The operator of this server has opened no folder. Set IMGREC_SERVER_FOLDERS before the start, "
-            "or use the command line: `python -m imgrec import FOLDER --name NAME`."
+            tr(
+                "The operator of this server has opened no folder. Set IMGREC_SERVER_FOLDERS before the start, or "
+                "use the command line: `python -m imgrec import FOLDER --name NAME`."
+            )
         )
         return
-    st.caption(f"Open folders: {parts.text(', '.join(map(str, roots)), 300)}")
-    path = Path(st.text_input("Folder, archive or table on the server", str(roots[0]))).expanduser().resolve()
+    st.caption(tr("Open folders: {folders}", folders=parts.text(", ".join(map(str, roots)), 300)))
+    path = Path(st.text_input(tr("Folder, archive or table on the server"), str(roots[0]))).expanduser().resolve()
     allowed = any(path.is_relative_to(root) for root in roots) and path.exists()
-    start(lambda: path, "" if allowed else "Give a path that exists inside an open folder.")
+    start(lambda: path, "" if allowed else tr("Give a path that exists inside an open folder."))
 
 
 def class_by_class() -> None:
@@ -77,27 +83,32 @@ def class_by_class() -> None:
             label, mine = class_box(number)
         pictures += [(name, content, label) for name, content in mine]
         filled |= {label} if label and mine else set()
-    if st.button("Another class", icon=":material/add:"):
+    if st.button(tr("Another class"), icon=":material/add:"):
         st.session_state[box("classes")] = count + 1
         st.rerun()
     nameless = any(not label for _, _, label in pictures)
-    missing = "Give every class with pictures a name." if nameless else ""
+    missing = tr("Give every class with pictures a name.") if nameless else ""
     if len(filled) < (2 if st.session_state.get(box("into"), NEW) == NEW else 1):
-        missing = missing or "Fill at least two classes."
+        missing = missing or tr("Fill at least two classes.")
     start(lambda: uploads.bundle(pictures), missing)
 
 
 def class_box(number: int) -> tuple[str, list[tuple[str, bytes]]]:
     """One class: its name and its pictures, (file name, content)."""
     left, right = st.columns(2)
-    label = left.text_input(f"Class {number + 1}", key=box(f"label {number}"), placeholder="such as cat", max_chars=100)
+    label = left.text_input(
+        tr("Class {number}", number=number + 1),
+        key=box(f"label {number}"),
+        placeholder=tr("such as cat"),
+        max_chars=100,
+    )
     shots = st.session_state.setdefault(box(f"shots {number}"), [])
     with left:
-        files = parts.upload_box("Pictures", box(f"files {number}"))
+        files = parts.upload_box(tr("Pictures"), box(f"files {number}"))
     with right:
-        if st.toggle("Camera", key=box(f"camera {number}"), help="Every shot goes into this class."):
+        if st.toggle(tr("Camera"), key=box(f"camera {number}"), help=tr("Every shot goes into this class.")):
             shot = st.camera_input(
-                "Take pictures", key=box(f"shot {number} {len(shots)}"), label_visibility="collapsed"
+                tr("Take pictures"), key=box(f"shot {number} {len(shots)}"), label_visibility="collapsed"
             )
             if shot:
                 shots.append((f"camera-{number + 1}-{len(shots) + 1:03d}.jpg", shot.getvalue()))
@@ -106,7 +117,7 @@ def class_box(number: int) -> tuple[str, list[tuple[str, bytes]]]:
     if pictures:
         st.caption(parts.pictures(len(pictures)))
         parts.tiles([thumbnail(*picture) for picture in pictures[:24]], box(f"tiles {number}"), 64, clickable=False)
-    if shots and st.button("Drop the last shot", key=box(f"drop {number}"), icon=":material/undo:"):
+    if shots and st.button(tr("Drop the last shot"), key=box(f"drop {number}"), icon=":material/undo:"):
         shots.pop()
         st.rerun()
     return " ".join(label.split()), pictures
@@ -118,18 +129,24 @@ def thumbnail(name: str, content: bytes) -> parts.Tile:
     try:
         return parts.Tile(fit(open_image(content, name, 96), 96, 3), "", name)
     except ImageError as error:
-        return parts.Tile(np.full((96, 96, 1), 128, np.uint8), "not a picture", str(error))
+        return parts.Tile(np.full((96, 96, 1), 128, np.uint8), tr("not a picture"), str(error))
 
 
 def start(source, missing: str, unlabelled: bool = False) -> None:
     """Into which set, and the button; ``source()`` gives the path to import once it is pressed."""
     mine = [row.name for row in data.list_datasets() if row.kind == "imported" and row.ready]
-    into = st.selectbox("Into", [NEW, *mine], key=box("into"), help="Pictures can also go into a set of your own.")
+    into = st.selectbox(
+        tr("Into"),
+        [NEW, *mine],
+        key=box("into"),
+        format_func=lambda name: tr(name) if name == NEW else name,
+        help=tr("Pictures can also go into a set of your own."),
+    )
     name = into
     if into == NEW:
-        name = st.text_input("Name of the data set", key=box("name"), placeholder="such as pets", max_chars=80)
+        name = st.text_input(tr("Name of the data set"), key=box("name"), placeholder=tr("such as pets"), max_chars=80)
         missing = missing or unusable(name)
-    if st.button("Import", type="primary", icon=":material/input:", disabled=bool(missing), help=missing or None):
+    if st.button(tr("Import"), type="primary", icon=":material/input:", disabled=bool(missing), help=missing or None):
         try:
             jobs.start_import(source(), name, unlabelled, adding=into != NEW)
         except (ValueError, OSError) as error:
@@ -147,7 +164,7 @@ def unusable(name: str) -> str:
         data.check_free(name) if name else None
     except ValueError as error:
         return str(error)
-    return "" if name else "Give the data set a name."
+    return "" if name else tr("Give the data set a name.")
 
 
 def box(name: str) -> str:
@@ -170,24 +187,30 @@ def report(job: Run) -> None:
         left, right = st.columns([4, 1], vertical_alignment="center")
         detail = parts.text(state.get("detail") or "starting", 120)
         left.progress(min(1.0, float(state.get("progress") or 0.0)), f"**{name}**: {detail}")
-        if right.button("Cancel", key=f"cancel {job.name}", disabled=job.asked() is not None):
+        if right.button(tr("Cancel"), key=f"cancel {job.name}", disabled=job.asked() is not None):
             job.ask("stop")
     elif status == "finished":
         said = job.read("report.json")
         refused = said.get("rejected", [])
         st.success(
-            f"**{name}**: {said.get('images', 0):,} accepted, {len(refused):,} rejected, {said.get('classes', 0)} classes."
+            tr(
+                "**{name}**: {images:,} accepted, {refused:,} rejected, {classes} classes.",
+                name=name,
+                images=said.get("images", 0),
+                refused=len(refused),
+                classes=said.get("classes", 0),
+            )
         )
         if refused:
-            with st.expander(f"Why {len(refused):,} were rejected"):
-                st.dataframe(refused, hide_index=True)
+            with st.expander(tr("Why {refused:,} were rejected", refused=len(refused))):
+                parts.table(refused)
         parts.link("dataset", f"Look at {job.name}", ":material/photo_library:", dataset=job.name)
         if said.get("images", 0) > sum(sum(row.values()) for row in said.get("counts", {}).values()):
             parts.link("label", "Say what they are", ":material/label:", dataset=job.name)
     elif status == "stopped":
-        st.info(f"**{name}** was cancelled; nothing of it was kept.")
+        st.info(tr("**{name}** was cancelled; nothing of it was kept.", name=name))
     else:
-        reason = state.get("error") or "its process vanished; nothing of it was kept. Start it again."
+        reason = state.get("error") or tr("its process vanished; nothing of it was kept. Start it again.")
         st.error(f"**{name}**: {parts.text(reason, 700)}")
 
 
@@ -203,11 +226,13 @@ def reports() -> None:
     st.session_state["importing"] = busy
 
 
-st.title("How do I bring my own pictures?", anchor=False)
-st.write("Two classes and a dozen pictures of each are enough for a start. Everything stays on this machine.")
-way = st.segmented_control("From", WAYS, default=WAYS[0], required=True, key="bring_way", persist_state="session")
+st.title(tr("How do I bring my own pictures?"), anchor=False)
+st.write(tr("Two classes and a dozen pictures of each are enough for a start. Everything stays on this machine."))
+way = st.segmented_control(
+    tr("From"), WAYS, default=WAYS[0], required=True, key="bring_way", format_func=tr, persist_state="session"
+)
 dict(zip(WAYS, (class_by_class, archive, whole_folder, without_labels, on_server), strict=True))[way]()
 started = jobs.bring_jobs()
 if started:
-    st.subheader("Imports", anchor=False)
+    st.subheader(tr("Imports"), anchor=False)
 st.fragment(reports, run_every=1.0 if any(map(parts.live, started)) else None)()

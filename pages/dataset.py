@@ -7,13 +7,14 @@ import streamlit as st
 
 from imgrec import charts, data, jobs
 from imgrec.data import inspection
+from imgrec.language import mark, tr
 from pages import gallery, parts
 
 MOST_TO_MEASURE = 50_000  # pictures behind channel statistics and means
 MOST_TO_DOWNLOAD = 5000  # pictures in a ZIP that is made in memory while the visitor waits
 
 
-@st.cache_data(show_spinner="Counting and measuring …", max_entries=12)
+@st.cache_data(show_spinner=False, max_entries=12)
 def report(name: str, fingerprint: str) -> dict:
     return inspection.overview(parts.open_dataset(name), MOST_TO_MEASURE)
 
@@ -29,29 +30,47 @@ def figures(dataset: data.Dataset) -> None:
     totals(dataset, facts)
     left, right = st.columns(2)
     with left:
-        st.subheader("Pictures per class", anchor=False)
-        parts.chart(charts.class_counts(facts["classes"]), "counts", "Pictures per class and split")
+        st.subheader(tr("Pictures per class"), anchor=False)
+        parts.chart(charts.class_counts(facts["classes"]), "counts", tr("Pictures per class and split"))
         st.caption(
-            f"The largest class has {facts['imbalance']:.1f} times the pictures of the smallest; beyond 3 a network neglects the small one."
+            tr(
+                "The largest class has {imbalance:.1f} times the pictures of the smallest; beyond 3 a network "
+                "neglects the small one.",
+                imbalance=facts["imbalance"],
+            )
         )
     with right:
-        st.subheader("Channels", anchor=False)
+        st.subheader(tr("Channels"), anchor=False)
         parts.chart(
             charts.channel_bars(facts["channel_mean"], facts["channel_std"]),
             "channels",
-            "Channel means and standard deviations",
+            tr("Channel means and standard deviations"),
         )
         st.caption(
-            "Mean ± standard deviation of each channel, 0 is black and 1 full light. Training subtracts the one and divides by the other."
+            tr(
+                "Mean ± standard deviation of each channel, 0 is black and 1 full light. Training subtracts the one "
+                "and divides by the other."
+            )
         )
     typical(dataset)
     originals(facts)
     if len(dataset.kept) > MOST_TO_MEASURE:
-        st.caption(f"Channels, means and deviations are those of {MOST_TO_MEASURE:,} pictures, drawn evenly.")
-    st.caption(f"Source: {parts.text(dataset.source, 300)} Fingerprint {dataset.fingerprint}.")
-    with st.expander("As a table"):
-        st.dataframe([{"class": name, **row} for name, row in facts["classes"].items()], hide_index=True)
-        st.dataframe(facts["sizes"], hide_index=True)
+        st.caption(
+            tr(
+                "Channels, means and deviations are those of {most_to_measure:,} pictures, drawn evenly.",
+                most_to_measure=MOST_TO_MEASURE,
+            )
+        )
+    st.caption(
+        tr(
+            "Source: {source} Fingerprint {fingerprint}.",
+            source=parts.text(dataset.source, 300),
+            fingerprint=dataset.fingerprint,
+        )
+    )
+    with st.expander(tr("As a table")):
+        parts.table({"class": name, **row} for name, row in facts["classes"].items())
+        parts.table(facts["sizes"])
 
 
 def totals(dataset: data.Dataset, facts: dict) -> None:
@@ -59,53 +78,76 @@ def totals(dataset: data.Dataset, facts: dict) -> None:
     shares = {split: parts.percent_of(count, len(dataset.kept)) for split, count in facts["splits"].items()}
     parts.metrics(
         (
-            "Pictures",
+            tr("Pictures"),
             f"{len(dataset.kept):,}",
-            f"{facts['left_out']:,} more are left out" if facts["left_out"] else None,
+            tr("{left_out:,} more are left out", left_out=facts["left_out"]) if facts["left_out"] else None,
         ),
         *(
-            [("Without a label", f"{facts['unlabelled']:,}", "They wait on the page Label.")]
+            [(tr("Without a label"), f"{facts['unlabelled']:,}", tr("They wait on the page Label."))]
             * bool(facts["unlabelled"])
         ),
-        ("Classes", f"{len(dataset.classes)}", None),
-        *((split.capitalize(), f"{facts['splits'][split]:,}", f"{share} of all") for split, share in shares.items()),
+        (tr("Classes"), f"{len(dataset.classes)}", None),
+        *(
+            (tr(split).capitalize(), f"{facts['splits'][split]:,}", tr("{share} of all", share=share))
+            for split, share in shares.items()
+        ),
     )
 
 
 def typical(dataset: data.Dataset) -> None:
     """The mean picture of each class, or how its pictures vary."""
-    st.subheader("What is typical of each class", anchor=False)
+    st.subheader(tr("What is typical of each class"), anchor=False)
     shown = st.segmented_control(
-        "Show", ("Mean", "Deviation"), default="Mean", required=True, key="typical", label_visibility="collapsed"
+        tr("Show"),
+        (mark("Mean"), mark("Deviation")),
+        default=mark("Mean"),
+        format_func=tr,
+        required=True,
+        key="typical",
+        label_visibility="collapsed",
     )
     pictures = class_pictures(dataset.name, dataset.fingerprint)[shown == "Deviation"]
     names = zip(pictures[:60], dataset.classes, strict=False)
     parts.tiles([parts.Tile(picture, str(name)[:24]) for picture, name in names], "means", 76, clickable=False)
     st.caption(
-        "The mean of all pictures. Where these differ, even a linear model can tell the classes apart; where all look alike, it takes a CNN."
+        tr(
+            "The mean of all pictures. Where these differ, even a linear model can tell the classes apart; where "
+            "all look alike, it takes a CNN."
+        )
         if shown == "Mean"
-        else "The standard deviation of each pixel, twice as bright: dark where all pictures of a class agree, light where they vary."
+        else tr(
+            "The standard deviation of each pixel, twice as bright: dark where all pictures of a class agree, "
+            "light where they vary."
+        )
     )
 
 
 def originals(facts: dict) -> None:
     """Sizes, proportions and kinds of the files as they came."""
-    st.subheader("The originals", anchor=False)
+    st.subheader(tr("The originals"), anchor=False)
     if len(facts["sizes"]) == 1:
-        st.write("All are {width} × {height} pixels.".format(**facts["sizes"][0]))
+        st.write(tr("All are {width} × {height} pixels.").format(**facts["sizes"][0]))
     elif facts["sizes"]:
         left, right = st.columns(2)
         with left:
-            parts.chart(charts.size_scatter(facts["sizes"]), "sizes", "Widths and heights of the original pictures")
+            parts.chart(charts.size_scatter(facts["sizes"]), "sizes", tr("Widths and heights of the original pictures"))
         with right:
             parts.chart(
-                charts.aspect_bars(facts["aspect_ratios"]), "aspects", "Width divided by height of the originals"
+                charts.aspect_bars(facts["aspect_ratios"]), "aspects", tr("Width divided by height of the originals")
             )
         st.caption(
-            "Left the commonest sizes, right the proportions: far from 1 : 1, a centre crop loses much of a picture."
+            tr(
+                "Left the commonest sizes, right the proportions: far from 1 : 1, a centre crop loses much of a "
+                "picture."
+            )
         )
     if facts["modes"]:
-        st.caption("Stored as " + "; ".join(f"{parts.text(kind)}: {n:,}" for kind, n in facts["modes"].items()) + ".")
+        st.caption(
+            tr(
+                "Stored as {kinds}.",
+                kinds="; ".join(f"{parts.text(kind)}: {n:,}" for kind, n in facts["modes"].items()),
+            )
+        )
 
 
 def take_along(dataset: data.Dataset) -> None:
@@ -116,12 +158,19 @@ def take_along(dataset: data.Dataset) -> None:
         data.export_dataset(dataset.name, file)
         return file.getvalue()
 
-    with st.expander("Take it along", icon=":material/archive:"):
-        st.caption("A ZIP of class folders with a table of labels and splits; it imports again as the same set.")
+    with st.expander(tr("Take it along"), icon=":material/archive:"):
+        st.caption(tr("A ZIP of class folders with a table of labels and splits; it imports again as the same set."))
         if len(dataset.kept) <= MOST_TO_DOWNLOAD:
-            st.download_button("Download the ZIP", archive, f"{dataset.name.partition(':')[0]}.zip", "application/zip")
+            st.download_button(
+                tr("Download the ZIP"), archive, f"{dataset.name.partition(':')[0]}.zip", "application/zip"
+            )
         else:
-            st.write(f"It has more than {MOST_TO_DOWNLOAD:,} pictures, so it goes through the command line:")
+            st.write(
+                tr(
+                    "It has more than {most_to_download:,} pictures, so it goes through the command line:",
+                    most_to_download=MOST_TO_DOWNLOAD,
+                )
+            )
         st.code(f"python -m imgrec pack {dataset.name} --out {dataset.name.partition(':')[0]}.zip", language="bash")
 
 
@@ -130,8 +179,15 @@ def fetching() -> None:
     busy, brought = False, {job.name: job for job in jobs.bring_jobs()}
     for row in (row for row in data.list_datasets() if row.kind == "download" and not row.ready):
         name, about, control = st.columns([2, 5, 2], vertical_alignment="center")
-        name.markdown(f"**{parts.text(row.title)}**")
-        about.caption(f"{row.images:,} pictures, {row.classes} classes. {parts.text(row.note, 200)}")
+        name.markdown(f"**{parts.text(tr(row.title))}**")
+        about.caption(
+            tr(
+                "{images:,} pictures, {classes} classes. {note}",
+                images=row.images,
+                classes=row.classes,
+                note=parts.text(tr(row.note), 200),
+            )
+        )
         job = brought.get(row.name)
         if job and parts.live(job):
             state = job.state
@@ -139,9 +195,9 @@ def fetching() -> None:
                 min(1.0, float(state.get("progress") or 0.0)), parts.text(state.get("detail", "starting"), 120)
             )
             busy = True
-            if control.button("Cancel", key=f"cancel {row.name}", width="stretch"):
+            if control.button(tr("Cancel"), key=f"cancel {row.name}", width="stretch"):
                 job.ask("stop")
-        elif control.button("Download", key=f"fetch {row.name}", icon=":material/download:", width="stretch"):
+        elif control.button(tr("Download"), key=f"fetch {row.name}", icon=":material/download:", width="stretch"):
             try:
                 jobs.start_fetch(row.name)
             except (ValueError, OSError) as error:
@@ -156,16 +212,18 @@ def fetching() -> None:
     st.session_state["fetching"] = busy
 
 
-st.title("What is in the pictures?", anchor=False)
+st.title(tr("What is in the pictures?"), anchor=False)
 dataset = parts.dataset_picker()
 st.fragment(gallery.browse)(dataset)
 if len(dataset.kept):
     figures(dataset)
 else:
-    st.info("No picture has a label yet; the page Label helps to give some.")
+    st.info(tr("No picture has a label yet; the page Label helps to give some."))
 take_along(dataset)
-with st.expander("Download more data sets", icon=":material/download:"):
-    st.caption("Well-known sets from their authors' servers, through torchvision. Nothing is fetched until you click.")
+with st.expander(tr("Download more data sets"), icon=":material/download:"):
+    st.caption(
+        tr("Well-known sets from their authors' servers, through torchvision. Nothing is fetched until you click.")
+    )
     st.fragment(fetching, run_every=1.0 if any(map(parts.live, jobs.bring_jobs())) else None)()
 parts.link("mend", "What is wrong with it?", ":material/healing:", dataset=dataset.name)
 parts.link("augment", "Next: preview augmentation", ":material/arrow_forward:", dataset=dataset.name)

@@ -6,6 +6,7 @@ import streamlit as st
 from imgrec import charts, jobs
 from imgrec.data import Dataset, read_columns
 from imgrec.evaluate import Answers, amend, calibration_error, fit_temperature, mcnemar, reliability, slices
+from imgrec.language import mark, tr
 from imgrec.predict import Predictor, predictor
 from imgrec.robustness import CHANGES
 from imgrec.runs import Run, list_runs, open_run
@@ -17,44 +18,53 @@ def certainty(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> N
     rows = reliability(given)
     left, right = st.columns([3, 2])
     with left:
-        parts.chart(charts.reliability(rows), "reliability", "How often answers of each confidence are right")
+        parts.chart(charts.reliability(rows), "reliability", tr("How often answers of each confidence are right"))
     with right:
         parts.metrics(
             (
-                "Calibration error",
+                tr("Calibration error"),
                 f"{calibration_error(rows):.1%}",
-                "How far confidence and accuracy are apart on average.",
+                tr("How far confidence and accuracy are apart on average."),
             ),
             (
-                "Temperature",
+                tr("Temperature"),
                 f"{model.passport.temperature:.2f}",
-                "Above 1: answers are made less sure than the network was.",
+                tr("Above 1: answers are made less sure than the network was."),
             ),
         )
-        st.caption("A bar below the line: too sure of itself. Above: better than it thinks.")
+        st.caption(tr("A bar below the line: too sure of itself. Above: better than it thinks."))
         validation = len(dataset.indices("validation")) > 0
         if st.button(
-            "Calibrate", icon=":material/thermostat:", disabled=run.bundled or not validation, key="calibrate",
-            help="Finds the temperature on the validation pictures and keeps it with the model. The answers stay the same.",
+            tr("Calibrate"), icon=":material/thermostat:", disabled=run.bundled or not validation, key="calibrate",
+            help=tr("Finds the temperature on the validation pictures and keeps it with the model. The answers stay the "
+"same."),
         ):  # fmt: skip
             amend(run, dataset, temperature=fit_temperature(judged.of_split(run, model, dataset, "validation")))
             st.rerun()
         if run.bundled:
-            st.caption("This run came with imgrec and stays as it is; one of your own can be calibrated.")
-    st.subheader("None of these", anchor=False)
+            st.caption(tr("This run came with imgrec and stays as it is; one of your own can be calibrated."))
+    st.subheader(tr("None of these"), anchor=False)
     if model.passport.threshold is None or given.familiarity is None:
         st.info(
-            "This run has no threshold for strange pictures: it had no validation pictures, or is from before there was one."
+            tr(
+                "This run has no threshold for strange pictures: it had no validation pictures, or is from before "
+                "there was one."
+            )
         )
         return
     known = given.familiarity >= model.passport.threshold
     strange = np.flatnonzero(~known)
     st.caption(
-        f"A picture that is less familiar than 95 % of the validation pictures is marked as probably none of these. "
-        f"Of the test pictures {known.mean():.1%} pass; {given.right[known].mean():.1%} of them are answered rightly, of "
-        f"the others {given.right[~known].mean() if len(strange) else 0:.1%}."
+        tr(
+            "A picture that is less familiar than 95 % of the validation pictures is marked as probably none of "
+            "these. Of the test pictures {known:.1%} pass; {right:.1%} of them are answered rightly, of the "
+            "others {others:.1%}.",
+            known=known.mean(),
+            right=given.right[known].mean(),
+            others=given.right[~known].mean() if len(strange) else 0,
+        )
     )
-    with st.expander(f"Test pictures that are marked ({len(strange):,})"):
+    with st.expander(tr("Test pictures that are marked ({strange:,})", strange=len(strange))):
         judged.pictures(model, dataset, given, strange, "strange", "")
 
 
@@ -68,7 +78,7 @@ def worse(run: Run, dataset: Dataset) -> None:
             for column, kind in zip(st.columns(3), kinds[start : start + 3], strict=False):
                 chosen = found["change"] == kind
                 with column:
-                    st.markdown(f"**{CHANGES[kind].title}**")
+                    st.markdown(f"**{tr(CHANGES[kind].title)}**")
                     levels, values = found["level"][chosen].tolist(), found["accuracy"][chosen].tolist()
                     told = ", ".join(f"{level:g}: {value:.0%}" for level, value in zip(levels, values, strict=True))
                     parts.chart(
@@ -77,11 +87,11 @@ def worse(run: Run, dataset: Dataset) -> None:
         if len(found["strangers"]):
             told = zip(found["strangers"].tolist(), found["rejected"].tolist(), strict=True)
             st.caption(
-                "Pictures of other things that it marks as none of these: "
-                + ", ".join(f"{name} {share:.0%}" for name, share in told) + "."
+                tr("Pictures of other things that it marks as none of these: {kinds}.",
+                   kinds=", ".join(f"{tr(name)} {share:.0%}" for name, share in told))
             )  # fmt: skip
     gallery.study_progress(
-        job, "Make the test pictures worse, step by step",
+        job, tr("Make the test pictures worse, step by step"),
         lambda: jobs.start_study("robustness", dataset.name, run=run.name), "robustness",
     )  # fmt: skip
 
@@ -89,7 +99,7 @@ def worse(run: Run, dataset: Dataset) -> None:
 def of_a_table(dataset: Dataset, given: Answers) -> list[str]:
     """What a column of an uploaded CSV says about each test picture; the page ends here until there is one."""
     file = st.file_uploader(
-        "A CSV with a column file, and others of any kind: camera, place, age …",
+        tr("A CSV with a column file, and others of any kind: camera, place, age …"),
         "csv",
         key="slice_table",
         max_upload_size=20,
@@ -102,19 +112,24 @@ def of_a_table(dataset: Dataset, given: Answers) -> list[str]:
         st.error(parts.text(error, 300))
         st.stop()
     if not columns:
-        st.info("The table has no other column than the files.")
+        st.info(tr("The table has no other column than the files."))
         st.stop()
-    chosen = st.selectbox("Column", list(columns), key="slice_column")
+    chosen = st.selectbox(tr("Column"), list(columns), key="slice_column")
     missing = columns[chosen].count("")
     if missing:
-        st.caption(f"Of {parts.pictures(missing)} the table says nothing; they are left out.")
+        st.caption(tr("Of {missing} the table says nothing; they are left out.", missing=parts.pictures(missing)))
     return columns[chosen]
 
 
 def parts_of_it(dataset: Dataset, given: Answers) -> None:
     """Accuracy of parts of the test pictures: is it fair to all of them?"""
     by = st.segmented_control(
-        "Cut by", ("class", "brightness", "size", "a table of mine"), default="class", required=True, key="slice_by"
+        tr("Cut by"),
+        (mark("class"), mark("brightness"), mark("size"), mark("a table of mine")),
+        default="class",
+        required=True,
+        key="slice_by",
+        format_func=tr,
     )
     rows = slices(given, dataset, of_a_table(dataset, given) if by == "a table of mine" else by)
     if by == "class":
@@ -124,7 +139,10 @@ def parts_of_it(dataset: Dataset, given: Answers) -> None:
         ", ".join(f"{row['name']} {row['accuracy']:.0%}" for row in rows[:20]),
     )  # fmt: skip
     st.caption(
-        "Points are accuracies, bars their 95 % intervals, the dashed line is that of all. A bar that misses the line is worth a look."
+        tr(
+            "Points are accuracies, bars their 95 % intervals, the dashed line is that of all. A bar that misses "
+            "the line is worth a look."
+        )
     )
 
 
@@ -137,27 +155,36 @@ def versus(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> None
         if r.usable and r.name != run.name and r.read("about.json").get("fingerprint") == print_
     ]
     if not others:
-        st.info("No other finished run learned from these pictures; train one more to compare.")
+        st.info(tr("No other finished run learned from these pictures; train one more to compare."))
         return
-    other = open_run(st.selectbox("Compare with", others, key="versus"))
+    other = open_run(st.selectbox(tr("Compare with"), others, key="versus"))
     rival = predictor(other.name)
     theirs = judged.of_split(other, rival, dataset, "test")
     found = mcnemar(given.right, theirs.right)
     parts.metrics(
-        ("This run", f"{given.right.mean():.1%}", None),
-        ("The other", f"{theirs.right.mean():.1%}", None),
-        ("Only this one right", f"{found['only_first']:,}", None),
-        ("Only the other right", f"{found['only_second']:,}", None),
-        ("p", f"{found['p']:.2g}", "McNemar's exact test: how likely so uneven a split is by chance."),
+        (tr("This run"), f"{given.right.mean():.1%}", None),
+        (tr("The other"), f"{theirs.right.mean():.1%}", None),
+        (tr("Only this one right"), f"{found['only_first']:,}", None),
+        (tr("Only the other right"), f"{found['only_second']:,}", None),
+        ("p", f"{found['p']:.2g}", tr("McNemar's exact test: how likely so uneven a split is by chance.")),
     )
     together = ((given.probabilities + theirs.probabilities).argmax(1) == given.labels).mean()
-    st.caption(f"Asked together (the mean of both, as on the page Predict) they get {together:.1%} right.")
-    better = "this run" if found["only_first"] > found["only_second"] else "the other"
+    st.caption(
+        tr(
+            "Asked together (the mean of both, as on the page Predict) they get {together:.1%} right.",
+            together=together,
+        )
+    )
+    better = (
+        tr("**This run is better**, more than chance explains.")
+        if found["only_first"] > found["only_second"]
+        else tr("**The other is better**, more than chance explains.")
+    )
     st.markdown(
-        f"**{better.capitalize()} is better**, more than chance explains." if found["p"] < 0.05
-        else "The difference may be chance: more test pictures would tell."
+        better if found["p"] < 0.05
+        else tr("The difference may be chance: more test pictures would tell.")
     )  # fmt: skip
-    st.subheader("Only the other got these right", anchor=False)
+    st.subheader(tr("Only the other got these right"), anchor=False)
     judged.pictures(model, dataset, given, np.flatnonzero(theirs.right & ~given.right), "theirs", other.name)
-    st.subheader("Only this one got these right", anchor=False)
+    st.subheader(tr("Only this one got these right"), anchor=False)
     judged.pictures(model, dataset, given, np.flatnonzero(given.right & ~theirs.right), "mine", other.name)

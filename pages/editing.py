@@ -7,28 +7,43 @@ from imgrec import data
 from imgrec.data.dataset import SPLITS
 from imgrec.data.views import PLACES
 from imgrec.images import open_image
+from imgrec.language import tr
 from pages import parts
 
 
-@st.dialog("Picture", width="medium")
 def show(dataset: data.Dataset, position: int, suggested: str | None = None) -> None:
+    """Open one picture in a dialog."""
+    st.dialog(tr("Picture"), width="medium")(_show)(dataset, position, suggested)
+
+
+def _show(dataset: data.Dataset, position: int, suggested: str | None) -> None:
     """One picture, large, with all that is known of it; in an imported set it can be corrected here."""
     picture, mask = dataset.images[position], dataset.masks
     side = st.columns(2) if mask is not None else [st.container()]
-    side[0].image(large(dataset, position), width="stretch", alt=f"{dataset.files[position]}, enlarged")
+    side[0].image(large(dataset, position), width="stretch", alt=tr("{file}, enlarged", file=dataset.files[position]))
     if mask is not None:
         seen = np.where(mask[position][..., None], picture, picture // 5)
-        side[1].image(parts.enlarge(seen, 400), width="stretch", alt="Its mask")
-        side[1].caption("Where the object is, known exactly because it was drawn.")
+        side[1].image(parts.enlarge(seen, 400), width="stretch", alt=tr("Its mask"))
+        side[1].caption(tr("Where the object is, known exactly because it was drawn."))
     width, height = dataset.sizes[position]
     st.markdown(
-        f"**Label** {parts.text(label(dataset, position))} · **Split** {place(dataset, position)} · "
-        f"**Original** {width} × {height} px · **File** {parts.text(dataset.files[position])}"
+        tr(
+            "**Label** {label} · **Split** {split} · **Original** {width} × {height} px · **File** {file}",
+            label=parts.text(label(dataset, position)),
+            split=place(dataset, position),
+            width=width,
+            height=height,
+            file=parts.text(dataset.files[position]),
+        )
     )
-    st.caption(f"The network sees it at {dataset.image_size} × {dataset.image_size} pixels.")
+    st.caption(tr("The network sees it at {image_size} × {image_size} pixels.", image_size=dataset.image_size))
     if editable(dataset):
         correct(dataset, (position,), "one", suggested)
-        if suggested and label(dataset, position) != "?" and st.button("The label is right", icon=":material/check:"):
+        if (
+            suggested
+            and label(dataset, position) != "?"
+            and st.button(tr("The label is right"), icon=":material/check:")
+        ):
             change(dataset, data.Edit("confirm", (position,)))
 
 
@@ -75,19 +90,19 @@ def correct(dataset: data.Dataset, pictures: tuple[int, ...], key: str, suggeste
         known = [" ".join(name.split()) for name in dataset.classes]
         known += [suggested] if suggested and suggested not in known else []
         name = st.selectbox(
-            "Label",
+            tr("Label"),
             known,
             known.index(suggested) if suggested in known else None,
             key=f"label {key} {suggested}",
             accept_new_options=True,
-            placeholder="old or new",
+            placeholder=tr("old or new"),
         )
-        if st.button("Relabel", key=f"relabel {key}", icon=":material/label:", disabled=not name, width="stretch"):
+        if st.button(tr("Relabel"), key=f"relabel {key}", icon=":material/label:", disabled=not name, width="stretch"):
             value = dict(zip(known, dataset.classes, strict=False)).get(name, name)
             change(dataset, data.Edit("relabel", pictures, value))
     with second:
-        split = st.selectbox("Split", SPLITS, None, key=f"split {key}", placeholder="train, validation or test")
-        if st.button("Move", key=f"move {key}", icon=":material/swap_horiz:", disabled=not split, width="stretch"):
+        split = st.selectbox(tr("Split"), SPLITS, None, key=f"split {key}", placeholder=tr("train, validation or test"))
+        if st.button(tr("Move"), key=f"move {key}", icon=":material/swap_horiz:", disabled=not split, width="stretch"):
             change(dataset, data.Edit("move", pictures, split))
-    if third.button("Leave out", key=f"exclude {key}", icon=":material/block:", width="stretch"):
+    if third.button(tr("Leave out"), key=f"exclude {key}", icon=":material/block:", width="stretch"):
         change(dataset, data.Edit("exclude", pictures))

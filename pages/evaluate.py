@@ -6,6 +6,7 @@ import streamlit as st
 from imgrec import charts
 from imgrec.data import Dataset, DatasetError
 from imgrec.evaluate import Answers, bootstrap, curves, report
+from imgrec.language import mark, tr
 from imgrec.predict import Predictor
 from imgrec.report import printable
 from imgrec.runs import Run
@@ -19,9 +20,9 @@ def mistakes(model: Predictor, dataset: Dataset, given: Answers) -> None:
     if len(names) <= 40:
         event = parts.chart(
             charts.confusion(given.confusion, names, clickable=True), "evaluate_confusion",
-            "Confusion matrix: truth against answer", select=True,
+            tr("Confusion matrix: truth against answer"), select=True,
         )  # fmt: skip
-        st.caption("Each row is one true class, each column an answer. Click a number to see its pictures.")
+        st.caption(tr("Each row is one true class, each column an answer. Click a number to see its pictures."))
         cells = [tuple(point["customdata"]) for point in event.selection.points if point.get("customdata")]
         if cells and cells[0] != st.session_state.get("last_cell"):
             st.session_state["last_cell"] = cells[0]
@@ -35,14 +36,14 @@ def mistakes(model: Predictor, dataset: Dataset, given: Answers) -> None:
             del st.session_state[box]
         st.session_state.setdefault(box, value)
     left, right = st.columns(2)
-    truth = left.selectbox("Pictures of", range(len(names)), format_func=show, key="cell_truth")
-    answer = right.selectbox("taken for", range(len(names)), format_func=show, key="cell_answer")
+    truth = left.selectbox(tr("Pictures of"), range(len(names)), format_func=show, key="cell_truth")
+    answer = right.selectbox(tr("taken for"), range(len(names)), format_func=show, key="cell_answer")
     chosen = np.flatnonzero((given.labels == truth) & (given.predicted == answer))
     judged.pictures(model, dataset, given, chosen, "cell", f"{truth} {answer}")
     wrong, right = np.flatnonzero(~given.right), np.flatnonzero(given.right)
-    st.subheader("Most confident mistakes", anchor=False)
+    st.subheader(tr("Most confident mistakes"), anchor=False)
     judged.pictures(model, dataset, given, wrong[np.argsort(-given.confidence[wrong], kind="stable")], "confident", "")
-    st.subheader("Least certain hits", anchor=False)
+    st.subheader(tr("Least certain hits"), anchor=False)
     judged.pictures(
         model, dataset, given, right[np.argsort(given.confidence[right], kind="stable")][:200], "uncertain", ""
     )
@@ -52,41 +53,52 @@ def classes(model: Predictor, dataset: Dataset, given: Answers) -> None:
     """Precision and recall of each class, and the curves behind them."""
     found = report(given, dataset)
     parts.chart(
-        charts.class_scores(found["classes"]), "class_scores", "Precision and recall of each class, worst first"
+        charts.class_scores(found["classes"]), "class_scores", tr("Precision and recall of each class, worst first")
     )
     st.caption(
-        "Precision: how many of its answers were right. Recall: how many of its pictures were found. Far apart: the class "
-        "is named too often or too seldom."
+        tr(
+            "Precision: how many of its answers were right. Recall: how many of its pictures were found. Far "
+            "apart: the class is named too often or too seldom."
+        )
     )
-    rows = [*found["classes"], *({"name": f"({kind} mean)", **found[kind]} for kind in ("macro", "weighted"))]
-    with st.expander("As a table"):
-        st.dataframe(rows, hide_index=True)
+    rows = [
+        *found["classes"],
+        *({"name": f"({tr(kind)})", **found[kind]} for kind in (mark("macro"), mark("weighted"))),
+    ]
+    with st.expander(tr("As a table")):
+        parts.table(rows)
     names = given.classes
     target = st.selectbox(
-        "One class against all others",
+        tr("One class against all others"),
         range(len(names)),
         format_func=lambda i: " ".join(names[i].split()),
         key="curve_class",
     )
     if not (given.labels == target).any() or (given.labels == target).all():
-        st.info("It takes pictures of this class and of others to draw its curves.")
+        st.info(tr("It takes pictures of this class and of others to draw its curves."))
         return
     lines = curves(given, target)
     left, right = st.columns(2)
     with left:
         parts.chart(
-            charts.curve(lines["roc"], "false alarms", "found", (0, 1)),
+            charts.curve(lines["roc"], tr("false alarms"), "found", (0, 1)),
             "roc",
-            f"ROC curve, area {lines['roc_area']:.3f}",
+            tr("ROC curve, area {roc_area:.3f}", roc_area=lines["roc_area"]),
         )
-        st.caption(f"ROC: area {lines['roc_area']:.3f}; 0.5 is chance, 1 is perfect.")
+        st.caption(tr("ROC: area {roc_area:.3f}; 0.5 is chance, 1 is perfect.", roc_area=lines["roc_area"]))
     with right:
         share = lines["share"]
         parts.chart(
             charts.curve(lines["pr"], "recall", "precision", (share, share)), "pr",
-            f"Precision-recall curve, average precision {lines['pr_area']:.3f}",
+            tr("Precision-recall curve, average precision {pr_area:.3f}", pr_area=lines['pr_area']),
         )  # fmt: skip
-        st.caption(f"Precision against recall: average precision {lines['pr_area']:.3f}; {share:.3f} is chance.")
+        st.caption(
+            tr(
+                "Precision against recall: average precision {pr_area:.3f}; {share:.3f} is chance.",
+                pr_area=lines["pr_area"],
+                share=share,
+            )
+        )
 
 
 def summary(given: Answers, dataset: Dataset) -> None:
@@ -95,16 +107,24 @@ def summary(given: Answers, dataset: Dataset) -> None:
     low, high = found["interval"]
     f1_low, f1_high = spread["macro_f1"]
     rows = [
-        ("Accuracy", f"{found['accuracy']:.1%}", f"The share of right answers; 95 % interval {low:.1%} to {high:.1%} (Wilson)."),
-        ("Balanced accuracy", f"{found['balanced_accuracy']:.1%}", "The mean of the classes' recalls: each class counts the same."),
-        ("Macro F1", f"{found['macro']['f1']:.1%}", f"Precision and recall in one, mean over the classes; 95 % interval {f1_low:.1%} to {f1_high:.1%} (bootstrap)."),
+        (tr("Accuracy"), f"{found['accuracy']:.1%}", tr("The share of right answers; 95 % interval {low:.1%} to {high:.1%} (Wilson).", low=low, high=high)),
+        (tr("Balanced accuracy"), f"{found['balanced_accuracy']:.1%}", tr("The mean of the classes' recalls: each class counts the same.")),
+        (tr("Macro F1"), f"{found['macro']['f1']:.1%}", tr("Precision and recall in one, mean over the classes; 95 % interval {f1_low:.1%} to {f1_high:.1%} "
+"(bootstrap).", f1_low=f1_low, f1_high=f1_high)),
         *parts.floors({**found, "linear_accuracy": run.read("evaluation.json").get("linear_accuracy")}),
     ]  # fmt: skip
     if len(given.classes) > 5:
-        rows.insert(1, ("Among the top 5", f"{found['top5']:.1%}", "The right class is among the five likeliest."))
+        rows.insert(
+            1, (tr("Among the top 5"), f"{found['top5']:.1%}", tr("The right class is among the five likeliest."))
+        )
     parts.metrics(*rows)
     st.caption(
-        f"{len(given.labels):,} test pictures, none of them learned from. The accuracy lies between {low:.1%} and {high:.1%}."
+        tr(
+            "{labels:,} test pictures, none of them learned from. The accuracy lies between {low:.1%} and {high:.1%}.",
+            labels=len(given.labels),
+            low=low,
+            high=high,
+        )
     )
 
 
@@ -112,23 +132,23 @@ def without_pictures(run: Run, why: str) -> None:
     """What is written down of the test, where the pictures themselves are not here."""
     found = run.read("evaluation.json")
     st.info(
-        f"{parts.text(why, 300)} Without its pictures only the figures of its test are known.",
+        tr("{why} Without its pictures only the figures of its test are known.", why=parts.text(why, 300)),
         icon=":material/image_not_supported:",
     )
     if found:
         parts.metrics(
-            ("Accuracy", f"{found['accuracy']:.1%}", "The share of right answers."),
-            ("Balanced accuracy", f"{found['balanced_accuracy']:.1%}", "The mean of the classes' recalls."),
+            (tr("Accuracy"), f"{found['accuracy']:.1%}", tr("The share of right answers.")),
+            (tr("Balanced accuracy"), f"{found['balanced_accuracy']:.1%}", tr("The mean of the classes' recalls.")),
             *parts.floors(found),
-            ("Test pictures", f"{found['images']:,}", None),
+            (tr("Test pictures"), f"{found['images']:,}", None),
         )
         names = [row["name"] for row in found["classes"]]
         if len(names) <= 40:
             parts.chart(
-                charts.confusion(found["confusion"], names), "confusion", "Confusion matrix: truth against answer"
+                charts.confusion(found["confusion"], names), "confusion", tr("Confusion matrix: truth against answer")
             )
         parts.chart(
-            charts.class_scores(found["classes"]), "class_scores", "Precision and recall of each class, worst first"
+            charts.class_scores(found["classes"]), "class_scores", tr("Precision and recall of each class, worst first")
         )
 
 
@@ -150,9 +170,17 @@ def every(given: Answers, dataset: Dataset) -> list[dict]:
     ]
 
 
-VIEWS = ("Mistakes", "Classes", "Certainty", "Parts", "Worse pictures", "Versus", "Report")
+VIEWS = (
+    mark("Mistakes"),
+    mark("Classes"),
+    mark("Certainty"),
+    mark("Parts"),
+    mark("Worse pictures"),
+    mark("Versus"),
+    mark("Report"),
+)
 
-st.title("How good is it, and where does it fail?", anchor=False)
+st.title(tr("How good is it, and where does it fail?"), anchor=False)
 run, model = parts.model_picker()
 try:
     wanted = model.passport.preprocess
@@ -166,7 +194,13 @@ except (ValueError, OSError) as error:
     st.stop()
 summary(given, dataset)
 view = st.segmented_control(
-    "Look at", VIEWS, default=VIEWS[0], required=True, key="evaluate_view", label_visibility="collapsed"
+    tr("Look at"),
+    VIEWS,
+    default=VIEWS[0],
+    required=True,
+    key="evaluate_view",
+    format_func=tr,
+    label_visibility="collapsed",
 )
 if view == "Mistakes":
     mistakes(model, dataset, given)
@@ -182,13 +216,16 @@ elif view == "Versus":
     doubts.versus(run, model, dataset, given)
 else:
     st.caption(
-        "One page that prints well, with all figures, the recipe and the worst mistakes; it needs nothing else to be read."
+        tr(
+            "One page that prints well, with all figures, the recipe and the worst mistakes; it needs nothing "
+            "else to be read."
+        )
     )
     st.download_button(
-        "Report as HTML", lambda: printable(run, given, dataset), f"{run.name}.html", "text/html", icon=":material/description:", key="report",
+        tr("Report as HTML"), lambda: printable(run, given, dataset), f"{run.name}.html", "text/html", icon=":material/description:", key="report",
     )  # fmt: skip
     st.download_button(
-        "All answers as CSV", lambda: as_csv(every(given, dataset)), f"{run.name}.csv", "text/csv",
+        tr("All answers as CSV"), lambda: as_csv(every(given, dataset)), f"{run.name}.csv", "text/csv",
         icon=":material/download:", key="answers",
     )  # fmt: skip
     parts.link("export", "Take the network itself along", ":material/package_2:", run=run.name)

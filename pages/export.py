@@ -8,6 +8,7 @@ import streamlit as st
 
 from imgrec.data import DatasetError
 from imgrec.export import FORMATS, export
+from imgrec.language import tr
 from imgrec.predict import Predictor
 from imgrec.runs import Run
 from pages import parts
@@ -32,19 +33,23 @@ def made(name: str, changed: int, to: str, _run: Run) -> tuple[bytes, dict]:
 def proof(found: dict) -> None:
     """Why the file can be trusted."""
     st.caption(
-        f"{found['bytes'] / 2**20:.1f} MB. Compared with the network itself on eight pictures: no probability differs by more "
-        f"than {found['largest_difference']:.1g} (one ten-thousandth is allowed)."
+        tr(
+            "{bytes:.1f} MB. Compared with the network itself on eight pictures: no probability differs by more "
+            "than {largest_difference:.1g} (one ten-thousandth is allowed).",
+            bytes=found["bytes"] / 2**20,
+            largest_difference=found["largest_difference"],
+        )
         if "after" not in found
-        else "Made with scales per channel from training pictures; the table says what it costs and gains."
+        else tr("Made with scales per channel from training pictures; the table says what it costs and gains.")
     )
     if "after" in found:
         st.dataframe(
             [
                 {
                     "": name,
-                    "size (MB)": round(found[key]["bytes"] / 2**20, 2),
-                    "test accuracy": f"{found[key]['accuracy']:.1%}",
-                    "one picture (ms)": round(found[key]["milliseconds"], 2),
+                    tr("size (MB)"): round(found[key]["bytes"] / 2**20, 2),
+                    tr("test accuracy"): f"{found[key]['accuracy']:.1%}",
+                    tr("one picture (ms)"): round(found[key]["milliseconds"], 2),
                 }
                 for name, key in (("float32", "before"), ("int8", "after"))
             ],
@@ -52,17 +57,20 @@ def proof(found: dict) -> None:
         )
 
 
-st.title("How do I take it along?", anchor=False)
+st.title(tr("How do I take it along?"), anchor=False)
 run, model = parts.model_picker()
 st.write(
-    "Normalisation, softmax and class names travel inside. Every file is compared with the network before you get it."
+    tr(
+        "Normalisation, softmax and class names travel inside. Every file is compared with the network "
+        "before you get it."
+    )
 )
 to = st.radio(
-    "As", list(FORMATS), format_func=lambda key: FORMATS[key].title, key="export_to",
-    captions=[row.help for row in FORMATS.values()],
+    tr("As"), list(FORMATS), format_func=lambda key: tr(FORMATS[key].title), key="export_to",
+    captions=[tr(row.help) for row in FORMATS.values()],
 )  # fmt: skip
 changed = run.file("best.safetensors").stat().st_mtime_ns
-if st.button("Make the file", type="primary", icon=":material/package_2:"):
+if st.button(tr("Make the file"), type="primary", icon=":material/package_2:"):
     st.session_state["export_made"] = (run.name, changed, to)
 if st.session_state.get("export_made") == (run.name, changed, to):
     try:
@@ -70,9 +78,9 @@ if st.session_state.get("export_made") == (run.name, changed, to):
     except (ValueError, RuntimeError, OSError) as error:
         st.error(parts.text(error, 600))
     else:
-        st.success(f"{FORMATS[to].title} of {parts.text(run.name)} is ready.")
+        st.success(tr("{title} of {name} is ready.", title=tr(FORMATS[to].title), name=parts.text(run.name)))
         proof(found)
         file = f"{run.name}.{'int8.onnx' if to == 'int8' else FORMATS[to].ending}"
-        st.download_button("Download", content, file, icon=":material/download:", key="export_file")
-with st.expander("On the command line"):
+        st.download_button(tr("Download"), content, file, icon=":material/download:", key="export_file")
+with st.expander(tr("On the command line")):
     st.code(f"python -m imgrec export {run.name} --to {to} --out {run.name}.{FORMATS[to].ending}", language="sh")

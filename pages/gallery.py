@@ -10,6 +10,7 @@ import streamlit as st
 from imgrec import data, jobs
 from imgrec.data import health
 from imgrec.data.views import ORDERS, PLACES, View, select
+from imgrec.language import tr
 from pages import editing, parts
 
 MOST_TO_MEASURE = 20_000  # pictures that are measured while the visitor waits; 1 to 2 s
@@ -24,11 +25,11 @@ def browse(dataset: data.Dataset, key: str = "samples") -> None:
         return
     positions = selected(dataset.name, data.stamps(dataset.name), view, dataset, measures)
     several = editing.editable(dataset) and st.toggle(
-        "Pick several", key="several", help="Click pictures to change them together."
+        tr("Pick several"), key="several", help=tr("Click pictures to change them together.")
     )
     picked = st.session_state.setdefault("picked", set()) if several else set()
     if not len(positions):
-        st.info("No picture is like that; choose other classes, another split or another name.")
+        st.info(tr("No picture is like that; choose other classes, another split or another name."))
         return
     clicked = grid(dataset, positions, key, picked, view)
     if clicked is not None:
@@ -37,7 +38,7 @@ def browse(dataset: data.Dataset, key: str = "samples") -> None:
         else:
             picked ^= {clicked}
             st.rerun(scope="fragment")
-    what = "Click a picture to pick it." if several else "Click a picture to see it large."
+    what = tr("Click a picture to pick it.") if several else tr("Click a picture to see it large.")
     st.caption(f"{parts.pictures(len(positions))}. {what}")
     if several:
         several_picked(dataset, positions, picked)
@@ -47,40 +48,48 @@ def several_picked(dataset: data.Dataset, positions: np.ndarray, picked: set[int
     """What can be done with those that are picked."""
     picked &= set(np.flatnonzero(dataset.splits != data.LEFT_OUT).tolist()) if picked else set()
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button(f"Pick all {len(positions):,}", icon=":material/select_all:"):
+        if st.button(tr("Pick all {positions:,}", positions=len(positions)), icon=":material/select_all:"):
             picked |= set(positions.tolist())
             st.rerun(scope="fragment")
-        if st.button("Pick none", icon=":material/deselect:", disabled=not picked):
+        if st.button(tr("Pick none"), icon=":material/deselect:", disabled=not picked):
             picked.clear()
             st.rerun(scope="fragment")
-        st.caption(f"{len(picked):,} picked")
+        st.caption(tr("{picked:,} picked", picked=len(picked)))
     if picked:
         editing.correct(dataset, tuple(sorted(picked)), "several")
 
 
 def controls(dataset: data.Dataset) -> View:
     """The filters and the order that are chosen, folded away until somebody wants them."""
-    with st.expander("Filter and sort", icon=":material/tune:"):
+    with st.expander(tr("Filter and sort"), icon=":material/tune:"):
         first, second = st.columns([3, 2], vertical_alignment="bottom")
         classes = first.multiselect(
-            "Classes", range(len(dataset.classes)), key="sample_classes", placeholder="All classes",
+            tr("Classes"), range(len(dataset.classes)), key="sample_classes", placeholder=tr("All classes"),
             format_func=lambda i: " ".join(str(dataset.classes[i]).split()) if i < len(dataset.classes) else "",
         )  # fmt: skip
         there = [place for place, code in PLACES.items() if (dataset.splits == code).any()]
         places = second.segmented_control(
-            "Split", there, key="sample_places", selection_mode="multi", help="None chosen: all but those left out."
+            tr("Split"),
+            there,
+            key="sample_places",
+            selection_mode="multi",
+            help=tr("None chosen: all but those left out."),
         )
         first, second = st.columns([3, 2], vertical_alignment="bottom")
-        text = first.text_input("File name contains", key="sample_text", max_chars=100)
+        text = first.text_input(tr("File name contains"), key="sample_text", max_chars=100)
         order = second.selectbox(
-            "Order", ORDERS, key="sample_order", format_func=lambda name: ORDERS[name].title, persist_state="session"
+            tr("Order"),
+            ORDERS,
+            key="sample_order",
+            format_func=lambda name: tr(ORDERS[name].title),
+            persist_state="session",
         )
         if order == "mixed":
             descending = False
-            if st.button("Shuffle", icon=":material/shuffle:", help="Mix them anew."):
+            if st.button(tr("Shuffle"), icon=":material/shuffle:", help=tr("Mix them anew.")):
                 st.session_state["sample_seed"] = st.session_state.get("sample_seed", 0) + 1
         else:
-            descending = st.toggle("Largest first", key="sample_down")
+            descending = st.toggle(tr("Largest first"), key="sample_down")
     names = tuple(dataset.classes[i] for i in classes if i < len(dataset.classes))
     return View(names, tuple(places), text, order, descending, st.session_state.get("sample_seed", 0))
 
@@ -137,7 +146,12 @@ def measured(dataset: data.Dataset, wanted: bool = True) -> health.Measures | No
     job = jobs.study_job("odd", dataset.name)
     if found := jobs.study_result(job):
         return health.Measures(**found)
-    study_progress(job, f"Measure {len(dataset):,} pictures", lambda: jobs.start_study("odd", dataset.name), "odd")
+    study_progress(
+        job,
+        tr("Measure {dataset:,} pictures", dataset=len(dataset)),
+        lambda: jobs.start_study("odd", dataset.name),
+        "odd",
+    )
     return None
 
 
@@ -152,7 +166,7 @@ def study_progress(job, label: str, start, key: str, help: str | None = None) ->
         st.fragment(_watch, run_every=1.0)(job, key)
         return
     if job and job.status in ("failed", "lost"):
-        st.error(parts.text(job.state.get("error") or "It vanished; start it again.", 400))
+        st.error(parts.text(job.state.get("error") or tr("It vanished; start it again."), 400))
     if st.button(label, key=f"start {key}", icon=":material/play_arrow:", help=help):
         start()
         st.rerun()
@@ -164,7 +178,7 @@ def _watch(job, key: str) -> None:
         st.rerun()
     left, right = st.columns([4, 1], vertical_alignment="center")
     left.progress(min(1.0, float(job.state.get("progress") or 0.0)), parts.text(job.state.get("detail") or "…", 120))
-    if right.button("Cancel", key=f"cancel {key}", disabled=job.asked() is not None):
+    if right.button(tr("Cancel"), key=f"cancel {key}", disabled=job.asked() is not None):
         job.ask("stop")
 
 

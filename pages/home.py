@@ -6,6 +6,7 @@ import streamlit as st
 from imgrec import jobs
 from imgrec.data import open_dataset
 from imgrec.images import to_png
+from imgrec.language import tr
 from imgrec.lessons.convolution import KERNELS, convolve
 from imgrec.runs import list_runs
 from pages import parts
@@ -60,41 +61,48 @@ def door(column, picture: str, alt: str, title: str, words: str, page: str, labe
 def running_now() -> None:
     """The queue and the last results; polls twice as seldom as the page that watches one run."""
     live = jobs.live_runs()
-    st.subheader("Running now", anchor=False)
+    st.subheader(tr("Running now"), anchor=False)
     if not live:
-        st.caption("Nothing is training at the moment.")
+        st.caption(tr("Nothing is training at the moment."))
     for run in live:
         state = run.state
         line = f"{parts.status_badge(run)} {parts.text(run.title)}"
-        st.progress(float(state.get("progress") or 0.0), f"{line}, {parts.duration(state.get('seconds_left'))} left")
+        st.progress(
+            float(state.get("progress") or 0.0),
+            tr("{run}, {time} left", run=line, time=parts.duration(state.get("seconds_left"))),
+        )
         parts.link("train", "Watch it", ":material/visibility:", run=run.name)
     finished = [run for run in list_runs()[:40] if run.file("evaluation.json").exists()][:3]
     if finished:
-        st.subheader("Latest results", anchor=False)
+        st.subheader(tr("Latest results"), anchor=False)
     for run in finished:
         accuracy = run.read("evaluation.json").get("accuracy", 0.0)
-        line = f"**{accuracy:.1%}** of unseen pictures right: {parts.text(run.title)}"
+        line = tr(
+            "**{accuracy:.1%}** of unseen pictures right: {title}", accuracy=accuracy, title=parts.text(run.title)
+        )
         parts.link("predict", line, ":material/image_search:", run=run.name)
 
 
-st.title("See how a machine learns to see", anchor=False)
+st.title(tr("See how a machine learns to see"), anchor=False)
 st.write(
-    "An image-recognition lab in your browser: look at pictures, train a network while you watch, "
-    "ask it what it sees, and find out why. Everything stays on this machine."
+    tr(
+        "An image-recognition lab in your browser: look at pictures, train a network while you watch, ask it "
+        "what it sees, and find out why. Everything stays on this machine."
+    )
 )
-st.image(pictures()["banner"], width="stretch", alt="Drawn shapes in many colours: the built-in data set.")
+st.image(pictures()["banner"], width="stretch", alt=tr("Drawn shapes in many colours: the built-in data set."))
 doors = st.columns(3)
 door(
-    doors[0], "try", "Coloured shapes waiting to be recognised", "Try a model",
-    "Upload a picture, or take a sample, and see how sure the network is of what it sees.", "predict", "Classify a picture", run="shapes-seed-cnn",
+    doors[0], "try", tr("Coloured shapes waiting to be recognised"), tr("Try a model"),
+    tr("Upload a picture, or take a sample, and see how sure the network is of what it sees."), "predict", tr("Classify a picture"), run="shapes-seed-cnn",
 )  # fmt: skip
 door(
-    doors[1], "train", "Handwritten digits", "Train your first network",
-    "In under a minute a small CNN learns to read 1,797 handwritten digits. Watch the curves move.", "train", "Start training",
+    doors[1], "train", tr("Handwritten digits"), tr("Train your first network"),
+    tr("In under a minute a small CNN learns to read 1,797 handwritten digits. Watch the curves move."), "train", tr("Start training"),
     dataset="digits",
 )  # fmt: skip
 door(
-    doors[2], "learn", "Shapes, and the edges that a convolution finds in them", "Learn how a CNN sees",
-    "Slide a small window over a picture and follow every number from the pixels to the result.", "learn_convolution", "Open the lesson",
+    doors[2], "learn", tr("Shapes, and the edges that a convolution finds in them"), tr("Learn how a CNN sees"),
+    tr("Slide a small window over a picture and follow every number from the pixels to the result."), "learn_convolution", tr("Open the lesson"),
 )  # fmt: skip
 running_now()

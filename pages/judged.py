@@ -7,6 +7,7 @@ from imgrec import charts
 from imgrec.data import Dataset
 from imgrec.evaluate import Answers, answers, kept_answers
 from imgrec.explain import explain, overlay
+from imgrec.language import tr
 from imgrec.predict import Predictor
 from imgrec.runs import Run
 from pages import editing, gallery, parts
@@ -18,43 +19,52 @@ def of_split(run: Run, model: Predictor, dataset: Dataset, split: str) -> Answer
     return kept or asked(run.name, id(model), split, dataset.fingerprint, model, dataset)
 
 
-@st.cache_resource(max_entries=8, show_spinner="The network looks at the pictures …")
+@st.cache_resource(max_entries=8, show_spinner=False)
 def asked(run: str, changed: int, split: str, fingerprint: str, _model: Predictor, _dataset: Dataset) -> Answers:
     return answers(_model, _dataset, split)
 
 
-@st.dialog("Picture", width="large")
 def picture(model: Predictor, dataset: Dataset, given: Answers, index: int) -> None:
+    """Open a test picture in a dialog."""
+    st.dialog(tr("Picture"), width="large")(_picture)(model, dataset, given, index)
+
+
+def _picture(model: Predictor, dataset: Dataset, given: Answers, index: int) -> None:
     """A test picture, what the network took it for, and what mattered for that."""
     position = int(given.positions[index])
     seen = dataset.images[position]
     left, right = st.columns(2)
     truth, said = given.classes[given.labels[index]], given.classes[given.predicted[index]]
-    left.image(parts.enlarge(seen, 260), width=260, alt="The picture as the network saw it")
+    left.image(parts.enlarge(seen, 260), width=260, alt=tr("The picture as the network saw it"))
     try:
         heat = overlay(seen, explain(model, seen, "gradcam", said).heat)
     except ValueError as error:
         left.caption(parts.text(error, 200))
     else:
-        left.image(heat, width=260, alt=f"What mattered for {said}")
-        left.caption(f"What mattered for {parts.text(said)} (Grad-CAM).")
+        left.image(heat, width=260, alt=tr("What mattered for {said}", said=said))
+        left.caption(tr("What mattered for {said} (Grad-CAM).", said=parts.text(said)))
     with right:
         st.markdown(
-            f"**Label** {parts.text(truth)} · **Answer** {parts.text(said)} · {parts.text(dataset.files[position])}"
+            tr(
+                "**Label** {truth} · **Answer** {said} · {files}",
+                truth=parts.text(truth),
+                said=parts.text(said),
+                files=parts.text(dataset.files[position]),
+            )
         )
         row = given.probabilities[index]
         top = [{"name": given.classes[i], "probability": float(row[i])} for i in np.argsort(-row)[:5]]
         words = ", ".join(f"{entry['name']} {entry['probability']:.1%}" for entry in top)
         parts.chart(charts.probability_bars(top), "evaluate_bars", words)
         if editing.editable(dataset):
-            st.caption("Is the label wrong? Change it here; the run keeps what it said until it is trained anew.")
+            st.caption(tr("Is the label wrong? Change it here; the run keeps what it said until it is trained anew."))
             editing.correct(dataset, (position,), "evaluated", said if said != truth else None)
 
 
 def pictures(model: Predictor, dataset: Dataset, given: Answers, chosen: np.ndarray, key: str, what: str) -> None:
     """A grid of some of the answers, by index into them; a click opens one."""
     if not len(chosen):
-        st.info("No picture is like that.")
+        st.info(tr("No picture is like that."))
         return
     by_position = {int(given.positions[index]): int(index) for index in chosen}
 
@@ -63,6 +73,11 @@ def pictures(model: Predictor, dataset: Dataset, given: Answers, chosen: np.ndar
         return f"{given.classes[given.predicted[index]]} {given.confidence[index]:.0%}"
 
     clicked = gallery.grid(dataset, given.positions[chosen], key, set(), f"{key} {what}", caption)
-    st.caption(f"{parts.pictures(len(chosen))}, each with the answer and its probability. Click one to see why.")
+    st.caption(
+        tr(
+            "{chosen}, each with the answer and its probability. Click one to see why.",
+            chosen=parts.pictures(len(chosen)),
+        )
+    )
     if clicked is not None:
         picture(model, dataset, given, by_position[clicked])

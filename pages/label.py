@@ -4,20 +4,21 @@ import numpy as np
 import streamlit as st
 
 from imgrec import charts, data, jobs
+from imgrec.language import mark, tr
 from pages import editing, gallery, parts
 
-ORDERS = ("Surest first", "Least sure first")
+ORDERS = (mark("Surest first"), mark("Least sure first"))
 
 
 def proposals(dataset: data.Dataset) -> dict[int, tuple[str, float]]:
     """{position: (class, confidence)} for what waits, as a network that is chosen here proposes; empty before it did."""
-    run = parts.run_picker(usable=True, label="Network that proposes", trained_on=dataset.name)
+    run = parts.run_picker(usable=True, label=tr("Network that proposes"), trained_on=dataset.name)
     if run is None:
         return {}
     knows = [str(name) for name in run.read("classes.json").get("classes", [])]
-    st.caption(f"It knows {parts.text(', '.join(knows), 200)}.")
+    st.caption(tr("It knows {knows}.", knows=parts.text(", ".join(knows), 200)))
     if dataset.classes and not set(knows) & set(dataset.classes):
-        st.warning("It knows none of the classes of this set; train a network on those that have a label.")
+        st.warning(tr("It knows none of the classes of this set; train a network on those that have a label."))
     job = jobs.study_job("proposals", dataset.name, run=run.name)
     found = jobs.study_result(job)
     proposed = dict(zip(*(found[key].tolist() for key in ("positions", "names")), strict=True)) if found else {}
@@ -25,8 +26,8 @@ def proposals(dataset: data.Dataset) -> dict[int, tuple[str, float]]:
     known = {int(p): (proposed[p], sure[p]) for p in dataset.unlabelled.tolist() if p in proposed}
     if len(known) < len(dataset.unlabelled):
         gallery.study_progress(
-            job, "Propose labels", lambda: jobs.start_study("proposals", dataset.name, run=run.name), "proposals",
-            "The network looks at every picture that waits.",
+            job, tr("Propose labels"), lambda: jobs.start_study("proposals", dataset.name, run=run.name), "proposals",
+            tr("The network looks at every picture that waits."),
         )  # fmt: skip
     return known
 
@@ -38,17 +39,17 @@ def accept(dataset: data.Dataset, known: dict[int, tuple[str, float]]) -> None:
         parts.chart(
             charts.confidence_bars([confidence for _, confidence in known.values()]),
             "confidences",
-            "How sure the network is of its proposals",
+            tr("How sure the network is of its proposals"),
         )
     with right:
         least = st.slider(
-            "Accept from", 0.0, 1.0, 0.9, 0.01, key="least_sure", format="percent",
-            help="A network is often surer than it is right: look at the least sure of those you accept.",
+            tr("Accept from"), 0.0, 1.0, 0.9, 0.01, key="least_sure", format="percent",
+            help=tr("A network is often surer than it is right: look at the least sure of those you accept."),
         )  # fmt: skip
         sure = {position: name for position, (name, confidence) in known.items() if confidence >= least}
         if st.button(
-            f"Accept {len(sure):,} of {len(known):,}", type="primary", icon=":material/done_all:", disabled=not sure,
-            help="They become training pictures. One undo takes all of it back.",
+            tr("Accept {sure:,} of {known:,}", sure=len(sure), known=len(known)), type="primary", icon=":material/done_all:", disabled=not sure,
+            help=tr("They become training pictures. One undo takes all of it back."),
         ):  # fmt: skip
             editing.change(dataset, data.Edit("accept", tuple(sure), values=tuple(sure.values())))
 
@@ -56,11 +57,15 @@ def accept(dataset: data.Dataset, known: dict[int, tuple[str, float]]) -> None:
 def waiting(dataset: data.Dataset, known: dict[int, tuple[str, float]]) -> None:
     """The pictures that wait, with what is proposed; one is opened by a click, or several picked."""
     positions = dataset.unlabelled
-    order = st.segmented_control("Order", ORDERS, default=ORDERS[0], required=True, key="label_order") if known else ""
+    order = (
+        st.segmented_control(tr("Order"), ORDERS, default=ORDERS[0], required=True, key="label_order", format_func=tr)
+        if known
+        else ""
+    )
     if known:
         sure = np.array([known.get(p, ("", 0.0))[1] for p in positions.tolist()])
         positions = positions[np.argsort(sure if order == ORDERS[1] else -sure, kind="stable")]
-    several = st.toggle("Pick several", key="several", help="Click pictures to label them together.")
+    several = st.toggle(tr("Pick several"), key="several", help=tr("Click pictures to label them together."))
     picked = st.session_state.setdefault("picked", set()) if several else set()
 
     def caption(position: int) -> str:
@@ -77,13 +82,13 @@ def waiting(dataset: data.Dataset, known: dict[int, tuple[str, float]]) -> None:
         gallery.several_picked(dataset, positions, picked)
 
 
-st.title("What are these pictures?", anchor=False)
-st.write("Label some by hand, train on them, and let that network propose the rest: you only check.")
-dataset = parts.dataset_picker("The set with pictures that have no label yet.", labelled=False)
+st.title(tr("What are these pictures?"), anchor=False)
+st.write(tr("Label some by hand, train on them, and let that network propose the rest: you only check."))
+dataset = parts.dataset_picker(tr("The set with pictures that have no label yet."), labelled=False)
 if not editing.editable(dataset):
-    st.info("The pictures of built-in sets all have a label. Bring some that have none:")
+    st.info(tr("The pictures of built-in sets all have a label. Bring some that have none:"))
 elif not len(dataset.unlabelled):
-    st.info("Every picture of this set has a label. Bring some that have none:")
+    st.info(tr("Every picture of this set has a label. Bring some that have none:"))
 else:
     known = proposals(dataset)
     if known:
@@ -93,7 +98,10 @@ parts.link("bring", "Bring pictures without labels", ":material/add_photo_altern
 if editing.editable(dataset):
     done = data.history(dataset.name)
     if st.button(
-        f"Undo: {done[-1].describe()}" if done else "Undo", icon=":material/undo:", disabled=not done, key="undo label"
+        tr("Undo: {describe}", describe=done[-1].describe()) if done else tr("Undo"),
+        icon=":material/undo:",
+        disabled=not done,
+        key="undo label",
     ):
         data.undo(dataset.name)
         st.rerun()

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from imgrec import charts, data, models
+from imgrec.language import tr
 from imgrec.models import custom
 from pages import parts
 
@@ -10,10 +11,13 @@ ROWS = [
     {"layer": words[0], "number": float(words[1]) if len(words) > 1 else None, "options": ""}
     for words in (part.split() for part in custom.EXAMPLE.split(","))
 ]
-COLUMNS = {
-    "layer": st.column_config.SelectboxColumn("Layer", options=list(custom.KINDS), required=True),
-    "number": st.column_config.NumberColumn("Number", help="Maps of a conv, window of a pool, outputs of a dense layer, share of dropout."),
-    "options": st.column_config.TextColumn("Options", help="kernel=5 stride=2 padding=0", max_chars=60),
+
+
+def columns() -> dict:
+    return {
+    "layer": st.column_config.SelectboxColumn(tr("Layer"), options=list(custom.KINDS), required=True),
+    "number": st.column_config.NumberColumn(tr("Number"), help=tr("Maps of a conv, window of a pool, outputs of a dense layer, share of dropout.")),
+    "options": st.column_config.TextColumn(tr("Options"), help="kernel=5 stride=2 padding=0", max_chars=60),
 }  # fmt: skip
 
 
@@ -21,8 +25,8 @@ def table(dataset: data.Dataset) -> str:
     """The table, and what it comes to for this data set; the model's name, ``custom:LAYERS``."""
     left, right = st.columns([3, 2])
     with left:
-        rows = st.data_editor(ROWS, num_rows="dynamic", column_config=COLUMNS, key="custom_layers", hide_index=True)
-        st.caption("Add, change and remove rows; the last layer, one output per class, comes by itself.")
+        rows = st.data_editor(ROWS, num_rows="dynamic", column_config=columns(), key="custom_layers", hide_index=True)
+        st.caption(tr("Add, change and remove rows; the last layer, one output per class, comes by itself."))
     written = custom.PREFIX + ",".join(filter(None, map(_words, rows)))
     with right:
         try:
@@ -30,11 +34,14 @@ def table(dataset: data.Dataset) -> str:
         except (ValueError, RuntimeError) as error:
             st.error(parts.text(error, 300))
             return written
-        st.dataframe(
-            [{**row, "shape": " × ".join(map(str, row["shape"]))} for row in found], hide_index=True, height=320
+        parts.table(({**row, "shape": " × ".join(map(str, row["shape"]))} for row in found), height=320)
+        st.caption(
+            tr(
+                "{parameters:,} weights, what each layer gives for one picture.",
+                parameters=sum(row["parameters"] for row in found),
+            )
         )
-        st.caption(f"{sum(row['parameters'] for row in found):,} weights, what each layer gives for one picture.")
-    parts.chart(charts.network(found), "custom_network", "The layers as boxes")
+    parts.chart(charts.network(found), "custom_network", tr("The layers as boxes"))
     return written
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 
 from imgrec import charts
+from imgrec.language import tr
 from imgrec.lessons import gradient
 from imgrec.lessons.softmax import squared_error
 from pages import parts, teaching
@@ -12,36 +13,44 @@ CLASSES, FEATURES = ("cat", "dog", "bird"), ("ears", "wings", "fur")
 WEIGHTS = np.array([[0.5, -0.2, 0.3], [0.1, 0.0, 0.4], [-0.3, 0.2, 0.1]])
 
 teaching.begin(
-    "How a network learns: one step by hand",
-    "Forward: the network answers. The loss says how wrong it was. Backward: the gradient says for every weight which way makes "
-    "it worse. The update goes the other way, by a small step. That is all of training; the rest is repetition.",
+    tr("How a network learns: one step by hand"),
+    tr(
+        "Forward: the network answers. The loss says how wrong it was. Backward: the gradient says for every "
+        "weight which way makes it worse. The update goes the other way, by a small step. That is all of "
+        "training; the rest is repetition."
+    ),
 )
 left, right = st.columns(2)
 with left:
     inputs = np.array(
         [
             st.slider(
-                f"{name.capitalize()} in the picture, from none to plenty", 0.0, 1.0, value, 0.1, key=f"feature_{name}"
+                tr("{feature} in the picture, from none to plenty", feature=tr(name).capitalize()),
+                0.0,
+                1.0,
+                value,
+                0.1,
+                key=f"feature_{name}",
             )
             for name, value in zip(FEATURES, (0.9, 0.1, 0.8), strict=True)
         ]
     )
 with right:
     target = st.segmented_control(
-        "It is a", range(3), format_func=lambda i: CLASSES[i], default=1, required=True, key="gradient_target"
+        tr("It is a"), range(3), format_func=lambda i: tr(CLASSES[i]), default=1, required=True, key="gradient_target"
     )
-    rate = st.slider("Learning rate", 0.05, 5.0, 0.5, 0.05, key="gradient_rate")
-    taken = st.slider("Steps already taken on this picture", 0, 30, 0, key="gradient_taken")
+    rate = st.slider(tr("Learning rate"), 0.05, 5.0, 0.5, 0.05, key="gradient_rate")
+    taken = st.slider(tr("Steps already taken on this picture"), 0, 30, 0, key="gradient_taken")
 weights, biases = WEIGHTS, np.zeros(3)
 for _ in range(taken):
     done = gradient.step(inputs, target, weights, biases, rate)
     weights, biases = done.new_weights, done.new_biases
 now = gradient.step(inputs, target, weights, biases, rate)
 after = gradient.step(inputs, target, now.new_weights, now.new_biases, rate)
-st.subheader("1. Forward", anchor=False)
+st.subheader(tr("1. Forward"), anchor=False)
 left, right = st.columns(2)
 with left:
-    st.caption("Weights (a row per class) and bias")
+    st.caption(tr("Weights (a row per class) and bias"))
     st.dataframe(
         [
             {"class": c, **dict(zip(FEATURES, np.round(w, 3).tolist(), strict=True)), "bias": round(float(b), 3)}
@@ -60,22 +69,26 @@ with right:
     parts.chart(
         charts.probability_bars(top), "gradient_before", ", ".join(f"{r['name']} {r['probability']:.1%}" for r in top)
     )
-st.subheader("2. Loss", anchor=False)
+st.subheader(tr("2. Loss"), anchor=False)
 st.latex(rf"L = -\log p_{{\text{{{c}}}}} = -\log {now.probabilities[target]:.4f} = {now.loss:.4f}")
 st.caption(
-    f"The mean squared error would be {squared_error(now.probabilities, target):.4f}: it hardly complains about an answer that is surely wrong, so it learns slower."
+    tr(
+        "The mean squared error would be {probabilities:.4f}: it hardly complains about an answer that is "
+        "surely wrong, so it learns slower.",
+        probabilities=squared_error(now.probabilities, target),
+    )
 )
-st.subheader("3. Backward", anchor=False)
+st.subheader(tr("3. Backward"), anchor=False)
 left, right = st.columns(2)
 with left:
-    st.markdown("The blame of each class is its probability, minus 1 for the right one:")
+    st.markdown(tr("The blame of each class is its probability, minus 1 for the right one:"))
     parts.chart(
         charts.signed_bars(CLASSES, now.blame.tolist()),
         "blame",
         ", ".join(f"{n} {b:+.3f}" for n, b in zip(CLASSES, now.blame, strict=True)),
     )
 with right:
-    st.markdown("The gradient of a weight is the blame of its class × the input it is multiplied with:")
+    st.markdown(tr("The gradient of a weight is the blame of its class × the input it is multiplied with:"))
     st.dataframe(
         [
             {"class": n, **dict(zip(FEATURES, np.round(g, 4).tolist(), strict=True)), "bias": round(float(b), 4)}
@@ -83,24 +96,24 @@ with right:
         ],
         hide_index=True,
     )
-st.subheader("4. Update", anchor=False)
+st.subheader(tr("4. Update"), anchor=False)
 w, g, new = weights[target, 0], now.weights_gradient[target, 0], now.new_weights[target, 0]
 st.latex(rf"w_{{\text{{{c}, {FEATURES[0]}}}}} \leftarrow {w:.3f} - {rate:.2f} \cdot ({g:.4f}) = {new:.3f}")
 parts.metrics(
-    ("Loss before", f"{now.loss:.4f}", None),
-    ("Loss after", f"{after.loss:.4f}", None),
-    (f"Probability of {c}", f"{now.probabilities[target]:.1%} → {after.probabilities[target]:.1%}", None),
+    (tr("Loss before"), f"{now.loss:.4f}", None),
+    (tr("Loss after"), f"{after.loss:.4f}", None),
+    (tr("Probability of {c}", c=c), f"{now.probabilities[target]:.1%} → {after.probabilities[target]:.1%}", None),
 )
 losses = gradient.steps(inputs, target, WEIGHTS, np.zeros(3), rate, 30)
 parts.chart(
     charts.falling({"loss": losses}, "step", "loss"),
     "gradient_losses",
-    f"The loss falls from {losses[0]:.3f} to {losses[-1]:.3f} in 30 steps",
+    tr("The loss falls from {losses:.3f} to {losses2:.3f} in 30 steps", losses=losses[0], losses2=losses[-1]),
 )
 teaching.question(
-    "gradient", "An input is 0. What happens to the weights it is multiplied with?",
-    ("They grow", "They shrink", "Nothing: their gradient is 0"), 2,
-    "The gradient is blame × input. Set a feature to 0 and see its column.",
+    "gradient", tr("An input is 0. What happens to the weights it is multiplied with?"),
+    (tr("They grow"), tr("They shrink"), tr("Nothing: their gradient is 0")), 2,
+    tr("The gradient is blame × input. Set a feature to 0 and see its column."),
 )  # fmt: skip
 teaching.in_pytorch(f"""
 import torch
@@ -117,11 +130,11 @@ with torch.no_grad():
 print(loss.item(), weights, biases)
 """)
 teaching.plan(
-    "Pupils can carry out one step of gradient descent with a pocket calculator.", 30,
+    tr("Pupils can carry out one step of gradient descent with a pocket calculator."), 30,
     (
-        ("Which weights change most?", "Those of large inputs, and of the class that got the most blame."),
-        ("Why not take huge steps?", "The gradient is only true nearby; try a rate of 5 and move the steps."),
-        ("When is the gradient zero?", "When the right class has all the probability."),
+        (tr("Which weights change most?"), tr("Those of large inputs, and of the class that got the most blame.")),
+        (tr("Why not take huge steps?"), tr("The gradient is only true nearby; try a rate of 5 and move the steps.")),
+        (tr("When is the gradient zero?"), tr("When the right class has all the probability.")),
     ),
 )  # fmt: skip
 teaching.further("learn_gradient")

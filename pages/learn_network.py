@@ -5,6 +5,7 @@ import streamlit as st
 import torch
 
 from imgrec import charts
+from imgrec.language import mark, tr
 from imgrec.lessons import network
 from imgrec.predict import Predictor
 from pages import parts, teaching
@@ -17,7 +18,12 @@ def seen_by(model: Predictor) -> np.ndarray:
     wanted = model.passport.preprocess
     left, right = st.columns(2)
     source = left.segmented_control(
-        "Picture", ("Sample", "My own"), default="Sample", required=True, key="network_source"
+        tr("Picture"),
+        (mark("Sample"), mark("My own")),
+        default="Sample",
+        required=True,
+        key="network_source",
+        format_func=tr,
     )
     if source == "My own":
         with right:
@@ -25,12 +31,12 @@ def seen_by(model: Predictor) -> np.ndarray:
     try:
         dataset = parts.open_dataset(run.recipe.dataset, wanted.size, wanted.resize)
     except ValueError:
-        st.caption("Its data set is not on this machine; these are pictures of something else.")
+        st.caption(tr("Its data set is not on this machine; these are pictures of something else."))
         dataset = parts.open_dataset(
             "shapes:count=60" if wanted.channels == 3 else "digits", wanted.size, wanted.resize
         )
     pool = dataset.indices("test") if len(dataset.indices("test")) else dataset.kept
-    number = right.slider("Which one", 0, min(99, len(pool) - 1), 0, key="network_number")
+    number = right.slider(tr("Which one"), 0, min(99, len(pool) - 1), 0, key="network_number")
     return dataset.images[pool[number]]
 
 
@@ -42,98 +48,139 @@ def follow(found: list[network.Layer], index: int, picture: np.ndarray) -> None:
     """One number of a layer, back to where it comes from."""
     layer = found[index]
     maps, height, width = layer.values.shape
-    st.subheader("Follow one number", anchor=False)
+    st.subheader(tr("Follow one number"), anchor=False)
     first, second, third = st.columns(3)
     number = int(
         first.number_input(
-            "Map", 0, maps - 1, min(st.session_state.get("network_map", 0), maps - 1), key=f"map {index} {maps}"
+            tr("Map"), 0, maps - 1, min(st.session_state.get("network_map", 0), maps - 1), key=f"map {index} {maps}"
         )
     )
-    row = second.slider("Row", 0, height - 1, height // 2, key=f"row {index} {height}") if height > 1 else 0
-    column = third.slider("Column", 0, width - 1, width // 2, key=f"column {index} {width}") if width > 1 else 0
+    row = second.slider(tr("Row"), 0, height - 1, height // 2, key=f"row {index} {height}") if height > 1 else 0
+    column = third.slider(tr("Column"), 0, width - 1, width // 2, key=f"column {index} {width}") if width > 1 else 0
     value = float(layer.values[number, row, column])
     grow = max(1, 240 // max(height, width))
     left, right = st.columns(2)
     left.image(
-        teaching.framed(drawn(layer.values[number]), row, column, 1, grow=grow), width=260, alt="The map with its cell"
+        teaching.framed(drawn(layer.values[number]), row, column, 1, grow=grow),
+        width=260,
+        alt=tr("The map with its cell"),
     )
-    left.caption(f"Map {number} of this layer; at row {row}, column {column} it is **{value:.3f}**.")
+    left.caption(
+        tr(
+            "Map {number} of this layer; at row {row}, column {column} it is **{value:.3f}**.",
+            number=number,
+            row=row,
+            column=column,
+            value=value,
+        )
+    )
     top, start, tall, wide = network.receptive_field(found, index, row, column)
     side = picture.shape[0]
     right.image(
         teaching.framed(picture, top, start, tall, wide, grow=max(1, 240 // side)),
         width=260,
-        alt="What it sees of the picture",
+        alt=tr("What it sees of the picture"),
     )
-    right.caption(f"Of the picture it can see {tall} × {wide} pixels (its receptive field).")
+    right.caption(tr("Of the picture it can see {tall} × {wide} pixels (its receptive field).", tall=tall, wide=wide))
     came = network.origin(layer, number, row, column)
     if came is None:
         before = layer.given[number, row, column] if layer.given.shape == layer.values.shape else None
         if before is not None:
             st.markdown(
-                f"{layer.kind} makes **{value:.3f}** of **{float(before):.3f}**, the number at the same place before it."
+                tr(
+                    "{kind} makes **{value:.3f}** of **{before:.3f}**, the number at the same place before it.",
+                    kind=layer.kind,
+                    value=value,
+                    before=float(before),
+                )
             )
         return
     if came.kernels is None:
         terms = ", ".join(f"{v:.2f}" for v in came.windows[0].flatten())
-        st.markdown(f"{layer.kind} takes the window {terms} of the map before it, and gives **{came.total:.3f}**.")
+        st.markdown(
+            tr(
+                "{kind} takes the window {terms} of the map before it, and gives **{total:.3f}**.",
+                kind=layer.kind,
+                terms=terms,
+                total=came.total,
+            )
+        )
         return
     order = np.argsort(-np.abs(came.sums), kind="stable")
     st.markdown(
-        f"It is a sum over the {len(came.sums)} map{'s' * (len(came.sums) > 1)} before it: each window × its kernel, added up, "
-        f"and the bias {came.bias:+.3f}: **{came.sums.sum():.3f} {came.bias:+.3f} = {came.total:.3f}**. The largest parts:"
+        tr(
+            "It is a sum over the maps before it, {sums} of them: each window × its kernel, added up, and the bias "
+            "{bias:+.3f}: **{sum:.3f} {bias:+.3f} = {total:.3f}**. The largest parts:",
+            sums=len(came.sums),
+            bias=came.bias,
+            sum=came.sums.sum(),
+            total=came.total,
+        )
     )
     for place in order[:3].tolist():
         one, two, three = st.columns([1, 1, 1])
-        one.caption(f"Window in map {place}")
+        one.caption(tr("Window in map {place}", place=place))
         one.html(teaching.table(came.windows[place], signed=True))
-        two.caption("× its kernel")
+        two.caption(tr("× its kernel"))
         two.html(teaching.table(came.kernels[place], signed=True))
         three.metric("adds", f"{came.sums[place]:+.3f}")
 
 
 teaching.begin(
-    "A whole network, live",
-    "A picture goes in on one side; on the other, probabilities come out. Between them every layer turns maps into other maps. "
-    "Choose a layer, then a map and a cell, and follow its number back to the pixels.",
+    tr("A whole network, live"),
+    tr(
+        "A picture goes in on one side; on the other, probabilities come out. Between them every layer turns "
+        "maps into other maps. Choose a layer, then a map and a cell, and follow its number back to the "
+        "pixels."
+    ),
 )
-run, model = parts.model_picker("Network")
+run, model = parts.model_picker(tr("Network"))
 picture = seen_by(model)
 image = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
 found = network.layers(model.model, model.passport.preprocess.normalise(image.to(model.device)))
 probabilities = model.probabilities(picture[None])[0]
 left, right = st.columns([1, 3])
-left.image(parts.enlarge(picture, 200), width=200, alt="The picture as the network sees it")
+left.image(parts.enlarge(picture, 200), width=200, alt=tr("The picture as the network sees it"))
 top = [{"name": model.classes[i], "probability": float(probabilities[i])} for i in np.argsort(-probabilities)[:5]]
 with right:
     parts.chart(
         charts.probability_bars(top), "network_bars", ", ".join(f"{r['name']} {r['probability']:.1%}" for r in top)
     )
 titles = [f"{i + 1}. {layer.kind}, {' × '.join(map(str, layer.values.shape))}" for i, layer in enumerate(found)]
-index = st.select_slider("Layer", range(len(found)), 0, format_func=lambda i: titles[i], key=f"layer {run.name}")
+index = st.select_slider(tr("Layer"), range(len(found)), 0, format_func=lambda i: titles[i], key=f"layer {run.name}")
 layer = found[index]
 if layer.values.ndim == 1:
     values = layer.values[:40].tolist()
-    names = list(model.classes[:40]) if index == len(found) - 1 else [f"unit {i}" for i in range(len(values))]
-    parts.chart(charts.signed_bars(names, values), "units", f"{len(values)} values of the layer")
+    names = list(model.classes[:40]) if index == len(found) - 1 else [tr("unit {i}", i=i) for i in range(len(values))]
+    parts.chart(charts.signed_bars(names, values), "units", tr("{values} values of the layer", values=len(values)))
     st.caption(
-        f"{len(layer.values)} numbers: each is a weighted sum of all {layer.given.size:,} that come in, and a bias."
+        tr(
+            "{values} numbers: each is a weighted sum of all {size:,} that come in, and a bias.",
+            values=len(layer.values),
+            size=layer.given.size,
+        )
     )
 else:
     shown = layer.values[:SHOWN]
     clicked = parts.tiles(
-        [parts.Tile(parts.enlarge(drawn(values), 96), str(i)) for i, values in enumerate(shown)], f"maps {index}", 76
+        [parts.Tile(parts.enlarge(drawn(values), 96), str(i)) for i, values in enumerate(shown)],
+        f"maps {index}",
+        76,
     )
     if clicked is not None:
         st.session_state["network_map"] = clicked
-    more = f" The first {len(shown)} are shown." if len(layer.values) > len(shown) else ""
+    more = tr(" The first {shown} are shown.", shown=len(shown)) if len(layer.values) > len(shown) else ""
     st.caption(
-        f"Orange is above zero, blue below, white zero. {(layer.values == 0).mean():.0%} of the numbers are zero.{more}"
+        tr(
+            "Orange is above zero, blue below, white zero. {mean:.0%} of the numbers are zero.{more}",
+            mean=(layer.values == 0).mean(),
+            more=more,
+        )
     )
     follow(found, index, picture)
 teaching.question(
-    "network", "The further back a layer, the …", ("smaller the part of the picture that a cell sees", "larger the part of the picture that a cell sees", "more pixels it has"),
-    1, "Each convolution and pooling widens the receptive field; move the layer and watch the frame grow.",
+    "network", tr("The further back a layer, the …"), (tr("smaller the part of the picture that a cell sees"), tr("larger the part of the picture that a cell sees"), tr("more pixels it has")),
+    1, tr("Each convolution and pooling widens the receptive field; move the layer and watch the frame grow."),
 )  # fmt: skip
 teaching.in_pytorch("""
 import torch
@@ -148,11 +195,12 @@ for values in maps:
     print(tuple(values.shape))
 """)
 teaching.plan(
-    "Pupils can follow a picture through a network and say what a map, a receptive field and a dense layer are.", 30,
+    tr("Pupils can follow a picture through a network and say what a map, a receptive field and a dense "
+"layer are."), 30,
     (
-        ("What does the first layer look for?", "Edges and colours; several of its maps are outlines."),
-        ("Why is so much zero after ReLU?", "Each map looks for one thing, which is in few places."),
-        ("Where do the places get lost?", "In pooling, and at last in the dense layer."),
+        (tr("What does the first layer look for?"), tr("Edges and colours; several of its maps are outlines.")),
+        (tr("Why is so much zero after ReLU?"), tr("Each map looks for one thing, which is in few places.")),
+        (tr("Where do the places get lost?"), tr("In pooling, and at last in the dense layer.")),
     ),
 )  # fmt: skip
 teaching.further("learn_network")

@@ -3,65 +3,86 @@
 import streamlit as st
 
 from imgrec import charts
+from imgrec.language import mark, tr
 from imgrec.lessons import pixels
 from pages import parts, teaching
 
 SIDE, WINDOW = 32, 8
 
 teaching.begin(
-    "A picture is numbers",
-    "A computer sees no cat and no circle, only numbers: how red, how green and how blue each small square is, from 0 to 255. "
-    "All that a network will ever know of a picture is in them.",
+    tr("A picture is numbers"),
+    tr(
+        "A computer sees no cat and no circle, only numbers: how red, how green and how blue each small "
+        "square is, from 0 to 255. All that a network will ever know of a picture is in them."
+    ),
 )
 picture = teaching.picture(SIDE)
-channels = ("red", "green", "blue")
+channels = (mark("red"), mark("green"), mark("blue"))
 parts.tiles(
-    [parts.Tile(parts.enlarge(picture, 192), f"the picture, {SIDE} × {SIDE}")]
-    + [parts.Tile(parts.enlarge(pixels.channel(picture, c), 192), f"{name} alone") for c, name in enumerate(channels)],
+    [parts.Tile(parts.enlarge(picture, 192), tr("the picture, {side} × {side}", side=SIDE))]
+    + [parts.Tile(parts.enlarge(pixels.channel(picture, c), 192), tr("{name} alone", name=tr(name))) for c, name in enumerate(channels)],
     "channels", 130, clickable=False,
 )  # fmt: skip
-st.subheader("Read the numbers", anchor=False)
+st.subheader(tr("Read the numbers"), anchor=False)
 left, right = st.columns([1, 2])
 with left:
-    name = st.segmented_control("Channel", channels, default="red", required=True, key="pixel_channel")
-    row = st.slider("Down", 0, SIDE - WINDOW, (SIDE - WINDOW) // 2, key="pixel_row")
-    column = st.slider("Across", 0, SIDE - WINDOW, (SIDE - WINDOW) // 2, key="pixel_column")
+    name = st.segmented_control(
+        tr("Channel"), channels, default="red", required=True, key="pixel_channel", format_func=tr
+    )
+    row = st.slider(tr("Down"), 0, SIDE - WINDOW, (SIDE - WINDOW) // 2, key="pixel_row")
+    column = st.slider(tr("Across"), 0, SIDE - WINDOW, (SIDE - WINDOW) // 2, key="pixel_column")
     framed = teaching.framed(picture, row, column, WINDOW, grow=8)
-    st.image(framed, width=256, alt="The picture with the window")
+    st.image(framed, width=256, alt=tr("The picture with the window"))
 number = channels.index(name)
 with right:
     seen = pixels.cut(picture, row, column, WINDOW)[..., number]
     st.html(teaching.table(seen.astype(float), 0))
-    st.caption(f"How {name} each of the {WINDOW * WINDOW} pixels in the frame is: 0 is none, 255 is all there can be.")
+    st.caption(
+        tr(
+            "How {name} each of the {window} pixels in the frame is: 0 is none, 255 is all there can be.",
+            name=tr(name),
+            window=WINDOW * WINDOW,
+        )
+    )
     total = picture.size
-    st.markdown(f"{SIDE} rows × {SIDE} columns × 3 channels = **{total:,} numbers** for this small picture.")
-st.subheader("Normalise", anchor=False)
+    st.markdown(
+        tr(
+            "{side} rows × {side} columns × 3 channels = **{total:,} numbers** for this small picture.",
+            side=SIDE,
+            total=total,
+        )
+    )
+st.subheader(tr("Normalise"), anchor=False)
 st.markdown(
-    "Networks learn best from numbers around 0. So every value x is divided by 255, then the mean is taken off, then the "
-    "result is divided by the standard deviation of the channel."
+    tr(
+        "Networks learn best from numbers around 0. So every value x is divided by 255, then the mean is "
+        "taken off, then the result is divided by the standard deviation of the channel."
+    )
 )
 values = picture[..., number] / 255
 mean, deviation = (float(v[number]) for v in pixels.statistics(picture[None]))
 left, right = st.columns(2)
-mean = left.slider("Mean", 0.0, 1.0, round(mean, 2), 0.01, key=f"pixel_mean {name}")
+mean = left.slider(tr("Mean"), 0.0, 1.0, round(mean, 2), 0.01, key=f"pixel_mean {name}")
 deviation = right.slider(
-    "Standard deviation", 0.05, 1.0, min(1.0, max(0.05, round(deviation, 2))), 0.01, key=f"pixel_deviation {name}"
+    tr("Standard deviation"), 0.05, 1.0, min(1.0, max(0.05, round(deviation, 2))), 0.01, key=f"pixel_deviation {name}"
 )
 after = pixels.normalise(values, mean, deviation)
 with left:
     parts.chart(
-        charts.histogram(values.flatten().tolist(), "before, 0 to 1"), "before", "Histogram of the values before"
+        charts.histogram(values.flatten().tolist(), tr("before, 0 to 1")),
+        "before",
+        tr("Histogram of the values before"),
     )
 with right:
-    parts.chart(charts.histogram(after.flatten().tolist(), "after"), "after", "Histogram of the values after")
+    parts.chart(charts.histogram(after.flatten().tolist(), "after"), "after", tr("Histogram of the values after"))
 first = float(seen[0, 0])
 st.latex(
     rf"x' = \frac{{x / 255 - \text{{mean}}}}{{\text{{deviation}}}} = \frac{{{first:.0f} / 255 - {mean:.2f}}}{{{deviation:.2f}}} = {(first / 255 - mean) / deviation:.2f}"
 )
-st.caption(f"After: mean {after.mean():+.2f}, standard deviation {after.std():.2f}.")
+st.caption(tr("After: mean {mean:+.2f}, standard deviation {std:.2f}.", mean=after.mean(), std=after.std()))
 teaching.question(
-    "pixels", "How many numbers is a colour photo of 224 × 224 pixels?", ("50,176", "150,528", "672"), 1,
-    "224 × 224 × 3 = 150,528: one for each pixel and channel.",
+    "pixels", tr("How many numbers is a colour photo of 224 × 224 pixels?"), ("50,176", "150,528", "672"), 1,
+    tr("224 × 224 × 3 = 150,528: one for each pixel and channel."),
 )  # fmt: skip
 teaching.in_pytorch(f"""
 import torch
@@ -74,11 +95,11 @@ batch = normalised.permute(2, 0, 1)[None]  # PyTorch wants (pictures, channels, 
 print(batch.shape, batch.mean(), batch.std())
 """)
 teaching.plan(
-    "Pupils can say what a pixel, a channel and normalisation are, and count the numbers of a picture.", 15,
+    tr("Pupils can say what a pixel, a channel and normalisation are, and count the numbers of a picture."), 15,
     (
-        ("Which channel of a ripe tomato is brightest?", "Red; blue is nearly black."),
-        ("What is white in all three channels?", "255, 255, 255."),
-        ("Why take the mean off?", "So that dark and bright pictures begin at the same place, and weights may be small."),
+        (tr("Which channel of a ripe tomato is brightest?"), tr("Red; blue is nearly black.")),
+        (tr("What is white in all three channels?"), "255, 255, 255."),
+        (tr("Why take the mean off?"), tr("So that dark and bright pictures begin at the same place, and weights may be small.")),
     ),
 )  # fmt: skip
 teaching.further("learn_pixels")

@@ -4,83 +4,103 @@ import numpy as np
 import streamlit as st
 
 from imgrec import charts
+from imgrec.language import tr
 from imgrec.lessons import convolution, pooling
 from pages import parts, teaching
 
 SIDE = 24
 
 teaching.begin(
-    "Keep what matters: activation and pooling",
-    "A convolution says how strongly its pattern is there, with a number for each place, also below zero. The activation "
-    "drops what is not there; pooling keeps one number of each small block, so the map shrinks and small shifts matter less.",
+    tr("Keep what matters: activation and pooling"),
+    tr(
+        "A convolution says how strongly its pattern is there, with a number for each place, also below "
+        "zero. The activation drops what is not there; pooling keeps one number of each small block, so the "
+        "map shrinks and small shifts matter less."
+    ),
 )
 picture = teaching.picture(SIDE, 1)[..., 0] / 255
-name = st.selectbox("Kernel before it", list(convolution.KERNELS), key="pool_kernel")
+name = st.selectbox(tr("Kernel before it"), list(convolution.KERNELS), key="pool_kernel", format_func=tr)
 found = convolution.convolve(picture, convolution.KERNELS[name], padding=1)
-st.subheader("Activation", anchor=False)
+st.subheader(tr("Activation"), anchor=False)
 left, right = st.columns([2, 3])
 with left:
     chosen = st.selectbox(
-        "Function", list(pooling.ACTIVATIONS), format_func=lambda key: pooling.ACTIVATIONS[key].title, key="activation"
+        tr("Function"),
+        list(pooling.ACTIVATIONS),
+        format_func=lambda key: tr(pooling.ACTIVATIONS[key].title),
+        key="activation",
     )
     row = pooling.ACTIVATIONS[chosen]
     at = st.slider("x", -4.0, 4.0, -1.5, 0.1, key="activation_at")
-    st.caption(row.help)
+    st.caption(tr(row.help))
     value = float(row.work(np.array(at)))
     st.latex(rf"f(x) = {row.formula} \qquad f({at:.1f}) = {value:.3f}")
 with right:
     x = np.linspace(-4, 4, 161)
-    lines = {"x itself": (x.tolist(), x.tolist()), row.title: (x.tolist(), row.work(x).tolist())}
-    parts.chart(charts.functions(lines, (at, value)), "activation_curve", f"{row.title} from −4 to 4")
+    lines = {tr("x itself"): (x.tolist(), x.tolist()), row.title: (x.tolist(), row.work(x).tolist())}
+    parts.chart(charts.functions(lines, (at, value)), "activation_curve", tr("{title} from −4 to 4", title=row.title))
 active = row.work(found)
-st.subheader("Pooling, number by number", anchor=False)
+st.subheader(tr("Pooling, number by number"), anchor=False)
 left, right = st.columns(2)
-size = left.segmented_control("Block", (2, 3, 4), default=2, required=True, key="pool_size")
-kind = right.segmented_control("Keep the", list(pooling.POOLS), default="largest (max)", required=True, key="pool_kind")
+size = left.segmented_control(tr("Block"), (2, 3, 4), default=2, required=True, key="pool_size")
+kind = right.segmented_control(
+    tr("Keep the"), list(pooling.POOLS), default="largest (max)", required=True, key="pool_kind", format_func=tr
+)
 result = pooling.pool(active, size, kind)
 side = result.shape[0]
 with left:
-    down = st.slider("Row of the result", 0, side - 1, side // 2, key=f"pool_row {size}")
+    down = st.slider(tr("Row of the result"), 0, side - 1, side // 2, key=f"pool_row {size}")
 with right:
-    across = st.slider("Column of the result", 0, side - 1, side // 2, key=f"pool_column {size}")
+    across = st.slider(tr("Column of the result"), 0, side - 1, side // 2, key=f"pool_column {size}")
 stages = st.columns(3)
 stages[0].image(
     teaching.framed(teaching.shades(found, True), down * size, across * size, size),
     width="stretch",
-    alt="After the convolution",
+    alt=tr("After the convolution"),
 )
-stages[0].caption(f"After the convolution, {SIDE} × {SIDE}")
+stages[0].caption(tr("After the convolution, {side} × {side}", side=SIDE))
 stages[1].image(
     teaching.framed(teaching.shades(active, True), down * size, across * size, size),
     width="stretch",
-    alt="After the activation",
+    alt=tr("After the activation"),
 )
-stages[1].caption(f"After {row.title}: {(active == 0).mean():.0%} of it are zero")
+stages[1].caption(tr("After {title}: {mean:.0%} of it are zero", title=row.title, mean=(active == 0).mean()))
 stages[2].image(
     teaching.framed(teaching.shades(result, True), down, across, 1, grow=12 * size),
     width="stretch",
-    alt="After pooling",
+    alt=tr("After pooling"),
 )
-stages[2].caption(f"After pooling, {side} × {side}: {result.size / active.size:.0%} of the numbers are left")
+stages[2].caption(
+    tr("After pooling, {side} × {side}: {size:.0%} of the numbers are left", side=side, size=result.size / active.size)
+)
 seen = pooling.block(active, down, across, size)
 terms = ", ".join(f"{v:.2f}" for v in seen.flatten())
-st.markdown(f"Row {down}, column {across}: of {terms} the {kind.partition(' ')[0]} is **{result[down, across]:.2f}**.")
-st.subheader("Shift the picture", anchor=False)
+st.markdown(
+    tr(
+        "Row {down}, column {across}: of {terms} the {value} is **{result:.2f}**.",
+        down=down,
+        across=across,
+        terms=terms,
+        value=kind.partition(" ")[0],
+        result=result[down, across],
+    )
+)
+st.subheader(tr("Shift the picture"), anchor=False)
 left, right = st.columns(2)
-down_by = left.slider("Pixels down", -4, 4, 0, key="shift_down")
-right_by = right.slider("Pixels to the right", -4, 4, 1, key="shift_right")
+down_by = left.slider(tr("Pixels down"), -4, 4, 0, key="shift_down")
+right_by = right.slider(tr("Pixels to the right"), -4, 4, 1, key="shift_right")
 moved = row.work(
     convolution.convolve(pooling.shifted(picture, down_by, right_by), convolution.KERNELS[name], padding=1)
 )
 before, after = pooling.kept(active, moved), pooling.kept(result, pooling.pool(moved, size, kind))
 parts.metrics(
-    ("Alike without pooling", f"{before:.0%}", "How alike the map is before and after the shift (cosine)."),
-    ("Alike with pooling", f"{after:.0%}", "The same after pooling."),
+    (tr("Alike without pooling"), f"{before:.0%}", tr("How alike the map is before and after the shift (cosine).")),
+    (tr("Alike with pooling"), f"{after:.0%}", tr("The same after pooling.")),
 )
-st.caption("Pooling forgets exactly where something was; that is why a small shift changes less after it.")
+st.caption(tr("Pooling forgets exactly where something was; that is why a small shift changes less after it."))
 teaching.question(
-    "pooling", "A map of 24 × 24 goes through 2 × 2 max pooling twice. What is left?", ("12 × 12", "6 × 6", "8 × 8"), 1,
-    "Each pooling halves both sides: 24, 12, 6.",
+    "pooling", tr("A map of 24 × 24 goes through 2 × 2 max pooling twice. What is left?"), ("12 × 12", "6 × 6", "8 × 8"), 1,
+    tr("Each pooling halves both sides: 24, 12, 6."),
 )  # fmt: skip
 teaching.in_pytorch(f"""
 import torch
@@ -92,11 +112,12 @@ smaller = functional.{"max_pool2d" if "max" in kind else "avg_pool2d"}(active, {
 print(active.shape, smaller.shape)
 """)
 teaching.plan(
-    "Pupils can compute ReLU and max pooling by hand and say what pooling forgets.", 20,
+    tr("Pupils can compute ReLU and max pooling by hand and say what pooling forgets."), 20,
     (
-        ("Why is something needed between two convolutions?", "Two convolutions in a row are only one larger convolution; the bend in the activation makes more possible."),
-        ("What gets lost by pooling?", "The exact place, and all values of a block but one."),
-        ("When would that be bad?", "When the place matters, as in measuring a distance."),
+        (tr("Why is something needed between two convolutions?"), tr("Two convolutions in a row are only one larger convolution; the bend in the activation makes more "
+"possible.")),
+        (tr("What gets lost by pooling?"), tr("The exact place, and all values of a block but one.")),
+        (tr("When would that be bad?"), tr("When the place matters, as in measuring a distance.")),
     ),
 )  # fmt: skip
 teaching.further("learn_pooling")

@@ -4,15 +4,16 @@ import numpy as np
 import streamlit as st
 
 from imgrec import charts
+from imgrec.language import mark, tr
 from imgrec.lessons.softmax import cross_entropy, softmax
 from imgrec.recipe import Recipe
 from imgrec.train import Epoch, Training
 from pages import parts, teaching
 
-CLASSES = ("circle", "square", "star", "heart")
+CLASSES = (mark("circle"), mark("square"), mark("star"), mark("heart"))
 
 
-@st.cache_resource(show_spinner="Softmax regression learns the digits …")
+@st.cache_resource(show_spinner=False)
 def simplest():
     """Softmax regression on the digits: trained here and now, in a second or two."""
     digits = parts.open_dataset("digits")
@@ -22,50 +23,65 @@ def simplest():
 
 
 teaching.begin(
-    "From scores to classes",
-    "The last layer gives one score per class, the logit: any number. Softmax makes probabilities of them: none below zero, "
-    "and together exactly 1.",
+    tr("From scores to classes"),
+    tr(
+        "The last layer gives one score per class, the logit: any number. Softmax makes probabilities of "
+        "them: none below zero, and together exactly 1."
+    ),
 )
 left, right = st.columns([2, 3])
 with left:
     logits = np.array(
         [
-            st.slider(f"Score of {name}", -5.0, 5.0, value, 0.1, key=f"logit_{name}")
+            st.slider(tr("Score of {name}", name=tr(name)), -5.0, 5.0, value, 0.1, key=f"logit_{name}")
             for name, value in zip(CLASSES, (2.0, 1.0, -0.5, 0.1), strict=True)
         ]
     )
-    temperature = st.slider("Temperature", 0.2, 5.0, 1.0, 0.1, key="softmax_temperature")
+    temperature = st.slider(tr("Temperature"), 0.2, 5.0, 1.0, 0.1, key="softmax_temperature")
 steps = softmax(logits, temperature)
 order = np.argsort(-steps.probabilities, kind="stable")
 with right:
-    top = [{"name": CLASSES[i], "probability": float(steps.probabilities[i])} for i in order]
+    top = [{"name": tr(CLASSES[i]), "probability": float(steps.probabilities[i])} for i in order]
     parts.chart(
         charts.probability_bars(top), "softmax_bars", ", ".join(f"{r['name']} {r['probability']:.1%}" for r in top)
     )
     st.dataframe(
         [
-            {"class": name, "score": round(float(z), 2), "÷ temperature": round(float(s), 3), "exponent": round(float(e), 3), "÷ sum": round(float(p), 4)}
+            {tr("class"): tr(name), tr("score"): round(float(z), 2), tr("÷ temperature"): round(float(s), 3), tr("exponent"): round(float(e), 3), tr("÷ sum"): round(float(p), 4)}
             for name, z, s, e, p in zip(CLASSES, logits, steps.scaled, steps.exponents, steps.probabilities, strict=True)
         ],
         hide_index=True,
     )  # fmt: skip
     st.markdown(
-        f"The exponents add up to **{steps.total:.3f}**, the probabilities to **{steps.probabilities.sum():.4f}**."
+        tr(
+            "The exponents add up to **{total:.3f}**, the probabilities to **{sum:.4f}**.",
+            total=steps.total,
+            sum=steps.probabilities.sum(),
+        )
     )
 best = int(order[0])
 st.latex(
     rf"p_{{\text{{{CLASSES[best]}}}}} = \frac{{e^{{{steps.scaled[best]:.2f}}}}}{{{' + '.join(f'e^{{{s:.2f}}}' for s in steps.scaled)}}}"
     rf" = \frac{{{steps.exponents[best]:.3f}}}{{{steps.total:.3f}}} = {steps.probabilities[best]:.4f}"
 )
-target = st.selectbox("If the right answer is", range(4), format_func=lambda i: CLASSES[i], key="softmax_target")
-st.markdown(
-    f"then the loss (cross-entropy) is −log {steps.probabilities[target]:.4f} = **{cross_entropy(steps.probabilities, target):.3f}**: "
-    "the surprise about the right answer. Training makes it small."
+target = st.selectbox(
+    tr("If the right answer is"), range(4), format_func=lambda i: tr(CLASSES[i]), key="softmax_target"
 )
-st.subheader("The simplest network", anchor=False)
 st.markdown(
-    "Softmax regression has one weight for each pixel and class, and nothing else. A score is the sum of all pixels times "
-    "the weights of the class. So its weights can be looked at: orange speaks for the class, blue against it."
+    tr(
+        "then the loss (cross-entropy) is −log {probability:.4f} = **{loss:.3f}**: the surprise "
+        "about the right answer. Training makes it small.",
+        probability=steps.probabilities[target],
+        loss=cross_entropy(steps.probabilities, target),
+    )
+)
+st.subheader(tr("The simplest network"), anchor=False)
+st.markdown(
+    tr(
+        "Softmax regression has one weight for each pixel and class, and nothing else. A score is the sum of "
+        "all pixels times the weights of the class. So its weights can be looked at: orange speaks for the "
+        "class, blue against it."
+    )
 )
 weights, passport, network, accuracy = simplest()
 digits = parts.open_dataset("digits")
@@ -75,15 +91,15 @@ parts.tiles(
     84,
     clickable=False,
 )
-number = st.slider("A picture it never saw", 0, 99, 0, key="softmax_picture")
+number = st.slider(tr("A picture it never saw"), 0, 99, 0, key="softmax_picture")
 position = int(digits.indices("test")[number])
 seen = digits.images[position]
 x = (seen[..., 0].flatten() / 255 - passport.preprocess.mean[0]) / passport.preprocess.std[0]
 bias = network.head.bias.detach().numpy()
 scores = weights @ x + bias
 left, right = st.columns([1, 3])
-left.image(parts.enlarge(seen, 160), width=160, alt="A digit")
-left.caption(f"Its label is {digits.classes[digits.labels[position]]}.")
+left.image(parts.enlarge(seen, 160), width=160, alt=tr("A digit"))
+left.caption(tr("Its label is {classes}.", classes=digits.classes[digits.labels[position]]))
 with right:
     parts.chart(
         charts.signed_bars([str(i) for i in range(10)], scores.tolist()), "scores",
@@ -91,14 +107,19 @@ with right:
     )  # fmt: skip
 answer = int(scores.argmax())
 st.markdown(
-    f"It says **{answer}**, with {softmax(scores).probabilities[answer]:.1%}. Of all such pictures it gets {accuracy:.1%} right. "
-    "But it cannot know that a thing is the same in another place: on `shapes`, where objects lie anywhere, it reaches 21 %, "
-    "where a small CNN reaches 98.7 %."
+    tr(
+        "It says **{answer}**, with {probabilities:.1%}. Of all such pictures it gets {accuracy:.1%} right. "
+        "But it cannot know that a thing is the same in another place: on `shapes`, where objects lie "
+        "anywhere, it reaches 21 %, where a small CNN reaches 98.7 %.",
+        answer=answer,
+        probabilities=softmax(scores).probabilities[answer],
+        accuracy=accuracy,
+    )
 )
 teaching.question(
-    "softmax", "All four scores grow by 1. What happens to the probabilities?",
-    ("They grow", "They stay the same", "The largest grows, the others shrink"), 1,
-    "Only differences count: e is multiplied into every exponent, and into their sum as well.",
+    "softmax", tr("All four scores grow by 1. What happens to the probabilities?"),
+    (tr("They grow"), tr("They stay the same"), tr("The largest grows, the others shrink")), 1,
+    tr("Only differences count: e is multiplied into every exponent, and into their sum as well."),
 )  # fmt: skip
 teaching.in_pytorch(f"""
 import torch
@@ -110,11 +131,11 @@ print(probabilities, probabilities.sum())
 print(functional.cross_entropy(logits[None] / {temperature}, torch.tensor([{target}])))
 """)
 teaching.plan(
-    "Pupils can compute a softmax, and say what a temperature and a logit are.", 20,
+    tr("Pupils can compute a softmax, and say what a temperature and a logit are."), 20,
     (
-        ("What does a high temperature do?", "It makes all answers alike; a low one makes the largest win."),
-        ("Can a probability be 0?", "Never quite: an exponent is always above 0."),
-        ("What is the loss if the network is sure and right?", "Nearly 0: −log 1 = 0."),
+        (tr("What does a high temperature do?"), tr("It makes all answers alike; a low one makes the largest win.")),
+        (tr("Can a probability be 0?"), tr("Never quite: an exponent is always above 0.")),
+        (tr("What is the loss if the network is sure and right?"), tr("Nearly 0: −log 1 = 0.")),
     ),
 )  # fmt: skip
 teaching.further("learn_softmax")

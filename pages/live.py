@@ -5,6 +5,7 @@ import binascii
 
 import streamlit as st
 
+from imgrec.language import tr
 from imgrec.predict import Ensemble, Predictor
 
 MOST_BYTES = 2**20  # of one picture from a browser
@@ -25,7 +26,7 @@ def _live(network: Predictor | Ensemble, temperature: float, count: int) -> None
         height="content",
     )
     st.caption(
-        "Nothing is kept: each picture is looked at and forgotten. Your browser asks before it opens the camera."
+        tr("Nothing is kept: each picture is looked at and forgotten. Your browser asks before it opens the camera.")
     )
 
 

@@ -6,6 +6,7 @@ import streamlit as st
 
 from imgrec import charts, jobs
 from imgrec.coach import advise
+from imgrec.language import mark, tr
 from imgrec.recipe import Recipe
 from imgrec.runs import LIVE, STATUSES, Run
 from pages import parts, visitors
@@ -16,38 +17,67 @@ def watch(run: Run) -> None:
     state, status, total = run.state, run.status, run.recipe.epochs
     epochs = run.epochs
     st.markdown(
-        f"{parts.status_badge(run)} **{parts.text(run.recipe.model)}** on **{parts.text(run.recipe.dataset)}**, "
-        f"{parts.text(run.name)}"
+        tr(
+            "{status} **{model}** on **{dataset}**, {name}",
+            status=parts.status_badge(run),
+            model=parts.text(run.recipe.model),
+            dataset=parts.text(run.recipe.dataset),
+            name=parts.text(run.name),
+        )
     )
     progress, step, steps = float(state.get("progress") or 0.0), state.get("step", 0), state.get("steps") or 1
     epoch = min(total, state.get("epoch", 0) + (status in LIVE))
-    left = f", {parts.duration(state.get('seconds_left'))} left" if status in LIVE else ""
-    st.progress(min(1.0, progress), f"Training: epoch {epoch} of {total}, {progress:.0%}{left}")
+    st.progress(
+        min(1.0, progress),
+        tr(
+            "Training: epoch {epoch} of {total}, {progress:.0%}, {left} left"
+            if status in LIVE
+            else "Training: epoch {epoch} of {total}, {progress:.0%}",
+            epoch=epoch,
+            total=total,
+            progress=progress,
+            left=parts.duration(state.get("seconds_left")),
+        ),
+    )
     step = steps if state.get("epoch") == total else step  # the last epoch is over
-    st.progress(min(1.0, step / steps), f"This epoch: step {step} of {steps}")
+    st.progress(min(1.0, step / steps), tr("This epoch: step {step} of {steps}", step=step, steps=steps))
     rate, memory, best = state.get("images_per_second"), state.get("memory"), state.get("best_validation_accuracy")
     parts.metrics(
-        ("Pictures per second", f"{rate:,.0f}" if rate else "…", "Since the worker began, validation included."),
-        ("Best validation accuracy", f"{best:.1%}" if best is not None else "…", "Of the epochs so far."),
-        ("Loss", f"{state['loss']:.4f}" if "loss" in state else "…", "Mean over the pictures of this epoch so far."),
-        ("Memory", f"{memory / 2**20:,.0f} MiB" if memory else "…", f"Held on {state.get('device', 'the device')}."),
+        (
+            tr("Pictures per second"),
+            f"{rate:,.0f}" if rate else "…",
+            tr("Since the worker began, validation included."),
+        ),
+        (tr("Best validation accuracy"), f"{best:.1%}" if best is not None else "…", tr("Of the epochs so far.")),
+        (
+            tr("Loss"),
+            f"{state['loss']:.4f}" if "loss" in state else "…",
+            tr("Mean over the pictures of this epoch so far."),
+        ),
+        (
+            tr("Memory"),
+            f"{memory / 2**20:,.0f} MiB" if memory else "…",
+            tr("Held on {device}.", device=state.get("device", "the device")),
+        ),
     )
     news(run, status, state)
     steps_seen = run.lines("steps.jsonl")
-    for column, quantity in zip(st.columns(2), ("loss", "accuracy"), strict=True):
+    for column, quantity in zip(st.columns(2), (mark("loss"), mark("accuracy")), strict=True):
         with column:
             parts.chart(
                 charts.curves(steps_seen, epochs, quantity, total, [change["at"] for change in run.changes]),
                 f"curve_{quantity}",
-                f"{quantity} by epoch, training and validation",
+                tr("{quantity} by epoch, training and validation", quantity=tr(quantity)),
             )
-    if changes := [f"{row['learning_rate']:g} from epoch {row['at']:.1f} on" for row in run.changes]:
-        st.caption(f"The learning rate was changed while it learned: {', '.join(changes)}.")
+    if changes := [
+        tr("{rate:g} from epoch {at:.1f} on", rate=row["learning_rate"], at=row["at"]) for row in run.changes
+    ]:
+        st.caption(tr("The learning rate was changed while it learned: {changes}.", changes=", ".join(changes)))
     planned = 0 if status not in LIVE else total
     for advice in advise(epochs, planned, len(run.read("classes.json").get("classes", []))):
         good = advice.kind == "good"
         (st.success if good else st.warning)(
-            f"**{advice.kind.capitalize()}.** {advice.words} {advice.attempt}",
+            f"**{tr(advice.kind).capitalize()}.** {advice.words} {advice.attempt}",
             icon=":material/check:" if good else ":material/lightbulb:",
         )
     if status in LIVE:
@@ -60,48 +90,62 @@ def watch(run: Run) -> None:
 def news(run: Run, status: str, state: dict) -> None:
     """What the worker says, or what to do when it says nothing more."""
     if status in LIVE and run.asked():
-        words = {"stop": "Stopping", "pause": "Pausing", "finish": "Testing the best state so far"}
+        words = {"stop": tr("Stopping"), "pause": tr("Pausing"), "finish": tr("Testing the best state so far")}
         st.info(f"{words[run.asked()]} …", icon=":material/hourglass_top:")
     elif status == "waiting" and state.get("ahead"):
         waiting(run)
     elif status in LIVE and run.silent_seconds > 15:
         st.warning(
-            f"No news from the worker for {run.silent_seconds:.0f} s; it may be busy with one large step, or stuck. You can stop it."
+            tr(
+                "No news from the worker for {silent_seconds:.0f} s; it may be busy with one large step, or stuck. "
+                "You can stop it.",
+                silent_seconds=run.silent_seconds,
+            )
         )
     elif status in LIVE and state.get("detail"):
         st.info(f"{parts.text(state['detail'], 200).capitalize()} …", icon=":material/hourglass_top:")
     elif status == "failed":
-        st.error(f"It failed. {parts.text(state.get('error', ''), 600)}")
+        st.error(tr("It failed. {error}", error=parts.text(state.get("error", ""), 600)))
     elif status == "lost":
-        st.error(f"Lost. {STATUSES['lost']}")
+        st.error(tr("Lost. {why}", why=tr(STATUSES["lost"])))
     elif status == "finished" and state.get("note"):
         st.info(parts.text(state["note"], 200), icon=":material/info:")
     elif status in ("stopped", "paused"):
-        st.info(STATUSES[status], icon=":material/pause_circle:")
+        st.info(tr(STATUSES[status]), icon=":material/pause_circle:")
 
 
 def waiting(run: Run) -> None:
     """Who is before a run that waits, and how long that may take."""
     before = jobs.before(run)
-    words = [f"{parts.text(visitors.whose(other) or 'yours')} ({other.status})" for other in before[:5]]
+    words = [f"{parts.text(visitors.whose(other) or tr('yours'))} ({tr(other.status)})" for other in before[:5]]
     known = [other.state.get("seconds_left") for other in before]
     seconds = sum(known) if all(isinstance(left, int | float) for left in known) else None
-    more = f" and {len(before) - 5} more" if len(before) > 5 else ""
+    if len(before) > 5:
+        words.append(tr("{n} more", n=len(before) - 5))
     st.info(
-        f"Waiting for its turn. Before it: {', '.join(words)}{more}."
-        + (f" It should begin in about {parts.duration(seconds)}." if before and seconds is not None else ""),
+        tr("Waiting for its turn. Before it: {runs}.", runs=", ".join(words))
+        + (
+            " " + tr("It should begin in about {time}.", time=parts.duration(seconds))
+            if before and seconds is not None
+            else ""
+        ),
         icon=":material/hourglass_top:",
     )
 
 
 WAYS_OUT = (  # how to end a training early: word, label, icon, help
-    ("stop", "Stop", ":material/stop:", "It can go on later, where it was."),
-    ("pause", "Pause", ":material/pause:", "Lets the next one in the queue go first; Resume puts this one at its end."),
+    ("stop", mark("Stop"), ":material/stop:", mark("It can go on later, where it was.")),
+    (
+        "pause",
+        mark("Pause"),
+        ":material/pause:",
+        mark("Lets the next one in the queue go first; Resume puts this one at its end."),
+    ),
     (
         "finish",
-        "Finish now",
+        mark("Finish now"),
         ":material/flag:",
-        "Enough: after its first epoch at the earliest, its best state is tested and kept.",
+        mark("Enough: after its first epoch at the earliest, its best state is tested and kept."),
     ),
 )
 
@@ -110,23 +154,25 @@ def controls(run: Run) -> None:
     """Stop, pause, finish or resume, apart from the polling view, so that a click is answered at once."""
     status = run.status
     if not visitors.may_change(run):
-        st.caption(f"Started by {parts.text(visitors.whose(run))}; only they or the operator can stop it.")
+        st.caption(
+            tr("Started by {owner}; only they or the operator can stop it.", owner=parts.text(visitors.whose(run)))
+        )
         return
     if status in LIVE:
         asked = run.asked()
         with st.container(horizontal=True):
             for how, label, icon, help in WAYS_OUT:
-                if st.button(label, icon=icon, key=how, disabled=asked in (how, "stop"), help=help):
+                if st.button(tr(label), icon=icon, key=how, disabled=asked in (how, "stop"), help=tr(help)):
                     jobs.stop(run.name, how)
                     st.rerun(scope="fragment")
             rate(run)
-            if visitors.is_operator() and jobs.ahead(run) and st.button("Next in line", icon=":material/vertical_align_top:", key="next",
-                                                                        help="Before all others that wait; only the operator can."):  # fmt: skip
+            if visitors.is_operator() and jobs.ahead(run) and st.button(tr("Next in line"), icon=":material/vertical_align_top:", key="next",
+                                                                        help=tr("Before all others that wait; only the operator can.")):  # fmt: skip
                 try:
                     jobs.put_first(run.name)
                 except ValueError as error:
                     st.error(parts.text(error, 300))
-    elif run.resumable() is None and st.button("Resume", icon=":material/play_arrow:", key="resume"):
+    elif run.resumable() is None and st.button(tr("Resume"), icon=":material/play_arrow:", key="resume"):
         try:
             jobs.resume(run.name)
         except (ValueError, OSError) as error:
@@ -137,18 +183,18 @@ def controls(run: Run) -> None:
 
 def rate(run: Run) -> None:
     """Let it learn at another rate from its next step on."""
-    with st.popover("Learning rate", icon=":material/speed:"):
+    with st.popover(tr("Learning rate"), icon=":material/speed:"):
         about = next(field.metadata for field in dataclasses.fields(Recipe) if field.name == "learning_rate")
         changes = run.changes
         value = st.number_input(
-            "Learning rate from now on", float(about["minimum"]), float(about["maximum"]),
+            tr("Learning rate from now on"), float(about["minimum"]), float(about["maximum"]),
             changes[-1]["learning_rate"] if changes else run.recipe.learning_rate, format="%g", key="new_rate",
-            help="The schedule goes on from where it is, towards or from this rate.",
+            help=tr("The schedule goes on from where it is, towards or from this rate."),
         )  # fmt: skip
-        if st.button("Use it", key="use_new_rate"):
+        if st.button(tr("Use it"), key="use_new_rate"):
             try:
                 jobs.set_learning_rate(run.name, value)
             except (ValueError, OSError) as error:
                 st.error(parts.text(error, 300))
             else:
-                st.caption(f"From its next step on it learns at {value:g}.")
+                st.caption(tr("From its next step on it learns at {rate:g}.", rate=value))

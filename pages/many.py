@@ -8,6 +8,7 @@ import streamlit as st
 from imgrec import bulk
 from imgrec.data import uploads
 from imgrec.images import EXTENSIONS
+from imgrec.language import mark, tr
 from imgrec.runs import Run
 from pages import parts
 
@@ -19,30 +20,32 @@ def show(names: str, views: str, temperature: float) -> None:
         st.fragment(_watch, run_every=1.0 if parts.live(job) else None)(job)
         return
     turn = st.session_state.setdefault("many_turn", 0)
-    kind = st.segmented_control("From", ("Archive", "Folder"), default="Archive", required=True, key="many_kind")
+    kind = st.segmented_control(
+        tr("From"), (mark("Archive"), mark("Folder")), default="Archive", required=True, key="many_kind", format_func=tr
+    )
     if kind == "Archive":
         file = st.file_uploader(
-            "ZIP or TAR with pictures", parts.ARCHIVES, key=f"many {turn}", max_upload_size=parts.ARCHIVE_MB
+            tr("ZIP or TAR with pictures"), parts.ARCHIVES, key=f"many {turn}", max_upload_size=parts.ARCHIVE_MB
         )
         keep = (lambda: uploads.keep(file.name, file.getvalue())) if file else None
     else:
         files = st.file_uploader(
-            "A folder with pictures", EXTENSIONS, accept_multiple_files="directory", key=f"many folder {turn}",
+            tr("A folder with pictures"), EXTENSIONS, accept_multiple_files="directory", key=f"many folder {turn}",
             max_upload_size=20,
         )  # fmt: skip
         keep = (lambda: uploads.bundle([(f.name, f.getvalue(), None) for f in files])) if files else None
     roots = parts.server_roots()
     if keep is None and roots:
         path = (
-            Path(st.text_input("Or a folder or archive on the server", str(roots[0]), key="many path"))
+            Path(st.text_input(tr("Or a folder or archive on the server"), str(roots[0]), key="many path"))
             .expanduser()
             .resolve()
         )
         if any(path.is_relative_to(root) for root in roots) and path.exists():
             keep = lambda: path  # noqa: E731
     if st.button(
-        "Classify all", type="primary", icon=":material/play_arrow:", disabled=keep is None,
-        help=None if keep else "Choose an archive or a folder first.",
+        tr("Classify all"), type="primary", icon=":material/play_arrow:", disabled=keep is None,
+        help=None if keep else tr("Choose an archive or a folder first."),
     ):  # fmt: skip
         try:
             job = bulk.start(names, keep(), views, temperature)
@@ -59,7 +62,7 @@ def _watch(job: Run) -> None:
     if parts.live(job):
         left, right = st.columns([4, 1], vertical_alignment="center")
         left.progress(min(1.0, float(state.get("progress") or 0.0)), parts.text(state.get("detail") or "…", 120))
-        if right.button("Cancel", key="cancel many", disabled=job.asked() is not None):
+        if right.button(tr("Cancel"), key="cancel many", disabled=job.asked() is not None):
             job.ask("stop")
         st.session_state["many_live"] = job.name
         return
@@ -68,10 +71,10 @@ def _watch(job: Run) -> None:
     if status == "finished":
         _found(job)
     elif status == "stopped":
-        st.info("Cancelled; nothing was kept.")
+        st.info(tr("Cancelled; nothing was kept."))
     else:
-        st.error(parts.text(state.get("error") or "Its process vanished; start it again.", 400))
-    if st.button("Classify another", icon=":material/restart_alt:", key="many again"):
+        st.error(parts.text(state.get("error") or tr("Its process vanished; start it again."), 400))
+    if st.button(tr("Classify another"), icon=":material/restart_alt:", key="many again"):
         del st.query_params["answers"]
         st.rerun()
 
@@ -80,26 +83,33 @@ def _found(job: Run) -> None:
     """How many of what, the first pictures by their answer, and the table of all to take along."""
     summary, shown = bulk.load(job)
     if not summary:
-        st.error("What it found cannot be read any more; classify the pictures again.")
+        st.error(tr("What it found cannot be read any more; classify the pictures again."))
         return
     rate = summary["pictures"] / max(summary["seconds"], 1e-9)
     st.success(
-        f"{parts.pictures(summary['pictures'])} classified in {parts.duration(summary['seconds'])} ({rate:,.0f}/s), "
-        f"{summary['refused']:,} refused, {summary['unknown']:,} probably none of the classes."
+        tr(
+            "{pictures} classified in {seconds} ({rate:,.0f}/s), {refused:,} refused, {unknown:,} probably none "
+            "of the classes.",
+            pictures=parts.pictures(summary["pictures"]),
+            seconds=parts.duration(summary["seconds"]),
+            rate=rate,
+            refused=summary["refused"],
+            unknown=summary["unknown"],
+        )
     )
     st.download_button(
-        "All probabilities as CSV", lambda: job.file("answers.csv").read_bytes(), "predictions.csv", "text/csv",
+        tr("All probabilities as CSV"), lambda: job.file("answers.csv").read_bytes(), "predictions.csv", "text/csv",
         icon=":material/download:", key="many csv",
     )  # fmt: skip
     if summary["why"]:
-        with st.expander(f"Why {summary['refused']:,} were refused"):
-            st.dataframe(summary["why"], hide_index=True)
+        with st.expander(tr("Why {refused:,} were refused", refused=summary["refused"])):
+            parts.table(summary["why"])
     counts = summary["classes"]
     names = sorted(counts, key=counts.get, reverse=True)
     if not names:
         return
     chosen = st.selectbox(
-        "Pictures taken for",
+        tr("Pictures taken for"),
         names,
         format_func=lambda name: f"{' '.join(name.split())} ({counts[name]:,})",
         key="many class",
@@ -114,4 +124,6 @@ def _found(job: Run) -> None:
         "many tiles", 64, clickable=False,
     )  # fmt: skip
     if len(where) < counts[chosen]:
-        st.caption(f"{len(where):,} of {counts[chosen]:,} are shown; the table holds all.")
+        st.caption(
+            tr("{where:,} of {counts:,} are shown; the table holds all.", where=len(where), counts=counts[chosen])
+        )

@@ -5,10 +5,11 @@ import streamlit as st
 
 from imgrec import data, embedding, jobs
 from imgrec.data.dataset import LEFT_OUT, evenly
+from imgrec.language import mark, tr
 from imgrec.runs import usable_runs
 from pages import editing, gallery, parts, scatter
 
-PIXELS = "Their pixels"
+PIXELS = mark("Their pixels")
 
 
 @st.cache_data(show_spinner="Placing the pictures …", max_entries=6)
@@ -31,15 +32,15 @@ def settings() -> tuple[str, str]:
     """The method and the run whose features are compared, or nothing for pixels."""
     left, right = st.columns(2)
     method = left.segmented_control(
-        "Method", embedding.METHODS, default="pca", required=True, key="map_method",
-        format_func=lambda name: embedding.METHODS[name].title, persist_state="session",
+        tr("Method"), embedding.METHODS, default="pca", required=True, key="map_method",
+        format_func=lambda name: tr(embedding.METHODS[name].title), persist_state="session",
     )  # fmt: skip
     runs = [run.name for run in usable_runs()]
     by = right.selectbox(
-        "Compared by", [PIXELS, *runs], key="map_by", persist_state="session",
-        help="A run compares by the features that its last layer decides by: what the network holds to be alike.",
+        tr("Compared by"), [PIXELS, *runs], key="map_by", persist_state="session", format_func=lambda name: tr(name) if name == PIXELS else name,
+        help=tr("A run compares by the features that its last layer decides by: what the network holds to be alike."),
     )  # fmt: skip
-    st.caption(embedding.METHODS[method].help)
+    st.caption(tr(embedding.METHODS[method].help))
     return method, "" if by == PIXELS else by
 
 
@@ -54,8 +55,8 @@ def placed(dataset: data.Dataset, method: str, run: str) -> dict[str, np.ndarray
     if found := jobs.study_result(job):
         return found
     gallery.study_progress(
-        job, "Draw the map", lambda: jobs.start_study("map", dataset.name, method=method, run=run), "map",
-        "Ten seconds to a minute, in a process of its own.",
+        job, tr("Draw the map"), lambda: jobs.start_study("map", dataset.name, method=method, run=run), "map",
+        tr("Ten seconds to a minute, in a process of its own."),
     )  # fmt: skip
     return {}
 
@@ -64,15 +65,21 @@ def drawn(dataset: data.Dataset, found: dict[str, np.ndarray]) -> None:
     """The map, and below it what was enclosed."""
     there = dataset.splits[found["positions"]] != LEFT_OUT
     positions, points = found["positions"][there], found["points"][there]
-    pictures = st.toggle("Show the pictures themselves", key="map_pictures", persist_state="session")
+    pictures = st.toggle(tr("Show the pictures themselves"), key="map_pictures", persist_state="session")
     every = sheet(dataset.name, data.stamps(dataset.name, edits=False), found["positions"])
     enclosed, clicked = scatter.scatter(dataset, positions, points, every, pictures, np.flatnonzero(there), "map")
     of_all = (
-        f" of {len(dataset):,}, drawn evenly" if len(found["positions"]) < (dataset.splits != LEFT_OUT).sum() else ""
+        tr(" of {dataset:,}, drawn evenly", dataset=len(dataset))
+        if len(found["positions"]) < (dataset.splits != LEFT_OUT).sum()
+        else ""
     )
     st.caption(
-        f"{parts.pictures(len(positions))}{of_all}. Point at one to see it, click to open it, draw a line around some to pick them. "
-        "Ctrl and the wheel zoom; pointing at a class shows it alone."
+        tr(
+            "{positions}{of_all}. Point at one to see it, click to open it, draw a line around some to pick "
+            "them. Ctrl and the wheel zoom; pointing at a class shows it alone.",
+            positions=parts.pictures(len(positions)),
+            of_all=of_all,
+        )
     )
     if enclosed is not None:
         st.session_state["enclosed"] = (dataset.name, enclosed)
@@ -88,7 +95,13 @@ def chosen(dataset: data.Dataset, picked: list[int]) -> None:
     """The pictures that were enclosed, and what can be done with them."""
     names, counts = np.unique([editing.label(dataset, p) for p in picked], return_counts=True)
     order = np.argsort(-counts)[:8]
-    st.markdown(f"**{len(picked):,} picked:** " + ", ".join(f"{parts.text(names[i])} ({counts[i]:,})" for i in order))
+    st.markdown(
+        tr(
+            "**{picked:,} picked:** {classes}",
+            picked=len(picked),
+            classes=", ".join(f"{parts.text(names[i])} ({counts[i]:,})" for i in order),
+        )
+    )
     clicked = gallery.grid(dataset, np.array(picked), "map grid", set(), ("enclosed", *picked[:3], len(picked)))
     if clicked is not None:
         editing.show(dataset, clicked)
@@ -96,8 +109,10 @@ def chosen(dataset: data.Dataset, picked: list[int]) -> None:
         editing.correct(dataset, tuple(picked), "enclosed")
 
 
-st.title("Which pictures look alike?", anchor=False)
-st.write("Every picture is a point. Islands are kinds of pictures; one that lies among strangers may be mislabelled.")
+st.title(tr("Which pictures look alike?"), anchor=False)
+st.write(
+    tr("Every picture is a point. Islands are kinds of pictures; one that lies among strangers may be mislabelled.")
+)
 dataset = parts.dataset_picker(labelled=False)
 method, run = settings()
 found = placed(dataset, method, run)

@@ -6,34 +6,40 @@ import streamlit as st
 from imgrec import data, jobs
 from imgrec.data import health
 from imgrec.data.dataset import LEFT_OUT, SPLITS
+from imgrec.language import plural, tr
 from pages import editing, gallery, parts
 
 
 def problems(dataset: data.Dataset) -> None:
     """What may be wrong with the set: each kind with its pictures, and a button that leaves out what should go."""
-    st.subheader("Anything odd?", anchor=False)
+    st.subheader(tr("Anything odd?"), anchor=False)
     measures = gallery.measured(dataset)
     if measures is None:
         return
     for row in health.spurious(dataset, measures):
         st.warning(
-            f"The class {parts.text(row['class'])} can be told by its {row['property']} alone "
-            f"({row['share']:.0%} of the variance lies between classes): a network may learn that instead of the thing."
+            tr(
+                "The class {name} can be told by its {property} alone ({share:.0%} of the variance lies between "
+                "classes): a network may learn that instead of the thing.",
+                name=parts.text(row["class"]),
+                property=tr(row["property"]),
+                share=row["share"],
+            )
         )
     findings = health.examine(dataset, measures)
     for name, groups in findings.items():
         if groups:
             problem(dataset, name, groups)
-    clean = [kind.title for name, kind in health.KINDS.items() if not findings[name]]
+    clean = [tr(kind.title) for name, kind in health.KINDS.items() if not findings[name]]
     if clean:
-        st.markdown(f":material/check_circle: Looked for and not found: {', '.join(clean)}.")
+        st.markdown(tr(":material/check_circle: Looked for and not found: {clean}.", clean=", ".join(clean)))
 
 
 def problem(dataset: data.Dataset, name: str, groups: list[np.ndarray]) -> None:
     """One kind of finding."""
     kind, count = health.KINDS[name], sum(map(len, groups))
-    with st.expander(f"{count:,} {kind.title}", icon=":material/warning:"):
-        st.write(kind.why)
+    with st.expander(f"{count:,} {tr(kind.title)}", icon=":material/warning:"):
+        st.write(tr(kind.why))
         shown = np.concatenate(groups)
         clicked = gallery.grid(
             dataset, shown, f"found {name}", set(), name,
@@ -43,20 +49,23 @@ def problem(dataset: data.Dataset, name: str, groups: list[np.ndarray]) -> None:
             editing.show(dataset, clicked)
         out = tuple(health.advised(name, groups, dataset.splits))
         if editing.editable(dataset) and st.button(
-            f"Leave out {len(out):,}", key=f"out {name}", icon=":material/block:"
+            tr("Leave out {out:,}", out=len(out)), key=f"out {name}", icon=":material/block:"
         ):
             editing.change(dataset, data.Edit("exclude", out))
 
 
 def wrong_labels(dataset: data.Dataset) -> None:
     """Labels that networks which had not seen the picture do not believe; a search in a process of its own."""
-    st.subheader("Wrong labels?", anchor=False)
+    st.subheader(tr("Wrong labels?"), anchor=False)
     job = jobs.study_job("suspects", dataset.name)
     found = jobs.study_result(job)
     doubted = suspects(dataset, found)
     if doubted:
         st.write(
-            f"**{len(doubted):,} label{'s' * (len(doubted) > 1)} may be wrong**, the least believable first. Click one to mend or confirm it."
+            tr(
+                "**{labels} may be wrong**, the least believable first. Click one to mend or confirm it.",
+                labels=plural("{n:,} label", "{n:,} labels", len(doubted)),
+            )
         )
         clicked = gallery.grid(
             dataset, np.array(list(doubted)), "suspects", set(), "suspects",
@@ -65,10 +74,10 @@ def wrong_labels(dataset: data.Dataset) -> None:
         if clicked is not None:
             editing.show(dataset, clicked, doubted[clicked])
     elif found:
-        st.markdown(":material/check_circle: No label is doubted any more.")
+        st.markdown(tr(":material/check_circle: No label is doubted any more."))
     gallery.study_progress(
-        job, "Look for wrong labels", lambda: jobs.start_study("suspects", dataset.name), "suspects",
-        "Trains four small networks; a minute for some thousand pictures.",
+        job, tr("Look for wrong labels"), lambda: jobs.start_study("suspects", dataset.name), "suspects",
+        tr("Trains four small networks; a minute for some thousand pictures."),
     )  # fmt: skip
 
 
@@ -100,41 +109,45 @@ def of_class(dataset: data.Dataset, index: int) -> np.ndarray:
 def changes(dataset: data.Dataset) -> None:
     """Class names, pictures left out, and what was changed, the last of it to be undone."""
     done = data.history(dataset.name)
-    with st.expander(f"Classes and changes ({len(done)})", icon=":material/edit:"):
+    with st.expander(tr("Classes and changes ({done})", done=len(done)), icon=":material/edit:"):
         first, second, third = st.columns([3, 3, 2], vertical_alignment="bottom")
         index = first.selectbox(
-            "Class", range(len(dataset.classes)), key="rename_old",
+            tr("Class"), range(len(dataset.classes)), key="rename_old",
             format_func=lambda i: " ".join(dataset.classes[i].split()) if i < len(dataset.classes) else "",
         )  # fmt: skip
         name = second.text_input(
-            "New name", key="rename_new", max_chars=100, help="The name of another class merges the two."
+            tr("New name"), key="rename_new", max_chars=100, help=tr("The name of another class merges the two.")
         )
-        if third.button("Rename", icon=":material/label:", disabled=not name.strip(), width="stretch"):
+        if third.button(tr("Rename"), icon=":material/label:", disabled=not name.strip(), width="stretch"):
             editing.change(dataset, data.Edit("rename", value=name, old=dataset.classes[index]))
         out = np.flatnonzero(dataset.splits == LEFT_OUT)
         if len(out):
-            st.caption(f"{len(out):,} left out; click one to take it back in.")
-            clicked = gallery.grid(dataset, out, "left_out", set(), "left out")
+            st.caption(tr("{out:,} left out; click one to take it back in.", out=len(out)))
+            clicked = gallery.grid(dataset, out, "left_out", set(), tr("left out"))
             if clicked is not None:
                 editing.change(dataset, data.Edit("include", (clicked,)))
         with st.container(horizontal=True):
-            if st.button("Undo the last change", icon=":material/undo:", disabled=not done):
+            if st.button(tr("Undo the last change"), icon=":material/undo:", disabled=not done):
                 data.undo(dataset.name)
                 st.rerun()
-            if st.button("Leave the class out", icon=":material/block:"):
+            if st.button(tr("Leave the class out"), icon=":material/block:"):
                 editing.change(dataset, data.Edit("exclude", tuple(np.flatnonzero(of_class(dataset, index)).tolist())))
-            with st.popover("Delete the data set", icon=":material/delete:"):
-                st.write("All its pictures and changes go for good. Runs that learned from it stay.")
-                if st.button("Delete it", type="primary"):
+            with st.popover(tr("Delete the data set"), icon=":material/delete:"):
+                st.write(tr("All its pictures and changes go for good. Runs that learned from it stay."))
+                if st.button(tr("Delete it"), type="primary"):
                     data.delete_dataset(dataset.name)
                     del st.session_state["dataset"], st.query_params["dataset"]
                     st.rerun()
-        st.dataframe([{"when": edit.when, "what": edit.describe()} for edit in done[::-1][:200]], hide_index=True)
-        st.caption("The import itself is never touched. A run that began before a change cannot be resumed after it.")
+        parts.table({"when": edit.when, "what": edit.describe()} for edit in done[::-1][:200])
+        st.caption(
+            tr("The import itself is never touched. A run that began before a change cannot be resumed after it.")
+        )
 
 
-st.title("What is wrong with the pictures?", anchor=False)
-st.write("Most errors of a network begin in its data. What is found here can be mended here, and every change undone.")
+st.title(tr("What is wrong with the pictures?"), anchor=False)
+st.write(
+    tr("Most errors of a network begin in its data. What is found here can be mended here, and every change undone.")
+)
 dataset = parts.dataset_picker()
 problems(dataset)
 wrong_labels(dataset)
@@ -142,6 +155,6 @@ if editing.editable(dataset):
     changes(dataset)
 else:
     st.caption(
-        "Built-in sets stay as they are. Take one along as a ZIP on the page Data set and import it to change it."
+        tr("Built-in sets stay as they are. Take one along as a ZIP on the page Data set and import it to change it.")
     )
 parts.link("dataset", "Look at the data set", ":material/photo_library:", dataset=dataset.name)

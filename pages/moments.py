@@ -6,6 +6,7 @@ import torch
 
 from imgrec import charts, snapshots
 from imgrec.evaluate import confusion
+from imgrec.language import tr
 from imgrec.predict import Predictor
 from imgrec.runs import Run
 from imgrec.weights import Passport, WeightsError
@@ -24,10 +25,10 @@ def show(run: Run) -> None:
     """A slider over the epochs that were kept: filters, what it thinks of some pictures, and what it confuses."""
     kept = snapshots.moments(run)
     if not kept:
-        st.caption("Nothing was kept along the way: it is too large a network, or from before moments were kept.")
+        st.caption(tr("Nothing was kept along the way: it is too large a network, or from before moments were kept."))
         return
     epoch = (
-        st.select_slider("After epoch", kept, kept[-1], key=f"moment {run.name} {len(kept)}")
+        st.select_slider(tr("After epoch"), kept, kept[-1], key=f"moment {run.name} {len(kept)}")
         if len(kept) > 1
         else kept[0]
     )
@@ -40,7 +41,7 @@ def show(run: Run) -> None:
         return
     filters = snapshots.first_filters(model.model)
     if filters is not None:
-        st.caption(f"What the first layer looks for after epoch {epoch}; grey is zero.")
+        st.caption(tr("What the first layer looks for after epoch {epoch}; grey is zero.", epoch=epoch))
         parts.tiles(
             [parts.Tile(parts.enlarge(snapshots.drawn(f), 72)) for f in filters], "filters", 48, clickable=False
         )
@@ -49,14 +50,14 @@ def show(run: Run) -> None:
         return
     watched = where[np.linspace(0, len(where) - 1, min(PICTURES, len(where))).round().astype(int)]
     answers = model.probabilities(dataset.images[watched])
-    st.caption("What it takes some validation pictures for; framed are mistakes.")
+    st.caption(tr("What it takes some validation pictures for; framed are mistakes."))
     items = []
     for position, row in zip(watched.tolist(), answers, strict=True):
         said, truth = int(row.argmax()), int(dataset.labels[position])
         items.append(
             parts.Tile(
                 parts.enlarge(dataset.images[position], 96), f"{dataset.classes[said]} {row[said]:.0%}",
-                f"It is {dataset.classes[truth]}: {row[truth]:.1%}", marked=said != truth,
+                tr("It is {classes}: {row:.1%}", classes=dataset.classes[truth], row=row[truth]), marked=said != truth,
             )
         )  # fmt: skip
     parts.tiles(items, "watched", 84, clickable=False)
@@ -67,29 +68,33 @@ def show(run: Run) -> None:
         with left:
             matrix = confusion(dataset.labels[checked], predicted, len(dataset.classes))
             parts.chart(
-                charts.confusion(matrix, dataset.classes), "moment_confusion", f"Confusion matrix after epoch {epoch}"
+                charts.confusion(matrix, dataset.classes),
+                "moment_confusion",
+                tr("Confusion matrix after epoch {epoch}", epoch=epoch),
             )
     with right:
         images = torch.from_numpy(np.ascontiguousarray(dataset.images[checked[:64]])).permute(0, 3, 1, 2).float() / 255
         asleep = snapshots.dead(model.model, wanted.normalise(images))
         parts.metrics(
             (
-                "Right",
+                tr("Right"),
                 f"{(predicted == dataset.labels[checked]).mean():.0%}",
-                f"Of {len(checked)} validation pictures.",
+                tr("Of {checked} validation pictures.", checked=len(checked)),
             ),
             *(
                 [
                     (
-                        "Dead units",
+                        tr("Dead units"),
                         f"{asleep:.0%}",
-                        "ReLU units that are zero for all of 64 pictures; many mean the rate was too high.",
+                        tr("ReLU units that are zero for all of 64 pictures; many mean the rate was too high."),
                     )
                 ]
                 if asleep is not None
                 else []
             ),
         )
-        st.caption("Size of the weights by layer")
+        st.caption(tr("Size of the weights by layer"))
         layers = list(snapshots.sizes(model.model).items())[:12]
-        st.dataframe([{"layer": name, "root mean square": round(value, 4)} for name, value in layers], hide_index=True)
+        st.dataframe(
+            [{"layer": name, tr("root mean square"): round(value, 4)} for name, value in layers], hide_index=True
+        )

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from imgrec import charts, models
+from imgrec.language import tr
 from pages import parts
 
 SIZES = (28, 32, 64, 96, 128, 224)
@@ -17,8 +18,8 @@ def figures(size: int, channels: int, classes: int) -> list[dict]:
             asked = (card.name, classes, channels, size)
             rows.append(
                 {
-                    "network": card.title, "year": card.year, "weights": models.parameters(*asked),
-                    "multiply-adds": models.operations(*asked), "ImageNet weights": card.pretrained,
+                    "network": tr(card.title), "year": card.year, "weights": models.parameters(*asked),
+                    "multiply-adds": models.operations(*asked), tr("ImageNet weights"): card.pretrained,
                 }
             )  # fmt: skip
     return rows
@@ -32,43 +33,52 @@ def layers(name: str, size: int, channels: int, classes: int) -> list[dict]:
 def about(name: str, size: int, channels: int, classes: int) -> None:
     """One network: its story, its figures and its layers."""
     card = models.card(name)
-    st.subheader(f"{card.title}, {card.year}", anchor=False)
-    st.write(card.idea)
+    st.subheader(f"{tr(card.title)}, {card.year}", anchor=False)
+    st.write(tr(card.idea))
     found = layers(name, size, channels, classes)
     parts.metrics(
-        ("Weights", f"{models.parameters(name, classes, channels, size):,}", "Numbers that it learns."),
-        ("Multiply-adds", f"{models.operations(name, classes, channels, size) / 1e6:,.1f} M", "For one picture."),
-        ("Layers", f"{len(found):,}", "Everything that turns numbers into others."),
+        (tr("Weights"), f"{models.parameters(name, classes, channels, size):,}", tr("Numbers that it learns.")),
+        (
+            tr("Multiply-adds"),
+            f"{models.operations(name, classes, channels, size) / 1e6:,.1f} M",
+            tr("For one picture."),
+        ),
+        (tr("Layers"), f"{len(found):,}", tr("Everything that turns numbers into others.")),
     )
-    parts.chart(charts.network(found), "layers", f"The layers of {card.title} as boxes")
+    parts.chart(charts.network(found), "layers", tr("The layers of {title} as boxes", title=card.title))
     st.caption(
-        "From left to right; a box is as high as its maps are wide in pixels, and as broad as they are many. Point at one."
+        tr(
+            "From left to right; a box is as high as its maps are wide in pixels, and as broad as they are many. "
+            "Point at one."
+        )
     )
-    st.caption(f"After: {parts.text(card.paper, 300)}.")
-    with st.expander("As a table"):
-        st.dataframe([{**row, "shape": " × ".join(map(str, row["shape"]))} for row in found], hide_index=True)
+    st.caption(tr("After: {paper}.", paper=parts.text(card.paper, 300)))
+    with st.expander(tr("As a table")):
+        parts.table({**row, "shape": " × ".join(map(str, row["shape"]))} for row in found)
     if card.pretrained:
-        st.caption("It can start from ImageNet weights: on the page Train, preset transfer, or Start from: imagenet.")
+        st.caption(
+            tr("It can start from ImageNet weights: on the page Train, preset transfer, or Start from: imagenet.")
+        )
     parts.link("train", "Train a network", ":material/model_training:")
 
 
-st.title("Which network shall it be?", anchor=False)
-st.write("From one weight per pixel to transformers, each with the idea that made it. All of them train here.")
+st.title(tr("Which network shall it be?"), anchor=False)
+st.write(tr("From one weight per pixel to transformers, each with the idea that made it. All of them train here."))
 left, middle, right = st.columns(3)
-size = left.select_slider("Picture size in pixels", SIZES, 224, key="network_size", persist_state="session")
+size = left.select_slider(tr("Picture size in pixels"), SIZES, 224, key="network_size", persist_state="session")
 colours = middle.segmented_control(
-    "Pictures", ("colour", "grey"), default="colour", required=True, key="network_colour"
+    tr("Pictures"), ("colour", "grey"), default="colour", required=True, key="network_colour"
 )
-classes = right.number_input("Classes", 2, 1000, 10, key="network_classes", persist_state="session")
+classes = right.number_input(tr("Classes"), 2, 1000, 10, key="network_classes", persist_state="session")
 channels = 3 if colours == "colour" else 1
 rows = figures(size, channels, int(classes))
 names = [card.name for card in models.SHELF.values() if size >= card.smallest]
-name = parts.address_box("Network", names, "network", "Each is a row of the shelf.")
+name = parts.address_box(tr("Network"), names, "network", tr("Each is a row of the shelf."))
 about(name, size, channels, int(classes))
-st.subheader("All of them", anchor=False)
+st.subheader(tr("All of them"), anchor=False)
 parts.chart(
     charts.networks([row for row in rows if row["network"] != "Your own CNN"]),
     "shelf",
-    "Weights and multiply-adds of all networks",
+    tr("Weights and multiply-adds of all networks"),
 )
-st.dataframe(rows, hide_index=True)
+parts.table(rows)

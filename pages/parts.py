@@ -6,7 +6,7 @@ import base64
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from imgrec import data
 from imgrec.data import uploads
 from imgrec.home import in_words
 from imgrec.images import EXTENSIONS, to_png
+from imgrec.language import mark, plural, tr
 from imgrec.runs import LIVE, Run, list_runs, open_run, usable_runs
 
 PAGE: dict[str, st.Page] = {}  # address → page, filled by main.py
@@ -28,7 +29,7 @@ STATUS_COLOURS = {
 }  # fmt: skip
 ARCHIVES = tuple(ending[1:] for ending in uploads.ARCHIVES)
 ARCHIVE_MB = 1000  # what a browser may send at once; bigger ones come by server folder or command line
-BUSY = "The network is being asked …"
+BUSY = mark("The network is being asked …")
 
 
 def text(name: object, most: int = 60) -> str:
@@ -63,7 +64,7 @@ def address_box(label: str, names: Sequence[str], key: str, help: str) -> str:
     return chosen
 
 
-def dataset_picker(help: str = "The pictures to look at.", labelled: bool = True) -> data.Dataset:
+def dataset_picker(help: str = "", labelled: bool = True) -> data.Dataset:
     """A box to choose a data set, kept in the address as ?dataset=…; opens it, or says why not and stops the page.
 
     With ``labelled`` the page also stops at a set in which no picture has a label yet.
@@ -71,7 +72,7 @@ def dataset_picker(help: str = "The pictures to look at.", labelled: bool = True
     ready = {row.name: row for row in data.list_datasets() if row.ready}
     asked = (st.query_params.get("dataset"), st.session_state.get("dataset"))  # perhaps shapes with options
     names = list(dict.fromkeys([*ready, *filter(None, asked)]))
-    chosen = address_box("Data set", names, "dataset", help)
+    chosen = address_box(tr("Data set"), names, "dataset", help or tr("The pictures to look at."))
     if chosen.partition(":")[0] == "shapes":
         shapes_options()
     try:
@@ -81,11 +82,18 @@ def dataset_picker(help: str = "The pictures to look at.", labelled: bool = True
         st.stop()
     row = ready.get(chosen.partition(":")[0])
     st.caption(
-        f"{text(row.title) if row else text(chosen)}: {pictures(len(dataset.kept))}, {len(dataset.classes)} classes"
-        + (f"; {len(dataset.unlabelled):,} more wait for a label" if len(dataset.unlabelled) else "")
+        tr(
+            "{title}: {kept}, {classes} classes; {unlabelled:,} more wait for a label"
+            if len(dataset.unlabelled)
+            else "{title}: {kept}, {classes} classes",
+            title=text(tr(row.title)) if row else text(chosen),
+            kept=pictures(len(dataset.kept)),
+            classes=len(dataset.classes),
+            unlabelled=len(dataset.unlabelled),
+        )
     )
     if labelled and not len(dataset.kept):
-        st.info("None of its pictures has a label yet, so there is nothing to learn from.")
+        st.info(tr("None of its pictures has a label yet, so there is nothing to learn from."))
         link("label", "Give them labels", ":material/label:", dataset=chosen)
         st.stop()
     return dataset
@@ -109,27 +117,27 @@ def shapes_options() -> None:
     left, right = st.columns(2)
     difficulty = given.get("difficulty", shapes.OPTIONS["difficulty"].default)
     left.slider(
-        "Difficulty",
+        tr("Difficulty"),
         0.0,
         1.0,
         difficulty,
         0.1,
         key="shapes_difficulty",
         on_change=rename,
-        help=shapes.OPTIONS["difficulty"].help,
+        help=tr(shapes.OPTIONS["difficulty"].help),
     )
     sizes = sorted({32, 48, 64, 96, 128, given.get("size", 32)})
     right.select_slider(
-        "Size in pixels",
+        tr("Size in pixels"),
         sizes,
         given.get("size", 32),
         key="shapes_size",
         on_change=rename,
-        help=shapes.OPTIONS["size"].help,
+        help=tr(shapes.OPTIONS["size"].help),
     )
 
 
-def run_picker(usable: bool = False, label: str = "Run", trained_on: str = "") -> Run | None:
+def run_picker(usable: bool = False, label: str = "", trained_on: str = "") -> Run | None:
     """A box to choose a run, newest first, kept in the address as ?run=…; None when there is none.
 
     Those that learned from the data set ``trained_on`` come before the others.
@@ -141,17 +149,19 @@ def run_picker(usable: bool = False, label: str = "Run", trained_on: str = "") -
     if not names:
         return None
     if st.query_params.get("run", names[0]) not in names:
-        st.warning(f"There is no run named {text(st.query_params['run'])} to show here; this is another one.")
-    return open_run(address_box(label, names, "run", "Each training is kept as a run."))
+        st.warning(
+            tr("There is no run named {run} to show here; this is another one.", run=text(st.query_params["run"]))
+        )
+    return open_run(address_box(label or tr("Run"), names, "run", tr("Each training is kept as a run.")))
 
 
-def model_picker(label: str = "Model"):
+def model_picker(label: str = ""):
     """The box of `run_picker` for runs that can classify: the run and its Predictor; the page ends here without one."""
     from imgrec.predict import predictor  # brings torch in, which other pages do without
 
-    run = run_picker(usable=True, label=label)
+    run = run_picker(usable=True, label=label or tr("Model"))
     if run is None:
-        st.info("No trained model yet. Train one first; the digits take well under a minute.")
+        st.info(tr("No trained model yet. Train one first; the digits take well under a minute."))
         link("train", "Train a network", ":material/arrow_forward:", dataset="digits")
         st.stop()
     try:
@@ -165,7 +175,7 @@ def model_picker(label: str = "Model"):
 def status_badge(run: Run) -> str:
     """The run's one-word status as coloured Markdown."""
     status = run.status
-    return f":{STATUS_COLOURS[status]}-badge[{status}]"
+    return f":{STATUS_COLOURS[status]}-badge[{tr(status)}]"
 
 
 def live(run: Run) -> bool:
@@ -175,12 +185,19 @@ def live(run: Run) -> bool:
 def link(address: str, label: str, icon: str | None = None, **query: str) -> None:
     """A link to another page; does nothing where pages stand alone, as in a test of one page."""
     if address in PAGE:
-        st.page_link(PAGE[address], label=label, icon=icon, query_params=query or None)
+        st.page_link(PAGE[address], label=tr(label), icon=icon, query_params=query or None)
 
 
 def go_to(address: str, **query: str) -> None:
     if address in PAGE:
         st.switch_page(PAGE[address], query_params=query or None)
+
+
+def table(rows: Iterable[Mapping], **more):
+    """Rows as a table with headings in the reader's language."""
+    return st.dataframe(
+        [{tr(heading): value for heading, value in row.items()} for row in rows], hide_index=True, **more
+    )
 
 
 def chart(figure: go.Figure, key: str, alt: str, select: bool = False):
@@ -234,10 +251,16 @@ def metrics(*rows: tuple[str, str, str | None]) -> None:
 
 def floors(evaluation: dict) -> list[tuple[str, str, str]]:
     """Rows for `metrics`: what an accuracy must be compared with."""
-    rows = [("Always the commonest class", evaluation["majority_accuracy"], "What guessing reaches without looking.")]
+    rows = [
+        (
+            tr("Always the commonest class"),
+            evaluation["majority_accuracy"],
+            tr("What guessing reaches without looking."),
+        )
+    ]
     if evaluation.get("linear_accuracy"):
         rows.append(
-            ("A linear classifier", evaluation["linear_accuracy"], "What a weighted sum of the pixels reaches.")
+            (tr("A linear classifier"), evaluation["linear_accuracy"], tr("What a weighted sum of the pixels reaches."))
         )
     return [(label, f"{value:.1%}", help) for label, value, help in rows]
 
@@ -279,7 +302,7 @@ def percent_of(part: float, whole: float) -> str:
 
 def pictures(count: int) -> str:
     """So many pictures, in words."""
-    return f"{count:,} picture{'s' * (count != 1)}"
+    return plural("{n:,} picture", "{n:,} pictures", count)
 
 
 def duration(seconds: float | None) -> str:
@@ -287,8 +310,10 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return "…"
     if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+        return tr("{seconds:.0f} s", seconds=seconds)
+    return (
+        tr("{seconds:.0f} min", seconds=seconds / 60) if seconds < 5400 else tr("{hours:.1f} h", hours=seconds / 3600)
+    )
 
 
 TILE_CSS = """

@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 
 from imgrec.data import Dataset
+from imgrec.language import mark, tr
 from imgrec.models import card
 from imgrec.predict import MOST_MEMBERS, Ensemble, Predictor, open_network
 from imgrec.runs import Run, usable_runs
@@ -12,34 +13,45 @@ from imgrec.weights import VIEWS
 from pages import answers, live, many, parts
 
 MOST = 50  # pictures at once on the page itself
-SOURCES = ("Files", "Camera", "Live", "Samples", "Many")
+SOURCES = (mark("Files"), mark("Camera"), mark("Live"), mark("Samples"), mark("Many"))
 VIEW_NAMES = {
-    "one": "the picture as it is",
-    "mirror": "and its mirror image",
-    "shifted": "and moved by a pixel",
-    "six": "mirrored and moved, six in all",
+    "one": mark("the picture as it is"),
+    "mirror": mark("and its mirror image"),
+    "shifted": mark("and moved by a pixel"),
+    "six": mark("mirrored and moved, six in all"),
 }
 
 
 def pictures(source: str, dataset: Dataset | None, name: str) -> list[tuple[str, bytes]]:
     """What to classify: (name, bytes) from files, camera or the data set."""
     if source == "Camera":
-        shot = st.camera_input("Take a picture", key="camera")
+        shot = st.camera_input(tr("Take a picture"), key="camera")
         return [("camera.jpg", shot.getvalue())] if shot else []
     if source == "Files":
-        files = parts.upload_box("Drop pictures here", "predict_files")
+        files = parts.upload_box(tr("Drop pictures here"), "predict_files")
         if len(files) > MOST:
-            st.warning(f"{len(files)} pictures; the first {MOST} are classified. *Many* takes any number.")
+            st.warning(
+                tr(
+                    "{files} pictures; the first {most} are classified. *Many* takes any number.",
+                    files=len(files),
+                    most=MOST,
+                )
+            )
         return [(file.name, file.getvalue()) for file in files[:MOST]]
     if dataset is None:
-        st.info(f"{parts.text(name)} is not on this machine, so there are no samples; choose files of your own.")
+        st.info(
+            tr(
+                "{name} is not on this machine, so there are no samples; choose files of your own.",
+                name=parts.text(name),
+            )
+        )
         return []
     return samples(dataset)
 
 
 def samples(dataset: Dataset) -> list[tuple[str, bytes]]:
     """Some pictures of the data set the run learned from, of those it never saw if there are any."""
-    if st.button("Other samples", icon=":material/shuffle:"):
+    if st.button(tr("Other samples"), icon=":material/shuffle:"):
         st.session_state["sample_draw"] = st.session_state.get("sample_draw", 0) + 1
     pool = dataset.indices("test") if len(dataset.indices("test")) else dataset.kept
     chosen = np.random.default_rng(st.session_state.get("sample_draw", 0)).permutation(pool)[:6]
@@ -50,24 +62,25 @@ def samples(dataset: Dataset) -> list[tuple[str, bytes]]:
 
 def options(run: Run, model: Predictor) -> tuple[Predictor | Ensemble, float, int]:
     """The network as it shall answer, the temperature, and how many classes are shown."""
-    with st.expander("How it answers", icon=":material/tune:"):
+    with st.expander(tr("How it answers"), icon=":material/tune:"):
         left, right = st.columns(2)
         others = [r.name for r in usable_runs()[:300] if r.name != run.name and same_classes(r, model)]
         chosen = left.multiselect(
-            "Ask others as well", others, key="predict_others", max_selections=MOST_MEMBERS - 1,
-            placeholder="runs of the same classes" if others else "no other run knows the same classes",
-            disabled=not others, help="An ensemble: the mean of their probabilities is usually better than the best of them.",
+            tr("Ask others as well"), others, key="predict_others", max_selections=MOST_MEMBERS - 1,
+            placeholder=tr("runs of the same classes") if others else tr("no other run knows the same classes"),
+            disabled=not others, help=tr("An ensemble: the mean of their probabilities is usually better than the best of them."),
         )  # fmt: skip
         views = left.selectbox(
-            "Views of each picture", list(VIEWS), list(VIEWS).index(model.passport.views), key=f"views {run.name}",
-            format_func=VIEW_NAMES.get, help="Test-time augmentation: the mean over several views of the same picture.",
+            tr("Views of each picture"), list(VIEWS), list(VIEWS).index(model.passport.views), key=f"views {run.name}",
+            format_func=VIEW_NAMES.get, help=tr("Test-time augmentation: the mean over several views of the same picture."),
         )  # fmt: skip
         temperature = right.slider(
-            "Softmax temperature", 0.1, 10.0, 1.0, 0.1, key="predict_temperature", persist_state="session",
-            help="The logits are divided by it. Above 1 all classes come closer together, below 1 the first one takes all.",
+            tr("Softmax temperature"), 0.1, 10.0, 1.0, 0.1, key="predict_temperature", persist_state="session",
+            help=tr("The logits are divided by it. Above 1 all classes come closer together, below 1 the first one takes "
+"all."),
         )  # fmt: skip
         most = len(model.classes)
-        count = right.slider("Classes shown", 1, min(most, 50), min(5, most), key="predict_top") if most > 1 else 1
+        count = right.slider(tr("Classes shown"), 1, min(most, 50), min(5, most), key="predict_top") if most > 1 else 1
     network = open_network(",".join([run.name, *chosen])) if chosen else model
     if views != model.passport.views:
         network = network.looking(views)
@@ -82,9 +95,17 @@ def about(run: Run, model: Predictor) -> None:
     """What it learned, how good it is, and that it knows nothing else."""
     accuracy = run.read("evaluation.json").get("accuracy")
     st.caption(
-        f"A network ({parts.text(card(model.passport.model).title)}) that learned {len(model.classes)} classes from {parts.text(run.recipe.dataset)}"
-        + (f" and gets {accuracy:.1%} of unseen pictures right" if accuracy else "")
-        + f". It knows only these: {parts.text(', '.join(model.classes), 300)}."
+        tr(
+            "A network ({title}) that learned {n} classes from {dataset} and gets {accuracy:.1%} of unseen pictures right. "
+            "It knows only these: {classes}."
+            if accuracy
+            else "A network ({title}) that learned {n} classes from {dataset}. It knows only these: {classes}.",
+            title=parts.text(tr(card(model.passport.model).title)),
+            n=len(model.classes),
+            dataset=parts.text(run.recipe.dataset),
+            accuracy=accuracy,
+            classes=parts.text(", ".join(model.classes), 300),
+        )
     )
 
 
@@ -106,13 +127,13 @@ def show(network: Predictor | Ensemble, files: list[tuple[str, bytes]], temperat
         for result in results
     ]
     st.download_button(
-        "All probabilities as CSV", as_csv(table), "predictions.csv", "text/csv", icon=":material/download:"
+        tr("All probabilities as CSV"), as_csv(table), "predictions.csv", "text/csv", icon=":material/download:"
     )
-    with st.expander("As a table"):
+    with st.expander(tr("As a table")):
         st.dataframe(table, hide_index=True)
 
 
-st.title("What is in this picture?", anchor=False)
+st.title(tr("What is in this picture?"), anchor=False)
 run, model = parts.model_picker()
 trained_on = run.recipe.dataset
 about(run, model)
@@ -121,11 +142,11 @@ try:
 except ValueError:
     dataset = None
 st.session_state.setdefault(
-    "predict_source", "Many" if "answers" in st.query_params else "Samples" if dataset else "Files"
+    "predict_source", tr("Many") if "answers" in st.query_params else tr("Samples") if dataset else tr("Files")
 )
 source = st.segmented_control(
-    "Pictures from", SOURCES, required=True, key="predict_source", persist_state="session",
-    help="Many: a whole folder or archive, classified in the background into a table.",
+    tr("Pictures from"), SOURCES, required=True, key="predict_source", persist_state="session",
+    help=tr("Many: a whole folder or archive, classified in the background into a table."),
 )  # fmt: skip
 try:
     network, temperature, count = options(run, model)

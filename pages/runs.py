@@ -11,6 +11,8 @@ import streamlit as st
 
 from imgrec import charts
 from imgrec.events import write_events
+from imgrec.language import mark, tr
+from imgrec.recipe import Recipe
 from imgrec.runs import LIVE, SETTINGS, Notes, Run, RunError, delete_run, open_run, restore_run, rows
 from imgrec.spreadsheet import as_csv
 from pages import parts, visitors
@@ -23,14 +25,14 @@ def wanted(table: list[dict]) -> tuple[list[dict], list[str]]:
     """The rows that are asked for, and the columns."""
     first, second, third = st.columns([3, 2, 2], vertical_alignment="bottom")
     words = first.text_input(
-        "Find", key="runs_find", max_chars=100, placeholder="a model, a data set, a tag, a word of a note"
+        tr("Find"), key="runs_find", max_chars=100, placeholder=tr("a model, a data set, a tag, a word of a note")
     )
     sets = sorted({row.get("dataset", "") for row in table})
     dataset = second.selectbox(
-        "Data set", ["all", *sets], key="runs_dataset", format_func=lambda name: " ".join(name.split())
+        tr("Data set"), ["all", *sets], key="runs_dataset", format_func=lambda name: " ".join(name.split())
     )
-    columns = third.multiselect("More columns", SETTINGS, key="runs_columns", placeholder="any setting")
-    starred = st.toggle("Only starred", key="runs_starred")
+    columns = third.multiselect(tr("More columns"), SETTINGS, key="runs_columns", placeholder="any setting")
+    starred = st.toggle(tr("Only starred"), key="runs_starred")
     found = [
         row for row in table
         if (dataset in ("all", row.get("dataset"))) and (row["star"] or not starred)
@@ -54,9 +56,16 @@ def pick(found: list[dict], columns: list[str]) -> list[str]:
             "tags": st.column_config.ListColumn("tags"),
         },
     )  # fmt: skip
-    more = f" The first {MOST_SHOWN:,} are shown; find or filter to see others." if len(found) > MOST_SHOWN else ""
     st.caption(
-        f"{len(found):,} runs, newest first; a click on a heading sorts.{more} Tick one to work with it, several to compare."
+        tr(
+            "{n:,} runs, newest first; a click on a heading sorts. Tick one to work with it, several to compare.",
+            n=len(found),
+        )
+        + (
+            " " + tr("The first {n:,} are shown; find or filter to see others.", n=MOST_SHOWN)
+            if len(found) > MOST_SHOWN
+            else ""
+        )
     )
     return [shown[number]["run"] for number in event.selection.rows if number < len(shown)]
 
@@ -71,29 +80,31 @@ def one(name: str, table: dict[str, dict]) -> None:
             parts.link("evaluate", "Evaluate", ":material/analytics:", run=name)
             parts.link("predict", "Predict", ":material/image_search:", run=name)
         st.download_button(
-            "For TensorBoard", lambda: events(run), f"{name}-events.zip", "application/zip", icon=":material/download:",
-            key="events", help="Event files; unpack them and open the folder with tensorboard --logdir.",
+            tr("For TensorBoard"), lambda: events(run), f"{name}-events.zip", "application/zip", icon=":material/download:",
+            key="events", help=tr("Event files; unpack them and open the folder with tensorboard --logdir."),
         )  # fmt: skip
-        if st.button("Train again with changes", icon=":material/content_copy:", key="again"):
+        if st.button(tr("Train again with changes"), icon=":material/content_copy:", key="again"):
             for setting, value in dataclasses.asdict(run.recipe).items():
                 st.session_state[f"recipe_{setting}"] = value
             parts.go_to("train", dataset=run.recipe.dataset)
     if run.bundled:
-        st.caption("It came with imgrec and stays as it is.")
+        st.caption(tr("It came with imgrec and stays as it is."))
         return
     if not visitors.may_change(run):
-        st.caption(f"Started by {parts.text(visitors.whose(run))}; only they or the operator can change it.")
+        st.caption(
+            tr("Started by {owner}; only they or the operator can change it.", owner=parts.text(visitors.whose(run)))
+        )
         return
     notes = run.notes
     with st.form(f"notes {name}", border=False):
         left, right = st.columns(2)
-        tags = left.text_input("Tags, with commas between", ", ".join(notes.tags), max_chars=300)
-        text = right.text_area("Note", notes.text, max_chars=2000, height=68)
-        star = st.checkbox("Star", notes.star)
-        if st.form_submit_button("Keep", icon=":material/save:"):
+        tags = left.text_input(tr("Tags, with commas between"), ", ".join(notes.tags), max_chars=300)
+        text = right.text_area(tr("Note"), notes.text, max_chars=2000, height=68)
+        star = st.checkbox(tr("Star"), notes.star)
+        if st.form_submit_button(tr("Keep"), icon=":material/save:"):
             run.annotate(Notes(star, tuple(tags.split(",")), text))
             st.rerun()
-    if table[name]["status"] not in LIVE and st.button("Delete", icon=":material/delete:", key="delete"):
+    if table[name]["status"] not in LIVE and st.button(tr("Delete"), icon=":material/delete:", key="delete"):
         try:
             delete_run(run)
         except (RunError, OSError) as error:
@@ -116,27 +127,27 @@ def events(run: Run) -> bytes:
 def compare(names: list[str], table: dict[str, dict]) -> None:
     """Several runs: their curves, and the settings in which they differ."""
     if len(names) > MOST_COMPARED:
-        st.info(f"The first {MOST_COMPARED} of {len(names)} are compared.")
+        st.info(tr("The first {most} of {n} are compared.", most=MOST_COMPARED, n=len(names)))
     names = names[:MOST_COMPARED]
     lines = {name: open_run(name).epochs for name in names}
-    for column, quantity in zip(st.columns(2), ("loss", "accuracy"), strict=True):
+    for column, quantity in zip(st.columns(2), (mark("loss"), mark("accuracy")), strict=True):
         with column:
             parts.chart(
                 charts.overlaid(lines, quantity),
                 f"over_{quantity}",
-                f"Validation {quantity} of {len(names)} runs by epoch",
+                tr("Validation {quantity} of {n} runs by epoch", quantity=tr(quantity), n=len(names)),
             )
     chosen = [table[name] for name in names]
     different = [name for name in SETTINGS if len({str(row.get(name)) for row in chosen}) > 1]
-    st.subheader("What differs", anchor=False)
+    st.subheader(tr("What differs"), anchor=False)
     if different:
         results = ("validation_accuracy", "test_accuracy")
         st.dataframe(
-            [{"setting": key.replace("_", " "), **{row["run"]: _said(row.get(key)) for row in chosen}} for key in (*different, *results)],
+            [{tr("setting"): said(key), **{row["run"]: _said(row.get(key)) for row in chosen}} for key in (*different, *results)],
             hide_index=True,
         )  # fmt: skip
     else:
-        st.caption("All their settings are the same; what differs is the machine, or the data set by now.")
+        st.caption(tr("All their settings are the same; what differs is the machine, or the data set by now."))
     best = max(
         (row for row in chosen if row.get("validation_accuracy") is not None),
         key=lambda row: row["validation_accuracy"],
@@ -144,7 +155,10 @@ def compare(names: list[str], table: dict[str, dict]) -> None:
     )
     if best:
         st.caption(
-            f"Best on the validation pictures: {parts.text(best['run'], 100)}. Choose by that; the test is for the very end."
+            tr(
+                "Best on the validation pictures: {run}. Choose by that; the test is for the very end.",
+                run=parts.text(best["run"], 100),
+            )
         )
     scored = [row for row in chosen if row.get("validation_accuracy") is not None]
     numbers = [name for name in different if name not in ("dataset", "seed")][:8]
@@ -152,9 +166,18 @@ def compare(names: list[str], table: dict[str, dict]) -> None:
         parts.chart(
             charts.parallel(scored, numbers, "validation_accuracy"),
             "parallel",
-            "Settings of the runs and their validation accuracy",
+            tr("Settings of the runs and their validation accuracy"),
         )
-        st.caption("One line is one run; the darker, the better. Drag along an axis to pick some.")
+        st.caption(tr("One line is one run; the darker, the better. Drag along an axis to pick some."))
+
+
+def said(key: str) -> str:
+    """A setting or a result as the form calls it."""
+    titles = {field.name: field.metadata["title"] for field in dataclasses.fields(Recipe)}
+    return tr(
+        titles.get(key)
+        or {"validation_accuracy": mark("validation accuracy"), "test_accuracy": mark("test accuracy")}[key]
+    )
 
 
 def _said(value: object) -> str:
@@ -165,8 +188,8 @@ def undo() -> None:
     """What was deleted last can come back."""
     if name := st.session_state.get("deleted"):
         left, right = st.columns([4, 1], vertical_alignment="center")
-        left.success(f"Deleted {parts.text(name, 100)}.")
-        if right.button("Undo", icon=":material/undo:", key="undo_delete"):
+        left.success(tr("Deleted {name}.", name=parts.text(name, 100)))
+        if right.button(tr("Undo"), icon=":material/undo:", key="undo_delete"):
             try:
                 restore_run(name)
             except (RunError, OSError) as error:
@@ -175,11 +198,11 @@ def undo() -> None:
             st.rerun()
 
 
-st.title("Which training was best?", anchor=False)
+st.title(tr("Which training was best?"), anchor=False)
 undo()
 every = rows()
 if not every:
-    st.info("No training yet.")
+    st.info(tr("No training yet."))
     parts.link("train", "Train a network", ":material/arrow_forward:")
     st.stop()
 found, columns = wanted(every)
@@ -190,10 +213,10 @@ elif names:
     compare(names, table)
 with st.container(horizontal=True):
     st.download_button(
-        "As CSV", lambda: as_csv({**row, "tags": " ".join(row["tags"])} for row in found), "runs.csv", "text/csv",
+        tr("As CSV"), lambda: as_csv({**row, "tags": " ".join(row["tags"])} for row in found), "runs.csv", "text/csv",
         icon=":material/download:", key="runs_csv",
     )  # fmt: skip
     st.download_button(
-        "As JSON", lambda: json.dumps(found, indent=2, ensure_ascii=False), "runs.json", "application/json",
+        tr("As JSON"), lambda: json.dumps(found, indent=2, ensure_ascii=False), "runs.json", "application/json",
         icon=":material/download:", key="runs_json",
     )  # fmt: skip

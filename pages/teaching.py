@@ -8,17 +8,18 @@ import numpy as np
 import streamlit as st
 
 from imgrec.images import fit, open_image
+from imgrec.language import mark, tr
 from pages import parts
 
 # The lessons in their order: address, title of the way on.
 ORDER = (
-    ("learn_pixels", "Pictures are numbers"),
-    ("learn_convolution", "Convolution"),
-    ("learn_pooling", "Activation and pooling"),
-    ("learn_softmax", "From scores to classes"),
-    ("learn_network", "A whole network"),
-    ("learn_gradient", "Loss and gradient"),
-    ("learn_optimisers", "Optimisers race"),
+    ("learn_pixels", mark("Pictures are numbers")),
+    ("learn_convolution", mark("Convolution")),
+    ("learn_pooling", mark("Activation and pooling")),
+    ("learn_softmax", mark("From scores to classes")),
+    ("learn_network", mark("A whole network")),
+    ("learn_gradient", mark("Loss and gradient")),
+    ("learn_optimisers", mark("Optimisers race")),
 )
 
 
@@ -27,32 +28,32 @@ def begin(title: str, words: str) -> None:
     st.title(title, anchor=False)
     left, right = st.columns([5, 1], vertical_alignment="center")
     left.markdown(words)
-    if right.toggle("Large type", key="large_type", persist_state="session", help="For a projector."):
+    if right.toggle(tr("Large type"), key="large_type", persist_state="session", help=tr("For a projector.")):
         st.html("<style>[data-testid=stMain]{font-size:1.35rem;zoom:1.3}</style>")
 
 
 def question(key: str, words: str, options: Sequence[str], right: int, because: str) -> None:
     """A question with some answers, of which the ``right``-th is; the page says at once whether it was, and why."""
-    st.subheader("Try this", anchor=False)
+    st.subheader(tr("Try this"), anchor=False)
     said = st.radio(words, list(options), index=None, key=f"question_{key}")
     if said is None:
         return
     if said == options[right]:
-        st.success(f"Right. {because}", icon=":material/check:")
+        st.success(tr("Right. {because}", because=because), icon=":material/check:")
     else:
-        st.error("Not yet. Play with the controls above and try again.", icon=":material/replay:")
+        st.error(tr("Not yet. Play with the controls above and try again."), icon=":material/replay:")
 
 
 def in_pytorch(code: str) -> None:
     """The same in some lines that can be run as they are."""
-    with st.expander("The same in PyTorch", icon=":material/code:"):
+    with st.expander(tr("The same in PyTorch"), icon=":material/code:"):
         st.code(code.strip() + "\n", language="python")
 
 
 def plan(goal: str, minutes: int, questions: Sequence[tuple[str, str]]) -> None:
     """For teachers: the goal, the time, and questions for the class with their answers."""
-    with st.expander("For teachers", icon=":material/school:"):
-        st.markdown(f"**Goal** {goal}\n\n**Time** {minutes} minutes")
+    with st.expander(tr("For teachers"), icon=":material/school:"):
+        st.markdown(tr("**Goal** {goal}", goal=goal) + "\n\n" + tr("**Time** {minutes} minutes", minutes=minutes))
         for asked, answer in questions:
             st.markdown(f"- {asked} *{answer}*")
 
@@ -71,13 +72,15 @@ def further(address: str) -> None:
 
 def picture(side: int, channels: int = 3) -> np.ndarray:
     """A picture to learn with, uint8 (side, side, channels): a sample, or the visitor's own."""
-    sets = {"Shape": "shapes:difficulty=0.2", "Digit": "digits"}
+    sets = {mark("Shape"): "shapes:difficulty=0.2", mark("Digit"): "digits"}
     left, right = st.columns(2)
-    source = left.segmented_control("Picture", [*sets, "My own"], default="Shape", required=True, key="lesson_source")
+    source = left.segmented_control(
+        tr("Picture"), [*sets, mark("My own")], default="Shape", required=True, key="lesson_source", format_func=tr
+    )
     if source == "My own":
         with right:
             return own(side, channels, "crop", "lesson_file")
-    image = parts.open_dataset(sets[source], side).images[right.slider("Which one", 0, 29, 3, key="lesson_number")]
+    image = parts.open_dataset(sets[source], side).images[right.slider(tr("Which one"), 0, 29, 3, key="lesson_number")]
     if image.shape[2] == channels:
         return image
     return np.repeat(image, 3, 2) if channels == 3 else image.mean(2, keepdims=True).astype(np.uint8)
@@ -85,9 +88,9 @@ def picture(side: int, channels: int = 3) -> np.ndarray:
 
 def own(side: int, channels: int, resize: str, key: str) -> np.ndarray:
     """A picture of the visitor's own, uint8 (side, side, channels); the page waits here until there is one."""
-    file = parts.upload_box("A picture", key, many=False)
+    file = parts.upload_box(tr("A picture"), key, many=False)
     if file is None:
-        st.info("Choose a picture to go on.")
+        st.info(tr("Choose a picture to go on."))
         st.stop()
     try:
         return fit(open_image(file.getvalue(), file.name), side, channels, resize)

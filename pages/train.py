@@ -5,6 +5,7 @@ import dataclasses
 import streamlit as st
 
 from imgrec import baselines, charts, hardware, jobs, models, shelves, snapshots
+from imgrec.language import tr
 from imgrec.recipe import PRESETS, Recipe
 from imgrec.runs import Run, list_runs
 from pages import gallery, layers, live_run, moments, parts, visitors
@@ -32,19 +33,19 @@ def widget(name: str):
     field, key = FIELDS[name], f"recipe_{name}"
     about, default = field.metadata, field.default
     st.session_state.setdefault(key, default)
-    common = {"key": key, "help": about["help"], "persist_state": "session"}
+    common = {"key": key, "help": tr(about["help"]), "persist_state": "session"}
     if name in SHELVES:
         shelf = SHELVES[name]
-        return st.selectbox(about["title"], list(shelf), format_func=lambda row: shelf[row].title, **common)
+        return st.selectbox(tr(about["title"]), list(shelf), format_func=lambda row: tr(shelf[row].title), **common)
     if "choices" in about:
-        return st.selectbox(about["title"], about["choices"], **common)
+        return st.selectbox(tr(about["title"]), about["choices"], **common)
     if isinstance(default, str):
-        return st.text_input(about["title"], **common)
+        return st.text_input(tr(about["title"]), **common)
     if isinstance(default, int):
-        return st.number_input(about["title"], int(about["minimum"]), int(about["maximum"]), step=1, **common)
+        return st.number_input(tr(about["title"]), int(about["minimum"]), int(about["maximum"]), step=1, **common)
     step = about.get("step", default / 2)
     return st.number_input(
-        about["title"], float(about["minimum"]), float(about["maximum"]), step=step, format="%g", **common
+        tr(about["title"]), float(about["minimum"]), float(about["maximum"]), step=step, format="%g", **common
     )
 
 
@@ -59,19 +60,19 @@ def use_preset() -> None:
 def form(dataset) -> None:
     """All settings, each with a default that works, and the button that starts."""
     st.segmented_control(
-        "Preset", list(PRESETS), default="standard", required=True, key="preset", on_change=use_preset, persist_state="session",
-        help="Quick for a first look, thorough for the best result; both fill in the fields below.",
+        tr("Preset"), list(PRESETS), default="standard", required=True, key="preset", format_func=tr, on_change=use_preset, persist_state="session",
+        help=tr("Quick for a first look, thorough for the best result; both fill in the fields below."),
     )  # fmt: skip
     values = {"dataset": dataset.name}
     for column, name in zip(st.columns(len(FIRST)), FIRST, strict=True):
         with column:
             values[name] = widget(name)
     chosen = models.SHELF[values["model"]]
-    st.caption(f"{chosen.title} ({chosen.year}): {chosen.idea}")
+    st.caption(f"{tr(chosen.title)} ({chosen.year}): {tr(chosen.idea)}")
     if values["model"] == "custom":
         values["model"] = layers.table(dataset)
     balance(dataset)
-    with st.expander("More settings", icon=":material/tune:"):
+    with st.expander(tr("More settings"), icon=":material/tune:"):
         columns = st.columns(3)
         for number, name in enumerate(REST):
             with columns[number % 3]:
@@ -79,8 +80,14 @@ def form(dataset) -> None:
     sizes(values, dataset)
     before(values)
     plan = st.session_state["recipe_augment"]
-    st.caption(f"Augmentation: {parts.text(plan)}. Device: {parts.text(device_line(), 120)}.")
-    if st.button("Start training", type="primary", icon=":material/play_arrow:", key="start"):
+    st.caption(
+        tr(
+            "Augmentation: {plan}. Device: {device_line}.",
+            plan=parts.text(plan),
+            device_line=parts.text(device_line(), 120),
+        )
+    )
+    if st.button(tr("Start training"), type="primary", icon=":material/play_arrow:", key="start"):
         try:
             run = jobs.start(Recipe(**values), visitors.visitor())
         except (ValueError, RuntimeError, OSError) as error:
@@ -104,11 +111,11 @@ def sizes(values: dict, dataset) -> None:
     except (ValueError, RuntimeError):
         return  # said when it is started
     learning = {
-        "none": "all of them learn",
-        "backbone": f"{head:,} of them learn, those of the last layer",
-        "gradual": f"at first {head:,} of them learn, those of the last layer, later all",
+        "none": tr("all of them learn"),
+        "backbone": tr("{head:,} of them learn, those of the last layer", head=head),
+        "gradual": tr("at first {head:,} of them learn, those of the last layer, later all", head=head),
     }[values["freeze"]]
-    st.caption(f"Weights: {every:,}; {learning}.")
+    st.caption(tr("Weights: {every:,}; {learning}.", every=every, learning=learning))
 
 
 def balance(dataset) -> None:
@@ -120,23 +127,32 @@ def balance(dataset) -> None:
     if chosen == "none":
         left, right = st.columns([4, 1], vertical_alignment="center")
         left.info(
-            f"The largest class has {ratio:.1f} times the training pictures of the smallest; the network will neglect the "
-            "small one unless it counts for more.",
+            tr(
+                "The largest class has {ratio:.1f} times the training pictures of the smallest; the network will "
+                "neglect the small one unless it counts for more.",
+                ratio=ratio,
+            ),
             icon=":material/balance:",
         )
-        right.button("Balance classes", key="use_balance", on_click=use, args=("balance", "loss"))
+        right.button(tr("Balance classes"), key="use_balance", on_click=use, args=("balance", "loss"))
         return
     total = sum(counts.values())
     weights = {name: total / (len(counts) * count) for name, count in counts.items()}
-    what = "counts in the loss" if chosen == "loss" else "is drawn"
-    with st.expander(f"Balanced: how often a picture of each class {what}", icon=":material/balance:"):
-        rows = [{"class": name, "pictures": counts[name], "weight": round(weights[name], 2)} for name in counts]
+    title = (
+        tr("Balanced: how much a picture of each class counts in the loss")
+        if chosen == "loss"
+        else tr("Balanced: how often a picture of each class is drawn")
+    )
+    with st.expander(title, icon=":material/balance:"):
+        rows = [
+            {tr("class"): name, tr("pictures"): counts[name], tr("weight"): round(weights[name], 2)} for name in counts
+        ]
         st.dataframe(rows, hide_index=True)
 
 
 def before(values: dict) -> None:
     """A look ahead: one batch, the time all will take, and a learning rate that one click puts into the form."""
-    with st.expander("Before you start", icon=":material/flight_takeoff:"):
+    with st.expander(tr("Before you start"), icon=":material/flight_takeoff:"):
         try:
             recipe = dataclasses.replace(Recipe(**values), learning_rate=0.001).to_json()  # it is what is looked for
         except ValueError as error:
@@ -147,16 +163,25 @@ def before(values: dict) -> None:
         if found:
             rates, losses, suggested = found["rates"].tolist(), found["losses"].tolist(), float(found["suggested"])
             parts.metrics(
-                ("About", parts.duration(float(found["seconds"])), "For all epochs, without validation."),
-                ("Memory", f"{int(found['memory']) / 2**20:,.0f} MiB", "Held while a batch goes through."),
-                ("Precision", str(found["precision"]), "What the training will compute in."),
+                (tr("About"), parts.duration(float(found["seconds"])), tr("For all epochs, without validation.")),
+                (
+                    tr("Memory"),
+                    f"{int(found['memory']) / 2**20:,.0f} MiB",
+                    tr("Held while a batch goes through."),
+                ),
+                (tr("Precision"), str(found["precision"]), tr("What the training will compute in.")),
             )
             if len(losses) > 1:
-                parts.chart(charts.rates(rates, losses, suggested), "rates", "Loss while the learning rate grows")
-            st.caption("The rate grows from left to right; learning is fastest before the loss turns up.")
-            st.button(f"Use {suggested:g}", key="use_rate", on_click=use, args=("learning_rate", suggested))
+                parts.chart(charts.rates(rates, losses, suggested), "rates", tr("Loss while the learning rate grows"))
+            st.caption(tr("The rate grows from left to right; learning is fastest before the loss turns up."))
+            st.button(
+                tr("Use {suggested:g}", suggested=suggested),
+                key="use_rate",
+                on_click=use,
+                args=("learning_rate", suggested),
+            )
         gallery.study_progress(
-            job, "Try a batch and look for a learning rate",
+            job, tr("Try a batch and look for a learning rate"),
             lambda: jobs.start_study("preflight", values["dataset"], recipe=recipe), "preflight",
         )  # fmt: skip
 
@@ -170,35 +195,45 @@ def result(run: Run) -> None:
     evaluation = run.read("evaluation.json")
     if not evaluation:
         return
-    st.subheader("On pictures it never saw", anchor=False)
+    st.subheader(tr("On pictures it never saw"), anchor=False)
     low, high = evaluation["interval"]
     parts.metrics(
-        ("Test accuracy", f"{evaluation['accuracy']:.1%}", "The share of right answers."),
-        ("Balanced accuracy", f"{evaluation['balanced_accuracy']:.1%}", "The mean of the classes' recalls."),
+        (tr("Test accuracy"), f"{evaluation['accuracy']:.1%}", tr("The share of right answers.")),
+        (tr("Balanced accuracy"), f"{evaluation['balanced_accuracy']:.1%}", tr("The mean of the classes' recalls.")),
         *parts.floors(evaluation),
     )
     st.caption(
-        f"{evaluation['images']} test pictures; with so many, the true accuracy lies between {low:.1%} and {high:.1%} (95 % interval)."
+        tr(
+            "{images} test pictures; with so many, the true accuracy lies between {low:.1%} and {high:.1%} (95 % "
+            "interval).",
+            images=evaluation["images"],
+            low=low,
+            high=high,
+        )
     )
     compared(run, evaluation)
     names = [row["name"] for row in evaluation["classes"]]
     if len(names) <= 40:
         parts.chart(
-            charts.confusion(evaluation["confusion"], names), "confusion", "Confusion matrix: truth against answer"
+            charts.confusion(evaluation["confusion"], names), "confusion", tr("Confusion matrix: truth against answer")
         )
-        st.caption("Each row is one true class; off the diagonal are the mistakes.")
-    with st.expander("Per class, as a table"):
-        st.dataframe(evaluation["classes"], hide_index=True)
+        st.caption(tr("Each row is one true class; off the diagonal are the mistakes."))
+    with st.expander(tr("Per class, as a table")):
+        parts.table(evaluation["classes"])
     parts.link("predict", "Classify your own pictures with it", ":material/image_search:", run=run.name)
 
 
 def compared(run: Run, evaluation: dict) -> None:
     """This run beside others on the same pictures, and beside what came before networks."""
     about, name = run.read("about.json"), run.recipe.dataset
-    rows = [{"name": f"{run.recipe.model} (this run)", "accuracy": evaluation["accuracy"], "kind": "this"}]
-    rows.append({"name": "always the commonest class", "accuracy": evaluation["majority_accuracy"], "kind": "baseline"})
+    rows = [
+        {"name": tr("{model} (this run)", model=run.recipe.model), "accuracy": evaluation["accuracy"], "kind": "this"}
+    ]
+    rows.append(
+        {"name": tr("always the commonest class"), "accuracy": evaluation["majority_accuracy"], "kind": "baseline"}
+    )
     if evaluation.get("linear_accuracy"):
-        rows.append({"name": "a linear classifier", "accuracy": evaluation["linear_accuracy"], "kind": "baseline"})
+        rows.append({"name": tr("a linear classifier"), "accuracy": evaluation["linear_accuracy"], "kind": "baseline"})
     best: dict[str, float] = {}
     for other in list_runs(bundled=True)[:300]:
         same = other.name != run.name and other.read("about.json").get("fingerprint") == about.get("fingerprint")
@@ -206,7 +241,7 @@ def compared(run: Run, evaluation: dict) -> None:
             model = str(other.read("recipe.json").get("model"))
             best[model] = max(accuracy, best.get(model, 0.0))
     rows += [
-        {"name": f"{model} (best other run)", "accuracy": accuracy, "kind": "run"}
+        {"name": tr("{model} (best other run)", model=model), "accuracy": accuracy, "kind": "run"}
         for model, accuracy in sorted(best.items(), key=lambda b: -b[1])[:6]
     ]
     options = {"fingerprint": str(about.get("fingerprint", ""))}
@@ -214,29 +249,32 @@ def compared(run: Run, evaluation: dict) -> None:
     found = jobs.study_result(job)
     if found:
         pairs = zip(found["method"].tolist(), found["accuracy"].tolist(), strict=True)
-        rows += [{"name": baselines.METHODS[m].title, "accuracy": a, "kind": "baseline"} for m, a in pairs]
+        rows += [{"name": tr(baselines.METHODS[m].title), "accuracy": a, "kind": "baseline"} for m, a in pairs]
     parts.chart(
-        charts.ranking(rows), "ranking", "Test accuracy of this run, other runs on the same pictures, and baselines"
+        charts.ranking(rows), "ranking", tr("Test accuracy of this run, other runs on the same pictures, and baselines")
     )
     st.caption(
-        "Dark: this run. Light: the best run of each other network on the same pictures. Grey: without a network"
-        + (f"; those learned from the pixels of {found['pictures'][0]:,} pictures." if found else ".")
+        tr("Dark: this run. Light: the best run of each other network on the same pictures. Grey: without a network.")
+        + (" " + tr("Those learned from the pixels of {n:,} pictures.", n=found["pictures"][0]) if found else "")
     )
     if not found:
         gallery.study_progress(
-            job, "Compare with a linear SVM, a decision tree and nearest neighbours",
+            job, tr("Compare with a linear SVM, a decision tree and nearest neighbours"),
             lambda: jobs.start_study("baselines", name, **options), "baselines",
         )  # fmt: skip
 
 
-st.title("How does a network learn?", anchor=False)
-dataset = parts.dataset_picker("The pictures to learn from.")
+st.title(tr("How does a network learn?"), anchor=False)
+dataset = parts.dataset_picker(tr("The pictures to learn from."))
 form(dataset)
 st.divider()
 run = parts.run_picker()
 if run is None:
     st.info(
-        "No training yet. The settings above work as they are: press Start training and watch the curves; digits take well under a minute."
+        tr(
+            "No training yet. The settings above work as they are: press Start training and watch the curves; "
+            "digits take well under a minute."
+        )
     )
     st.stop()
 try:
@@ -249,13 +287,13 @@ try:
     if not alive:
         result(run)
         if snapshots.moments(run):
-            with st.expander("Watch it learn: the network after each epoch", icon=":material/movie:"):
+            with st.expander(tr("Watch it learn: the network after each epoch"), icon=":material/movie:"):
                 moments.show(run)
-        with st.expander("Recipe, as JSON"):
+        with st.expander(tr("Recipe, as JSON")):
             st.json(dataclasses.asdict(recipe))
         log = run.file("worker.log")
         if run.status in ("failed", "lost") and log.exists():
-            with st.expander("The worker's log"):
+            with st.expander(tr("The worker's log")):
                 st.code(log.read_text("utf-8", errors="replace")[-4000:], language=None)
 except ValueError as error:
     st.error(parts.text(error, 400))

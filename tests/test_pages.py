@@ -534,8 +534,8 @@ def test_runs_are_found_compared_noted_deleted_and_brought_back(own_copy):
     test.run()
     assert not test.exception
     different = test.dataframe[1].value.set_index("setting")
-    assert list(different.index) == ["learning rate", "validation accuracy", "test accuracy"]
-    assert different.loc["learning rate", other.name] == "0.0123"
+    assert list(different.index) == ["Learning rate", "validation accuracy", "test accuracy"]
+    assert different.loc["Learning rate", other.name] == "0.0123"
     test.session_state["runs_table"] = {"selection": {"rows": [picked[1]], "columns": [], "cells": []}}
     test.run()
     test.text_input[1].set_value("demo, 7b")

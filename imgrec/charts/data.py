@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from imgrec.charts.style import BLUE, GREEN, GREY, SPLIT_COLOURS, VERMILION, plain, styled
+from imgrec.language import tr
 
 
 def class_counts(counts: Mapping[str, Mapping[str, int]]) -> go.Figure:
@@ -33,7 +34,7 @@ def channel_bars(mean: Sequence[float], std: Sequence[float]) -> go.Figure:
     bars = go.Bar(
         x=labels, y=list(mean), marker_color=colours, error_y={"type": "data", "array": list(std)}, hoverinfo="x"
     )
-    figure = styled(go.Figure(bars), 300, yaxis_title="brightness, 0 to 1", bargap=0.3 if len(mean) == 3 else 0.75)
+    figure = styled(go.Figure(bars), 300, yaxis_title=tr("brightness, 0 to 1"), bargap=0.3 if len(mean) == 3 else 0.75)
     return figure.update_layout(margin={"t": 12})
 
 
@@ -43,23 +44,28 @@ def size_scatter(sizes: Sequence[Mapping[str, int]]) -> go.Figure:
     dots = go.Scatter(
         x=[row["width"] for row in sizes], y=[row["height"] for row in sizes], mode="markers",
         marker={"size": [8 + 32 * math.sqrt(row["images"] / most) for row in sizes], "color": BLUE, "opacity": 0.6},
-        text=[f"{row['width']} × {row['height']} px: {row['images']} pictures" for row in sizes], hoverinfo="text",
+        text=[tr("{width} × {height} px: {images} pictures", width=row['width'], height=row['height'], images=row['images']) for row in sizes], hoverinfo="text",
     )  # fmt: skip
-    return styled(go.Figure(dots), 300, xaxis_title="width, px", yaxis_title="height, px").update_layout(
+    return styled(go.Figure(dots), 300, xaxis_title=tr("width, px"), yaxis_title=tr("height, px")).update_layout(
         margin={"t": 12}
     )
 
 
 def aspect_bars(bins: Sequence[Mapping[str, float | None]]) -> go.Figure:
     """How many originals are how wide, of [{"from", "to", "images"}]; "to" is None for the widest."""
-    ends = [f"{row['from']:.2f} to {row['to']:.2f}" if row["to"] else f"over {row['from']:.2f}" for row in bins]
+    ends = [
+        tr("{from_:.2f} to {to:.2f}", from_=row["from"], to=row["to"])
+        if row["to"]
+        else tr("over {from_:.2f}", from_=row["from"])
+        for row in bins
+    ]
     middles = [math.log2(math.sqrt(max(row["from"], 0.2) * (row["to"] or 5.0))) for row in bins]
     bars = go.Bar(
         x=middles, y=[row["images"] for row in bins], width=math.log2(1.15) * 0.9, marker_color=BLUE, opacity=0.8,
-        text=[f"{end}: {row['images']:,} pictures" for end, row in zip(ends, bins, strict=True)], hoverinfo="text",
+        text=[tr("{end}: {images:,} pictures", end=end, images=row['images']) for end, row in zip(ends, bins, strict=True)], hoverinfo="text",
         textposition="none",
     )  # fmt: skip
-    figure = styled(go.Figure(bars), 300, xaxis_title="width ÷ height", yaxis_title="pictures")
+    figure = styled(go.Figure(bars), 300, xaxis_title=tr("width ÷ height"), yaxis_title="pictures")
     ratios = {0.25: "1 : 4", 0.5: "1 : 2", 1: "1 : 1", 2: "2 : 1", 4: "4 : 1"}
     figure.update_layout(margin={"t": 12})
     return figure.update_xaxes(
@@ -72,7 +78,7 @@ def confidence_bars(confidences: Sequence[float]) -> go.Figure:
     counts, edges = np.histogram(confidences, 20, (0, 1))
     bars = go.Bar(
         x=(edges[:-1] + edges[1:]) / 2, y=counts, width=0.045, marker_color=BLUE, textposition="none", hoverinfo="text",
-        text=[f"{low:.0%} to {low + 0.05:.0%} sure: {n:,} pictures" for low, n in zip(edges, counts, strict=False)],
+        text=[tr("{low:.0%} to {low2:.0%} sure: {n:,} pictures", low=low, low2=low + 0.05, n=n) for low, n in zip(edges, counts, strict=False)],
     )  # fmt: skip
     figure = styled(go.Figure(bars), 220, xaxis_title="how sure", yaxis_title="pictures").update_layout(
         margin={"t": 12}

@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from imgrec.charts.style import BLUE, GREY, HEAT, ORANGE, SKY, bars, plain, styled
+from imgrec.language import tr
 
 
 def probability_bars(top: Sequence[Mapping[str, Any]]) -> go.Figure:
@@ -26,7 +27,19 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], clickable
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     names = [plain(name, 18) for name in classes]
     ticks = list(range(len(names)))
-    hover = [[f"{names[i]} taken for {names[j]}: {counts[i, j]} ({share[i, j]:.1%})" for j in ticks] for i in ticks]
+    hover = [
+        [
+            tr(
+                "{names} taken for {names2}: {counts} ({share:.1%})",
+                names=names[i],
+                names2=names[j],
+                counts=counts[i, j],
+                share=share[i, j],
+            )
+            for j in ticks
+        ]
+        for i in ticks
+    ]
     heat = go.Heatmap(
         z=share, x=ticks, y=ticks, colorscale=HEAT, zmin=0, zmax=1, showscale=False, xgap=1, ygap=1,
         text=counts if len(names) <= 15 else None, texttemplate="%{text}" if len(names) <= 15 else None,
@@ -75,7 +88,7 @@ def reliability(rows: Sequence[Mapping[str, float]]) -> go.Figure:
     bars = go.Bar(
         x=[(row["low"] + row["high"]) / 2 for row in rows], y=[row["accuracy"] for row in rows], marker_color=BLUE,
         width=[row["high"] - row["low"] - 0.01 for row in rows],
-        hovertext=[f"{row['count']:,} answers, on average {row['confidence']:.1%} sure: {row['accuracy']:.1%} right" for row in rows],
+        hovertext=[tr("{count:,} answers, on average {confidence:.1%} sure: {accuracy:.1%} right", count=row['count'], confidence=row['confidence'], accuracy=row['accuracy']) for row in rows],
         hoverinfo="text", name="right",
     )  # fmt: skip
     figure = styled(go.Figure(bars), 340, xaxis_title="confidence", yaxis_title="right", showlegend=False)
@@ -108,7 +121,7 @@ def slices(rows: Sequence[Mapping[str, Any]], overall: float) -> go.Figure:
                 "array": [row["interval"][1] - row["accuracy"] for row in rows],
                 "arrayminus": [row["accuracy"] - row["interval"][0] for row in rows], "color": SKY, "thickness": 3,
             },
-            hovertext=[f"{plain(row['name'])}: {row['accuracy']:.1%} of {row['images']:,}" for row in rows], hoverinfo="text",
+            hovertext=[tr("{name}: {accuracy:.1%} of {images:,}", name=plain(row['name']), accuracy=row['accuracy'], images=row['images']) for row in rows], hoverinfo="text",
         )
     )  # fmt: skip
     figure.add_vline(overall, line={"color": ORANGE, "dash": "dash"})

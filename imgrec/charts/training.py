@@ -23,6 +23,7 @@ from imgrec.charts.style import (
     styled,
     thin,
 )
+from imgrec.language import tr
 
 KIND_COLOURS = {"Conv": BLUE, "Pool": GREEN, "Linear": ORANGE, "Norm": GREY, "Attention": PURPLE}
 
@@ -41,7 +42,12 @@ def network(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
         shape = row["shape"]
         maps, side = (shape[0], shape[-1]) if len(shape) == 3 else (shape[-1], 1)
         broad = 0.4 + 0.35 * math.log2(max(maps, 2))
-        words = f"{row['layer']}: {' × '.join(map(str, shape))}, {row['parameters']:,} weights"
+        words = tr(
+            "{layer}: {str}, {parameters:,} weights",
+            layer=row["layer"],
+            str=" × ".join(map(str, shape)),
+            parameters=row["parameters"],
+        )
         boxes.setdefault(kind, []).append((x + broad / 2, broad, math.log2(side) + 0.6, words))
         x += broad + 0.4
     for kind, found in boxes.items():
@@ -61,10 +67,10 @@ def networks(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
         x=[row["weights"] for row in rows], y=[row["multiply-adds"] for row in rows], mode="markers+text",
         text=[row["network"] for row in rows], textfont_size=10, hoverinfo="text",
         textposition=[("top center", "bottom center")[number % 2] for number in range(len(rows))],
-        hovertext=[f"{row['network']}, {row['year']}: {row['weights']:,} weights, {row['multiply-adds']:,} multiply-adds" for row in rows],
+        hovertext=[tr("{network}, {year}: {weights:,} weights, {multiply_adds:,} multiply-adds", network=row['network'], year=row['year'], weights=row['weights'], multiply_adds=row['multiply-adds']) for row in rows],
         marker={"size": 11, "color": [max(row["year"], 1990) for row in rows], "colorscale": [[0, SKY], [1, VERMILION]]},
     )  # fmt: skip
-    figure = styled(go.Figure(dots), 420, xaxis_title="weights", yaxis_title="multiply-adds for one picture")
+    figure = styled(go.Figure(dots), 420, xaxis_title="weights", yaxis_title=tr("multiply-adds for one picture"))
     figure.update_layout(margin={"t": 12})
     return figure.update_xaxes(type="log").update_yaxes(type="log")
 
@@ -100,7 +106,7 @@ def curves(
     running = thin([row for row in steps if quantity in row], most)
     if len(running) > 1:
         figure.add_scatter(
-            x=[row["at"] for row in running], y=[row[quantity] for row in running], mode="lines", name="within the epoch",
+            x=[row["at"] for row in running], y=[row[quantity] for row in running], mode="lines", name=tr("within the epoch"),
             line={"color": SKY, "width": 1}, opacity=0.7, hovertemplate="epoch %{x:.2f}: %{y:.3f}<extra></extra>",
         )  # fmt: skip
     for split in ("train", "validation"):
@@ -131,7 +137,9 @@ def overlaid(lines: Mapping[str, Sequence[Mapping[str, Any]]], quantity: str) ->
             line={"color": MANY[number % len(MANY)], "dash": ("solid", "dot", "dash")[number // len(MANY) % 3]},
             hovertemplate=f"{plain(name)}<br>epoch %{{x}}: %{{y:.4f}}<extra></extra>",
         )  # fmt: skip
-    styled(figure, 380, xaxis_title="epoch", yaxis_title=f"validation {quantity}", showlegend=True)
+    styled(
+        figure, 380, xaxis_title="epoch", yaxis_title=tr("validation {quantity}", quantity=quantity), showlegend=True
+    )
     figure.update_layout(legend={"orientation": "h", "y": -0.2, "yanchor": "top"}, margin={"t": 10})
     return figure.update_yaxes(tickformat=".0%") if quantity == "accuracy" else figure.update_yaxes(rangemode="tozero")
 

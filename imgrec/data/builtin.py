@@ -11,11 +11,12 @@ from PIL import Image
 from imgrec.data import shapes
 from imgrec.data.dataset import Dataset, DatasetError, stratify
 from imgrec.images import fit
+from imgrec.language import mark, tr
 from imgrec.recipe import RecipeError, parse_options
 
-BUILT_IN = {"digits": "Handwritten digits, small", "shapes": "Drawn shapes with masks"}  # name: title
-DIGITS = "UCI optical recognition of handwritten digits (Alpaydin, Kaynak), by way of scikit-learn; CC BY 4.0."
-SHAPES = "Drawn by imgrec; free of any licence. Options: shapes:size=64,difficulty=hard."
+BUILT_IN = {"digits": mark("Handwritten digits, small"), "shapes": mark("Drawn shapes with masks")}  # name: title
+DIGITS = mark("UCI optical recognition of handwritten digits (Alpaydin, Kaynak), by way of scikit-learn; CC BY 4.0.")
+SHAPES = mark("Drawn by imgrec; free of any licence. Options: shapes:size=64,difficulty=hard.")
 
 
 def about(name: str) -> tuple[int, int, int, int, str]:
@@ -44,7 +45,9 @@ def _drawn(name: str) -> Dataset:
         options = parse_options(text)
         if kind == "digits":
             if options:
-                raise DatasetError(f"The data set digits has no options; ask for 'digits' instead of {name!r}.")
+                raise DatasetError(
+                    tr("The data set digits has no options; ask for 'digits' instead of {name!r}.", name=name)
+                )
             return _locked(digits())
         return _locked(replace(shapes.dataset(**shapes.parse(options)), name=name))
     except RecipeError as error:

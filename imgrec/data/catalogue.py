@@ -25,6 +25,7 @@ from imgrec.data.readers import Item
 from imgrec.data.store import check_free
 from imgrec.home import folder
 from imgrec.images import to_png
+from imgrec.language import mark, tr
 
 ARCHIVES = (".gz", ".tgz", ".tar", ".zip", ".mat")
 UNFINISHED = ".unfinished"  # a mark in a download's folder: what is unpacked there may be a part
@@ -66,59 +67,59 @@ class Download:
 
 CATALOGUE: dict[str, Download] = {
     "mnist": Download(
-        "Handwritten digits (MNIST)", 11_594_722, 70_000, 10, 28, 1, "LeCun, Cortes, Burges; CC BY-SA 3.0",
+        mark("Handwritten digits (MNIST)"), 11_594_722, 70_000, 10, 28, 1, "LeCun, Cortes, Burges; CC BY-SA 3.0",
         "MNIST", TRAIN_TEST, "MNIST/raw", IDX_FILES, DIGITS,
     ),
     "fashion-mnist": Download(
-        "Clothes (Fashion-MNIST)", 30_878_645, 70_000, 10, 28, 1, "Zalando Research; MIT",
+        mark("Clothes (Fashion-MNIST)"), 30_878_645, 70_000, 10, 28, 1, "Zalando Research; MIT",
         "FashionMNIST", TRAIN_TEST, "FashionMNIST/raw", IDX_FILES,
     ),
     "kmnist": Download(
-        "Old Japanese letters (Kuzushiji-MNIST)", 21_240_888, 70_000, 10, 28, 1, "CODH, NIJL; CC BY-SA 4.0",
+        mark("Old Japanese letters (Kuzushiji-MNIST)"), 21_240_888, 70_000, 10, 28, 1, "CODH, NIJL; CC BY-SA 4.0",
         "KMNIST", TRAIN_TEST, "KMNIST/raw", IDX_FILES,
     ),
     "cifar10": Download(
-        "Animals and vehicles (CIFAR-10)", 170_498_071, 60_000, 10, 32, 3, "Krizhevsky, Toronto; none stated",
+        mark("Animals and vehicles (CIFAR-10)"), 170_498_071, 60_000, 10, 32, 3, "Krizhevsky, Toronto; none stated",
         "CIFAR10", TRAIN_TEST, "", ("cifar-10-python.tar.gz",),
     ),
     "cifar100": Download(
-        "A hundred things (CIFAR-100)", 169_001_437, 60_000, 100, 32, 3, "Krizhevsky, Toronto; none stated",
+        mark("A hundred things (CIFAR-100)"), 169_001_437, 60_000, 100, 32, 3, "Krizhevsky, Toronto; none stated",
         "CIFAR100", TRAIN_TEST, "", ("cifar-100-python.tar.gz",),
     ),
     "svhn": Download(
-        "House numbers (SVHN)", 246_316_178, 99_289, 10, 32, 3, "Netzer and others, Stanford; non-commercial use",
+        mark("House numbers (SVHN)"), 246_316_178, 99_289, 10, 32, 3, "Netzer and others, Stanford; non-commercial use",
         "SVHN", WORDS, "", ("train_32x32.mat", "test_32x32.mat"), DIGITS,
     ),
     "gtsrb": Download(
-        "German traffic signs (GTSRB)", 276_568_468, 39_270, 43, 43, 3, "Stallkamp and others, Bochum; none stated",
+        mark("German traffic signs (GTSRB)"), 276_568_468, 39_270, 43, 43, 3, "Stallkamp and others, Bochum; none stated",
         "GTSRB", WORDS, "gtsrb",
         ("GTSRB-Training_fixed.zip", "GTSRB_Final_Test_Images.zip", "GTSRB_Final_Test_GT.zip"), TRAFFIC_SIGNS,
     ),
     "eurosat": Download(
-        "The ground from space (EuroSAT)", 94_280_567, 27_000, 10, 64, 3, "Helber and others, DFKI; MIT",
+        mark("The ground from space (EuroSAT)"), 94_280_567, 27_000, 10, 64, 3, "Helber and others, DFKI; MIT",
         "EuroSAT", ((None, {}),), "eurosat", ("EuroSAT.zip",),
     ),
     "imagenette": Download(
-        "Ten easy ImageNet classes (Imagenette, 160 px)", 99_003_388, 13_394, 10, 160, 3, "fast.ai; research use",
+        mark("Ten easy ImageNet classes (Imagenette, 160 px)"), 99_003_388, 13_394, 10, 160, 3, "fast.ai; research use",
         "Imagenette", (("train", {"split": "train", "size": "160px"}), ("test", {"split": "val", "size": "160px"})),
         "", ("imagenette2-160.tgz",),
     ),
     "stl10": Download(
-        "Animals and vehicles, larger (STL-10)", 2_640_397_119, 13_000, 10, 96, 3, "Coates, Lee, Ng; none stated",
+        mark("Animals and vehicles, larger (STL-10)"), 2_640_397_119, 13_000, 10, 96, 3, "Coates, Lee, Ng; none stated",
         "STL10", WORDS, "", ("stl10_binary.tar.gz",),
     ),
     "flowers102": Download(
-        "Flowers (Oxford 102)", 344_877_000, 8_189, 102, 224, 3, "Nilsback, Zisserman, Oxford; none stated",
+        mark("Flowers (Oxford 102)"), 344_877_000, 8_189, 102, 224, 3, "Nilsback, Zisserman, Oxford; none stated",
         "Flowers102", (("train", {"split": "train"}), ("validation", {"split": "val"}), ("test", {"split": "test"})),
         "flowers-102", ("102flowers.tgz", "imagelabels.mat", "setid.mat"),
     ),
     "oxford-pets": Download(
-        "Cats and dogs by breed (Oxford-IIIT Pet)", 811_092_049, 7_349, 37, 224, 3, "Parkhi and others; CC BY-SA 4.0",
+        mark("Cats and dogs by breed (Oxford-IIIT Pet)"), 811_092_049, 7_349, 37, 224, 3, "Parkhi and others; CC BY-SA 4.0",
         "OxfordIIITPet", (("train", {"split": "trainval"}), ("test", {"split": "test"})),
         "oxford-iiit-pet", ("images.tar.gz", "annotations.tar.gz"),
     ),
     "food101": Download(
-        "Dishes (Food-101)", 4_996_278_331, 101_000, 101, 224, 3, "Bossard, Guillaumin, Van Gool, ETH; research use",
+        mark("Dishes (Food-101)"), 4_996_278_331, 101_000, 101, 224, 3, "Bossard, Guillaumin, Van Gool, ETH; research use",
         "Food101", WORDS, "", ("food-101.tar.gz",),
     ),
 }  # fmt: skip
@@ -131,7 +132,13 @@ def fetch(name: str, progress: Progress | None = None, cancelled: Callable[[], b
     Raises DatasetError, one sentence with the way out, and Cancelled.
     """
     if name not in CATALOGUE:
-        raise DatasetError(f"{name!r} is not in the catalogue; choose one of {', '.join(CATALOGUE)}.")
+        raise DatasetError(
+            tr(
+                "{name!r} is not in the catalogue; choose one of {catalogue}.",
+                name=name,
+                catalogue=", ".join(CATALOGUE),
+            )
+        )
     check_free(name)
     row, root = CATALOGUE[name], folder("datasets") / ".downloads" / name
     _prepare(root)
@@ -172,12 +179,14 @@ def _download(name: str, row: Download, root: Path, progress: Progress | None, c
         if cancelled and cancelled():
             transfer.stopped = True
             thread.join(2)
-            raise Cancelled(f"The download of {row.title} was cancelled; nothing was kept.")
+            raise Cancelled(tr("The download of {title} was cancelled; nothing was kept.", title=row.title))
     if transfer.error:
         failed = f"{row.title} could not be downloaded ({_reason(transfer.error)})"
         by_hand = f"put {', '.join(row.files)} into {root / row.folder} and try again"
         by_zip = f"import a ZIP of it with `python -m imgrec import FILE --name {name}`"
-        raise DatasetError(f"{failed}; try later, or {by_hand}, or {by_zip}.") from transfer.error
+        raise DatasetError(
+            tr("{failed}; try later, or {by_hand}, or {by_zip}.", failed=failed, by_hand=by_hand, by_zip=by_zip)
+        ) from transfer.error
     return transfer.parts
 
 

@@ -17,16 +17,17 @@ from filelock import FileLock
 from imgrec.data.dataset import LEFT_OUT, SPLITS, UNLABELLED, DatasetError
 from imgrec.data.layouts import class_name
 from imgrec.home import write_atomic
+from imgrec.language import mark, plural, tr
 
 JOURNAL = "edits.jsonl"
 KINDS = {
-    "relabel": "{n} relabelled as {value}",
-    "accept": "{n} labelled as proposed",
-    "move": "{n} moved to {value}",
-    "exclude": "{n} left out",
-    "include": "{n} taken back in",
-    "confirm": "label of {n} confirmed",
-    "rename": "class {old} renamed to {value}",
+    "relabel": mark("{n} relabelled as {value}"),
+    "accept": mark("{n} labelled as proposed"),
+    "move": mark("{n} moved to {value}"),
+    "exclude": mark("{n} left out"),
+    "include": mark("{n} taken back in"),
+    "confirm": mark("label of {n} confirmed"),
+    "rename": mark("class {old} renamed to {value}"),
 }
 
 
@@ -44,8 +45,8 @@ class Edit:
 
     def describe(self) -> str:
         """What was done, in a few words."""
-        count = f"{len(self.pictures):,} picture{'s' * (len(self.pictures) != 1)}"
-        return KINDS[self.kind].format(n=count, value=self.value, old=self.old)
+        count = plural("{n:,} picture", "{n:,} pictures", len(self.pictures))
+        return tr(KINDS[self.kind], n=count, value=self.value, old=self.old)
 
 
 def read(folder: Path) -> list[Edit]:
@@ -59,7 +60,14 @@ def read(folder: Path) -> list[Edit]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DatasetError(f"{JOURNAL} of {folder.name} is damaged ({error}); mend or remove that file.") from None
+        raise DatasetError(
+            tr(
+                "{journal} of {name} is damaged ({error}); mend or remove that file.",
+                journal=JOURNAL,
+                name=folder.name,
+                error=error,
+            )
+        ) from None
 
 
 def replay(
@@ -71,7 +79,13 @@ def replay(
     for edit in edits:
         where = np.array(edit.pictures, np.int64)
         if len(where) and not (where.min() >= 0 and where.max() < len(labels)):
-            raise DatasetError(f"There are {len(labels):,} pictures; the edit is about picture {where.max():,}.")
+            raise DatasetError(
+                tr(
+                    "There are {labels:,} pictures; the edit is about picture {max:,}.",
+                    labels=len(labels),
+                    max=where.max(),
+                )
+            )
         if edit.kind == "relabel" or (edit.kind == "accept" and len(edit.values) == len(where)):
             values = edit.values or (edit.value,)
             names += [name for name in dict.fromkeys(values) if name not in names]
@@ -89,7 +103,9 @@ def replay(
         elif edit.kind == "rename" and edit.old in names:
             _rename(names, labels, edit)
         else:
-            raise DatasetError(f"An edit cannot be {edit.kind!r} {edit.old!r} {edit.value!r}.")
+            raise DatasetError(
+                tr("An edit cannot be {kind!r} {old!r} {value!r}.", kind=edit.kind, old=edit.old, value=edit.value)
+            )
     return _without_empty(names, labels, splits) if edits else (tuple(names), labels, splits)
 
 
@@ -122,7 +138,7 @@ def record(folder: Path, base: tuple[Sequence[str], np.ndarray, np.ndarray], edi
     with lock(folder):
         edits = [*read(folder), edit]
         if _trainable(*replay(*base, edits[:-1])) and not _trainable(*replay(*base, edits)):
-            raise DatasetError("That would leave fewer than two classes, or no training picture; keep some more.")
+            raise DatasetError(tr("That would leave fewer than two classes, or no training picture; keep some more."))
         _write(folder, edits)
     return edit
 
@@ -130,7 +146,7 @@ def record(folder: Path, base: tuple[Sequence[str], np.ndarray, np.ndarray], edi
 def _class(text: str) -> str:
     name, reason = class_name(text)
     if reason:
-        raise DatasetError(f"{text[:40]!r} cannot be a class: {reason}.")
+        raise DatasetError(tr("{text!r} cannot be a class: {reason}.", text=text[:40], reason=reason))
     return name
 
 
@@ -139,7 +155,7 @@ def undo(folder: Path) -> Edit:
     with lock(folder):
         edits = read(folder)
         if not edits:
-            raise DatasetError("There is nothing to undo.")
+            raise DatasetError(tr("There is nothing to undo."))
         _write(folder, edits[:-1])
     return edits[-1]
 

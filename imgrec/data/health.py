@@ -12,6 +12,7 @@ import numpy as np
 
 from imgrec.data.dataset import LEFT_OUT, SPLITS, UNLABELLED, Dataset
 from imgrec.data.packs import Progress
+from imgrec.language import mark
 
 SLICE = 1024  # pictures read at a time, so that memory does not grow with the data set
 SIDE = 32  # pixels of the grey picture that is measured
@@ -210,24 +211,24 @@ def _blank(measures: Measures) -> np.ndarray:
 
 
 KINDS: dict[str, Kind] = {
-    "duplicates": Kind("exact duplicates", "The same picture twice teaches nothing new.", _exact, 1),
-    "near_duplicates": Kind("near duplicates", "Resized or saved again, they are the same picture.", _near, 1),
+    "duplicates": Kind(mark("exact duplicates"), mark("The same picture twice teaches nothing new."), _exact, 1),
+    "near_duplicates": Kind(mark("near duplicates"), mark("Resized or saved again, they are the same picture."), _near, 1),
     "leaks": Kind(
-        "leaks across splits", "Test accuracy would lie: the network saw these in training. Leave one side out.", _leaks, 1
+        mark("leaks across splits"), mark("Test accuracy would lie: the network saw these in training. Leave one side out."), _leaks, 1
     ),
-    "dark": Kind("too dark", "Hardly any light in them.", _singles(lambda d, m: _dark(m) & ~_blank(m))),
-    "bright": Kind("too bright", "Hardly anything but white.", _singles(lambda d, m: _bright(m) & ~_blank(m))),
+    "dark": Kind(mark("too dark"), mark("Hardly any light in them."), _singles(lambda d, m: _dark(m) & ~_blank(m))),
+    "bright": Kind(mark("too bright"), mark("Hardly anything but white."), _singles(lambda d, m: _bright(m) & ~_blank(m))),
     "pale": Kind(
-        "low in contrast", "Much flatter than the others, as through fog.",
+        mark("low in contrast"), mark("Much flatter than the others, as through fog."),
         _singles(lambda d, m: (_outlying(d, np.log(m.high - m.low + 0.01), 0.2) < -CLEAR) & ~(_dark(m) | _bright(m) | _blank(m))),
     ),
-    "blank": Kind("nearly blank", "There is no contrast in them.", _singles(lambda d, m: _blank(m))),
+    "blank": Kind(mark("nearly blank"), mark("There is no contrast in them."), _singles(lambda d, m: _blank(m))),
     "blurry": Kind(
-        "blurry", "Much less fine detail than the others.",
+        "blurry", mark("Much less fine detail than the others."),
         _singles(lambda d, m: (_outlying(d, m.sharpness, 0.3) < -CLEAR) & ~_blank(m)),
     ),
     "odd_shape": Kind(
-        "oddly shaped", "Much wider or taller than the others; cropping may lose the thing itself.",
+        mark("oddly shaped"), mark("Much wider or taller than the others; cropping may lose the thing itself."),
         _singles(lambda d, m: np.abs(_outlying(d, aspects(d), 0.1)) > CLEAR),
     ),
 }  # fmt: skip

@@ -25,6 +25,7 @@ from imgrec.data.sources import Refused, open_source, printable
 from imgrec.data.store import Draft, Stored, check_free, load
 from imgrec.data.table import ITEM
 from imgrec.images import ImageError, open_image, safe_name
+from imgrec.language import plural, tr
 
 CHUNK, CHUNK_BYTES = 32, 4 * 2**20  # pictures and bytes per piece of work: little to hold, little to hand over
 SMALLEST, LARGEST = 8, 224  # bounds of the suggested picture size in pixels
@@ -84,16 +85,16 @@ def import_dataset(
     if not adding:
         check_free(name)
     if not isinstance(source, str | Path):
-        return Import("Uploaded.", progress, cancelled, **known).run(name, source)
+        return Import(tr("Uploaded."), progress, cancelled, **known).run(name, source)
     path = Path(source).expanduser()
     opened = open_source(path)
     try:
         reader = next(reader for reader in READERS if reader.recognises(opened))
-        origin = f"Imported from {printable(path.absolute().name)}."
+        origin = tr("Imported from {name}.", name=printable(path.absolute().name))
         job = Import(origin, progress, cancelled, lambda: opened.total, opened.tables, **known)
         return job.run(name, reader.read(opened))
     except Refused as reason:
-        raise DatasetError(f"{path.name} cannot be imported: {reason}.") from reason
+        raise DatasetError(tr("{name} cannot be imported: {reason}.", name=path.name, reason=reason)) from reason
     finally:
         opened.close()
 
@@ -128,7 +129,7 @@ class Import:
         with closing(in_order(_checked, _chunks(items))) as chunks:
             for results in chunks:
                 if self.cancelled and self.cancelled():
-                    raise Cancelled(f"The import of {draft.name} was cancelled; nothing was kept.")
+                    raise Cancelled(tr("The import of {name} was cancelled; nothing was kept.", name=draft.name))
                 for result in results:
                     if isinstance(result, Item):
                         self._refuse(result.name, result.refused)
@@ -148,7 +149,7 @@ class Import:
         names = [picture.name for picture in pictures if picture.label is None]
         places = layouts.by_tables(names, self.tables) if self.tables else None
         for table in self.tables if places is None else ():
-            self._refuse(table, "it is not a picture, and no table with columns file and label for most of them")
+            self._refuse(table, tr("it is not a picture, and no table with columns file and label for most of them"))
         found = iter(places or layouts.by_folders(names))
         placed = []
         for picture in pictures:
@@ -187,14 +188,18 @@ class Import:
     def _new(self, pictures: list[Picture], there: Stored) -> list[Picture]:
         """The pictures that are not in the set yet; the others are refused. Raises DatasetError if none can be added."""
         if there.pixels:
-            raise DatasetError(f"{there.name} holds bare pixels, not files; pack it, import that ZIP and add to it.")
+            raise DatasetError(
+                tr("{name} holds bare pixels, not files; pack it, import that ZIP and add to it.", name=there.name)
+            )
         at = {sha256: position for position, sha256 in enumerate(there.items["sha256"].tolist())}
         new = []
         for picture in pictures:
             if picture.is_pixels:
-                self._refuse(picture.name, "bare pixels cannot be added to picture files")
+                self._refuse(picture.name, tr("bare pixels cannot be added to picture files"))
             elif picture.sha256 in at:
-                self._refuse(picture.name, f"the data set has it already, as {there.files[at[picture.sha256]]}")
+                self._refuse(
+                    picture.name, tr("the data set has it already, as {files}", files=there.files[at[picture.sha256]])
+                )
             else:
                 new.append(picture)
         return new
@@ -214,7 +219,9 @@ class Import:
         side = int(np.median([min(picture.width, picture.height) for picture in pictures]))
         shapes = {(p.height, p.width, p.channels) for p in pictures} if pictures[0].is_pixels else ()
         if len(shapes) > 1:
-            raise DatasetError(f"The arrays hold pictures of {len(shapes)} shapes; import one shape at a time.")
+            raise DatasetError(
+                tr("The arrays hold pictures of {shapes} shapes; import one shape at a time.", shapes=len(shapes))
+            )
         return {
             "name": name,
             "source": self.source,
@@ -239,13 +246,28 @@ class Import:
 
     def _listed(self) -> list[dict[str, str]]:
         more = self.refusals - len(self.rejected)
-        return self.rejected + [{"file": "…", "reason": f"and {more:,} more files"}] * (more > 0)
+        return self.rejected + [{"file": "…", "reason": tr("and {more:,} more files", more=more)}] * (more > 0)
 
     def _too_few(self, images: int, classes: list[str]) -> str:
-        found = f"{images:,} usable pictures in {len(classes)} {'class' if len(classes) == 1 else 'classes'}"
-        first = "".join(f", the first, {entry['file']}, because {entry['reason']}" for entry in self.rejected[:1])
-        refused = f" ({self.refusals:,} files refused{first})" if self.refusals else ""
-        return f"There are {found}{refused}; expected pictures of two classes or more as {layouts.EXPECTED}."
+        found = plural(
+            "{images:,} usable pictures in {n} class",
+            "{images:,} usable pictures in {n} classes",
+            len(classes),
+            images=images,
+        )
+        first = "".join(
+            tr(", the first, {file}, because {reason}", file=entry["file"], reason=entry["reason"])
+            for entry in self.rejected[:1]
+        )
+        refused = (
+            tr(" ({refusals:,} files refused{first})", refusals=self.refusals, first=first) if self.refusals else ""
+        )
+        return tr(
+            "There are {found}{refused}; expected pictures of two classes or more as {expected}.",
+            found=found,
+            refused=refused,
+            expected=layouts.EXPECTED,
+        )
 
 
 def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
@@ -276,7 +298,7 @@ def _decoded(item: Item) -> Picture | Item:
             image = open_image(content, name=item.name)
         except (ImageError, MemoryError) as error:
             reason = str(error).removeprefix(f"{safe_name(item.name)}: ").rstrip(".")
-            return Item(item.name, refused=reason or "it does not fit into the memory")
+            return Item(item.name, refused=reason or tr("it does not fit into the memory"))
         (width, height), channels = image.size, 1 if image.mode == "L" else 3
     mode, format = ("", "") if is_pixels else (image.info["mode"], image.info["format"])
     sha256 = int.from_bytes(hashlib.sha256(content).digest()[:8])

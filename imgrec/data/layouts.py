@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from imgrec.data.sources import printable
 from imgrec.images import EXTENSIONS
+from imgrec.language import tr
 
 EXPECTED = (
     "a folder, ZIP or TAR with one folder of pictures per class (cat/1.jpg, dog/2.jpg); the same inside train/, "
@@ -162,14 +163,16 @@ def read_columns(content: bytes, names: Sequence[str]) -> dict[str, list[str]]:
     rows = _lines(content)
     file = _column(rows[0], FILE) if rows else None
     if file is None:
-        raise ValueError("The table has no column for the files; call one of them file and give the others any name.")
+        raise ValueError(
+            tr("The table has no column for the files; call one of them file and give the others any name.")
+        )
     find, places = _finder(list(names)), {}
     for row in rows[1:]:
         index = find(_cell(row, file).replace("\\", "/"))
         if index is not None:
             places[index] = row
     if not places:
-        raise ValueError("The table lists none of these pictures; its files must be called as they were imported.")
+        raise ValueError(tr("The table lists none of these pictures; its files must be called as they were imported."))
     headings = [printable(cell.strip()) or f"column {n + 1}" for n, cell in enumerate(rows[0])]
     return {
         heading: [printable(_cell(places[i], n)) if i in places else "" for i in range(len(names))]

@@ -19,6 +19,7 @@ from imgrec.data.parallel import in_order
 from imgrec.data.store import LEFTOVER_SECONDS, Stored
 from imgrec.home import replaced
 from imgrec.images import ImageError, fit, open_image
+from imgrec.language import tr
 
 RULES = "1"  # change it when imgrec.images changes the pixels it gives: all packs are then made again
 CHUNK = 32  # pictures per piece of work
@@ -60,7 +61,9 @@ def _stamp(stored: Stored) -> str:
 def _mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     pixels = np.load(path, mmap_mode="r")  # raises ValueError if the file is shorter than its heading says
     if pixels.shape != shape or pixels.dtype != np.uint8:
-        raise ValueError(f"{path.name} holds {pixels.shape}, expected {shape}")
+        raise ValueError(
+            tr("{name} holds {shape}, expected {shape2}", name=path.name, shape=pixels.shape, shape2=shape)
+        )
     return pixels
 
 
@@ -75,7 +78,9 @@ def _fitted(stored: Stored, size: int, channels: int, resize: str) -> Iterator[n
                 pixels[index] = fit(_picture(stored, original, size), size, channels, resize)
             except ImageError as error:
                 place = f"{stored.files[start + index]} in {stored.name}"
-                raise DatasetError(f"{place} is damaged ({str(error).rstrip('.')}); import the set again.") from error
+                raise DatasetError(
+                    tr("{place} is damaged ({value}); import the set again.", place=place, value=str(error).rstrip("."))
+                ) from error
         return pixels
 
     return in_order(decode, _originals(stored))

@@ -19,6 +19,7 @@ from imgrec.data.dataset import DatasetError
 from imgrec.data.layouts import is_picture, read_table
 from imgrec.data.sources import Entry, Folder, Refused, Source, Table, in_short
 from imgrec.images import EXTENSIONS
+from imgrec.language import tr
 
 BATCH_BYTES = 256 * 2**20  # of one CIFAR batch; CIFAR-100's training batch has 148 MiB
 
@@ -65,7 +66,9 @@ def read_listed(source: Table) -> Iterator[Item]:
     [entry] = source
     rows = read_table(source.read(entry))
     if rows is None:
-        raise DatasetError(f"{source.table.name} has no columns file and label; give them these headings.")
+        raise DatasetError(
+            tr("{name} has no columns file and label; give them these headings.", name=source.table.name)
+        )
     listed = Folder(source.path, [row.file for row in rows])
     source.total = len(rows)
     for row, entry in zip(rows, listed, strict=True):
@@ -120,12 +123,28 @@ def _idx_labels(file: BinaryIO, name: str) -> np.ndarray:
 
 def _idx_pictures(file: BinaryIO, name: str, labels: np.ndarray | None) -> Iterator[tuple[np.ndarray, int]]:
     if labels is None:
-        raise DatasetError(f"{name} comes without its labels; put the file ...-labels-idx1-ubyte beside it.")
+        raise DatasetError(
+            tr("{name} comes without its labels; put the file ...-labels-idx1-ubyte beside it.", name=name)
+        )
     count, height, width = _idx_header(file, name, 3)
     if count != len(labels):
-        raise DatasetError(f"{name} holds {count:,} pictures but its labels are {len(labels):,}; get both files again.")
+        raise DatasetError(
+            tr(
+                "{name} holds {count:,} pictures but its labels are {labels:,}; get both files again.",
+                name=name,
+                count=count,
+                labels=len(labels),
+            )
+        )
     if not (0 < height <= 4096 and 0 < width <= 4096):
-        raise DatasetError(f"{name} claims pictures of {width} × {height} pixels; from 1 to 4096 can be read.")
+        raise DatasetError(
+            tr(
+                "{name} claims pictures of {width} × {height} pixels; from 1 to 4096 can be read.",
+                name=name,
+                width=width,
+                height=height,
+            )
+        )
     for label in labels:
         pixels = np.frombuffer(_exactly(file, height * width, name), np.uint8)
         yield pixels.reshape(height, width, 1), int(label)
@@ -133,7 +152,13 @@ def _idx_pictures(file: BinaryIO, name: str, labels: np.ndarray | None) -> Itera
 
 def _idx_header(file: BinaryIO, name: str, dimensions: int) -> list[int]:
     if _exactly(file, 4, name) != bytes([0, 0, 8, dimensions]):
-        raise DatasetError(f"{name} is not an IDX file of bytes with {dimensions} dimensions; get it again.")
+        raise DatasetError(
+            tr(
+                "{name} is not an IDX file of bytes with {dimensions} dimensions; get it again.",
+                name=name,
+                dimensions=dimensions,
+            )
+        )
     return np.frombuffer(_exactly(file, 4 * dimensions, name), ">i4").tolist()
 
 
@@ -141,9 +166,11 @@ def _exactly(file: BinaryIO, size: int, name: str) -> bytes:
     try:
         content = file.read(size) if 0 <= size <= BATCH_BYTES else b""
     except (OSError, EOFError) as error:
-        raise DatasetError(f"{name} is damaged ({in_short(error)}); get it again.") from error
+        raise DatasetError(
+            tr("{name} is damaged ({error}); get it again.", name=name, error=in_short(error))
+        ) from error
     if len(content) != size:
-        raise DatasetError(f"{name} ends early; get it again.")
+        raise DatasetError(tr("{name} ends early; get it again.", name=name))
     return content
 
 
@@ -170,7 +197,9 @@ def _checked(data: Any, labels: Any, name: str) -> tuple[np.ndarray, list[int]]:
     """Pixels (N, 32, 32, 3) and labels of a batch that has the right shape."""
     fits = isinstance(data, np.ndarray) and data.dtype == np.uint8 and data.ndim == 2 and data.shape[1] == 3072
     if not fits or not isinstance(labels, list) or len(labels) != len(data) or {type(x) for x in labels} - {int}:
-        raise DatasetError(f"{name} is not a CIFAR batch: expected data of N × 3072 bytes and N labels; get it again.")
+        raise DatasetError(
+            tr("{name} is not a CIFAR batch: expected data of N × 3072 bytes and N labels; get it again.", name=name)
+        )
     return data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels
 
 
@@ -181,7 +210,9 @@ def _load_batch(source: Source, entry: Entry) -> dict[str, Any]:
     except DatasetError:
         raise
     except Exception as error:  # a crafted pickle raises nearly anything
-        raise DatasetError(f"{entry.name} is not a CIFAR batch ({in_short(error)}); get it again.") from error
+        raise DatasetError(
+            tr("{name} is not a CIFAR batch ({error}); get it again.", name=entry.name, error=in_short(error))
+        ) from error
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -195,7 +226,9 @@ class _PlainUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self.ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which data does not need")
+            raise pickle.UnpicklingError(
+                tr("it asks for {module}.{name}, which data does not need", module=module, name=name)
+            )
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from imgrec.data.dataset import Dataset, stratify
+from imgrec.language import mark, tr
 from imgrec.recipe import RecipeError, number
 
 
@@ -27,10 +28,12 @@ class Option(NamedTuple):
 
 
 OPTIONS: dict[str, Option] = {  # in the order of the canonical name
-    "size": Option(int, 32, 32, 128, "Width and height of the pictures in pixels."),
-    "difficulty": Option(float, 0.4, 0.0, 1.0, "From 0, big on a plain ground, to 1, small and pale in heavy clutter."),
-    "count": Option(int, 3000, 60, 10_000, "How many pictures to draw; every shape gets its equal share."),
-    "seed": Option(int, 0, 0, 2**31 - 1, "Another seed draws other pictures; the same seed draws the same ones."),
+    "size": Option(int, 32, 32, 128, mark("Width and height of the pictures in pixels.")),
+    "difficulty": Option(
+        float, 0.4, 0.0, 1.0, mark("From 0, big on a plain ground, to 1, small and pale in heavy clutter.")
+    ),
+    "count": Option(int, 3000, 60, 10_000, mark("How many pictures to draw; every shape gets its equal share.")),
+    "seed": Option(int, 0, 0, 2**31 - 1, mark("Another seed draws other pictures; the same seed draws the same ones.")),
 }
 DIFFICULTIES = {"easy": 0.2, "medium": 0.4, "hard": 0.9}
 
@@ -135,7 +138,13 @@ def parse(options: dict[str, str | float]) -> dict[str, int | float]:
     Raises RecipeError on an unknown name or a value out of range. Difficulty counts in thousandths, so names stay short.
     """
     if unknown := sorted(set(options) - set(OPTIONS)):
-        raise RecipeError(f"Unknown option {', '.join(unknown)} of shapes; the options are {', '.join(OPTIONS)}.")
+        raise RecipeError(
+            tr(
+                "Unknown option {unknown} of shapes; the options are {options}.",
+                unknown=", ".join(unknown),
+                options=", ".join(OPTIONS),
+            )
+        )
     values = {name: options.get(name, option.default) for name, option in OPTIONS.items()}
     values["difficulty"] = DIFFICULTIES.get(values["difficulty"], values["difficulty"])
     values = {name: number(name, values[name], o.minimum, o.maximum, o.kind) for name, o in OPTIONS.items()}

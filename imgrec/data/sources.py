@@ -23,6 +23,7 @@ from typing import BinaryIO, NamedTuple
 
 from imgrec.data.dataset import DatasetError
 from imgrec.home import setting
+from imgrec.language import tr
 
 FILE_BYTES = 50 * 2**20  # of one picture
 READ_BYTES = 256 * 2**20  # at once; a TAR header may claim any length
@@ -90,17 +91,35 @@ class Source:
         except (DatasetError, Refused):
             raise
         except Exception as error:  # zipfile raises six kinds, and an unreadable file an OSError
-            raise Refused(f"it cannot be read ({in_short(error)})") from error
+            raise Refused(tr("it cannot be read ({error})", error=in_short(error))) from error
 
     def _bound(self, taken: int) -> None:
         if taken > (most := most_gigabytes()) * 2**30:
-            raise DatasetError(f"{self.path.name} exceeds {most:g} GB; import a part or raise IMGREC_MAX_IMPORT_GB.")
+            raise DatasetError(
+                tr(
+                    "{name} exceeds {most:g} GB; import a part or raise IMGREC_MAX_IMPORT_GB.",
+                    name=self.path.name,
+                    most=most,
+                )
+            )
         if self.archive and taken > RATIO_FROM and taken > RATIO * self.path.stat().st_size:
-            raise DatasetError(f"{self.path.name} unpacks to over {RATIO} times its size; pictures never do.")
+            raise DatasetError(
+                tr(
+                    "{name} unpacks to over {ratio} times its size; pictures never do.",
+                    name=self.path.name,
+                    ratio=RATIO,
+                )
+            )
 
     def _count(self, entries: int) -> None:
         if entries > ENTRIES:
-            raise DatasetError(f"{self.path.name} holds more than {ENTRIES:,} files; import a part of them.")
+            raise DatasetError(
+                tr(
+                    "{name} holds more than {entries:,} files; import a part of them.",
+                    name=self.path.name,
+                    entries=ENTRIES,
+                )
+            )
 
 
 class Folder(Source):
@@ -158,15 +177,23 @@ class Zip(Source):
             self._file = zipfile.ZipFile(path)
         except Exception as error:  # crafted files raise nearly anything
             raise DatasetError(
-                f"{path.name} is not a whole ZIP file ({in_short(error)}); download or make it again."
+                tr(
+                    "{name} is not a whole ZIP file ({error}); download or make it again.",
+                    name=path.name,
+                    error=in_short(error),
+                )
             ) from error
         infos = [info for info in self._file.infolist() if not _is_folder(info)]
         self._count(len(infos))
         if any(info.flag_bits & 1 for info in infos):
-            raise DatasetError(f"{path.name} is encrypted; unpack it with its password and import the folder.")
+            raise DatasetError(
+                tr("{name} is encrypted; unpack it with its password and import the folder.", name=path.name)
+            )
         ends = sorted((info.header_offset, info.header_offset + info.compress_size) for info in infos)
         if any(start < end for (_, end), (start, _) in pairwise(ends)):
-            raise DatasetError(f"{path.name} holds files that lie over each other, as bombs do; make it again.")
+            raise DatasetError(
+                tr("{name} holds files that lie over each other, as bombs do; make it again.", name=path.name)
+            )
         self._entries = [entry for entry in map(self._entry, infos) if entry.refused or not _is_junk(entry.name)]
         self.total = len(self._entries)
 
@@ -201,7 +228,7 @@ class Tar(Source):
                         yield Entry(name, info.size, refused, lambda info=info: archive.extractfile(info))
                     archive.members.clear()  # tarfile would keep them all
             if len(guard.last) < tarfile.BLOCKSIZE or guard.last.strip(b"\0"):
-                raise EOFError("its end is missing")
+                raise EOFError(tr("its end is missing"))
 
     @contextmanager
     def opened(self, entry: Entry) -> Iterator[BinaryIO]:
@@ -216,7 +243,7 @@ class Tar(Source):
             raise
         except Exception as error:
             what = f"{self.path.name} is not a whole TAR file ({in_short(error)})"
-            raise DatasetError(f"{what}; download or make it again.") from error
+            raise DatasetError(tr("{what}; download or make it again.", what=what)) from error
 
 
 class _Guard:
@@ -228,7 +255,7 @@ class _Guard:
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= READ_BYTES:
-            raise ValueError(f"a header claims {size:,} bytes")
+            raise ValueError(tr("a header claims {size:,} bytes", size=size))
         self.last = self._file.read(size)
         return self.last
 
@@ -238,7 +265,7 @@ def open_source(path: Path) -> Source:
     if path.is_dir():
         return Folder(path)
     if not path.is_file():
-        raise DatasetError(f"There is no file or folder {path}.")
+        raise DatasetError(tr("There is no file or folder {path}.", path=path))
     if path.suffix.lower() == ".csv":
         return Table(path)
     return Zip(path) if zipfile.is_zipfile(path) or path.suffix.lower() == ".zip" else Tar(path)

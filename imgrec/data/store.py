@@ -30,6 +30,7 @@ from imgrec.data.dataset import SPLITS, UNLABELLED, DatasetError
 from imgrec.data.sources import most_gigabytes
 from imgrec.home import UnusableName, check_name, folder, write_atomic
 from imgrec.images import to_png
+from imgrec.language import tr
 
 LEFTOVER_SECONDS = 24 * 3600  # what a killed import left is swept after a day
 
@@ -79,7 +80,7 @@ class Stored:
         except OSError as error:
             raise _damaged(self.name, error) from error
         if len(content) != self.items["bytes"][index]:
-            raise _damaged(self.name, "originals.bin ends early")
+            raise _damaged(self.name, tr("originals.bin ends early"))
         return content
 
     def original(self, index: int) -> bytes:
@@ -102,7 +103,7 @@ def about(name: str) -> dict[str, Any]:
     try:
         content = json.loads((folder("datasets") / name / "dataset.json").read_bytes())
         if not isinstance(content["classes"], list):
-            raise ValueError("dataset.json lacks what it should say")
+            raise ValueError(tr("dataset.json lacks what it should say"))
         return content
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(name, error) from error
@@ -112,7 +113,7 @@ def load(name: str) -> Stored:
     """A stored set, kept in memory until its files change. Raises DatasetError if there is none or it is broken."""
     path = folder("datasets") / name
     if name not in names():
-        raise DatasetError(f"There is no stored data set {name!r}.")
+        raise DatasetError(tr("There is no stored data set {name!r}.", name=name))
     try:
         return _load(path, stamps(name))
     except OSError as error:
@@ -146,7 +147,9 @@ def history(name: str) -> list[edits.Edit]:
 
 def _path(name: str) -> Path:
     if name not in names():
-        raise DatasetError(f"There is no stored data set {name!r} to edit; built-in ones stay as they are.")
+        raise DatasetError(
+            tr("There is no stored data set {name!r} to edit; built-in ones stay as they are.", name=name)
+        )
     return folder("datasets") / name
 
 
@@ -163,7 +166,7 @@ def _table(path: Path) -> tuple[dict[str, Any], np.ndarray, table.Names]:
         items, files = table.read(path)
         known = np.isin(items["split"], (*range(len(SPLITS)), UNLABELLED))
         if items["label"].min() < -1 or items["label"].max() >= len(said["classes"]) or not known.all():
-            raise ValueError(f"{table.ITEMS} holds classes or splits that are not known")
+            raise ValueError(tr("{items} holds classes or splits that are not known", items=table.ITEMS))
         return said, items, files
     except (OSError, ValueError, EOFError) as error:
         raise _damaged(path.name, error) from error
@@ -177,7 +180,9 @@ def _base(said: dict[str, Any], items: np.ndarray) -> tuple[tuple[str, ...], np.
 def delete_dataset(name: str) -> None:
     """Remove a stored set and all its files. Raises DatasetError if there is none; a training that reads it goes on."""
     if name not in names():
-        raise DatasetError(f"There is no stored data set {name!r}; `python -m imgrec datasets` lists all.")
+        raise DatasetError(
+            tr("There is no stored data set {name!r}; `python -m imgrec datasets` lists all.", name=name)
+        )
     hidden = folder("datasets") / f".deleted-{secrets.token_hex(6)}"
     os.rename(folder("datasets") / name, hidden)  # gone at once for everybody, however long the rest takes
     shutil.rmtree(hidden, ignore_errors=True)
@@ -190,9 +195,11 @@ def check_free(name: str) -> str:
     except UnusableName as error:
         raise DatasetError(str(error)) from None
     if name in BUILT_IN:
-        raise DatasetError(f"{name!r} is the name of a built-in data set; choose another.")
+        raise DatasetError(tr("{name!r} is the name of a built-in data set; choose another.", name=name))
     if (folder("datasets") / name).exists():
-        raise DatasetError(f"There is a data set {name!r} already; choose another name or delete that one first.")
+        raise DatasetError(
+            tr("There is a data set {name!r} already; choose another name or delete that one first.", name=name)
+        )
     return name
 
 
@@ -222,7 +229,13 @@ class Draft:
         offset = self._offset
         self._offset += len(content)
         if self._offset > (most := most_gigabytes()) * 2**30:
-            raise DatasetError(f"{self.name} exceeds {most:g} GB; import a part or raise IMGREC_MAX_IMPORT_GB.")
+            raise DatasetError(
+                tr(
+                    "{name} exceeds {most:g} GB; import a part or raise IMGREC_MAX_IMPORT_GB.",
+                    name=self.name,
+                    most=most,
+                )
+            )
         self._originals.write(content)
         return offset
 

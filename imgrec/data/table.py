@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from imgrec.home import replaced
+from imgrec.language import tr
 
 ITEMS, NAMES = "items.npy", "names.txt"
 ITEM = np.dtype(
@@ -59,10 +60,10 @@ def read(folder: Path) -> tuple[np.ndarray, Names]:
     """Rows of ITEM, mapped read-only, and the names. Raises OSError, and ValueError if the files are not whole."""
     items = np.load(folder / ITEMS, mmap_mode="r")
     if items.dtype != ITEM or items.ndim != 1 or not len(items):
-        raise ValueError(f"{ITEMS} is not a table of pictures")
+        raise ValueError(tr("{items} is not a table of pictures", items=ITEMS))
     content = np.memmap(folder / NAMES, np.uint8, "r")
     if len(content) < items["name_end"][-1]:
-        raise ValueError(f"{NAMES} ends early")
+        raise ValueError(tr("{names} ends early", names=NAMES))
     return items, Names(content, np.ascontiguousarray(items["name_end"]))
 
 

@@ -17,6 +17,7 @@ from imgrec.data.sources import most_gigabytes
 from imgrec.data.store import LEFTOVER_SECONDS
 from imgrec.home import folder, no_room
 from imgrec.images import safe_name
+from imgrec.language import tr
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 ENDINGS = (*ARCHIVES, ".csv")
@@ -75,9 +76,13 @@ def _place(size: int) -> Iterator[Path]:
             shutil.rmtree(old, ignore_errors=True)
     waiting = sum(file.stat().st_size for file in _folder().glob("*/*"))
     if waiting + size > (most := most_gigabytes()) * 2**30:
-        raise DatasetError(f"The uploads that wait exceed {most:g} GB; try again when others have been imported.")
+        raise DatasetError(
+            tr("The uploads that wait exceed {most:g} GB; try again when others have been imported.", most=most)
+        )
     if size * 3 > (free := shutil.disk_usage(_folder()).free):
-        raise DatasetError(f"The disk has {free / 2**30:.1f} GB left, too little for this upload; make some room.")
+        raise DatasetError(
+            tr("The disk has {free:.1f} GB left, too little for this upload; make some room.", free=free / 2**30)
+        )
     if reason := no_room(size):
         raise DatasetError(reason)
     path = _folder() / secrets.token_hex(8)

@@ -10,8 +10,13 @@ import numpy as np
 from imgrec.data.dataset import LEFT_OUT, SPLITS, UNLABELLED, Dataset
 from imgrec.data.health import Measures, aspects
 from imgrec.data.table import Names
+from imgrec.language import mark, tr
 
-PLACES = {**{split: number for number, split in enumerate(SPLITS)}, "unlabelled": UNLABELLED, "left out": LEFT_OUT}
+PLACES = {
+    **{split: number for number, split in enumerate(SPLITS)},
+    "unlabelled": UNLABELLED,
+    mark("left out"): LEFT_OUT,
+}
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ def _ordered(dataset: Dataset, positions: np.ndarray, view: View, measures: Meas
         return np.random.default_rng(view.seed).permutation(positions)
     order = ORDERS[view.order]
     if order.measured and measures is None:
-        raise ValueError(f"The order {view.order!r} needs measures; make them first.")
+        raise ValueError(tr("The order {order!r} needs measures; make them first.", order=view.order))
     values = order.column(dataset, measures)[positions]
     ranked = np.argsort(-values if view.descending else values, kind="stable")
     return positions[ranked]
@@ -70,10 +75,10 @@ def _ordered(dataset: Dataset, positions: np.ndarray, view: View, measures: Meas
 
 ORDERS = {
     "mixed": Order("mixed", lambda d, m: np.arange(len(d))),
-    "name": Order("file name", lambda d, m: np.arange(len(d))),  # as the import put them
+    "name": Order(mark("file name"), lambda d, m: np.arange(len(d))),  # as the import put them
     "class": Order("class", lambda d, m: d.labels),
-    "pixels": Order("size of the original", lambda d, m: d.sizes.astype(np.int64).prod(1)),
-    "aspect": Order("width ÷ height", lambda d, m: aspects(d)),
+    "pixels": Order(mark("size of the original"), lambda d, m: d.sizes.astype(np.int64).prod(1)),
+    "aspect": Order(mark("width ÷ height"), lambda d, m: aspects(d)),
     "brightness": Order("brightness", lambda d, m: m.brightness, True),
     "contrast": Order("contrast", lambda d, m: m.high - m.low, True),
     "sharpness": Order("sharpness", lambda d, m: m.sharpness, True),

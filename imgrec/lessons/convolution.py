@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imgrec.language import mark, tr
+
 KERNELS: dict[str, np.ndarray] = {
-    "Edges, vertical": np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], float),
-    "Edges, horizontal": np.array([[-1, -2, -1], [0, 0, 0], [1, 2, 1]], float),
+    mark("Edges, vertical"): np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], float),
+    mark("Edges, horizontal"): np.array([[-1, -2, -1], [0, 0, 0], [1, 2, 1]], float),
     "Outline": np.array([[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]], float),
     "Blur": np.full((3, 3), 1 / 9).round(3),
     "Sharpen": np.array([[0, -1, 0], [-1, 5, -1], [0, -1, 0]], float),
@@ -39,7 +41,12 @@ def convolve(picture: np.ndarray, kernel: np.ndarray, stride: int = 1, padding: 
     padded = np.pad(picture, padding)
     if min(padded.shape) < len(kernel):
         raise ValueError(
-            f"A {len(kernel)}×{len(kernel)} kernel does not fit on {padded.shape[0]}×{padded.shape[1]} pixels; add padding."
+            tr(
+                "A {kernel}×{kernel} kernel does not fit on {shape}×{shape2} pixels; add padding.",
+                kernel=len(kernel),
+                shape=padded.shape[0],
+                shape2=padded.shape[1],
+            )
         )
     windows = np.lib.stride_tricks.sliding_window_view(padded, kernel.shape)[::stride, ::stride]
     return np.einsum("ijkl,kl->ij", windows, kernel)

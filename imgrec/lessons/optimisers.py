@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imgrec.language import mark, tr
+
 
 @dataclass(frozen=True)
 class Surface:
@@ -21,27 +23,27 @@ class Surface:
 
 
 SURFACES: dict[str, Surface] = {
-    "bowl": Surface("Bowl", "Equally steep in all directions: everybody arrives.", lambda x, y: x**2 + y**2, (-1.6, 1.2), ((0, 0),)),
+    "bowl": Surface(mark("Bowl"), mark("Equally steep in all directions: everybody arrives."), lambda x, y: x**2 + y**2, (-1.6, 1.2), ((0, 0),)),
     "ravine": Surface(
-        "Ravine", "Steep across, nearly flat along: plain descent zigzags, momentum rolls along.",
+        mark("Ravine"), mark("Steep across, nearly flat along: plain descent zigzags, momentum rolls along."),
         lambda x, y: 0.1 * x**2 + 2.5 * y**2, (-1.8, 0.9), ((0, 0),),
     ),
     "saddle": Surface(
-        "Saddle", "Flat in the middle, with a way down on both sides: the gradient nearly vanishes.",
+        mark("Saddle"), mark("Flat in the middle, with a way down on both sides: the gradient nearly vanishes."),
         lambda x, y: x**2 - y**2 + 0.25 * y**4, (-1.5, 0.01), ((0, 2**0.5), (0, -(2**0.5))),
     ),
     "valley": Surface(
-        "Bent valley", "Rosenbrock's: the valley is found at once, its lowest point takes long.",
+        mark("Bent valley"), mark("Rosenbrock's: the valley is found at once, its lowest point takes long."),
         lambda x, y: 0.05 * ((1 - x) ** 2 + 20 * (y - x**2) ** 2), (-1.2, 1.6), ((1, 1),),
     ),
     "pits": Surface(
-        "Two pits", "A shallow pit lies nearer than the deep one.",
+        mark("Two pits"), mark("A shallow pit lies nearer than the deep one."),
         lambda x, y: 0.3 * (x**2 - 1) ** 2 + 0.2 * x + 0.5 * y**2, (1.7, 1.3), ((-1.07, 0),),
     ),
 }  # fmt: skip
 
 RACERS: dict[str, Callable] = {  # a maker of a torch optimiser for weights and a rate
-    "Gradient descent": lambda weights, rate: _torch().SGD(weights, rate),
+    mark("Gradient descent"): lambda weights, rate: _torch().SGD(weights, rate),
     "Momentum": lambda weights, rate: _torch().SGD(weights, rate, momentum=0.9),
     "RMSprop": lambda weights, rate: _torch().RMSprop(weights, rate),
     "Adam": lambda weights, rate: _torch().Adam(weights, rate),
@@ -87,6 +89,6 @@ def fate(surface: Surface, passed: np.ndarray) -> str:
     """In a word how a path ended: "arrived", "flew off" or "on its way"."""
     last = passed[-1]
     if not np.isfinite(last).all() or np.abs(last[:2]).max() > 10 * surface.reach:
-        return "flew off"
+        return tr("flew off")
     near = min(np.hypot(last[0] - x, last[1] - y) for x, y in surface.lowest)
-    return "arrived" if near < 0.1 else "on its way"
+    return "arrived" if near < 0.1 else tr("on its way")

@@ -8,6 +8,8 @@ from math import erf
 
 import numpy as np
 
+from imgrec.language import mark
+
 
 @dataclass(frozen=True)
 class Activation:
@@ -24,14 +26,14 @@ def _gelu(x: np.ndarray) -> np.ndarray:
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "relu": Activation("ReLU", r"\max(0, x)", "What is below zero becomes zero: simple, fast, and the standard.", lambda x: np.maximum(x, 0)),
-    "leaky": Activation("Leaky ReLU", r"\max(0.1x, x)", "A little of what is below zero comes through, so no unit is ever dead.", lambda x: np.where(x > 0, x, 0.1 * x)),
-    "gelu": Activation("GELU", r"x \cdot \Phi(x)", "A soft ReLU, used by transformers and our fast network.", _gelu),
-    "tanh": Activation("tanh", r"\tanh x", "Between −1 and 1; far out it is flat, and nothing is learned there.", np.tanh),
-    "sigmoid": Activation("Sigmoid", r"1 / (1 + e^{-x})", "Between 0 and 1; the oldest, flat on both sides.", lambda x: 1 / (1 + np.exp(-x))),
+    "relu": Activation("ReLU", r"\max(0, x)", mark("What is below zero becomes zero: simple, fast, and the standard."), lambda x: np.maximum(x, 0)),
+    "leaky": Activation(mark("Leaky ReLU"), r"\max(0.1x, x)", mark("A little of what is below zero comes through, so no unit is ever dead."), lambda x: np.where(x > 0, x, 0.1 * x)),
+    "gelu": Activation("GELU", r"x \cdot \Phi(x)", mark("A soft ReLU, used by transformers and our fast network."), _gelu),
+    "tanh": Activation("tanh", r"\tanh x", mark("Between −1 and 1; far out it is flat, and nothing is learned there."), np.tanh),
+    "sigmoid": Activation(mark("Sigmoid"), r"1 / (1 + e^{-x})", mark("Between 0 and 1; the oldest, flat on both sides."), lambda x: 1 / (1 + np.exp(-x))),
 }  # fmt: skip
 
-POOLS: dict[str, Callable[..., np.ndarray]] = {"largest (max)": np.max, "mean (average)": np.mean}
+POOLS: dict[str, Callable[..., np.ndarray]] = {mark("largest (max)"): np.max, mark("mean (average)"): np.mean}
 
 
 def pool(values: np.ndarray, size: int = 2, kind: str = "largest (max)") -> np.ndarray:

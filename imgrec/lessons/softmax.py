@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imgrec.language import tr
+
 
 @dataclass(frozen=True)
 class Softmax:
@@ -20,7 +22,7 @@ class Softmax:
 def softmax(logits: np.ndarray, temperature: float = 1.0) -> Softmax:
     """The softmax with all its steps. Raises ValueError for a temperature that is not above 0."""
     if temperature <= 0:
-        raise ValueError(f"The temperature is {temperature:g}; it must be above 0.")
+        raise ValueError(tr("The temperature is {temperature:g}; it must be above 0.", temperature=temperature))
     scaled = np.asarray(logits, float) / temperature
     exponents = np.exp(scaled)
     total = float(exponents.sum())

@@ -12,6 +12,7 @@ from math import prod
 
 from torch import Tensor, nn
 
+from imgrec.language import mark, tr
 from imgrec.models.shelf import SHELF, Card, ModelError
 
 PREFIX = "custom:"
@@ -45,20 +46,20 @@ def _pool(layer: type[nn.Module]) -> Callable[[int, float, dict[str, int]], nn.M
 
 
 KINDS: dict[str, Kind] = {
-    "conv": Kind("Convolution; its number is that of its maps.", _conv, ("maps", 32, 1, 2048), WINDOW),
-    "max": Kind("Max pooling: the largest value of each window.", _pool(nn.MaxPool2d), ("window", 2, 1, 16), {"stride": (1, 16)}),
-    "avg": Kind("Average pooling: the mean of each window.", _pool(nn.AvgPool2d), ("window", 2, 1, 16), {"stride": (1, 16)}),
-    "global": Kind("Average over the whole of each map.", lambda maps, number, options: nn.AdaptiveAvgPool2d(1)),
-    "norm": Kind("Batch norm: each map to mean 0 and deviation 1.", lambda maps, number, options: nn.BatchNorm2d(maps)),
+    "conv": Kind(mark("Convolution; its number is that of its maps."), _conv, ("maps", 32, 1, 2048), WINDOW),
+    "max": Kind(mark("Max pooling: the largest value of each window."), _pool(nn.MaxPool2d), ("window", 2, 1, 16), {"stride": (1, 16)}),
+    "avg": Kind(mark("Average pooling: the mean of each window."), _pool(nn.AvgPool2d), ("window", 2, 1, 16), {"stride": (1, 16)}),
+    "global": Kind(mark("Average over the whole of each map."), lambda maps, number, options: nn.AdaptiveAvgPool2d(1)),
+    "norm": Kind(mark("Batch norm: each map to mean 0 and deviation 1."), lambda maps, number, options: nn.BatchNorm2d(maps)),
     "dropout": Kind(
-        "Switches a share off while learning.", lambda maps, number, options: nn.Dropout(number), ("share", 0.5, 0, 0.95), both=True,
+        mark("Switches a share off while learning."), lambda maps, number, options: nn.Dropout(number), ("share", 0.5, 0, 0.95), both=True,
     ),
     "dense": Kind(
-        "Every feature to every output.", lambda maps, number, options: nn.Linear(maps, int(number)), ("outputs", 128, 1, 16384),
+        mark("Every feature to every output."), lambda maps, number, options: nn.Linear(maps, int(number)), ("outputs", 128, 1, 16384),
         flat=True,
     ),
     **{
-        name: Kind("Activation.", lambda maps, number, options, layer=layer: layer(), both=True)
+        name: Kind(mark("Activation."), lambda maps, number, options, layer=layer: layer(), both=True)
         for name, layer in ACTIVATIONS.items()
     },
 }  # fmt: skip
@@ -78,10 +79,18 @@ class CustomCNN(nn.Module):
                 self.layers.append(nn.Flatten())
                 shape = (shape[0] * shape[1] * shape[2],)
             if not row.flat and not row.both and len(shape) == 1:
-                raise ModelError(f"{name} works on maps, but a dense layer came before it; put it before that.")
+                raise ModelError(
+                    tr("{name} works on maps, but a dense layer came before it; put it before that.", name=name)
+                )
             weights += _weights(kind, shape[0], number, options)
             if weights > MOST_WEIGHTS:  # before it is made; the file may come from a stranger
-                raise ModelError(f"With {name} there would be {weights:,.0f} weights; use fewer maps or pool more.")
+                raise ModelError(
+                    tr(
+                        "With {name} there would be {weights:,.0f} weights; use fewer maps or pool more.",
+                        name=name,
+                        weights=weights,
+                    )
+                )
             layer = row.make(shape[0], number, options)
             shape = _after(layer, shape, name)
             self.layers.append(layer)
@@ -112,7 +121,13 @@ def _after(layer: nn.Module, shape: tuple[int, ...], name: str) -> tuple[int, ..
     side = (shape[1] + 2 * padding - kernel) // stride + 1
     if side < 1:
         raise ModelError(
-            f"{name} has a window of {kernel} pixels, but its maps are {shape[1]} × {shape[1]} by then; pool less before it."
+            tr(
+                "{name} has a window of {kernel} pixels, but its maps are {shape} × {shape} by then; pool less "
+                "before it.",
+                name=name,
+                kernel=kernel,
+                shape=shape[1],
+            )
         )
     return (getattr(layer, "out_channels", shape[0]), side, side)
 
@@ -121,14 +136,16 @@ def parse(specification: str) -> list[tuple[str, float, dict[str, int]]]:
     """(kind, number, options) of every layer. Raises ModelError with the place and what was expected."""
     parts = [part.split() for part in specification.split(",") if part.strip()]
     if len(parts) > MOST_LAYERS:
-        raise ModelError(f"The network has {len(parts)} layers; give at most {MOST_LAYERS}.")
+        raise ModelError(
+            tr("The network has {parts} layers; give at most {most_layers}.", parts=len(parts), most_layers=MOST_LAYERS)
+        )
     return [_layer(place, words) for place, words in enumerate(parts, 1)]
 
 
 def _layer(place: int, words: list[str]) -> tuple[str, float, dict[str, int]]:
     kind, name = words[0], f"layer {place} ({words[0][:20]})"
     if kind not in KINDS:
-        raise ModelError(f"{name} is none of {', '.join(KINDS)}.")
+        raise ModelError(tr("{name} is none of {kinds}.", name=name, kinds=", ".join(KINDS)))
     row, number, options = KINDS[kind], 0.0, {}
     if row.number:
         what, number, least, most = row.number
@@ -137,11 +154,21 @@ def _layer(place: int, words: list[str]) -> tuple[str, float, dict[str, int]]:
     for word in words[1:]:
         option, _, value = word.partition("=")
         if option not in (row.options or {}):
-            known = f"; it knows {', '.join(row.options)}" if row.options else ""
-            raise ModelError(f"{name} has no option {option[:20]!r}{known}.")
+            raise ModelError(
+                tr(
+                    "{name} has no option {option!r}; it knows {known}."
+                    if row.options
+                    else "{name} has no option {option!r}.",
+                    name=name,
+                    option=option[:20],
+                    known=", ".join(row.options or ()),
+                )
+            )
         options[option] = int(_within(f"{name}: {option}", value, *row.options[option], whole=True))
     if options.get("padding", 0) >= options.get("kernel", 3):
-        raise ModelError(f"{name}: padding is {options['padding']}; give less than the kernel.")
+        raise ModelError(
+            tr("{name}: padding is {padding}; give less than the kernel.", name=name, padding=options["padding"])
+        )
     return kind, number, options
 
 
@@ -151,7 +178,17 @@ def _within(name: str, text: str, least: float, most: float, whole: bool = False
     except ValueError:
         value = float("nan")
     if not least <= value <= most or ((whole or most > 1) and value != int(value)):
-        raise ModelError(f"{name} is {text[:20]!r}; give a {'whole ' * (most > 1)}number from {least:g} to {most:g}.")
+        raise ModelError(
+            tr(
+                "{name} is {text!r}; give a whole number from {least:g} to {most:g}."
+                if most > 1
+                else "{name} is {text!r}; give a number from {least:g} to {most:g}.",
+                name=name,
+                text=text[:20],
+                least=least,
+                most=most,
+            )
+        )
     return value
 
 
@@ -171,6 +208,6 @@ def _last(places: list[int]) -> str | None:
 
 
 SHELF["custom"] = Card(
-    "custom", "Your own CNN", 2026, "put together in the browser", "Layer by layer what you make of it.",
+    "custom", mark("Your own CNN"), 2026, mark("put together in the browser"), mark("Layer by layer what you make of it."),
     lambda classes, channels, size: CustomCNN(EXAMPLE, classes, channels, size), smallest=4, explains="layers.3",
 )  # fmt: skip

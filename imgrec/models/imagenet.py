@@ -11,6 +11,7 @@ from functools import partial
 from torch import Tensor, nn
 from torch.nn import functional
 
+from imgrec.language import mark
 from imgrec.models.shelf import SHELF, Card
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, which the weights expect
@@ -81,62 +82,62 @@ def _shelve(
 
 _shelve(
     "alexnet", "AlexNet", 2012, "A. Krizhevsky, I. Sutskever and G. Hinton, ImageNet classification with deep convolutional "
-    "neural networks, NeurIPS 2012", "Deep, with ReLU and dropout, on two GPUs: the network that began it all.",
+    "neural networks, NeurIPS 2012", mark("Deep, with ReLU and dropout, on two GPUs: the network that began it all."),
     "alexnet", "classifier.6", "features.11", 96,
 )  # fmt: skip
 _shelve(
     "vgg11", "VGG-11 with batch norm", 2014, "K. Simonyan and A. Zisserman, Very deep convolutional networks for large-scale image "
-    "recognition, arXiv:1409.1556", "Nothing but 3×3 convolutions, one after the other: depth beats large windows.",
+    "recognition, arXiv:1409.1556", mark("Nothing but 3×3 convolutions, one after the other: depth beats large windows."),
     "vgg11_bn", "classifier.6", "features.27",
 )  # fmt: skip
 _shelve(
     "googlenet", "GoogLeNet", 2014, "C. Szegedy et al., Going deeper with convolutions, arXiv:1409.4842",
-    "Windows of several sizes side by side, and a mean over each map instead of huge dense layers.",
+    mark("Windows of several sizes side by side, and a mean over each map instead of huge dense layers."),
     "googlenet", "fc", "inception5b", 64, aux_logits=False, init_weights=True,
 )  # fmt: skip
 _shelve(
     "inception-v3", "Inception v3", 2015, "C. Szegedy et al., Rethinking the Inception architecture for computer vision, "
-    "arXiv:1512.00567", "Large windows taken apart into 1×n and n×1 ones: more depth for the same work.",
+    "arXiv:1512.00567", mark("Large windows taken apart into 1×n and n×1 ones: more depth for the same work."),
     "inception_v3", "fc", "Mixed_7c", 160, aux_logits=False, init_weights=True,
 )  # fmt: skip
 for depth, where in ((18, "layer4"), (50, "layer4")):
     _shelve(
         f"resnet{depth}", f"ResNet-{depth}", 2015, "K. He et al., Deep residual learning for image recognition, arXiv:1512.03385",
-        "Every block adds to what came in, so gradients reach the first layer of even a very deep network.",
+        mark("Every block adds to what came in, so gradients reach the first layer of even a very deep network."),
         f"resnet{depth}", "fc", where, 64,
     )  # fmt: skip
 _shelve(
     "densenet121", "DenseNet-121", 2016, "G. Huang et al., Densely connected convolutional networks, arXiv:1608.06993",
-    "Every layer sees the maps of all layers before it, so each needs to add only a few.",
+    mark("Every layer sees the maps of all layers before it, so each needs to add only a few."),
     "densenet121", "classifier", "features", 64,
 )  # fmt: skip
 _shelve(
     "mobilenet-v2", "MobileNet v2", 2018, "M. Sandler et al., MobileNetV2: inverted residuals and linear bottlenecks, "
-    "arXiv:1801.04381", "Each map is filtered by itself, then maps are mixed: a tenth of the work, small enough for phones.",
+    "arXiv:1801.04381", mark("Each map is filtered by itself, then maps are mixed: a tenth of the work, small enough for phones."),
     "mobilenet_v2", "classifier.1", "features", 64,
 )  # fmt: skip
 _shelve(
     "mobilenet-v3-small", "MobileNet v3 small", 2019, "A. Howard et al., Searching for MobileNetV3, arXiv:1905.02244",
-    "A search found the layers, with squeeze-and-excitation and a cheap smooth activation.",
+    mark("A search found the layers, with squeeze-and-excitation and a cheap smooth activation."),
     "mobilenet_v3_small", "classifier.3", "features", 64,
 )  # fmt: skip
 _shelve(
     "efficientnet-b0", "EfficientNet-B0", 2019, "M. Tan and Q. Le, EfficientNet: rethinking model scaling, arXiv:1905.11946",
-    "Depth, width and picture size grow together, from a small base that a search found.",
+    mark("Depth, width and picture size grow together, from a small base that a search found."),
     "efficientnet_b0", "classifier.1", "features", 64,
 )  # fmt: skip
 _shelve(
     "convnext-tiny", "ConvNeXt tiny", 2022, "Z. Liu et al., A ConvNet for the 2020s, arXiv:2201.03545",
-    "A ResNet with the habits of transformers: large separate windows, few activations, layer norm.",
+    mark("A ResNet with the habits of transformers: large separate windows, few activations, layer norm."),
     "convnext_tiny", "classifier.2", "features", 32,
 )  # fmt: skip
 _shelve(
     "vit-b-16", "Vision transformer B/16", 2020, "A. Dosovitskiy et al., An image is worth 16×16 words, arXiv:2010.11929",
-    "No convolution: 196 patches look at each other; it needs very much data, or weights from it.",
+    mark("No convolution: 196 patches look at each other; it needs very much data, or weights from it."),
     "vit_b_16", "heads.head", "encoder.layers.encoder_layer_11.ln_1",
 )  # fmt: skip
 _shelve(
     "swin-t", "Swin transformer tiny", 2021, "Z. Liu et al., Swin transformer: hierarchical vision transformer using shifted "
-    "windows, arXiv:2103.14030", "Patches look at their neighbours in windows that shift from layer to layer, and merge on the way.",
+    "windows, arXiv:2103.14030", mark("Patches look at their neighbours in windows that shift from layer to layer, and merge on the way."),
     "swin_t", "head", "norm", 64,
 )  # fmt: skip

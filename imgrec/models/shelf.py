@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from imgrec.language import tr
+
 
 class ModelError(ValueError):
     """A model that is unknown or cannot be built as asked; the message says what to change."""
@@ -55,7 +57,13 @@ def card(name: str) -> Card:
     if name not in SHELF:
         close = difflib.get_close_matches(name, SHELF, n=3)
         raise ModelError(
-            f"There is no model {name!r}; {'did you mean' if close else 'choose'} {', '.join(close or SHELF)}?"
+            tr(
+                "There is no model {name!r}; did you mean {close}?"
+                if close
+                else "There is no model {name!r}; choose one of {close}.",
+                name=name,
+                close=", ".join(close or SHELF),
+            )
         )
     return SHELF[name]
 
@@ -65,7 +73,12 @@ def build(name: str, classes: int, channels: int, size: int, seed: int = 0) -> n
     chosen = card(name)
     if size < chosen.smallest:
         raise ModelError(
-            f"{chosen.title} needs pictures of at least {chosen.smallest} pixels; these have {size}. Set image_size."
+            tr(
+                "{title} needs pictures of at least {smallest} pixels; these have {size}. Set image_size.",
+                title=chosen.title,
+                smallest=chosen.smallest,
+                size=size,
+            )
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -4,9 +4,10 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from imgrec.language import mark
 from imgrec.models.shelf import register
 
-LENET = (
+LENET = mark(
     "after LeNet-5: Y. LeCun et al., Gradient-based learning applied to document recognition, Proc. IEEE 86(11), 1998"
 )
 

@@ -1,0 +1,47 @@
+"""Shared: which language the dashboard speaks to this visitor, and the box to choose another."""
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from imgrec.language import LANGUAGES, follow
+
+
+def spoken() -> str | None:
+    """The language that was chosen, in the address or in the box, else the browser's; None outside of a page."""
+    if get_script_run_ctx(suppress_warning=True) is None:
+        return None
+    return st.session_state.get("language") or _of_the_browser()
+
+
+def choose() -> None:
+    """The box in the side bar; what is chosen stays in the address as ?lang=…, so that a link opens in that language."""
+    asked = st.query_params.get("lang", "").replace("-", "_")
+    if asked and asked != st.session_state.get("language_asked"):
+        st.session_state["language_asked"] = asked
+        st.session_state["language"] = _known(asked) or _of_the_browser()
+    st.session_state.setdefault("language", _of_the_browser())
+    names = list(LANGUAGES)
+    chosen = st.sidebar.segmented_control(
+        "Language / 语言", names, required=True, key="language", format_func=LANGUAGES.get, label_visibility="collapsed",
+        on_change=_keep, persist_state="session",
+    )  # fmt: skip
+    if asked:
+        st.query_params["lang"] = chosen
+
+
+def _keep() -> None:
+    st.query_params["lang"] = st.session_state["language_asked"] = st.session_state["language"]
+
+
+def _of_the_browser() -> str:
+    return _known(st.context.locale or "") or "en"
+
+
+def _known(locale: str) -> str | None:
+    """The language of LANGUAGES that a locale such as zh-CN means, if any."""
+    locale = locale.replace("-", "_")
+    same = [language for language in LANGUAGES if language.split("_")[0] == locale.split("_")[0].lower()]
+    return locale if locale in LANGUAGES else (same or [None])[0]
+
+
+follow(spoken)
