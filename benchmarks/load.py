@@ -134,7 +134,7 @@ def with_training(tabs: int, seconds: float) -> bool:
     print(f"{tabs} tabs watch a run that trains")
     with server() as (host, pid):
         asyncio.run(readers(host, 1, 1))  # every module is loaded
-        run = jobs.start(Recipe(dataset="shapes", epochs=100_000))
+        run = jobs.start(Recipe(dataset="shapes", epochs=1000))
         try:
             while len(run.epochs) < 2:
                 if run.status not in LIVE:

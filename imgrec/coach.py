@@ -57,7 +57,7 @@ def advise(epochs: Sequence[Mapping[str, Any]], planned: int = 0, classes: int =
         gap = float(accuracy[-1] - score[-1])
         said = [
             Advice(
-                "good", numbers[-1], tr("Both curves went down together; at the end they are {value:.1%} of accuracy apart.", value=max(0.0, gap)),
+                "good", numbers[-1], tr("Both curves went down together; at the end they are {gap:.1%} of accuracy apart.", gap=max(0.0, gap)),
                 tr("A larger network, larger pictures or more epochs may add a little."),
             )
         ]  # fmt: skip

@@ -97,9 +97,9 @@ def answers(predictor: Predictor, dataset: Dataset, split: str = "test") -> Answ
     if dataset.classes != predictor.classes:
         raise DatasetError(
             tr(
-                "{name} has other classes than {name2} was trained on; evaluate on its own data set.",
+                "{name} has other classes than {run} was trained on; evaluate on its own data set.",
                 name=dataset.name,
-                name2=predictor.name,
+                run=predictor.name,
             )
         )
     looks = [predictor.look(dataset.images[part]) for part in _parts(where)]

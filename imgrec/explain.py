@@ -56,8 +56,8 @@ def _gradcam(predictor: Predictor, inputs: Tensor, target: int) -> Tensor:
     if layer is None:
         raise ModelError(
             tr(
-                "Grad-CAM reads maps, and a {value} has none; use occlusion or saliency.",
-                value=predictor.passport.model.partition(":")[0],
+                "Grad-CAM reads maps, and a {model} has none; use occlusion or saliency.",
+                model=predictor.passport.model.partition(":")[0],
             )
         )
     caught: list[Tensor] = []

@@ -196,9 +196,9 @@ class Ensemble:
             if sorted(other.classes) != sorted(first.classes):
                 raise RunError(
                     tr(
-                        "{name} and {name2} know different classes, so they cannot answer together.",
+                        "{name} and {other} know different classes, so they cannot answer together.",
                         name=other.name,
-                        name2=first.name,
+                        other=first.name,
                     )
                 )
         self.name, self.classes = ",".join(member.name for member in members), first.classes

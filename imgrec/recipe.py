@@ -294,7 +294,12 @@ def one_of(name: str, value: str, choices: Any) -> str:
     """``value`` if it is among ``choices``, else a RecipeError that lists them."""
     if value not in choices:
         raise RecipeError(
-            tr("{name} is {value!r}; choose one of {str}.", name=name, value=value, str=", ".join(map(str, choices)))
+            tr(
+                "{name} is {value!r}; choose one of {choices}.",
+                name=name,
+                value=value,
+                choices=", ".join(map(str, choices)),
+            )
         )
     return value
 
@@ -308,10 +313,9 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
     if isinstance(value, bool) or (kind is int and isinstance(value, float) and value != int(value)):
         raise RecipeError(
             tr(
-                "{name} is {value!r}; give a {value2}number.",
+                "{name} is {value!r}; give a whole number." if kind is int else "{name} is {value!r}; give a number.",
                 name=field.name,
                 value=value,
-                value2="whole " if kind is int else "",
             )
         )
     return number(field.name, value, about["minimum"], about["maximum"], kind)

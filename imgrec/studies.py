@@ -135,7 +135,7 @@ def _as_seen(name: str, run: str, positions: np.ndarray, told: Told, what: str) 
         wanted.size,
         wanted.resize,
         wanted.channels,
-        lambda done, all: told(0.0, tr("{done:,} of {all:,} pictures read", done=done, all=all)),
+        lambda done, total: told(0.0, tr("{done:,} of {total:,} pictures read", done=done, total=total)),
     )
     parts = []
     for start in range(0, len(positions), 512):

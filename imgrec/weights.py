@@ -152,10 +152,10 @@ class Start:
         if passport.model != model:
             raise WeightsError(
                 tr(
-                    "{name} holds a {model}; it cannot start a {model2}.",
+                    "{name} holds a {model}; it cannot start a {wanted}.",
                     name=name or path.name,
                     model=passport.model,
-                    model2=model,
+                    wanted=model,
                 )
             )
         prepared = passport.preprocess
@@ -356,7 +356,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         intact = stored["sha256"] == digest(stored["content"])
     except Exception as error:  # a damaged file raises nearly anything
         raise WeightsError(
-            tr("{name}: the checkpoint cannot be read ({name2}).", name=path.name, name2=type(error).__name__)
+            tr("{name}: the checkpoint cannot be read ({error}).", name=path.name, error=type(error).__name__)
         ) from None
     if not intact:
         raise WeightsError(tr("{name}: the checkpoint is damaged (its hash does not match).", name=path.name))

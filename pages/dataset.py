@@ -126,7 +126,7 @@ def originals(facts: dict) -> None:
     """Sizes, proportions and kinds of the files as they came."""
     st.subheader(tr("The originals"), anchor=False)
     if len(facts["sizes"]) == 1:
-        st.write(tr("All are {width} × {height} pixels.").format(**facts["sizes"][0]))
+        st.write(tr("All are {width} × {height} pixels.", **facts["sizes"][0]))
     elif facts["sizes"]:
         left, right = st.columns(2)
         with left:

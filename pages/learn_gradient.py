@@ -108,7 +108,7 @@ losses = gradient.steps(inputs, target, WEIGHTS, np.zeros(3), rate, 30)
 parts.chart(
     charts.falling({"loss": losses}, "step", "loss"),
     "gradient_losses",
-    tr("The loss falls from {losses:.3f} to {losses2:.3f} in 30 steps", losses=losses[0], losses2=losses[-1]),
+    tr("The loss falls from {first:.3f} to {last:.3f} in 30 steps", first=losses[0], last=losses[-1]),
 )
 teaching.question(
     "gradient", tr("An input is 0. What happens to the weights it is multiplied with?"),

@@ -77,11 +77,11 @@ seen = pooling.block(active, down, across, size)
 terms = ", ".join(f"{v:.2f}" for v in seen.flatten())
 st.markdown(
     tr(
-        "Row {down}, column {across}: of {terms} the {value} is **{result:.2f}**.",
+        "Row {down}, column {across}: of {terms} the {kind} is **{result:.2f}**.",
         down=down,
         across=across,
         terms=terms,
-        value=kind.partition(" ")[0],
+        kind=kind.partition(" ")[0],
         result=result[down, across],
     )
 )

@@ -54,9 +54,9 @@ def size_scatter(sizes: Sequence[Mapping[str, int]]) -> go.Figure:
 def aspect_bars(bins: Sequence[Mapping[str, float | None]]) -> go.Figure:
     """How many originals are how wide, of [{"from", "to", "images"}]; "to" is None for the widest."""
     ends = [
-        tr("{from_:.2f} to {to:.2f}", from_=row["from"], to=row["to"])
+        tr("{low:.2f} to {high:.2f}", low=row["from"], high=row["to"])
         if row["to"]
-        else tr("over {from_:.2f}", from_=row["from"])
+        else tr("over {low:.2f}", low=row["from"])
         for row in bins
     ]
     middles = [math.log2(math.sqrt(max(row["from"], 0.2) * (row["to"] or 5.0))) for row in bins]
@@ -78,7 +78,7 @@ def confidence_bars(confidences: Sequence[float]) -> go.Figure:
     counts, edges = np.histogram(confidences, 20, (0, 1))
     bars = go.Bar(
         x=(edges[:-1] + edges[1:]) / 2, y=counts, width=0.045, marker_color=BLUE, textposition="none", hoverinfo="text",
-        text=[tr("{low:.0%} to {low2:.0%} sure: {n:,} pictures", low=low, low2=low + 0.05, n=n) for low, n in zip(edges, counts, strict=False)],
+        text=[tr("{low:.0%} to {high:.0%} sure: {n:,} pictures", low=low, high=low + 0.05, n=n) for low, n in zip(edges, counts, strict=False)],
     )  # fmt: skip
     figure = styled(go.Figure(bars), 220, xaxis_title="how sure", yaxis_title="pictures").update_layout(
         margin={"t": 12}

@@ -30,9 +30,9 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], clickable
     hover = [
         [
             tr(
-                "{names} taken for {names2}: {counts} ({share:.1%})",
-                names=names[i],
-                names2=names[j],
+                "{truth} taken for {answer}: {counts} ({share:.1%})",
+                truth=names[i],
+                answer=names[j],
                 counts=counts[i, j],
                 share=share[i, j],
             )

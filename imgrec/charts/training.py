@@ -43,9 +43,9 @@ def network(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
         maps, side = (shape[0], shape[-1]) if len(shape) == 3 else (shape[-1], 1)
         broad = 0.4 + 0.35 * math.log2(max(maps, 2))
         words = tr(
-            "{layer}: {str}, {parameters:,} weights",
+            "{layer}: {shape}, {parameters:,} weights",
             layer=row["layer"],
-            str=" × ".join(map(str, shape)),
+            shape=" × ".join(map(str, shape)),
             parameters=row["parameters"],
         )
         boxes.setdefault(kind, []).append((x + broad / 2, broad, math.log2(side) + 0.6, words))

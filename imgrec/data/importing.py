@@ -259,14 +259,12 @@ class Import:
             tr(", the first, {file}, because {reason}", file=entry["file"], reason=entry["reason"])
             for entry in self.rejected[:1]
         )
-        refused = (
-            tr(" ({refusals:,} files refused{first})", refusals=self.refusals, first=first) if self.refusals else ""
-        )
+        refused = tr(" ({n:,} files refused{first})", n=self.refusals, first=first) if self.refusals else ""
         return tr(
             "There are {found}{refused}; expected pictures of two classes or more as {expected}.",
             found=found,
             refused=refused,
-            expected=layouts.EXPECTED,
+            expected=tr(layouts.EXPECTED),
         )
 
 

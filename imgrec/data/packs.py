@@ -62,7 +62,7 @@ def _mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     pixels = np.load(path, mmap_mode="r")  # raises ValueError if the file is shorter than its heading says
     if pixels.shape != shape or pixels.dtype != np.uint8:
         raise ValueError(
-            tr("{name} holds {shape}, expected {shape2}", name=path.name, shape=pixels.shape, shape2=shape)
+            tr("{name} holds {shape}, expected {expected}", name=path.name, shape=pixels.shape, expected=shape)
         )
     return pixels
 
@@ -79,7 +79,11 @@ def _fitted(stored: Stored, size: int, channels: int, resize: str) -> Iterator[n
             except ImageError as error:
                 place = f"{stored.files[start + index]} in {stored.name}"
                 raise DatasetError(
-                    tr("{place} is damaged ({value}); import the set again.", place=place, value=str(error).rstrip("."))
+                    tr(
+                        "{place} is damaged ({reason}); import the set again.",
+                        place=place,
+                        reason=str(error).rstrip("."),
+                    )
                 ) from error
         return pixels
 

@@ -42,10 +42,10 @@ def convolve(picture: np.ndarray, kernel: np.ndarray, stride: int = 1, padding: 
     if min(padded.shape) < len(kernel):
         raise ValueError(
             tr(
-                "A {kernel}×{kernel} kernel does not fit on {shape}×{shape2} pixels; add padding.",
+                "A {kernel}×{kernel} kernel does not fit on {height}×{width} pixels; add padding.",
                 kernel=len(kernel),
-                shape=padded.shape[0],
-                shape2=padded.shape[1],
+                height=padded.shape[0],
+                width=padded.shape[1],
             )
         )
     windows = np.lib.stride_tricks.sliding_window_view(padded, kernel.shape)[::stride, ::stride]
