@@ -1,5 +1,7 @@
 """The server: the dashboard and, on the same port, the REST interface. ``streamlit run app.py`` starts it."""
 
+import asyncio
+import gc
 import secrets
 import threading
 from contextlib import asynccontextmanager
@@ -77,10 +79,22 @@ def warm_up() -> None:
     import imgrec.train  # noqa: F401
 
 
+async def tidy() -> None:
+    """Every minute, what sessions that left have used goes back to the system."""
+    while True:
+        await asyncio.sleep(60)
+        from imgrec.hardware import give_back  # by now torch is there
+
+        gc.collect(1)
+        await asyncio.to_thread(give_back)
+
+
 @asynccontextmanager
 async def lifespan(app):
     threading.Thread(target=warm_up, daemon=True, name="warm-up").start()
+    tidying = asyncio.create_task(tidy())
     yield {}
+    tidying.cancel()
 
 
 HOSTS = st.get_option("server.allowedHosts") or [

@@ -64,8 +64,10 @@ class Viewer:
             self.addresses = {page.url_pathname: page.page_script_hash for page in message.navigation.app_pages}
         if kind == "auto_rerun":
             self.polls[message.auto_rerun.fragment_id] = message.auto_rerun.interval
-        wanted = ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY if fragment else ForwardMsg.FINISHED_SUCCESSFULLY
-        return kind == "script_finished" and message.script_finished == wanted
+        wanted = {ForwardMsg.FINISHED_SUCCESSFULLY}  # after a fragment, too, where it drew the whole page anew
+        if fragment:
+            wanted.add(ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY)
+        return kind == "script_finished" and message.script_finished in wanted
 
     async def watch(self, run: str, seconds: float, delay: float) -> list[float]:
         """Poll the live view of a run as the page does, once per interval; seconds that each poll took."""

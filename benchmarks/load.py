@@ -72,12 +72,14 @@ async def watchers(host: str, pid: int, run: Run, tabs: int, seconds: float) -> 
             (fragment, interval), *_ = viewer.polls.items()
             await asyncio.sleep(interval * number / tabs)
             while not over.is_set():
-                if chance.random() < interval / 20:  # about one click in twenty seconds
+                if chance.random() < interval / 60:  # about one click in a minute
                     times["click"].append(await viewer.ask(chance.choice(PAGES), query))
                     await asyncio.sleep(1)
                     times["click"].append(await viewer.ask("train", query))
                     (fragment, interval), *_ = viewer.polls.items()
                 took = await viewer.ask("train", query, fragment)
+                if viewer.polls:  # the page was drawn anew, perhaps at another pace
+                    (fragment, interval), *_ = viewer.polls.items()
                 times["poll"].append(took)
                 await asyncio.sleep(max(0.0, interval - took))
 
@@ -142,8 +144,8 @@ def with_training(tabs: int, seconds: float) -> bool:
                 time.sleep(0.2)
             alone = speed(run, seconds)
             found = asyncio.run(watchers(host, pid, run, tabs, seconds))
-            time.sleep(15)  # sessions that left are forgotten
-            after, again = megabytes(pid), speed(run, seconds)
+            again = speed(run, 130)  # after two minutes Streamlit forgets who left
+            after = megabytes(pid)
         finally:
             jobs.stop(run.name)
     quiet = (alone + again) / 2

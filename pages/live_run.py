@@ -1,21 +1,31 @@
 """Shared: a run while it lives, with its bars, curves, news and what can be done with it."""
 
 import dataclasses
+import os
+import time
+from pathlib import Path
 
+import plotly.graph_objects as go
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from imgrec import charts, jobs
-from imgrec.coach import advise
-from imgrec.language import mark, tr
+from imgrec.coach import Advice, advise
+from imgrec.language import current, mark, tr
 from imgrec.recipe import Recipe
 from imgrec.runs import LIVE, STATUSES, Run
 from pages import parts, visitors
+
+MANY = 12  # viewers of live runs from which on each looks less often
+_viewers: dict[str, float] = {}  # session → when it last looked
+LOGS = ("log.jsonl", "steps.jsonl", "changes.jsonl")
 
 
 def watch(run: Run) -> None:
     """Bars, numbers and curves of a run, drawn anew every second while it lives."""
     state, status, total = run.state, run.status, run.recipe.epochs
-    epochs = run.epochs
+    if status in LIVE:
+        _look()
     st.markdown(
         tr(
             "{status} **{model}** on **{dataset}**, {name}",
@@ -61,20 +71,15 @@ def watch(run: Run) -> None:
         ),
     )
     news(run, status, state)
-    steps_seen = run.lines("steps.jsonl")
-    for column, quantity in zip(st.columns(2), (mark("loss"), mark("accuracy")), strict=True):
+    drawn = curves(str(run.path), stamps(run, status in LIVE), status in LIVE, current())
+    for column, (quantity, figure) in zip(st.columns(2), drawn.figures.items(), strict=True):
         with column:
             parts.chart(
-                charts.curves(steps_seen, epochs, quantity, total, [change["at"] for change in run.changes]),
-                f"curve_{quantity}",
-                tr("{quantity} by epoch, training and validation", quantity=tr(quantity)),
+                figure, f"curve_{quantity}", tr("{quantity} by epoch, training and validation", quantity=tr(quantity))
             )
-    if changes := [
-        tr("{rate:g} from epoch {at:.1f} on", rate=row["learning_rate"], at=row["at"]) for row in run.changes
-    ]:
-        st.caption(tr("The learning rate was changed while it learned: {changes}.", changes=", ".join(changes)))
-    planned = 0 if status not in LIVE else total
-    for advice in advise(epochs, planned, len(run.read("classes.json").get("classes", []))):
+    if drawn.changes:
+        st.caption(tr("The learning rate was changed while it learned: {changes}.", changes=", ".join(drawn.changes)))
+    for advice in drawn.advice:
         good = advice.kind == "good"
         (st.success if good else st.warning)(
             f"**{tr(advice.kind).capitalize()}.** {advice.words} {advice.attempt}",
@@ -84,6 +89,69 @@ def watch(run: Run) -> None:
         return
     if st.session_state.get("watching") == run.name:  # it has just ended: draw the whole page once more
         st.session_state["watching"] = None
+        st.rerun()
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+    """What is drawn of a run's logs."""
+
+    figures: dict[str, go.Figure]
+    changes: list[str]
+    advice: list[Advice]
+
+
+def stamps(run: Run, live: bool) -> tuple[float, ...]:
+    """When each of the run's logs was last written to; with many viewers of a live run the time is rounded, so that its
+    curves are drawn anew every other second only."""
+    if live and pace() > 1:
+        return (time.monotonic() // 2,)
+    times = []
+    for name in LOGS:
+        try:
+            times.append(os.stat(run.file(name)).st_mtime_ns)
+        except OSError:
+            times.append(0)
+    return tuple(times)
+
+
+@st.cache_resource(max_entries=40, show_spinner=False)
+def curves(place: str, changed: tuple[float, ...], live: bool, language: str) -> Drawn:
+    """Curves and advice, drawn once for all who watch: a class that watches one run must not slow it down."""
+    run = Run(Path(place))
+    epochs, steps, changes, total = run.epochs, run.lines("steps.jsonl"), run.changes, run.recipe.epochs
+    at = [change["at"] for change in changes]
+    return Drawn(
+        {
+            quantity: still(charts.curves(steps, epochs, quantity, total, at))
+            for quantity in (mark("loss"), mark("accuracy"))
+        },
+        [tr("{rate:g} from epoch {at:.1f} on", rate=row["learning_rate"], at=row["at"]) for row in changes],
+        advise(epochs, total if live else 0, len(run.read("classes.json").get("classes", []))),
+    )
+
+
+def still(figure: go.Figure) -> go.Figure:
+    """A figure that will not change any more: what Streamlit asks of it is worked out once, not for every viewer."""
+    content = figure.to_dict()
+    figure.to_dict = lambda: content
+    return figure
+
+
+def pace() -> float:
+    """Seconds between two looks at a live run: with many viewers at once fewer, so that they do not slow the training."""
+    now = time.monotonic()
+    for session, looked in list(_viewers.items()):
+        if now - looked > 6:
+            _viewers.pop(session, None)
+    return 1.0 if len(_viewers) <= MANY else 2.0
+
+
+def _look() -> None:
+    """Note that this visitor looks; draw the page anew when the pace has changed."""
+    _viewers[get_script_run_ctx().session_id] = time.monotonic()
+    if st.session_state.get("pace", 1.0) != pace():
+        st.session_state["pace"] = pace()
         st.rerun()
 
 

@@ -283,7 +283,7 @@ try:
     if alive:
         st.session_state["watching"] = run.name
     st.fragment(live_run.controls)(run)
-    st.fragment(live_run.watch, run_every=1.0 if alive else None)(run)
+    st.fragment(live_run.watch, run_every=live_run.pace() if alive else None)(run)
     if not alive:
         result(run)
         if snapshots.moments(run):
