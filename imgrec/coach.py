@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from imgrec.language import tr
+from imgrec.language import mark, tr
 
 FEWEST = 3  # epochs before anything is said
 PATIENCE = 5  # epochs without anything better that make a plateau
@@ -50,14 +50,13 @@ def advise(epochs: Sequence[Mapping[str, Any]], planned: int = 0, classes: int =
     said = [advice for advice in found if advice]
     kinds = {advice.kind for advice in said}
     if "overfitting" in kinds or "rate too high" in kinds:  # these explain a plateau or a low accuracy
-        said = [advice for advice in said if advice.kind in ("overfitting", tr("rate too high"))]
+        said = [advice for advice in said if advice.kind in ("overfitting", "rate too high")]
     elif "underfitting" in kinds or "rate too low" in kinds:
         said = [advice for advice in said if advice.kind != "plateau"]
     if not said and over:
         gap = float(accuracy[-1] - score[-1])
         said = [
-            Advice(
-                "good", numbers[-1], tr("Both curves went down together; at the end they are {gap:.1%} of accuracy apart.", gap=max(0.0, gap)),
+            Advice(mark("good"), numbers[-1], tr("Both curves went down together; at the end they are {gap:.1%} of accuracy apart.", gap=max(0.0, gap)),
                 tr("A larger network, larger pictures or more epochs may add a little."),
             )
         ]  # fmt: skip
@@ -77,7 +76,7 @@ def _rate_too_high(train: np.ndarray, numbers: list[int]) -> Advice | None:
     else:
         return None
     return Advice(
-        tr("rate too high"), numbers[first], tr("The training loss jumps up, first in epoch {numbers}: the steps are too big.", numbers=numbers[first]),
+        mark("rate too high"), numbers[first], tr("The training loss jumps up, first in epoch {numbers}: the steps are too big.", numbers=numbers[first]),
         tr("Divide the learning rate by 3 to 10, or clip the gradients at 1."),
     )  # fmt: skip
 
@@ -91,8 +90,7 @@ def _overfitting(train: np.ndarray, loss: np.ndarray, score: np.ndarray, numbers
     lasting = after >= 2 and (loss[best + 1 :] > loss[best]).all() and np.median(loss[-2:]) > loss[best] * 1.05
     if not (rises and falls and lasting):
         return None
-    return Advice(
-        "overfitting", numbers[best],
+    return Advice(mark("overfitting"), numbers[best],
         tr("Since epoch {numbers} the validation loss rises while the training loss still falls: the network "
 "learns the training pictures by heart.", numbers=numbers[best]),
         tr("Switch augmentation on, bring more pictures, raise the weight decay, or stop earlier (patience 3). "
@@ -111,19 +109,17 @@ def _underfitting(
     guessing = classes > 1 and accuracy[-1] < 1.5 / classes
     first = numbers[-last]
     if falling:
-        return Advice(
-            "underfitting", first, tr("At {accuracy:.0%} of the training pictures it stopped while the loss was still falling.", accuracy=accuracy[-1]),
+        return Advice(mark("underfitting"), first, tr("At {accuracy:.0%} of the training pictures it stopped while the loss was still falling.", accuracy=accuracy[-1]),
             tr("Train longer, twice the epochs; or raise the learning rate a little."),
         )  # fmt: skip
     if guessing:
         return Advice(
-            tr("rate too low"), numbers[0], tr("It hardly learned anything; its answers are as good as guessing."),
+            mark("rate too low"), numbers[0], tr("It hardly learned anything; its answers are as good as guessing."),
             tr("Raise the learning rate tenfold; the search before the start finds one. If that changes nothing, "
 "look at the labels."),
         )  # fmt: skip
     if accuracy[-1] < 0.8:
-        return Advice(
-            "underfitting", first, tr("It gets no further than {accuracy:.0%} of the training pictures: the network is too simple for them.", accuracy=accuracy[-1]),
+        return Advice(mark("underfitting"), first, tr("It gets no further than {accuracy:.0%} of the training pictures: the network is too simple for them.", accuracy=accuracy[-1]),
             tr("Take a larger network or larger pictures, or less augmentation and weight decay."),
         )  # fmt: skip
     return None
@@ -137,8 +133,7 @@ def _plateau(loss: np.ndarray, train: np.ndarray, accuracy: np.ndarray, numbers:
             best = place
     if len(loss) - 1 - best < PATIENCE or accuracy[-1] > 0.99:
         return None
-    return Advice(
-        "plateau", numbers[best], tr("Since epoch {numbers} nothing has become noticeably better.", numbers=numbers[best]),
+    return Advice(mark("plateau"), numbers[best], tr("Since epoch {numbers} nothing has become noticeably better.", numbers=numbers[best]),
         tr("Lower the learning rate tenfold from there on (a schedule that falls does it), or change the "
 "network; more of the same will not help."),
     )  # fmt: skip

@@ -33,12 +33,28 @@ def describe(device: torch.device) -> str:
     """The device and its free memory in words, such as 'CPU (AMD EPYC), 2 cores, 20.3 of 23.5 GiB free'."""
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
-        return f"GPU ({torch.cuda.get_device_name(device)}), {free / GIB:.1f} of {total / GIB:.1f} GiB free"
+        return tr(
+            "GPU ({name}), {free:.1f} of {total:.1f} GiB free",
+            name=torch.cuda.get_device_name(device),
+            free=free / GIB,
+            total=total / GIB,
+        )
     memory = psutil.virtual_memory()
-    room = f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB free"
+    free, total = memory.available / GIB, memory.total / GIB
     if device.type == "mps":
-        return f"GPU (Apple {platform.machine()}, MPS), shared memory {room}"
-    return f"CPU ({_cpu_name()}), {cores()} cores, {room}"
+        return tr(
+            "GPU ({name}), {free:.1f} of {total:.1f} GiB free",
+            name=f"Apple {platform.machine()}, MPS",
+            free=free,
+            total=total,
+        )
+    return tr(
+        "CPU ({name}), {n} cores, {free:.1f} of {total:.1f} GiB free",
+        name=_cpu_name(),
+        n=cores(),
+        free=free,
+        total=total,
+    )
 
 
 def cores() -> int:

@@ -236,16 +236,16 @@ class Recipe:
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "standard": {},
-    "quick": {"epochs": 5},
-    "transfer": {
+    mark("standard"): {},
+    mark("quick"): {"epochs": 5},
+    mark("transfer"): {
         "model": "mobilenet-v2",
         "weights": "imagenet",
         "freeze": "backbone",
         "image_size": 224,
         "precision": "bfloat16",
     },
-    "fast": {
+    mark("fast"): {
         "model": "fast",
         "optimiser": "muon",
         "learning_rate": 0.16,
@@ -258,7 +258,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "start_small": 0.75,
         "views": "six",
     },
-    "thorough": {"epochs": 60, "augment": "rotate=10,shift=0.1,scale=0.1", "label_smoothing": 0.1},
+    mark("thorough"): {"epochs": 60, "augment": "rotate=10,shift=0.1,scale=0.1", "label_smoothing": 0.1},
 }
 
 

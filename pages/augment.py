@@ -94,7 +94,7 @@ plan = switches()
 left, right = st.columns(2, vertical_alignment="bottom")
 count = left.slider(tr("Pictures"), 1, 8, 3, key="augment_count", persist_state="session")
 split = right.segmented_control(
-    tr("From"), SPLITS, default="train", required=True, key="augment_split", persist_state="session"
+    tr("From"), SPLITS, default="train", required=True, key="augment_split", format_func=tr, persist_state="session"
 )
 with st.container(horizontal=True, vertical_alignment="center"):
     if st.button(tr("New draw"), icon=":material/casino:"):

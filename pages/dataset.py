@@ -64,7 +64,7 @@ def figures(dataset: data.Dataset) -> None:
     st.caption(
         tr(
             "Source: {source} Fingerprint {fingerprint}.",
-            source=parts.text(dataset.source, 300),
+            source=parts.text(tr(dataset.source), 300),
             fingerprint=dataset.fingerprint,
         )
     )
@@ -185,7 +185,7 @@ def fetching() -> None:
                 "{images:,} pictures, {classes} classes. {note}",
                 images=row.images,
                 classes=row.classes,
-                note=parts.text(tr(row.note), 200),
+                note=parts.text(row.note, 200),
             )
         )
         job = brought.get(row.name)

@@ -101,7 +101,9 @@ def correct(dataset: data.Dataset, pictures: tuple[int, ...], key: str, suggeste
             value = dict(zip(known, dataset.classes, strict=False)).get(name, name)
             change(dataset, data.Edit("relabel", pictures, value))
     with second:
-        split = st.selectbox(tr("Split"), SPLITS, None, key=f"split {key}", placeholder=tr("train, validation or test"))
+        split = st.selectbox(
+            tr("Split"), SPLITS, None, key=f"split {key}", format_func=tr, placeholder=tr("train, validation or test")
+        )
         if st.button(tr("Move"), key=f"move {key}", icon=":material/swap_horiz:", disabled=not split, width="stretch"):
             change(dataset, data.Edit("move", pictures, split))
     if third.button(tr("Leave out"), key=f"exclude {key}", icon=":material/block:", width="stretch"):

@@ -72,6 +72,7 @@ def controls(dataset: data.Dataset) -> View:
             tr("Split"),
             there,
             key="sample_places",
+            format_func=tr,
             selection_mode="multi",
             help=tr("None chosen: all but those left out."),
         )
@@ -142,7 +143,8 @@ def measured(dataset: data.Dataset, wanted: bool = True) -> health.Measures | No
     if not wanted:
         return None
     if len(dataset) <= MOST_TO_MEASURE:
-        return _measured(dataset.name, data.stamps(dataset.name, edits=False))
+        with st.spinner(tr("Measuring the pictures …")):
+            return _measured(dataset.name, data.stamps(dataset.name, edits=False))
     job = jobs.study_job("odd", dataset.name)
     if found := jobs.study_result(job):
         return health.Measures(**found)
@@ -155,7 +157,7 @@ def measured(dataset: data.Dataset, wanted: bool = True) -> health.Measures | No
     return None
 
 
-@st.cache_resource(max_entries=12, show_spinner="Measuring the pictures …")
+@st.cache_resource(max_entries=12, show_spinner=False)
 def _measured(name: str, stamps: tuple[int, ...]) -> health.Measures:
     return health.measure(parts.open_dataset(name))
 

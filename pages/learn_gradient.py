@@ -4,12 +4,13 @@ import numpy as np
 import streamlit as st
 
 from imgrec import charts
-from imgrec.language import tr
+from imgrec.language import mark, tr
 from imgrec.lessons import gradient
 from imgrec.lessons.softmax import squared_error
 from pages import parts, teaching
 
-CLASSES, FEATURES = ("cat", "dog", "bird"), ("ears", "wings", "fur")
+CLASSES = (mark("cat"), mark("dog"), mark("bird"))
+FEATURES = (mark("ears"), mark("wings"), mark("fur"))
 WEIGHTS = np.array([[0.5, -0.2, 0.3], [0.1, 0.0, 0.4], [-0.3, 0.2, 0.1]])
 
 teaching.begin(

@@ -5,7 +5,6 @@ import os
 import time
 from pathlib import Path
 
-import plotly.graph_objects as go
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
@@ -96,7 +95,7 @@ def watch(run: Run) -> None:
 class Drawn:
     """What is drawn of a run's logs."""
 
-    figures: dict[str, go.Figure]
+    figures: dict  # quantity → a Plotly figure
     changes: list[str]
     advice: list[Advice]
 
@@ -123,19 +122,12 @@ def curves(place: str, changed: tuple[float, ...], live: bool, language: str) ->
     at = [change["at"] for change in changes]
     return Drawn(
         {
-            quantity: still(charts.curves(steps, epochs, quantity, total, at))
+            quantity: charts.still(charts.curves(steps, epochs, quantity, total, at))
             for quantity in (mark("loss"), mark("accuracy"))
         },
         [tr("{rate:g} from epoch {at:.1f} on", rate=row["learning_rate"], at=row["at"]) for row in changes],
         advise(epochs, total if live else 0, len(run.read("classes.json").get("classes", []))),
     )
-
-
-def still(figure: go.Figure) -> go.Figure:
-    """A figure that will not change any more: what Streamlit asks of it is worked out once, not for every viewer."""
-    content = figure.to_dict()
-    figure.to_dict = lambda: content
-    return figure
 
 
 def pace() -> float:

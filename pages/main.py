@@ -45,4 +45,4 @@ for file, title, address, icon, section in PAGES:
     sections.setdefault(tr(section) if section else "", []).append(page)
     parts.PAGE[address or "home"] = page
 st.logo(str(ROOT / "pages" / "icon.svg"), size="large")
-st.navigation(sections).run()
+st.navigation(sections, expanded=True).run()

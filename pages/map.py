@@ -12,7 +12,7 @@ from pages import editing, gallery, parts, scatter
 PIXELS = mark("Their pixels")
 
 
-@st.cache_data(show_spinner="Placing the pictures …", max_entries=6)
+@st.cache_data(show_spinner=False, max_entries=6)
 def at_once(name: str, stamps: tuple[int, ...], method: str) -> dict[str, np.ndarray]:
     """A quick map by pixels, as a study would give it."""
     dataset = parts.open_dataset(name)

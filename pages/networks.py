@@ -3,13 +3,13 @@
 import streamlit as st
 
 from imgrec import charts, models
-from imgrec.language import tr
+from imgrec.language import mark, tr
 from pages import parts
 
 SIZES = (28, 32, 64, 96, 128, 224)
 
 
-@st.cache_data(show_spinner="Counting weights and multiply-adds …", max_entries=16)
+@st.cache_data(show_spinner=False, max_entries=16)
 def figures(size: int, channels: int, classes: int) -> list[dict]:
     """A row per network that takes such pictures."""
     rows = []
@@ -18,8 +18,8 @@ def figures(size: int, channels: int, classes: int) -> list[dict]:
             asked = (card.name, classes, channels, size)
             rows.append(
                 {
-                    "network": tr(card.title), "year": card.year, "weights": models.parameters(*asked),
-                    "multiply-adds": models.operations(*asked), tr("ImageNet weights"): card.pretrained,
+                    "network": card.title, "year": card.year, "weights": models.parameters(*asked),
+                    "multiply-adds": models.operations(*asked), mark("ImageNet weights"): card.pretrained,
                 }
             )  # fmt: skip
     return rows

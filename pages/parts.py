@@ -19,17 +19,25 @@ from imgrec import data
 from imgrec.data import uploads
 from imgrec.home import in_words
 from imgrec.images import EXTENSIONS, to_png
-from imgrec.language import mark, plural, tr
+from imgrec.language import follow, mark, plural, tr
 from imgrec.runs import LIVE, Run, list_runs, open_run, usable_runs
+from pages import tongue
 
 PAGE: dict[str, st.Page] = {}  # address → page, filled by main.py
 STATUS_COLOURS = {
-    "new": "blue", "waiting": "blue", "training": "blue", "paused": "orange", "finished": "green", "stopped": "orange",
-    "failed": "red", "lost": "red",
+    mark("new"): "blue", mark("waiting"): "blue", mark("training"): "blue", mark("paused"): "orange",
+    mark("finished"): "green", mark("stopped"): "orange", mark("failed"): "red", mark("lost"): "red",
 }  # fmt: skip
+HEADINGS = (  # of tables, see `table`
+    mark("name"), mark("class"), mark("classes"), mark("precision"), mark("recall"), mark("f1"), mark("support"),
+    mark("train"), mark("validation"), mark("test"), mark("width"), mark("height"), mark("images"), mark("file"),
+    mark("reason"), mark("layer"), mark("shape"), mark("parameters"), mark("when"), mark("what"), mark("network"),
+    mark("year"), mark("weights"), mark("multiply-adds"), mark("pictures"), mark("accuracy"),
+)  # fmt: skip
 ARCHIVES = tuple(ending[1:] for ending in uploads.ARCHIVES)
 ARCHIVE_MB = 1000  # what a browser may send at once; bigger ones come by server folder or command line
 BUSY = mark("The network is being asked …")
+follow(tongue.spoken)
 
 
 def text(name: object, most: int = 60) -> str:
@@ -44,10 +52,11 @@ def text(name: object, most: int = 60) -> str:
 
 def open_dataset(name: str, size: int = 0, resize: str = "crop") -> data.Dataset:
     """The data set as it is now, opened once for all visitors until somebody changes it."""
-    return _opened(name, size, resize, data.stamps(name))
+    with st.spinner(tr("Opening the data set …")):
+        return _opened(name, size, resize, data.stamps(name))
 
 
-@st.cache_resource(max_entries=6, show_spinner="Opening the data set …")
+@st.cache_resource(max_entries=6, show_spinner=False)
 def _opened(name: str, size: int, resize: str, stamps: tuple[int, ...]) -> data.Dataset:
     return data.open_dataset(name, size, resize)
 

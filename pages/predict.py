@@ -72,7 +72,7 @@ def options(run: Run, model: Predictor) -> tuple[Predictor | Ensemble, float, in
         )  # fmt: skip
         views = left.selectbox(
             tr("Views of each picture"), list(VIEWS), list(VIEWS).index(model.passport.views), key=f"views {run.name}",
-            format_func=VIEW_NAMES.get, help=tr("Test-time augmentation: the mean over several views of the same picture."),
+            format_func=lambda views: tr(VIEW_NAMES[views]), help=tr("Test-time augmentation: the mean over several views of the same picture."),
         )  # fmt: skip
         temperature = right.slider(
             tr("Softmax temperature"), 0.1, 10.0, 1.0, 0.1, key="predict_temperature", persist_state="session",
@@ -145,7 +145,7 @@ st.session_state.setdefault(
     "predict_source", tr("Many") if "answers" in st.query_params else tr("Samples") if dataset else tr("Files")
 )
 source = st.segmented_control(
-    tr("Pictures from"), SOURCES, required=True, key="predict_source", persist_state="session",
+    tr("Pictures from"), SOURCES, required=True, key="predict_source", format_func=tr, persist_state="session",
     help=tr("Many: a whole folder or archive, classified in the background into a table."),
 )  # fmt: skip
 try:

@@ -29,9 +29,12 @@ def wanted(table: list[dict]) -> tuple[list[dict], list[str]]:
     )
     sets = sorted({row.get("dataset", "") for row in table})
     dataset = second.selectbox(
-        tr("Data set"), ["all", *sets], key="runs_dataset", format_func=lambda name: " ".join(name.split())
+        tr("Data set"),
+        ["all", *sets],
+        key="runs_dataset",
+        format_func=lambda name: " ".join(name.split()) if name != "all" else tr("all"),
     )
-    columns = third.multiselect(tr("More columns"), SETTINGS, key="runs_columns", placeholder="any setting")
+    columns = third.multiselect(tr("More columns"), SETTINGS, key="runs_columns", placeholder=tr("any setting"))
     starred = st.toggle(tr("Only starred"), key="runs_starred")
     found = [
         row for row in table

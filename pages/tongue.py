@@ -3,7 +3,7 @@
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from imgrec.language import LANGUAGES, follow
+from imgrec.language import LANGUAGES
 
 
 def spoken() -> str | None:
@@ -42,6 +42,3 @@ def _known(locale: str) -> str | None:
     locale = locale.replace("-", "_")
     same = [language for language in LANGUAGES if language.split("_")[0] == locale.split("_")[0].lower()]
     return locale if locale in LANGUAGES else (same or [None])[0]
-
-
-follow(spoken)

@@ -5,7 +5,7 @@ import dataclasses
 import streamlit as st
 
 from imgrec import baselines, charts, hardware, jobs, models, shelves, snapshots
-from imgrec.language import tr
+from imgrec.language import current, tr
 from imgrec.recipe import PRESETS, Recipe
 from imgrec.runs import Run, list_runs
 from pages import gallery, layers, live_run, moments, parts, visitors
@@ -24,7 +24,7 @@ REST = ("optimiser", "schedule", "loss", "augment", "mix", "balance", "weight_de
 
 
 @st.cache_data(ttl=10, show_spinner=False)
-def device_line() -> str:
+def device_line(language: str) -> str:
     return hardware.describe(hardware.pick())
 
 
@@ -82,9 +82,9 @@ def form(dataset) -> None:
     plan = st.session_state["recipe_augment"]
     st.caption(
         tr(
-            "Augmentation: {plan}. Device: {device_line}.",
+            "Augmentation: {plan}. Device: {device}.",
             plan=parts.text(plan),
-            device_line=parts.text(device_line(), 120),
+            device=parts.text(device_line(current()), 120),
         )
     )
     if st.button(tr("Start training"), type="primary", icon=":material/play_arrow:", key="start"):

@@ -6,6 +6,7 @@ import os
 
 import streamlit as st
 
+from imgrec.language import tr
 from imgrec.runs import Owner, Run
 
 COOKIE = "imgrec_visitor"  # set by app.py
@@ -78,7 +79,9 @@ def may_change(run: Run) -> bool:
 def whose(run: Run) -> str:
     """The name of its owner, or an empty text where that is this visitor or nobody."""
     owner, me = run.owner, visitor()
-    return "" if owner is None or (me is not None and me.visitor == owner.visitor) else owner.name or "somebody else"
+    return (
+        "" if owner is None or (me is not None and me.visitor == owner.visitor) else owner.name or tr("somebody else")
+    )
 
 
 def _digest(text: str) -> str:

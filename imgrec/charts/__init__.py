@@ -3,7 +3,7 @@
 from imgrec.charts.data import aspect_bars, channel_bars, class_counts, confidence_bars, size_scatter
 from imgrec.charts.evaluation import class_scores, confusion, curve, probability_bars, reliability, slices, worsening
 from imgrec.charts.lessons import falling, functions, histogram, race, signed_bars
-from imgrec.charts.style import percent, plain, thin
+from imgrec.charts.style import percent, plain, still, thin
 from imgrec.charts.training import curves, network, networks, overlaid, parallel, ranking, rates
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "signed_bars",
     "size_scatter",
     "slices",
+    "still",
     "thin",
     "worsening",
 ]

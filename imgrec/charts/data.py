@@ -21,9 +21,14 @@ def class_counts(counts: Mapping[str, Mapping[str, int]]) -> go.Figure:
         if any(values):
             hover = [f"{name}: {n} {split}" for name, n in zip(names, values, strict=True)]
             figure.add_bar(
-                x=list(range(len(names))), y=values, name=split, marker_color=colour, hovertext=hover, hoverinfo="text"
+                x=list(range(len(names))),
+                y=values,
+                name=tr(split),
+                marker_color=colour,
+                hovertext=hover,
+                hoverinfo="text",
             )
-    styled(figure, 300, barmode="stack", yaxis_title="pictures")
+    styled(figure, 300, barmode="stack", yaxis_title=tr("pictures"))
     return figure.update_xaxes(tickvals=list(range(len(names))), ticktext=names, tickangle=-35 if len(names) > 8 else 0)
 
 
@@ -65,7 +70,7 @@ def aspect_bars(bins: Sequence[Mapping[str, float | None]]) -> go.Figure:
         text=[tr("{end}: {images:,} pictures", end=end, images=row['images']) for end, row in zip(ends, bins, strict=True)], hoverinfo="text",
         textposition="none",
     )  # fmt: skip
-    figure = styled(go.Figure(bars), 300, xaxis_title=tr("width ÷ height"), yaxis_title="pictures")
+    figure = styled(go.Figure(bars), 300, xaxis_title=tr("width ÷ height"), yaxis_title=tr("pictures"))
     ratios = {0.25: "1 : 4", 0.5: "1 : 2", 1: "1 : 1", 2: "2 : 1", 4: "4 : 1"}
     figure.update_layout(margin={"t": 12})
     return figure.update_xaxes(
@@ -80,7 +85,7 @@ def confidence_bars(confidences: Sequence[float]) -> go.Figure:
         x=(edges[:-1] + edges[1:]) / 2, y=counts, width=0.045, marker_color=BLUE, textposition="none", hoverinfo="text",
         text=[tr("{low:.0%} to {high:.0%} sure: {n:,} pictures", low=low, high=low + 0.05, n=n) for low, n in zip(edges, counts, strict=False)],
     )  # fmt: skip
-    figure = styled(go.Figure(bars), 220, xaxis_title="how sure", yaxis_title="pictures").update_layout(
+    figure = styled(go.Figure(bars), 220, xaxis_title=tr("how sure"), yaxis_title=tr("pictures")).update_layout(
         margin={"t": 12}
     )
     return figure.update_xaxes(range=[0, 1], tickformat=".0%", fixedrange=True).update_yaxes(fixedrange=True)

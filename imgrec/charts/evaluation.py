@@ -45,7 +45,7 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], clickable
         text=counts if len(names) <= 15 else None, texttemplate="%{text}" if len(names) <= 15 else None,
         hovertext=hover, hoverinfo="text",
     )  # fmt: skip
-    figure = styled(go.Figure(heat), min(760, 130 + 32 * len(names)), xaxis_title="answer", yaxis_title="truth")
+    figure = styled(go.Figure(heat), min(760, 130 + 32 * len(names)), xaxis_title=tr("answer"), yaxis_title=tr("truth"))
     if clickable:
         cells = [(i, j) for i in ticks for j in ticks if counts[i, j]]
         figure.add_scatter(
@@ -75,7 +75,7 @@ def class_scores(rows: Sequence[Mapping[str, Any]], most: int = 40) -> go.Figure
         )  # fmt: skip
     for name, colour, symbol in (("precision", ORANGE, "diamond"), ("recall", BLUE, "circle")):
         figure.add_scatter(
-            x=[row[name] for row in rows], y=places, mode="markers", name=name,
+            x=[row[name] for row in rows], y=places, mode="markers", name=tr(name),
             marker={"color": colour, "size": 11, "symbol": symbol},
             hovertemplate=f"{name} %{{x:.1%}}<extra></extra>",
         )  # fmt: skip
@@ -89,9 +89,9 @@ def reliability(rows: Sequence[Mapping[str, float]]) -> go.Figure:
         x=[(row["low"] + row["high"]) / 2 for row in rows], y=[row["accuracy"] for row in rows], marker_color=BLUE,
         width=[row["high"] - row["low"] - 0.01 for row in rows],
         hovertext=[tr("{count:,} answers, on average {confidence:.1%} sure: {accuracy:.1%} right", count=row['count'], confidence=row['confidence'], accuracy=row['accuracy']) for row in rows],
-        hoverinfo="text", name="right",
+        hoverinfo="text", name=tr("right"),
     )  # fmt: skip
-    figure = styled(go.Figure(bars), 340, xaxis_title="confidence", yaxis_title="right", showlegend=False)
+    figure = styled(go.Figure(bars), 340, xaxis_title=tr("confidence"), yaxis_title=tr("right"), showlegend=False)
     figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": ORANGE, "dash": "dash"}, hoverinfo="skip")
     figure.update_xaxes(range=[0, 1], tickformat=".0%", fixedrange=True)
     return figure.update_yaxes(range=[0, 1], tickformat=".0%", fixedrange=True)
@@ -135,6 +135,6 @@ def worsening(levels: Sequence[float], accuracies: Sequence[float], unit: str) -
         x=[f"{level:g}" for level in levels], y=accuracies, mode="lines+markers", line={"color": BLUE, "width": 3},
         marker={"size": 9}, hovertemplate="%{x}: %{y:.1%}<extra></extra>",
     )  # fmt: skip
-    figure = styled(go.Figure(line), 240, xaxis_title=unit, yaxis_title="accuracy")
+    figure = styled(go.Figure(line), 240, xaxis_title=unit, yaxis_title=tr("accuracy"))
     figure.update_layout(margin={"t": 8}).update_xaxes(type="category", fixedrange=True)
     return figure.update_yaxes(range=[0, 1.02], tickformat=".0%", fixedrange=True)

@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from imgrec.charts.style import BLUE, MANY, ORANGE, RACERS, VERMILION, plain, styled
+from imgrec.language import tr
 
 
 def histogram(values: Sequence[float], title: str, bins: int = 30) -> go.Figure:
@@ -21,7 +22,7 @@ def histogram(values: Sequence[float], title: str, bins: int = 30) -> go.Figure:
         marker_color=BLUE,
         hovertemplate="%{x:.2f}: %{y}<extra></extra>",
     )
-    figure = styled(go.Figure(bars), 230, xaxis_title=title, yaxis_title="pixels", showlegend=False)
+    figure = styled(go.Figure(bars), 230, xaxis_title=title, yaxis_title=tr("pixels"), showlegend=False)
     return figure.update_layout(margin={"t": 8}).update_xaxes(fixedrange=True).update_yaxes(fixedrange=True)
 
 
@@ -51,7 +52,7 @@ def race(
     )  # fmt: skip
     figure = go.Figure(ground)
     figure.add_scatter(
-        x=[x for x, _ in lowest], y=[y for _, y in lowest], mode="markers", name="lowest", showlegend=False,
+        x=[x for x, _ in lowest], y=[y for _, y in lowest], mode="markers", name=tr("lowest"), showlegend=False,
         marker={"symbol": "star", "size": 14, "color": "#ffffff", "line": {"color": "#000", "width": 1}}, hoverinfo="skip",
     )  # fmt: skip
     for (name, passed), colour in zip(paths.items(), RACERS, strict=False):

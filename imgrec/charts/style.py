@@ -64,3 +64,10 @@ def thin(rows: Sequence[Any], most: int) -> list[Any]:
     if len(rows) <= most:
         return list(rows)
     return [rows[round(i * (len(rows) - 1) / (most - 1))] for i in range(most)]
+
+
+def still(figure: go.Figure) -> go.Figure:
+    """A figure that will not change any more: its content is worked out once, not each time that it is shown."""
+    content = figure.to_dict()
+    figure.to_dict = lambda: content
+    return figure

@@ -53,7 +53,7 @@ def network(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
     for kind, found in boxes.items():
         centres, widths, heights, words = zip(*found, strict=True)
         figure.add_bar(
-            x=centres, width=widths, y=heights, base=[-height / 2 for height in heights], name=kind, hovertext=words,
+            x=centres, width=widths, y=heights, base=[-height / 2 for height in heights], name=tr(kind), hovertext=words,
             hoverinfo="text", marker_color=KIND_COLOURS[kind], marker_line_width=0,
         )  # fmt: skip
     styled(figure, 260, barmode="overlay", hovermode="closest")
@@ -70,7 +70,7 @@ def networks(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
         hovertext=[tr("{network}, {year}: {weights:,} weights, {multiply_adds:,} multiply-adds", network=row['network'], year=row['year'], weights=row['weights'], multiply_adds=row['multiply-adds']) for row in rows],
         marker={"size": 11, "color": [max(row["year"], 1990) for row in rows], "colorscale": [[0, SKY], [1, VERMILION]]},
     )  # fmt: skip
-    figure = styled(go.Figure(dots), 420, xaxis_title="weights", yaxis_title=tr("multiply-adds for one picture"))
+    figure = styled(go.Figure(dots), 420, xaxis_title=tr("weights"), yaxis_title=tr("multiply-adds for one picture"))
     figure.update_layout(margin={"t": 12})
     return figure.update_xaxes(type="log").update_yaxes(type="log")
 
@@ -78,7 +78,7 @@ def networks(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
 def rates(rates: Sequence[float], losses: Sequence[float], suggested: float) -> go.Figure:
     """The loss while the learning rate grows, and the rate that is suggested."""
     figure = go.Figure(
-        go.Scatter(x=rates, y=losses, mode="lines", line={"color": BLUE, "width": 2.5}, name="loss",
+        go.Scatter(x=rates, y=losses, mode="lines", line={"color": BLUE, "width": 2.5}, name=tr("loss"),
                    hovertemplate="rate %{x:.2g}: loss %{y:.3f}<extra></extra>")
     )  # fmt: skip
     figure.add_vline(suggested, line={"color": VERMILION, "dash": "dot"})
@@ -86,7 +86,7 @@ def rates(rates: Sequence[float], losses: Sequence[float], suggested: float) -> 
         x=math.log10(suggested), y=1, yref="paper", text=f"{suggested:g}", showarrow=False, yanchor="bottom"
     )
     low, high = min(losses), max(losses[: max(1, len(losses) // 2)])
-    figure = styled(figure, 260, xaxis_title="learning rate", yaxis_title="loss", showlegend=False)
+    figure = styled(figure, 260, xaxis_title=tr("learning rate"), yaxis_title=tr("loss"), showlegend=False)
     return figure.update_xaxes(type="log").update_yaxes(range=[low - 0.1 * (high - low), high + 0.4 * (high - low)])
 
 
@@ -112,11 +112,11 @@ def curves(
     for split in ("train", "validation"):
         rows = thin([row for row in epochs if row.get(f"{split}_{quantity}") is not None], most)
         figure.add_scatter(
-            x=[row["epoch"] for row in rows], y=[row[f"{split}_{quantity}"] for row in rows], name=split,
+            x=[row["epoch"] for row in rows], y=[row[f"{split}_{quantity}"] for row in rows], name=tr(split),
             mode="lines+markers" if len(rows) < 60 else "lines", line={"color": SPLIT_COLOURS[split], "width": 2.5},
             hovertemplate=split + ", epoch %{x}: %{y:.3f}<extra></extra>",
         )  # fmt: skip
-    styled(figure, 300, xaxis_title="epoch", yaxis_title=quantity, uirevision=quantity)
+    styled(figure, 300, xaxis_title=tr("epoch"), yaxis_title=tr(quantity), uirevision=quantity)
     for at in changes:
         figure.add_vline(at, line={"color": VERMILION, "dash": "dot", "width": 1})
     figure.update_xaxes(range=[0, total_epochs + 0.02 * total_epochs])
@@ -138,7 +138,11 @@ def overlaid(lines: Mapping[str, Sequence[Mapping[str, Any]]], quantity: str) ->
             hovertemplate=f"{plain(name)}<br>epoch %{{x}}: %{{y:.4f}}<extra></extra>",
         )  # fmt: skip
     styled(
-        figure, 380, xaxis_title="epoch", yaxis_title=tr("validation {quantity}", quantity=quantity), showlegend=True
+        figure,
+        380,
+        xaxis_title=tr("epoch"),
+        yaxis_title=tr("validation {quantity}", quantity=quantity),
+        showlegend=True,
     )
     figure.update_layout(legend={"orientation": "h", "y": -0.2, "yanchor": "top"}, margin={"t": 10})
     return figure.update_yaxes(tickformat=".0%") if quantity == "accuracy" else figure.update_yaxes(rangemode="tozero")

@@ -22,6 +22,7 @@ from imgrec.data.packs import Progress
 from imgrec.data.readers import Item
 from imgrec.data.store import check_free, delete_dataset, edit, history, undo
 from imgrec.images import RESIZES, to_png
+from imgrec.language import tr
 from imgrec.recipe import number, one_of
 
 __all__ = [
@@ -154,7 +155,7 @@ def _stored_listing(name: str) -> Listing:
 
 def _download_listing(name: str) -> Listing:
     row = CATALOGUE[name]
-    note = f"{row.licence}; {row.bytes / 1e6:,.0f} MB to download."
+    note = tr("{licence}; {megabytes:,.0f} MB to download.", licence=row.licence, megabytes=row.bytes / 1e6)
     return Listing(name, row.title, "download", row.images, row.classes, row.image_size, row.channels, note, False)
 
 

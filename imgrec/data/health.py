@@ -77,7 +77,11 @@ def spurious(dataset: Dataset, measures: Measures | None = None) -> list[dict[st
     """
     measures = measures or measure(dataset)
     labels, found = dataset.labels[dataset.kept], []
-    properties = {"brightness": measures.brightness, "sharpness": measures.sharpness, "shape": aspects(dataset)}
+    properties = {
+        mark("brightness"): measures.brightness,
+        mark("sharpness"): measures.sharpness,
+        mark("shape"): aspects(dataset),
+    }
     for name, values in properties.items():
         values = values[dataset.kept].astype(np.float64)
         spread = values.var() if len(values) else 0
@@ -224,7 +228,7 @@ KINDS: dict[str, Kind] = {
     ),
     "blank": Kind(mark("nearly blank"), mark("There is no contrast in them."), _singles(lambda d, m: _blank(m))),
     "blurry": Kind(
-        "blurry", mark("Much less fine detail than the others."),
+        mark("blurry"), mark("Much less fine detail than the others."),
         _singles(lambda d, m: (_outlying(d, m.sharpness, 0.3) < -CLEAR) & ~_blank(m)),
     ),
     "odd_shape": Kind(

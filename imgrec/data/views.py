@@ -74,12 +74,12 @@ def _ordered(dataset: Dataset, positions: np.ndarray, view: View, measures: Meas
 
 
 ORDERS = {
-    "mixed": Order("mixed", lambda d, m: np.arange(len(d))),
+    "mixed": Order(mark("mixed"), lambda d, m: np.arange(len(d))),
     "name": Order(mark("file name"), lambda d, m: np.arange(len(d))),  # as the import put them
-    "class": Order("class", lambda d, m: d.labels),
+    "class": Order(mark("class"), lambda d, m: d.labels),
     "pixels": Order(mark("size of the original"), lambda d, m: d.sizes.astype(np.int64).prod(1)),
     "aspect": Order(mark("width ÷ height"), lambda d, m: aspects(d)),
-    "brightness": Order("brightness", lambda d, m: m.brightness, True),
-    "contrast": Order("contrast", lambda d, m: m.high - m.low, True),
-    "sharpness": Order("sharpness", lambda d, m: m.sharpness, True),
+    "brightness": Order(mark("brightness"), lambda d, m: m.brightness, True),
+    "contrast": Order(mark("contrast"), lambda d, m: m.high - m.low, True),
+    "sharpness": Order(mark("sharpness"), lambda d, m: m.sharpness, True),
 }

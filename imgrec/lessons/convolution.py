@@ -14,11 +14,11 @@ from imgrec.language import mark, tr
 KERNELS: dict[str, np.ndarray] = {
     mark("Edges, vertical"): np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], float),
     mark("Edges, horizontal"): np.array([[-1, -2, -1], [0, 0, 0], [1, 2, 1]], float),
-    "Outline": np.array([[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]], float),
-    "Blur": np.full((3, 3), 1 / 9).round(3),
-    "Sharpen": np.array([[0, -1, 0], [-1, 5, -1], [0, -1, 0]], float),
-    "Emboss": np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]], float),
-    "Nothing": np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], float),
+    mark("Outline"): np.array([[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]], float),
+    mark("Blur"): np.full((3, 3), 1 / 9).round(3),
+    mark("Sharpen"): np.array([[0, -1, 0], [-1, 5, -1], [0, -1, 0]], float),
+    mark("Emboss"): np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]], float),
+    mark("Nothing"): np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], float),
 }
 
 

@@ -91,4 +91,4 @@ def fate(surface: Surface, passed: np.ndarray) -> str:
     if not np.isfinite(last).all() or np.abs(last[:2]).max() > 10 * surface.reach:
         return tr("flew off")
     near = min(np.hypot(last[0] - x, last[1] - y) for x, y in surface.lowest)
-    return "arrived" if near < 0.1 else tr("on its way")
+    return tr("arrived") if near < 0.1 else tr("on its way")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from imgrec.language import mark
 from imgrec.models.shelf import register
 
 PAPER = "K. Jordan, 94% on CIFAR-10 in 3.29 seconds on a single GPU, arXiv:2404.00498"
@@ -16,10 +17,12 @@ LEAST = 16  # pixels; smaller pictures are enlarged
 
 @register(
     "fast",
-    title="Fast",
+    title=mark("Fast"),
     year=2024,
     paper=PAPER,
-    idea="The first layer is computed from the pictures instead of learned, and six convolutions start as near-identities.",
+    idea=mark(
+        "The first layer is computed from the pictures instead of learned, and six convolutions start as near-identities."
+    ),
     smallest=2,
     explains="groups.2.second",
 )
@@ -52,10 +55,10 @@ class Fast(nn.Module):
 
 @register(
     "fast-small",
-    title="Fast, small",
+    title=mark("Fast, small"),
     year=2024,
     paper=PAPER,
-    idea="The same with a quarter of the maps: a few passes over MNIST in a minute, without a GPU.",
+    idea=mark("The same with a quarter of the maps: a few passes over MNIST in a minute, without a GPU."),
     smallest=2,
     explains="groups.2.second",
 )

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from imgrec.language import mark
 from imgrec.models.shelf import register
 
 
@@ -50,7 +51,7 @@ class Block(nn.Module):
     title="SE-ResNet-18",
     year=2017,
     paper="J. Hu, L. Shen and G. Sun, Squeeze-and-excitation networks, arXiv:1709.01507",
-    idea="A tiny network inside every block decides which maps matter for this very picture.",
+    idea=mark("A tiny network inside every block decides which maps matter for this very picture."),
     explains="blocks",
 )
 class SEResNet(nn.Module):

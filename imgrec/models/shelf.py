@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import nn
@@ -103,6 +104,7 @@ def layers(name: str, classes: int, channels: int, size: int) -> list[dict[str, 
     return rows
 
 
+@lru_cache(maxsize=2000)
 def operations(name: str, classes: int, channels: int, size: int) -> int:
     """Multiply-adds for one picture, counted while its shapes run through the network without any numbers."""
     from torch.utils.flop_counter import FlopCounterMode
@@ -113,6 +115,7 @@ def operations(name: str, classes: int, channels: int, size: int) -> int:
     return counter.get_total_flops() // 2
 
 
+@lru_cache(maxsize=2000)
 def parameters(name: str, classes: int, channels: int, size: int, head: bool = False) -> int:
     """How many numbers the network learns, or its last layer alone; computed from its shapes without using memory."""
     with torch.device("meta"):

@@ -14,10 +14,10 @@ LENET = mark(
 
 @register(
     "softmax-regression",
-    title="Softmax regression",
+    title=mark("Softmax regression"),
     year=1958,
     paper="D. R. Cox, The regression analysis of binary sequences, J. Royal Statistical Society B 20(2), 1958",
-    idea="One weight per pixel and class: the baseline that every network must beat.",
+    idea=mark("One weight per pixel and class: the baseline that every network must beat."),
 )
 class SoftmaxRegression(nn.Module):
     """A linear layer on the pixels. (N, C, S, S) → (N, classes)."""
@@ -57,10 +57,12 @@ class PlainCNN(nn.Module):
 
 @register(
     "seed-cnn",
-    title="Seed CNN",
+    title=mark("Seed CNN"),
     year=1998,
     paper=LENET,
-    idea="Two rounds of convolution and pooling find parts wherever they are; two dense layers put them together.",
+    idea=mark(
+        "Two rounds of convolution and pooling find parts wherever they are; two dense layers put them together."
+    ),
     smallest=4,
     explains="features.2",
 )
@@ -73,10 +75,10 @@ class SeedCNN(PlainCNN):
 
 @register(
     "seed-cnn-tiny",
-    title="Seed CNN, tiny",
+    title=mark("Seed CNN, tiny"),
     year=1998,
     paper=LENET,
-    idea="One convolution, one pooling, one dense layer: the least that deserves the name.",
+    idea=mark("One convolution, one pooling, one dense layer: the least that deserves the name."),
     smallest=2,
     explains="features.2",
 )
@@ -89,10 +91,10 @@ class TinySeedCNN(PlainCNN):
 
 @register(
     "seed-cnn-deep",
-    title="Seed CNN, deeper",
+    title=mark("Seed CNN, deeper"),
     year=1998,
     paper=LENET,
-    idea="A third convolution sees further, and a small dense layer keeps the network light.",
+    idea=mark("A third convolution sees further, and a small dense layer keeps the network light."),
     smallest=4,
     explains="features.5",
 )
@@ -105,10 +107,12 @@ class DeepSeedCNN(PlainCNN):
 
 @register(
     "seed-cnn-photo",
-    title="Seed CNN for photos",
+    title=mark("Seed CNN for photos"),
     year=1998,
     paper=LENET,
-    idea="Three rounds of convolution and pooling for large pictures; most of its weights lie in the first dense layer.",
+    idea=mark(
+        "Three rounds of convolution and pooling for large pictures; most of its weights lie in the first dense layer."
+    ),
     smallest=8,
     explains="features.5",
 )

@@ -1,0 +1,128 @@
+"""Languages: no sentence lacks its translation, none is left in the code untranslated, and pages speak what was chosen."""
+
+import ast
+import re
+from pathlib import Path
+
+import messages
+import pytest
+from test_pages import PAGES, open_page, texts
+
+from imgrec import language
+from imgrec.language import FOLDER, LANGUAGES, plural, tr
+from imgrec.recipe import Recipe, RecipeError
+
+OTHERS = [name for name in LANGUAGES if name != "en"]
+HAN = re.compile(r"[\u4e00-\u9fff]")
+NOT_FOR_PEOPLE = {  # arguments and keywords that are names, not words
+    "key", "icon", "type", "language", "format", "mime", "anchor", "vertical_alignment", "width", "label_visibility",
+    "selection_mode", "on_select", "gap", "kind", "border", "height", "encoding", "css", "js", "html", "path", "detail",
+}  # fmt: skip
+NOT_SHOWN = ("startswith", "endswith", "get", "setdefault", "pop", "split", "replace", "write_text", "execute")
+
+
+@pytest.fixture
+def chinese(monkeypatch):
+    monkeypatch.setattr(language, "_chosen", lambda: "zh_CN")
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_sentence_is_translated_and_no_translation_is_left_over(name):
+    """Row 25 of the goals: two languages with no missing key. `python tests/messages.py` brings the catalogue up to date."""
+    kept = {m.id: m for m in messages.catalogue(name) if m.id}
+    code = set(messages.of_the_code())
+    assert code - set(kept) == set()
+    assert set(kept) - code == set()
+    assert [m.id for m in kept.values() if not all(m.string if isinstance(m.string, tuple) else [m.string])] == []
+    assert [m.id for m in kept.values() if m.fuzzy] == []
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_translation_has_the_same_fields_and_marks_as_the_sentence(name):
+    for message in messages.catalogue(name):
+        ids = message.id if isinstance(message.id, tuple) else (message.id,)
+        for text in message.string if isinstance(message.string, tuple) else (message.string,):
+            assert messages.fields(text) == messages.fields(ids[-1]), ids
+            assert text.count("**") == ids[-1].count("**"), ids
+            assert text.count("`") == ids[-1].count("`"), ids
+
+
+def test_every_field_of_a_sentence_gets_its_value():
+    for path in [*(messages.ROOT / "imgrec").rglob("*.py"), *(messages.ROOT / "pages").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("tr", "plural"):
+                given = {keyword.arg for keyword in node.keywords} | ({"n"} if node.func.id == "plural" else set())
+                texts = [text for place in messages.WHERE[node.func.id] for text in messages._texts(node.args[place])]
+                if None not in given and texts:
+                    wanted = {field.partition("!")[0] for text in texts for field in messages.fields(text)}
+                    assert wanted | {"n"} == given | {"n"}, (path.name, node.lineno)
+
+
+def words_in(path: Path):
+    """(line, text) of what looks like words for people and goes through no translation."""
+    tree = ast.parse(path.read_text("utf-8"))
+    around = {id(child): node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Constant) and isinstance(node.value, str)):
+            continue
+        text, parent = node.value, around[id(node)]
+        if not re.search(r"[a-z]{2,} [a-z]{2,}", text) or re.search(r"[<>{};]|\n|^python -m|\\", text):
+            continue
+        if isinstance(parent, ast.Expr | ast.Compare) or (
+            isinstance(parent, ast.keyword) and parent.arg in NOT_FOR_PEOPLE
+        ):
+            continue
+        inside, call = parent, None
+        while inside is not None and not isinstance(inside, ast.stmt):
+            if isinstance(inside, ast.Call):
+                name = getattr(inside.func, "attr", getattr(inside.func, "id", ""))
+                if name in (*messages.WHERE, *NOT_SHOWN):
+                    call = name
+                    break
+            inside = around.get(id(inside))
+        if call is None and not isinstance(inside, ast.Assert):
+            yield node.lineno, text
+
+
+@pytest.mark.parametrize("path", sorted((messages.ROOT / "pages").glob("*.py")), ids=lambda path: path.name)
+def test_no_words_for_people_are_outside_the_catalogues(path):
+    assert [entry for entry in words_in(path) if entry[1] not in ALLOWED] == []
+
+
+ALLOWED = {
+    "many folder ",
+    "Language / 语言",
+    "many tiles",
+    "map grid",
+    " in the address",
+    ":custom a CNN of your own",
+}  # keys of widgets
+
+
+def test_an_unknown_language_is_english_and_a_missing_sentence_stays_as_it_is(chinese, monkeypatch):
+    assert HAN.search(tr("Train a network"))
+    assert tr("a sentence that nobody translated, with {n}", n=3) == "a sentence that nobody translated, with 3"
+    assert plural("{n:,} picture", "{n:,} pictures", 1200) == "1,200 张图片"
+    monkeypatch.setattr(language, "_chosen", lambda: "xx")
+    assert tr("Train a network") == "Train a network"
+    monkeypatch.setattr(language, "_chosen", language._default)
+    monkeypatch.setenv("IMGREC_LANGUAGE", "zh_CN")
+    assert HAN.search(tr("Train a network"))
+    assert sorted(path.name for path in FOLDER.iterdir()) == OTHERS
+
+
+def test_errors_of_the_core_speak_the_language_too(chinese):
+    with pytest.raises(RecipeError, match=r"choose one of|请从"):
+        Recipe(resize="stretch")
+    with pytest.raises(RecipeError) as caught:
+        Recipe(resize="stretch")
+    assert HAN.search(str(caught.value))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_opens_in_chinese(page):
+    test = open_page(page, language="zh_CN")
+    assert not test.exception
+    assert not test.error
+    assert HAN.search(test.title[0].value)
+    assert len(HAN.findall(texts(test))) > 20
