@@ -90,7 +90,7 @@ def correct(dataset: data.Dataset, pictures: tuple[int, ...], key: str, suggeste
         known = [" ".join(name.split()) for name in dataset.classes]
         known += [suggested] if suggested and suggested not in known else []
         name = st.selectbox(
-            tr("Label"),
+            tr("Class"),
             known,
             known.index(suggested) if suggested in known else None,
             key=f"label {key} {suggested}",

@@ -21,7 +21,7 @@ teaching.begin(
 pixels = teaching.picture(SIDE, 1)[..., 0] / 255
 left, right = st.columns([2, 3])
 with left:
-    name = st.selectbox(tr("Kernel"), list(convolution.KERNELS), key="kernel_name")
+    name = st.selectbox(tr("Kernel"), list(convolution.KERNELS), key="kernel_name", format_func=tr)
     kernel = st.data_editor(convolution.KERNELS[name], key=f"kernel {name}", hide_index=True, num_rows="fixed")
     kernel = np.nan_to_num(np.asarray(kernel, float))
     stride = st.slider(tr("Stride: pixels per move"), 1, 3, 1, key="stride")
@@ -51,7 +51,7 @@ seen, times, products = st.columns(3)
 for place, title, values in (
     (seen, tr("Pixels under the window"), step.seen),
     (times, tr("times the kernel"), kernel),
-    (products, "gives", step.products),
+    (products, tr("gives"), step.products),
 ):
     place.caption(title)
     place.dataframe(np.round(values, 2), hide_index=True)

@@ -52,7 +52,11 @@ def follow(found: list[network.Layer], index: int, picture: np.ndarray) -> None:
     first, second, third = st.columns(3)
     number = int(
         first.number_input(
-            tr("Map"), 0, maps - 1, min(st.session_state.get("network_map", 0), maps - 1), key=f"map {index} {maps}"
+            tr("Feature map"),
+            0,
+            maps - 1,
+            min(st.session_state.get("network_map", 0), maps - 1),
+            key=f"map {index} {maps}",
         )
     )
     row = second.slider(tr("Row"), 0, height - 1, height // 2, key=f"row {index} {height}") if height > 1 else 0

@@ -374,7 +374,7 @@ def test_a_data_set_is_built_from_files_and_camera_corrected_and_trained_on(page
         page.get_by_role("img", name=name).click()
         idle(page)
     page.get_by_text("2 picked").wait_for()
-    page.get_by_label("Label", exact=True).fill("star")
+    page.get_by_label("Class", exact=True).fill("star")
     page.keyboard.press("Enter")
     idle(page)
     page.get_by_role("button", name="Relabel").click()
