@@ -35,6 +35,11 @@ PAGES = (
     ("learn_network.py", mark("Whole network"), "learn_network", ":material/lan:", LEARN),
     ("learn_gradient.py", mark("Gradient"), "learn_gradient", ":material/trending_down:", LEARN),
     ("learn_optimisers.py", mark("Optimisers"), "learn_optimisers", ":material/sports_score:", LEARN),
+    ("learn_fitting.py", mark("Over- and underfitting"), "learn_fitting", ":material/balance:", LEARN),
+    ("learn_invariance.py", mark("Invariance"), "learn_invariance", ":material/rotate_right:", LEARN),
+    ("learn_transfer.py", mark("Transfer"), "learn_transfer", ":material/swap_horiz:", LEARN),
+    ("learn_history.py", mark("History"), "learn_history", ":material/history:", LEARN),
+    ("learn_trust.py", mark("Trust"), "learn_trust", ":material/verified_user:", LEARN),
 )
 
 st.set_page_config(page_title="imgrec", page_icon=str(ROOT / "pages" / "icon.svg"), layout="wide")

@@ -9,6 +9,8 @@ import streamlit as st
 
 from imgrec.images import fit, open_image
 from imgrec.language import mark, tr
+from imgrec.predict import Predictor
+from imgrec.runs import Run
 from pages import parts
 
 # The lessons in their order: address, title of the way on.
@@ -20,6 +22,11 @@ ORDER = (
     ("learn_network", mark("A whole network")),
     ("learn_gradient", mark("Loss and gradient")),
     ("learn_optimisers", mark("Optimisers race")),
+    ("learn_fitting", mark("Over- and underfitting")),
+    ("learn_invariance", mark("Invariance")),
+    ("learn_transfer", mark("Transfer learning")),
+    ("learn_history", mark("A short history")),
+    ("learn_trust", mark("Can we trust it?")),
 )
 
 
@@ -84,6 +91,28 @@ def picture(side: int, channels: int = 3) -> np.ndarray:
     if image.shape[2] == channels:
         return image
     return np.repeat(image, 3, 2) if channels == 3 else image.mean(2, keepdims=True).astype(np.uint8)
+
+
+def of_a_run(run: Run, model: Predictor, key: str) -> tuple[np.ndarray, int]:
+    """A picture uint8 (S, S, C) that the run never learned from, chosen by a slider, and the number of its class; where
+    that is not known, of what the network takes it for."""
+    wanted, known = model.passport.preprocess, True
+    try:
+        dataset = parts.open_dataset(run.recipe.dataset, wanted.size, wanted.resize)
+        known = dataset.classes == model.classes
+    except ValueError:
+        known = False
+        st.caption(tr("Its data set is not on this machine; these are pictures of something else."))
+        name = "shapes:count=60" if wanted.channels == 3 else "digits"
+        dataset = parts.open_dataset(name, wanted.size, wanted.resize)
+    pool = dataset.indices("test") if len(dataset.indices("test")) else dataset.kept
+    position = int(pool[st.slider(tr("Which one"), 0, min(99, len(pool) - 1), 0, key=f"{key}_number")])
+    picture = dataset.images[position]
+    if not known:
+        return picture, int(model.probabilities(picture[None])[0].argmax())
+    label = int(dataset.labels[position])
+    st.caption(tr("Its label is {classes}.", classes=parts.text(model.classes[label])))
+    return picture, label
 
 
 def own(side: int, channels: int, resize: str, key: str) -> np.ndarray:

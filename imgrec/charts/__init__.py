@@ -4,7 +4,7 @@ from imgrec.charts.data import aspect_bars, channel_bars, class_counts, confiden
 from imgrec.charts.evaluation import class_scores, confusion, curve, probability_bars, reliability, slices, worsening
 from imgrec.charts.lessons import falling, functions, histogram, race, signed_bars
 from imgrec.charts.style import percent, plain, still, thin
-from imgrec.charts.training import curves, network, networks, overlaid, parallel, ranking, rates
+from imgrec.charts.training import curves, network, networks, overlaid, parallel, ranking, rates, sizes
 
 __all__ = [
     "aspect_bars",
@@ -31,6 +31,7 @@ __all__ = [
     "reliability",
     "signed_bars",
     "size_scatter",
+    "sizes",
     "slices",
     "still",
     "thin",

@@ -75,6 +75,23 @@ def networks(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
     return figure.update_xaxes(type="log").update_yaxes(type="log")
 
 
+def sizes(rows: Sequence[Mapping[str, Any]], before: Mapping[str, float]) -> go.Figure:
+    """Accuracy over weights of [{"network", "weights", "accuracy"}], with lines for methods {name: accuracy} without any."""
+    figure = go.Figure(
+        go.Scatter(
+            x=[row["weights"] for row in rows], y=[row["accuracy"] for row in rows], mode="markers+text",
+            text=[row["network"] for row in rows], textposition="top center", marker={"size": 12, "color": BLUE},
+            hovertext=[f"{row['network']}: {row['weights']:,}, {row['accuracy']:.1%}" for row in rows], hoverinfo="text",
+        )
+    )  # fmt: skip
+    for (name, accuracy), dash in zip(before.items(), ("dot", "dash", "dashdot", "longdash"), strict=False):
+        figure.add_hline(
+            accuracy, line={"color": GREY, "dash": dash}, annotation_text=plain(name), annotation_font_color=GREY
+        )
+    styled(figure, 380, xaxis_title=tr("weights"), yaxis_title=tr("test accuracy"), showlegend=False)
+    return figure.update_xaxes(type="log").update_yaxes(tickformat=".0%")
+
+
 def rates(rates: Sequence[float], losses: Sequence[float], suggested: float) -> go.Figure:
     """The loss while the learning rate grows, and the rate that is suggested."""
     figure = go.Figure(

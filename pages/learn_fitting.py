@@ -1,0 +1,161 @@
+"""Lesson: over- and underfitting: two trainings side by side, in seconds, with what helps and what hurts."""
+
+import dataclasses
+
+import streamlit as st
+
+from imgrec import charts
+from imgrec.coach import advise
+from imgrec.data.dataset import LEFT_OUT
+from imgrec.language import mark, tr
+from imgrec.lessons import fitting
+from imgrec.models import parameters
+from imgrec.recipe import Recipe
+from imgrec.train import Epoch, Training
+from pages import parts, teaching
+
+COUNTS = (10, 20, 50, 100, 200, 500, 1000)
+EPOCHS = 30
+NETWORKS = {
+    "softmax-regression": mark("Softmax regression: one weight per pixel and class"),
+    "seed-cnn-tiny": mark("A small CNN"),
+    "seed-cnn": mark("A larger CNN"),
+}
+REMEDIES: dict[str, tuple[str, dict]] = {
+    "none": (mark("nothing"), {}),
+    "augment": (mark("augmentation: every picture a little changed"), {"augment": "rotate=15,shift=0.12,scale=0.15"}),
+    "decay": (mark("L2: weight decay"), {"weight_decay": 0.3}),
+    "l1": (mark("L1: useless weights to zero"), {"l1": 0.001}),
+    "dropout": (
+        mark("dropout: a share of the units pauses"),
+        {"model": "custom:conv 32,relu,max 2,conv 64,relu,max 2,dropout 0.4,dense 128,relu,dropout 0.5"},
+    ),
+    "norm": (
+        mark("batch norm"),
+        {"model": "custom:conv 32,batchnorm,relu,max 2,conv 64,batchnorm,relu,max 2,dense 128,relu"},
+    ),
+    "early": (mark("stopping early"), {"patience": 3}),
+}
+
+
+@st.cache_data(max_entries=100, show_spinner=False)
+def trained(model: str, count: int, remedy: str) -> list[dict]:
+    """The epochs of such a training: about a second for ten pictures, ten for a thousand."""
+    digits = parts.open_dataset("digits")
+    few = dataclasses.replace(
+        digits, splits=fitting.fewer(digits.labels, digits.splits, count, LEFT_OUT), known_fingerprint=""
+    )
+    recipe = Recipe(
+        **{
+            "model": model,
+            "epochs": EPOCHS,
+            "schedule": "constant",
+            "batch_size": min(32, count),
+            "device": "cpu",
+            **REMEDIES[remedy][1],
+        }
+    )
+    bar = st.progress(0.0, tr("It learns …"))
+    rows = []
+    for event in Training(recipe, few).fit():
+        if isinstance(event, Epoch):
+            rows.append(dataclasses.asdict(event))
+            bar.progress(event.epoch / EPOCHS, tr("It learns …"))
+    bar.empty()
+    return rows
+
+
+def side(letter: str, model: str, count: int, remedy: str) -> dict:
+    """One training: what it begins with, its curves, and what they say; the last row that counts."""
+    st.subheader(letter, anchor=False)
+    model = st.selectbox(
+        tr("Network"),
+        list(NETWORKS),
+        list(NETWORKS).index(model),
+        key=f"fit_model_{letter}",
+        format_func=lambda name: tr(NETWORKS[name]),
+    )
+    count = st.select_slider(tr("Training pictures"), COUNTS, count, key=f"fit_count_{letter}")
+    remedy = st.selectbox(
+        tr("Against overfitting"),
+        list(REMEDIES),
+        list(REMEDIES).index(remedy),
+        key=f"fit_remedy_{letter}",
+        format_func=lambda name: tr(REMEDIES[name][0]),
+    )
+    chosen = str(REMEDIES[remedy][1].get("model", model))
+    st.caption(tr("{weights:,} weights, {count} pictures.", weights=parameters(chosen, 10, 1, 8), count=count))
+    rows = trained(model, count, remedy)
+    best = max(rows, key=lambda row: row["validation_accuracy"])
+    parts.chart(
+        charts.curves([], rows, "loss", EPOCHS), f"fit_loss_{letter}", tr("Loss by epoch, training and validation")
+    )
+    last = rows[-1]
+    parts.metrics(
+        (
+            tr("Knows what it learned from"),
+            f"{last['train_accuracy']:.1%}",
+            tr("Accuracy on the training pictures at the end."),
+        ),
+        (
+            tr("Knows others"),
+            f"{last['validation_accuracy']:.1%}",
+            tr("Accuracy on the validation pictures at the end."),
+        ),
+        (
+            tr("Gap"),
+            f"{fitting.gap(last['train_accuracy'], last['validation_accuracy']):.1%}",
+            tr("The larger, the more it has learned by heart."),
+        ),
+    )
+    for advice in advise(rows, 0, 10)[:1]:
+        st.caption(f"**{tr(advice.kind).capitalize()}.** {advice.words}")
+    return best
+
+
+teaching.begin(
+    tr("By heart or understood? Over- and underfitting"),
+    tr(
+        "A network with many weights and few pictures learns them by heart: it knows every one of them, and fails on new ones. A network with too few weights cannot even learn what it sees. Between the two lies learning. Train two side by side; each takes seconds."
+    ),
+)
+left, right = st.columns(2)
+with left:
+    first = side("A", "seed-cnn", 20, "none")
+with right:
+    second = side("B", "seed-cnn", 500, "none")
+st.markdown(
+    tr(
+        "At their best, A knows **{a:.1%}** of the validation pictures and B **{b:.1%}**.",
+        a=first["validation_accuracy"],
+        b=second["validation_accuracy"],
+    )
+)
+teaching.question(
+    "fitting", tr("The training loss falls, the validation loss rises. What helps most?"),
+    (tr("A larger network"), tr("More pictures"), tr("More epochs")), 1,
+    tr("It learns by heart: give it more to learn from, or less room to remember."),
+)  # fmt: skip
+teaching.in_pytorch("""
+import torch
+from torch import nn
+
+network = nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10))
+optimiser = torch.optim.AdamW(network.parameters(), lr=0.003, weight_decay=0.3)  # L2
+pictures, labels = torch.rand(20, 1, 8, 8), torch.randint(0, 10, (20,))
+for epoch in range(30):
+    optimiser.zero_grad()
+    loss = nn.functional.cross_entropy(network(pictures), labels)
+    loss.backward()
+    optimiser.step()
+print(loss.item())
+""")
+teaching.plan(
+    tr("Pupils can tell from two curves whether a network over- or underfits, and name a remedy."), 30,
+    (
+        (tr("What does A show with 20 pictures?"), tr("Its training loss goes to zero while the validation loss stays high: overfitting.")),
+        (tr("How can one see underfitting?"), tr("Softmax regression with 1000 pictures: both losses stay, and the gap is small.")),
+        (tr("Which remedy costs nothing?"), tr("Stopping early, and keeping the best epoch.")),
+    ),
+)  # fmt: skip
+teaching.further("learn_fitting")

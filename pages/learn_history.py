@@ -1,0 +1,177 @@
+"""Lesson: a short history: each idea with its picture, its size and what it reaches on the same pictures."""
+
+import streamlit as st
+
+from imgrec import charts, jobs, models
+from imgrec.language import mark, tr
+from imgrec.recipe import Recipe
+from imgrec.runs import list_runs
+from pages import parts, teaching, visitors
+
+# Year, title, network of the shelf (or none), what was new. Sources stand with the networks on the page Networks.
+MILESTONES = (
+    (
+        1966,
+        mark("Rules by hand"),
+        "",
+        mark("People wrote down what an eye, an edge or a corner is. It worked for the pictures they had thought of."),
+    ),
+    (
+        1967,
+        mark("Nearest neighbours"),
+        "",
+        mark("No rules at all: look for the most similar known picture. No learning, and every pixel counts the same."),
+    ),
+    (
+        1984,
+        mark("Decision trees"),
+        "",
+        mark("Questions about single values, chosen by the data. Good for tables, weak for pictures."),
+    ),
+    (
+        1995,
+        mark("Support vector machines"),
+        "",
+        mark("The widest gap between two classes. For fifteen years the best, with features made by hand."),
+    ),
+    (
+        1998,
+        mark("LeNet and its kind"),
+        "seed-cnn",
+        mark("Convolution and pooling: the same small filter everywhere, learned instead of written."),
+    ),
+    (2012, "AlexNet", "alexnet", ""),
+    (2014, "VGG", "vgg11", ""),
+    (2014, "GoogLeNet, Inception", "googlenet", ""),
+    (2015, "ResNet", "resnet18", ""),
+    (2016, "DenseNet", "densenet121", ""),
+    (2017, "SENet", "se-resnet18", ""),
+    (2018, "MobileNet", "mobilenet-v2", ""),
+    (2019, "EfficientNet", "efficientnet-b0", ""),
+    (2020, mark("Vision transformer"), "vit-b-16", ""),
+)
+SIZE = 96  # pixels that the figures are for
+QUICK = ("softmax-regression", "seed-cnn-tiny", "seed-cnn", "mobilenet-v3-small", "resnet18", "se-resnet18")
+
+
+def milestone() -> None:
+    """One idea at a time, drawn."""
+    names = [f"{year}  {tr(title)}" for year, title, *_ in MILESTONES]
+    number = st.select_slider(tr("Year"), range(len(MILESTONES)), 4, format_func=lambda i: names[i], key="history_year")
+    year, title, network, words = MILESTONES[number]
+    st.subheader(f"{tr(title)}, {year}", anchor=False)
+    if not network:
+        st.write(tr(words))
+        return
+    card = models.card(network)
+    st.write(tr(words) if words else tr(card.idea))
+    size = max(SIZE, card.smallest) if network != "vit-b-16" else 224
+    parts.metrics(
+        (tr("Weights"), f"{models.parameters(network, 10, 3, size):,}", tr("Numbers that it learns.")),
+        (tr("Multiply-adds"), f"{models.operations(network, 10, 3, size):,}", tr("For one picture.")),
+    )
+    parts.chart(
+        charts.network(models.layers(network, 10, 3, size)),
+        "history_network",
+        tr("The layers of {title} as boxes", title=tr(title)),
+    )
+    st.caption(tr("After: {paper}.", paper=parts.text(card.paper, 300)))
+
+
+def reached(name: str) -> list[dict]:
+    """The best run of every network on this data set: its weights and its test accuracy."""
+    best: dict[str, dict] = {}
+    for run in list_runs(bundled=True)[:500]:
+        accuracy = run.read("evaluation.json").get("accuracy")
+        if accuracy is None or run.read("recipe.json").get("dataset") != name:
+            continue
+        recipe, passport = run.recipe, run.read("classes.json")
+        size = passport.get("preprocess", {})
+        try:
+            weights = models.parameters(recipe.model, len(passport["classes"]), size["channels"], size["size"])
+        except (KeyError, ValueError, RuntimeError):
+            continue
+        row = {"network": recipe.model.partition(":")[0], "weights": weights, "accuracy": accuracy, "run": run.name}
+        if accuracy > best.get(row["network"], {"accuracy": -1.0})["accuracy"]:
+            best[row["network"]] = row
+    return sorted(best.values(), key=lambda row: row["weights"])
+
+
+def together(dataset) -> None:
+    """All that was trained on the same pictures: size against accuracy, and what came before networks."""
+    st.subheader(tr("All on the same pictures"), anchor=False)
+    rows = reached(dataset.name)
+    job = jobs.study_job("baselines", dataset.name, fingerprint=dataset.fingerprint)
+    found = jobs.study_result(job)
+    before = dict(zip(found["method"].tolist(), found["accuracy"].tolist(), strict=True)) if found else {}
+    if rows:
+        parts.chart(charts.sizes(rows, before), "history_sizes", tr("Test accuracy over the number of weights"))
+        parts.table(
+            {"network": row["network"], "weights": row["weights"], "accuracy": f"{row['accuracy']:.1%}"} for row in rows
+        )
+    missing = [name for name in QUICK if name not in {row["network"] for row in rows}]
+    if missing:
+        st.caption(tr("Not trained on these pictures yet: {networks}.", networks=", ".join(missing)))
+        if st.button(tr("Train them, five epochs each"), icon=":material/play_arrow:", key="history_train"):
+            try:
+                size = {name: max(dataset.image_size, models.card(name).smallest) for name in missing}
+                for name in missing:
+                    jobs.start(
+                        Recipe(
+                            dataset=dataset.name,
+                            model=name,
+                            epochs=5,
+                            image_size=size[name] if size[name] != dataset.image_size else 0,
+                        ),
+                        visitors.visitor(),
+                    )
+            except (ValueError, RuntimeError, OSError) as error:
+                st.error(parts.text(error, 300))
+            else:
+                st.success(tr("They train one after the other; come back in some minutes."))
+    if not found:
+        from pages import gallery
+
+        gallery.study_progress(
+            job, tr("Add a linear SVM, a decision tree and nearest neighbours"),
+            lambda: jobs.start_study("baselines", dataset.name, fingerprint=dataset.fingerprint), "baselines",
+        )  # fmt: skip
+
+
+teaching.begin(
+    tr("From rules to networks: a short history"),
+    tr(
+        "Sixty years of one question: how does a machine know what is in a picture? First people wrote rules, then machines learned to weigh what people had measured, and at last they learned what to measure as well. Every step is one idea; here they are, drawn, and trained on the same pictures."
+    ),
+)
+milestone()
+dataset = parts.dataset_picker(tr("The pictures that all of them learn from."))
+together(dataset)
+teaching.question(
+    "history", tr("What did ResNet's shortcut make possible?"),
+    (tr("Colour pictures"), tr("Very deep networks that still learn"), tr("Smaller pictures")), 1,
+    tr("What a block adds, it adds to what came in; so gradients reach the first layer undiminished."),
+)  # fmt: skip
+teaching.in_pytorch("""
+import torch
+from torch import nn
+
+class Block(nn.Module):  # the idea of 2015 in one line
+    def __init__(self, maps):
+        super().__init__()
+        self.change = nn.Sequential(nn.Conv2d(maps, maps, 3, padding=1), nn.ReLU(), nn.Conv2d(maps, maps, 3, padding=1))
+
+    def forward(self, x):
+        return x + self.change(x)
+
+print(Block(8)(torch.randn(1, 8, 16, 16)).shape)
+""")
+teaching.plan(
+    tr("Pupils can put five ideas of image recognition in their order and say what each made better."), 30,
+    (
+        (tr("What did networks learn that people had written before?"), tr("The features: which edges, parts and textures to look for.")),
+        (tr("Are more weights always better?"), tr("No: the chart shows small ones that beat larger ones, above all with few pictures.")),
+        (tr("Why did it take until 2012?"), tr("Many labelled pictures and fast graphics cards were missing, not the idea.")),
+    ),
+)  # fmt: skip
+teaching.further("learn_history")

@@ -1,0 +1,119 @@
+"""Lesson: augmentation and invariance: how the answer moves as a picture is turned, shifted or dimmed."""
+
+import numpy as np
+import streamlit as st
+
+from imgrec import charts, jobs
+from imgrec.language import tr
+from imgrec.lessons import invariance
+from imgrec.predict import predictor
+from imgrec.recipe import Recipe
+from imgrec.runs import open_run, usable_runs
+from pages import parts, teaching, visitors
+
+SHOWN = 3  # classes whose probabilities are drawn
+
+
+def moving(name: str, picture: np.ndarray, kind: str, key: str, label: int) -> None:
+    """The probabilities of one network over all values of a change."""
+    model, change = predictor(name), invariance.CHANGES[kind]
+    probabilities = model.probabilities(invariance.sweep(picture, kind))
+    middle = change.values.index(change.none)
+    first = list(
+        dict.fromkeys([label, *np.argsort(-probabilities[middle])[:SHOWN], *np.argsort(-probabilities.max(0))[:SHOWN]])
+    )
+    lines = {model.classes[i]: (list(change.values), probabilities[:, i].tolist()) for i in first[: SHOWN + 1]}
+    share = invariance.steady(probabilities, label)
+    parts.chart(
+        charts.functions(lines),
+        key,
+        tr("Probabilities while the picture changes: right for {share:.0%} of the values", share=share),
+    )
+    plan = open_run(name).recipe.augment
+    st.caption(
+        tr(
+            "{name}, trained with {plan}: right for **{share:.0%}** of the values.",
+            name=parts.text(name),
+            plan=parts.text(plan),
+            share=share,
+        )
+        if plan != "none"
+        else tr(
+            "{name}, trained without augmentation: right for **{share:.0%}** of the values.",
+            name=parts.text(name),
+            share=share,
+        )
+    )
+
+
+teaching.begin(
+    tr("What should not matter: invariance"),
+    tr(
+        "A cat is a cat when it is turned, moved or in the shade. A network does not know that; it learns it from pictures that were turned, moved and shaded. Change a picture and watch when the answer changes, with a network trained without such pictures and with one trained on them."
+    ),
+)
+run, model = parts.model_picker()
+picture, label = teaching.of_a_run(run, model, "invariance")
+kind = st.segmented_control(
+    tr("Change"), list(invariance.CHANGES), default="rotate", required=True, key="invariance_kind",
+    format_func=lambda name: tr(invariance.CHANGES[name].title),
+)  # fmt: skip
+change = invariance.CHANGES[kind]
+value = st.select_slider(tr(change.unit).capitalize(), change.values, change.none, key=f"invariance {kind}")
+changed = change.apply(picture, value)
+said = model.probabilities(changed[None])[0]
+left, right = st.columns([1, 2])
+left.image(parts.enlarge(changed, 224), width=224, alt=tr("The picture after the change"))
+with right:
+    top = [{"name": model.classes[i], "probability": float(said[i])} for i in np.argsort(-said)[:5]]
+    parts.chart(
+        charts.probability_bars(top), "invariance_bars", ", ".join(f"{r['name']} {r['probability']:.1%}" for r in top)
+    )
+st.subheader(tr("All values at once"), anchor=False)
+others = [other.name for other in usable_runs() if other.name != run.name and sorted(other.read("classes.json").get("classes", [])) == sorted(model.classes)
+          and other.read("classes.json").get("preprocess", {}).get("size") == model.passport.preprocess.size]  # fmt: skip
+columns = st.columns(2)
+with columns[0]:
+    moving(run.name, picture, kind, "invariance_first", label)
+with columns[1]:
+    if others:
+        other = st.selectbox(tr("Compare with"), others, key="invariance_other")
+        index = predictor(other).classes.index(model.classes[label])
+        moving(other, picture, kind, "invariance_second", index)
+    else:
+        st.info(
+            tr(
+                "To compare, it takes a second network for the same classes. This button trains two on the digits, a minute in all: one without and one with turned and shifted pictures."
+            )
+        )
+        if st.button(tr("Train both"), icon=":material/play_arrow:", key="invariance_train"):
+            try:
+                for plan in ("none", "rotate=60,shift=0.2"):
+                    started = jobs.start(Recipe(dataset="digits", epochs=15, augment=plan), visitors.visitor())
+            except (ValueError, OSError) as error:
+                st.error(parts.text(error, 300))
+            else:
+                st.success(tr("Both are under way; when they have finished, choose one of them above."))
+                parts.link("train", "Watch", ":material/model_training:", run=started.name)
+teaching.question(
+    "invariance", tr("For which pictures would you not train with left and right flipped?"),
+    (tr("Cats"), tr("Flowers"), tr("Letters and digits")), 2,
+    tr("A flipped b is a d: what does not matter depends on the question."),
+)  # fmt: skip
+teaching.in_pytorch("""
+import torch
+from torchvision.transforms import v2
+
+picture = torch.rand(3, 32, 32)
+change = v2.Compose([v2.RandomRotation(15), v2.RandomHorizontalFlip(), v2.ColorJitter(0.2)])
+print(torch.stack([change(picture) for _ in range(8)]).shape)  # eight different ones
+""")
+teaching.plan(
+    tr("Pupils can say what augmentation is for and choose one that fits their pictures."), 25,
+    (
+        (tr("Why does it fail beyond some angle?"), tr("It has never seen such pictures; pooling forgives small shifts only.")),
+        (tr("Why not turn everything by any angle?"), tr("A turned 6 is a 9.")),
+        (tr("Does augmentation make up for missing pictures?"), tr("Partly: it adds what we know does not matter, not what we have never seen.")),
+    ),
+)  # fmt: skip
+teaching.further("learn_invariance")

@@ -1,0 +1,114 @@
+"""Lesson: transfer learning: a trained network's features and a new last layer learn from a handful of pictures."""
+
+import numpy as np
+import streamlit as st
+import torch
+
+from imgrec import charts
+from imgrec.language import tr
+from imgrec.lessons import transfer
+from imgrec.predict import Predictor, predictor
+from imgrec.runs import usable_runs
+from pages import parts, teaching
+
+COUNTS = (1, 2, 5, 10, 20, 50, 100)
+MOST_TRAIN, MOST_TEST = 100, 600  # pictures of each class to learn from, and of all to be tested on
+
+
+@st.cache_data(max_entries=12, show_spinner=False)
+def curves(run: str, changed: int, name: str, fingerprint: str) -> tuple[dict[str, list[float]], list[int]]:
+    """Accuracy by pictures per class: of a linear layer on the pixels, on features of the same network with random weights, and on
+    the run's features."""
+    model = predictor(run)
+    wanted = model.passport.preprocess
+    dataset = parts.open_dataset(name, wanted.size, wanted.resize)
+    train, test = dataset.indices("train"), dataset.indices("test")[:MOST_TEST]
+    train = np.concatenate(
+        [train[dataset.labels[train] == label][:MOST_TRAIN] for label in range(len(dataset.classes))]
+    )
+    labels, truth = dataset.labels[train], dataset.labels[test]
+    counts = [count for count in COUNTS if count <= np.bincount(labels).max()]
+    torch.manual_seed(0)
+    blank = Predictor(model.passport.build().eval(), model.passport, "blank", "cpu")
+
+    def pixels(where: np.ndarray) -> np.ndarray:
+        return dataset.images[where].reshape(len(where), -1).astype(np.float32) / 255
+
+    def seen(network: Predictor, where: np.ndarray) -> np.ndarray:
+        images = dataset.images[where]
+        images = np.repeat(images, 3, 3) if images.shape[3] < wanted.channels else images
+        return network.features(images)
+
+    given = {
+        "the pixels": (pixels(train), pixels(test)),
+        "a network that learned nothing": (seen(blank, train), seen(blank, test)),
+        "the trained network": (seen(model, train), seen(model, test)),
+    }
+    return {
+        who: [transfer.learned(a, labels, b, truth, count) for count in counts] for who, (a, b) in given.items()
+    }, counts
+
+
+teaching.begin(
+    tr("Learn from twenty pictures: transfer"),
+    tr(
+        "Most of what a network learns is not about its classes: edges, corners, textures, parts. So take a trained network, freeze it, throw its last layer away, and let only a new last layer learn your classes. What is frozen is called the backbone; what comes out of it, features."
+    ),
+)
+dataset = parts.dataset_picker(tr("The new task: pictures that the network has never seen."))
+runs = [run for run in usable_runs() if run.recipe.dataset.partition(":")[0] != dataset.name.partition(":")[0]]
+if not runs:
+    st.info(tr("It takes a network that was trained on other pictures; choose another data set."))
+    st.stop()
+names = [run.name for run in runs]
+name = st.selectbox(tr("The trained network"), names, names.index(runs[-1].name), key="transfer_run",
+                    format_func=lambda name: next(f"{run.title}" for run in runs if run.name == name))  # fmt: skip
+run = next(run for run in runs if run.name == name)
+if predictor(name).passport.preprocess.channels < dataset.channels:
+    st.info(tr("This network sees grey pictures only, and these are in colour; choose another one."))
+    st.stop()
+with st.spinner(tr("The network looks at the pictures …")):
+    lines, counts = curves(name, run.file("best.safetensors").stat().st_mtime_ns, dataset.name, dataset.fingerprint)
+shown = {tr(who): (counts, values) for who, values in lines.items()}
+st.subheader(tr("A new last layer on …"), anchor=False)
+parts.chart(charts.functions(shown), "transfer_curves", tr("Test accuracy by pictures per class"))
+each = st.select_slider(
+    tr("Pictures of each class to learn from"), counts, counts[min(3, len(counts) - 1)], key="transfer_each"
+)
+at = counts.index(each)
+parts.metrics(*((tr(who).capitalize(), f"{values[at]:.1%}", None) for who, values in lines.items()))
+st.caption(
+    tr(
+        "Nothing but the last layer learns here, in one step. With {each} pictures of each class, features of a network that learned something else beat the pixels by {gap:+.1%}.",
+        each=each,
+        gap=lines["the trained network"][at] - lines["the pixels"][at],
+    )
+)
+parts.link(
+    "train", "Train it: Start from the run, Freeze the backbone", ":material/model_training:", dataset=dataset.name
+)
+teaching.question(
+    "transfer", tr("Why may the backbone stay frozen?"),
+    (tr("Its last layer knows the new classes"), tr("Edges and parts are useful for other pictures, too"), tr("It has no weights")), 1,
+    tr("The first layers find what all pictures have; only the last one is about the classes."),
+)  # fmt: skip
+teaching.in_pytorch("""
+import torch
+from torch import nn
+from torchvision.models import mobilenet_v2
+
+network = mobilenet_v2(weights=None)  # weights="DEFAULT" downloads those of ImageNet
+for weight in network.parameters():
+    weight.requires_grad = False
+network.classifier[1] = nn.Linear(1280, 5)  # new, so it learns
+print(sum(w.numel() for w in network.parameters() if w.requires_grad), "weights learn")
+""")
+teaching.plan(
+    tr("Pupils can say what a backbone, features and a head are, and why few pictures suffice."), 25,
+    (
+        (tr("Where does the trained network help most?"), tr("With few pictures; with many, the others catch up.")),
+        (tr("When would it not help?"), tr("When the new pictures have nothing in common with the old ones.")),
+        (tr("Why does a network that learned nothing still do something?"), tr("Random filters keep much of the picture; a linear layer can use it.")),
+    ),
+)  # fmt: skip
+teaching.further("learn_transfer")

@@ -1,0 +1,169 @@
+"""Lesson: can we trust a network? A nudge nobody sees, how sure it should be, who is treated worse, what a photo gives away."""
+
+import numpy as np
+import streamlit as st
+import torch
+
+from imgrec import charts
+from imgrec.language import tr
+from imgrec.lessons import adversarial, privacy
+from imgrec.predict import Predictor
+from pages import parts, teaching
+
+
+@st.cache_data(max_entries=60, show_spinner=False)
+def directions(name: str, changed: int, picture: np.ndarray, label: int, _model: Predictor) -> np.ndarray:
+    """Which way each value of a picture (S, S, C) makes the loss grow, float32 (S, S, C)."""
+    network, passport = _model.model, _model.passport
+    images = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    found = adversarial.nudge(
+        lambda x: passport.answer(network, x), images.to(_model.device), torch.tensor([label]).to(_model.device)
+    )
+    return found[0].permute(1, 2, 0).cpu().numpy()
+
+
+def fool(run, model: Predictor) -> None:
+    """The picture, the nudge and what both together are taken for."""
+    st.subheader(tr("A nudge that nobody sees"), anchor=False)
+    picture, label = teaching.of_a_run(run, model, "trust")
+    strength = st.slider(tr("Strength of the nudge, in brightness steps of 255"), 0, 32, 4, key="trust_strength")
+    direction = directions(run.name, run.file("best.safetensors").stat().st_mtime_ns, picture, label, model)
+    images = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    moved = adversarial.nudged(images, torch.from_numpy(direction).permute(2, 0, 1)[None], strength / 255)
+    nudged = (moved[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+    before, after = model.probabilities(np.stack([picture, nudged]))
+    shown = ((direction + 1) * 127.5).round().astype(np.uint8)
+    columns = st.columns(3)
+    for column, seen, words in (
+        (columns[0], picture, tr("The picture")),
+        (columns[1], shown, tr("The nudge, stretched so that it can be seen")),
+        (columns[2], nudged, tr("Both together")),
+    ):
+        column.image(parts.enlarge(seen, 224), width="stretch", alt=words)
+        column.caption(words)
+    left, right = st.columns(2)
+    for column, probabilities, key in ((left, before, "trust_before"), (right, after, "trust_after")):
+        top = [
+            {"name": model.classes[i], "probability": float(probabilities[i])} for i in np.argsort(-probabilities)[:5]
+        ]
+        with column:
+            parts.chart(
+                charts.probability_bars(top), key, ", ".join(f"{r['name']} {r['probability']:.1%}" for r in top)
+            )
+    best, now = int(before.argmax()), int(after.argmax())
+    st.markdown(
+        tr("It still says **{name}**.", name=parts.text(model.classes[now]))
+        if best == now
+        else tr(
+            "Fooled: **{before}** became **{after}**, and nobody would see why.",
+            before=parts.text(model.classes[best]),
+            after=parts.text(model.classes[now]),
+        )
+    )
+    st.latex(
+        r"x' = x + \varepsilon \cdot \mathrm{sign}\left(\nabla_x L(x, y)\right) \qquad \varepsilon = "
+        + f"{strength}/255"
+    )
+    st.caption(
+        tr(
+            "The gradient of the loss by the picture says for every pixel which way makes the answer worse; each pixel moves that way by the same small step."
+        )
+    )
+
+
+def sure(run) -> None:
+    """Whether its confidence can be believed, and whether it is fair to all."""
+    st.subheader(tr("As sure as it is right?"), anchor=False)
+    evaluation = run.read("evaluation.json")
+    rows = sorted(evaluation.get("classes", []), key=lambda row: row.get("recall", 0))
+    if rows:
+        worst, best = rows[0], rows[-1]
+        parts.metrics(
+            (
+                tr("Calibration error"),
+                f"{evaluation.get('calibration_error', 0):.1%}",
+                tr("How far confidence and accuracy are apart on average."),
+            ),
+            (tr("Best class"), f"{best['recall']:.0%}", parts.text(best["name"])),
+            (tr("Worst class"), f"{worst['recall']:.0%}", parts.text(worst["name"])),
+        )
+        st.caption(
+            tr(
+                "One accuracy hides that it serves {worst} far worse than {best}. Who is in the worst class may be harmed by it.",
+                worst=parts.text(worst["name"]),
+                best=parts.text(best["name"]),
+            )
+        )
+    else:
+        st.caption(tr("This run was not tested."))
+    parts.link("evaluate", "See its calibration and its parts", ":material/analytics:", run=run.name)
+
+
+def secrets() -> None:
+    """What an uploaded photo tells besides its pixels, and the photo without that."""
+    st.subheader(tr("What does your photo tell?"), anchor=False)
+    st.caption(
+        tr(
+            "A phone writes place, time and its own number into every photo. Nothing of it is needed to recognise a thing. The photo is not kept."
+        )
+    )
+    file = parts.upload_box(tr("A photo as it came from the phone"), "trust_photo", many=False)
+    if file is None:
+        return
+    try:
+        found = privacy.told_by(file.getvalue(), file.name)
+        bare = privacy.stripped(file.getvalue(), file.name)
+    except (ValueError, OSError) as error:
+        st.error(parts.text(error, 300))
+        return
+    if not found:
+        st.success(tr("It tells nothing but its pixels."))
+        return
+    if "Place" in found:
+        st.warning(
+            tr("It tells where it was taken: {place} (latitude, longitude).", place=found["Place"]),
+            icon=":material/location_on:",
+        )
+    parts.table({"what": tr(title), "value": value} for title, value in found.items())
+    st.download_button(
+        tr("The same photo without all that"),
+        bare,
+        f"plain-{file.name.rpartition('.')[0][:60]}.{'png' if bare[:4] == bytes((137, 80, 78, 71)) else 'jpg'}",
+        icon=":material/shield:",
+    )
+
+
+teaching.begin(
+    tr("Can we trust it?"),
+    tr(
+        "A network is a function with many numbers, not a mind. It can be fooled by changes that nobody sees, be sure and wrong, and be worse for some than for others. And the photos we show it tell more than we think."
+    ),
+)
+run, model = parts.model_picker()
+fool(run, model)
+sure(run)
+secrets()
+teaching.question(
+    "trust", tr("A network gives 99 % to a wrong answer. What does that mean?"),
+    (tr("The picture must be mislabelled"), tr("Its confidence is not its accuracy"), tr("It needs more classes")), 1,
+    tr("Softmax always adds up to 1; whether 99 % means 99 of 100 right must be measured."),
+)  # fmt: skip
+teaching.in_pytorch("""
+import torch
+from torch import nn
+
+network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10))
+picture, label = torch.rand(1, 3, 32, 32, requires_grad=True), torch.tensor([3])
+nn.functional.cross_entropy(network(picture), label).backward()
+fooled = (picture + 4 / 255 * picture.grad.sign()).clamp(0, 1)
+print(network(picture).softmax(1), network(fooled).softmax(1))
+""")
+teaching.plan(
+    tr("Pupils can name three reasons not to trust an answer blindly, and strip a photo of its place."), 30,
+    (
+        (tr("Why does a nudge of 4 steps suffice?"), tr("All pixels push the same way at once; thousands of small pushes add up.")),
+        (tr("Is a network with 95 % accuracy fair?"), tr("Only if it is 95 % for everybody: look at its parts.")),
+        (tr("What does a photo tell besides its pixels?"), tr("Place, time, camera, sometimes the owner.")),
+    ),
+)  # fmt: skip
+teaching.further("learn_trust")
