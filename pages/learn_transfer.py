@@ -5,21 +5,22 @@ import streamlit as st
 import torch
 
 from imgrec import charts
-from imgrec.language import tr
+from imgrec.language import mark, tr
 from imgrec.lessons import transfer
 from imgrec.predict import Predictor, predictor
 from imgrec.runs import usable_runs
 from pages import parts, teaching
 
-COUNTS = (1, 2, 5, 10, 20, 50, 100)
-MOST_TRAIN, MOST_TEST = 100, 600  # pictures of each class to learn from, and of all to be tested on
+BEST = "cifar10-fast"  # knows most of those that come with imgrec
+COUNTS = (1, 2, 5, 10, 20, 50)
+MOST_TRAIN, MOST_TEST = 50, 400  # pictures of each class to learn from, and of all to be tested on
 
 
 @st.cache_data(max_entries=12, show_spinner=False)
 def curves(run: str, changed: int, name: str, fingerprint: str) -> tuple[dict[str, list[float]], list[int]]:
     """Accuracy by pictures per class: of a linear layer on the pixels, on features of the same network with random weights, and on
     the run's features."""
-    model = predictor(run)
+    model = predictor(run).looking("one")
     wanted = model.passport.preprocess
     dataset = parts.open_dataset(name, wanted.size, wanted.resize)
     train, test = dataset.indices("train"), dataset.indices("test")[:MOST_TEST]
@@ -40,9 +41,9 @@ def curves(run: str, changed: int, name: str, fingerprint: str) -> tuple[dict[st
         return network.features(images)
 
     given = {
-        "the pixels": (pixels(train), pixels(test)),
-        "a network that learned nothing": (seen(blank, train), seen(blank, test)),
-        "the trained network": (seen(model, train), seen(model, test)),
+        mark("the pixels"): (pixels(train), pixels(test)),
+        mark("a network that learned nothing"): (seen(blank, train), seen(blank, test)),
+        mark("the trained network"): (seen(model, train), seen(model, test)),
     }
     return {
         who: [transfer.learned(a, labels, b, truth, count) for count in counts] for who, (a, b) in given.items()
@@ -61,7 +62,7 @@ if not runs:
     st.info(tr("It takes a network that was trained on other pictures; choose another data set."))
     st.stop()
 names = [run.name for run in runs]
-name = st.selectbox(tr("The trained network"), names, names.index(runs[-1].name), key="transfer_run",
+name = st.selectbox(tr("The trained network"), names, names.index(BEST) if BEST in names else 0, key="transfer_run",
                     format_func=lambda name: next(f"{run.title}" for run in runs if run.name == name))  # fmt: skip
 run = next(run for run in runs if run.name == name)
 if predictor(name).passport.preprocess.channels < dataset.channels:
@@ -77,11 +78,20 @@ each = st.select_slider(
 )
 at = counts.index(each)
 parts.metrics(*((tr(who).capitalize(), f"{values[at]:.1%}", None) for who, values in lines.items()))
+gain = lines["the trained network"][at] - lines["the pixels"][at]
 st.caption(
-    tr(
-        "Nothing but the last layer learns here, in one step. With {each} pictures of each class, features of a network that learned something else beat the pixels by {gap:+.1%}.",
-        each=each,
-        gap=lines["the trained network"][at] - lines["the pixels"][at],
+    tr("Nothing but the last layer learns here, in one step.")
+    + " "
+    + (
+        tr(
+            "With {n} pictures of each class the trained network's features know {gain:.0%} more than the pixels.",
+            n=each,
+            gain=gain,
+        )
+        if gain > 0
+        else tr(
+            "Here the trained network's features do not help: what it learned has too little in common with these pictures."
+        )
     )
 )
 parts.link(
