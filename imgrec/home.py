@@ -48,6 +48,23 @@ def folder(name: str) -> Path:
     return home() / name
 
 
+@lru_cache(maxsize=4)
+def server_secret(place: str = "") -> bytes:
+    """32 random bytes that only this workspace knows, made when first asked for; where nothing can be kept, new ones for
+    every process."""
+    path = Path(place or home()) / ".secret"
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            suppress(FileExistsError),
+            os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file,
+        ):
+            file.write(secrets.token_bytes(32))
+        if len(found := path.read_bytes()) == 32:
+            return found
+    return secrets.token_bytes(32)
+
+
 def no_room(more: int = 0) -> str | None:
     """Why ``more`` bytes may not be kept, or None: the operator bounds the whole workspace by IMGREC_MAX_STORAGE_GB."""
     most = setting("IMGREC_MAX_STORAGE_GB", math.inf)

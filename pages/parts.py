@@ -32,7 +32,7 @@ HEADINGS = (  # of tables, see `table`
     mark("name"), mark("class"), mark("classes"), mark("precision"), mark("recall"), mark("f1"), mark("support"),
     mark("train"), mark("validation"), mark("test"), mark("width"), mark("height"), mark("images"), mark("file"),
     mark("reason"), mark("layer"), mark("shape"), mark("parameters"), mark("when"), mark("what"), mark("network"),
-    mark("year"), mark("weights"), mark("multiply-adds"), mark("pictures"), mark("accuracy"),
+    mark("year"), mark("weights"), mark("multiply-adds"), mark("pictures"), mark("accuracy"), mark("value"),
 )  # fmt: skip
 ARCHIVES = tuple(ending[1:] for ending in uploads.ARCHIVES)
 ARCHIVE_MB = 1000  # what a browser may send at once; bigger ones come by server folder or command line

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 
 import numpy as np
 import streamlit as st
 
 from imgrec.images import fit, open_image
-from imgrec.language import mark, tr
+from imgrec.language import current, mark, tr
 from imgrec.predict import Predictor
 from imgrec.runs import Run
-from pages import parts
+from pages import parts, sharing
 
 # The lessons in their order: address, title of the way on.
 ORDER = (
@@ -32,6 +33,8 @@ ORDER = (
 
 def begin(title: str, words: str) -> None:
     """The title, what the lesson is about, and large type for those in the back row."""
+    sharing.restore()
+    st.session_state["lesson_title"] = title
     st.title(title, anchor=False)
     left, right = st.columns([5, 1], vertical_alignment="center")
     left.markdown(words)
@@ -63,10 +66,27 @@ def plan(goal: str, minutes: int, questions: Sequence[tuple[str, str]]) -> None:
         st.markdown(tr("**Goal** {goal}", goal=goal) + "\n\n" + tr("**Time** {minutes} minutes", minutes=minutes))
         for asked, answer in questions:
             st.markdown(f"- {asked} *{answer}*")
+        title = str(st.session_state.get("lesson_title", ""))
+        st.download_button(
+            tr("A worksheet to print"), lambda: worksheet(title, goal, questions), "worksheet.html", "text/html",
+            icon=":material/print:", key="worksheet",
+        )  # fmt: skip
+
+
+def worksheet(title: str, goal: str, questions: Sequence[tuple[str, str]]) -> str:
+    """The questions on a page with room to write, and the answers on the next one, as HTML that needs nothing else."""
+    asked = "".join(f"<li>{escape(words)}<div class=room></div></li>" for words, _ in questions)
+    answers = "".join(f"<li>{escape(words)}<br><em>{escape(answer)}</em></li>" for words, answer in questions)
+    return f"""<!doctype html><html lang="{current().replace("_", "-")}"><meta charset="utf-8"><title>{escape(title)}</title>
+<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem}}.room{{height:7rem;border-bottom:1px solid #999}}
+.answers{{break-before:page}}li{{margin-bottom:1.2rem}}</style>
+<h1>{escape(title)}</h1><p>{escape(goal)}</p><p>{escape(tr("Name"))}: ______________________</p><ol>{asked}</ol>
+<div class=answers><h2>{escape(tr("Answers"))}</h2><ol>{answers}</ol></div></html>"""
 
 
 def further(address: str) -> None:
-    """The way to the lessons before and after."""
+    """The lesson as it is now for others, and the way to the lessons before and after."""
+    sharing.offer()
     place = [name for name, _ in ORDER].index(address)
     left, right = st.columns(2)
     if place:

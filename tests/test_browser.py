@@ -46,6 +46,11 @@ ADDRESSES = (
     "learn_network",
     "learn_gradient",
     "learn_optimisers",
+    "learn_fitting",
+    "learn_invariance",
+    "learn_transfer",
+    "learn_history",
+    "learn_trust",
 )
 SECOND = 1000  # Playwright counts in milliseconds
 

@@ -11,10 +11,10 @@ from torch.nn import functional
 
 def nudge(logits: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor) -> Tensor:
     """Which way every pixel of pictures in 0..1, float (N, C, H, W), makes the loss grow: −1, 0 or 1, same shape."""
-    images = images.clone().requires_grad_(True)
-    with torch.enable_grad():
-        loss = functional.cross_entropy(logits(images), labels)
-        (gradient,) = torch.autograd.grad(loss, images)
+    with torch.inference_mode(False), torch.enable_grad():
+        given = images.clone().requires_grad_(True)
+        loss = functional.cross_entropy(logits(given), labels.clone())
+        (gradient,) = torch.autograd.grad(loss, given)
     return gradient.sign()
 
 

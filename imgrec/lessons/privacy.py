@@ -28,7 +28,7 @@ def told_by(content: bytes, name: str = "picture") -> dict[str, str]:
         inner = exif.get_ifd(EXIF)
         found |= {title: _text(inner[tag]) for tag, title in MORE.items() if tag in inner}
         if place := _place(exif.get_ifd(GPS)):
-            found = {"Place": f"{place[0]:.5f}, {place[1]:.5f}", **found}
+            found = {mark("Place"): f"{place[0]:.5f}, {place[1]:.5f}", **found}
     return {title: value for title, value in found.items() if value}
 
 

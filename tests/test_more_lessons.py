@@ -1,0 +1,184 @@
+"""Lessons 8 to 12: every number is torch's or scikit-learn's, a photo tells what was planted in it, and an address is signed."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.linear_model import Ridge
+from test_pages import open_page, texts
+
+from imgrec.data import open_dataset
+from imgrec.data.dataset import LEFT_OUT
+from imgrec.images import ImageError
+from imgrec.lessons import adversarial, fitting, invariance, privacy, transfer
+from pages import sharing
+
+
+@pytest.mark.parametrize("kind", invariance.CHANGES)
+def test_a_change_by_nothing_leaves_the_picture_and_all_others_change_it(kind):
+    change, picture = invariance.CHANGES[kind], open_dataset("shapes:count=60").images[3]
+    changed = invariance.sweep(picture, kind)
+    assert changed.shape == (len(change.values), *picture.shape)
+    same = [bool((image == picture).all()) for image in changed]
+    assert same == [value == change.none for value in change.values]
+
+
+def test_turning_by_a_right_angle_is_turning_the_array_and_shifting_moves_the_columns():
+    picture = open_dataset("shapes:count=60").images[3]
+    assert (invariance.CHANGES["rotate"].apply(picture, 90) == np.rot90(picture)).mean() > 0.99
+    moved = invariance.CHANGES["shift"].apply(picture, 0.25)
+    assert (moved[:, 8:] == picture[:, :24]).all()
+    assert (invariance.CHANGES["shift"].apply(picture, -0.25)[:, :24] == picture[:, 8:]).all()
+    assert invariance.steady(np.array([[0.9, 0.1], [0.2, 0.8]]), 0) == 0.5
+
+
+def test_fewer_pictures_are_of_all_classes_and_the_others_are_left_out():
+    digits = open_dataset("digits")
+    splits = fitting.fewer(digits.labels, digits.splits, 20, LEFT_OUT)
+    assert np.bincount(digits.labels[splits == 0]).tolist() == [2] * 10
+    assert (splits[digits.splits != 0] == digits.splits[digits.splits != 0]).all()
+    assert fitting.gap(0.9, 0.7) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("count", [15, 200])
+def test_the_new_last_layer_is_ridge_regression(count):
+    """Both ways to solve it, for fewer and for more pictures than features, are scikit-learn's."""
+    chance = np.random.default_rng(0)
+    features, labels = chance.normal(size=(count, 40)) * 3 + 1, chance.integers(0, 4, count)
+    weights, biases = transfer.head(features, labels, 4, 0.1)
+    scaled = (features - features.mean(0)) / (features.std(0) + 1e-6)
+    model = Ridge(alpha=0.1 * count).fit(scaled, np.eye(4)[labels])
+    assert np.allclose(features @ weights + biases, model.predict(scaled), atol=1e-6)
+
+
+def test_a_trained_network_learns_another_task_from_ten_pictures_better_than_pixels_do():
+    from imgrec.predict import predictor
+
+    shapes = open_dataset("shapes:count=900,difficulty=0.2")
+    model = predictor("cifar10-fast").looking("one")
+    train, test = shapes.indices("train"), shapes.indices("test")[:150]
+    train = np.concatenate([train[shapes.labels[train] == label][:10] for label in range(len(shapes.classes))])
+    labels, truth = shapes.labels[train], shapes.labels[test]
+    pixels = (shapes.images[where].reshape(len(where), -1) / 255 for where in (train, test))
+    a, b = pixels
+    plain = transfer.learned(a, labels, b, truth, 10)
+    moved = transfer.learned(
+        model.features(shapes.images[train]), labels, model.features(shapes.images[test]), truth, 10
+    )
+    assert moved > plain + 0.3
+
+
+def test_the_nudge_is_the_sign_of_torchs_gradient_and_makes_the_loss_grow():
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 5))
+    images, labels = torch.rand(3, 3, 4, 4), torch.tensor([0, 1, 2])
+    given = images.clone().requires_grad_(True)
+    loss = torch.nn.functional.cross_entropy(network(given), labels)
+    loss.backward()
+    with torch.inference_mode():
+        direction = adversarial.nudge(network, images.clone(), labels)
+    assert torch.equal(direction, given.grad.sign())
+    moved = adversarial.nudged(images, direction, 0.1)
+    assert torch.nn.functional.cross_entropy(network(moved), labels) > loss
+    assert float((moved - images).abs().max()) <= 0.1 + 1e-6
+    assert 0 <= float(moved.min()) <= float(moved.max()) <= 1
+
+
+def photo(place=True, orientation=6):
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110], exif[0x0112] = "Maker", "Camera \x00 1" + "x" * 200, orientation
+    exif.get_ifd(0x8769)[0x9003] = "2026:11:21 10:00:00"
+    if place:
+        gps = exif.get_ifd(0x8825)
+        gps[1], gps[2], gps[3], gps[4] = "S", (33.0, 51.0, 24.0), "E", (151.0, 12.0, 36.0)
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)).save(file, "JPEG", exif=exif)
+    return file.getvalue()
+
+
+def test_what_was_planted_in_a_photo_is_told_and_then_gone():
+    told = privacy.told_by(photo())
+    assert told["Place"] == "-33.85667, 151.21000"
+    assert told["Camera maker"] == "Maker"
+    assert told["Taken at"] == "2026:11:21 10:00:00"
+    assert len(told["Camera"]) == 100
+    bare = privacy.stripped(photo())
+    assert privacy.told_by(bare) == {}
+    with Image.open(io.BytesIO(bare)) as image:
+        assert image.size == (40, 60)  # upright
+        assert not image.getexif()
+        assert "exif" not in image.info
+
+
+@pytest.mark.parametrize(
+    "gps", [{2: (1.0, 2.0)}, {2: ("x", 0, 0), 4: (1, 1, 1)}, {1: "N", 2: (99.0, 0, 0), 4: (1.0, 0, 0)}]
+)
+def test_a_place_that_makes_no_sense_is_no_place(gps):
+    assert privacy._place(gps) is None
+
+
+def test_what_is_no_photo_is_refused_by_name():
+    for read in (privacy.told_by, privacy.stripped):
+        with pytest.raises(ImageError, match="notes"):
+            read(b"no picture", "notes.txt")
+
+
+def test_an_address_holds_what_was_set_and_a_forged_one_is_refused(workspace):
+    text = sharing.packed({"stride": 2, "kernel_name": "Blur", "shown": ["a", "b"]}, ["stride"])
+    assert sharing.unpacked(text) == ({"stride": 2, "kernel_name": "Blur", "shown": ["a", "b"]}, ["stride"])
+    assert (workspace / ".secret").stat().st_mode & 0o077 == 0
+    for forged in ("", "x", text[:-3] + "abc", "A" * 5000, "é" * 20, text[2:]):
+        assert sharing.unpacked(forged) is None
+
+
+def test_a_lessons_address_brings_back_its_settings_and_leaves_controls_out():
+    """Row 23 of the goals: a URL restores page, data, model and settings and hides named controls."""
+    first = open_page("learn_convolution.py")
+    first.slider(key="stride").set_value(3).run()
+    first.selectbox(key="kernel_name").set_value("Emboss").run()
+    first.multiselect(key="hide_controls").set_value(["stride"]).run()
+    address = next(block.value for block in first.code if "state=" in block.value)
+    given = address.partition("state=")[2]
+    second = open_page("learn_convolution.py", {"state": given})
+    assert not second.exception
+    assert (second.slider(key="stride").value, second.selectbox(key="kernel_name").value) == (3, "Emboss")
+    assert any(".st-key-stride" in str(element.proto) for element in second.get("html"))
+    forged = open_page("learn_convolution.py", {"state": given[:-4] + "AAAA"})
+    assert not forged.exception
+    assert "not made by this server" in forged.warning[0].value
+    assert forged.slider(key="stride").value == 1
+
+
+@pytest.mark.parametrize(
+    "page", ["learn_fitting.py", "learn_history.py", "learn_invariance.py", "learn_transfer.py", "learn_trust.py"]
+)
+def test_every_control_of_a_lesson_can_be_shared(page):
+    test = open_page(page)
+    given = next(block.value for block in test.code if "state=" in block.value).partition("state=")[2]
+    again = open_page(page, {"state": given})
+    assert not again.exception
+    assert not again.warning
+
+
+def test_two_trainings_stand_side_by_side_and_the_one_with_more_pictures_knows_more():
+    test = open_page("learn_fitting.py", fit_count_A=10, fit_count_B=200)
+    shares = [float(metric.value.rstrip("%")) for metric in test.metric if metric.label == "Knows others"]
+    assert shares[0] + 10 < shares[1]
+    assert "Overfitting" in texts(test)
+
+
+def test_a_nudge_changes_the_answer_of_the_network_that_comes_with_imgrec():
+    test = open_page("learn_trust.py", {"run": "cifar10-fast"}, trust_strength=24)
+    assert not test.exception
+    assert "Fooled" in texts(test)
+
+
+def test_a_worksheet_has_the_questions_and_the_answers_on_a_page_of_their_own():
+    from pages.teaching import worksheet
+
+    page = worksheet("A <b>title</b>", "A goal", (("Why?", "Because & so"),))
+    assert "A &lt;b&gt;title" in page
+    assert page.index("Why?") < page.index("break-before:page") or page.index("class=answers") > page.index("Why?")
+    assert "Because &amp; so" in page
