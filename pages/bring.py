@@ -185,7 +185,7 @@ def report(job: Run) -> None:
     name = parts.text(job.name)
     if parts.live(job):
         left, right = st.columns([4, 1], vertical_alignment="center")
-        detail = parts.text(state.get("detail") or "starting", 120)
+        detail = parts.text(state.get("detail") or tr("starting"), 120)
         left.progress(min(1.0, float(state.get("progress") or 0.0)), f"**{name}**: {detail}")
         if right.button(tr("Cancel"), key=f"cancel {job.name}", disabled=job.asked() is not None):
             job.ask("stop")
@@ -204,7 +204,7 @@ def report(job: Run) -> None:
         if refused:
             with st.expander(tr("Why {refused:,} were rejected", refused=len(refused))):
                 parts.table(refused)
-        parts.link("dataset", f"Look at {job.name}", ":material/photo_library:", dataset=job.name)
+        parts.link("dataset", tr("Look at {name}", name=name), ":material/photo_library:", dataset=job.name)
         if said.get("images", 0) > sum(sum(row.values()) for row in said.get("counts", {}).values()):
             parts.link("label", "Say what they are", ":material/label:", dataset=job.name)
     elif status == "stopped":

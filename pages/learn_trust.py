@@ -4,9 +4,9 @@ import numpy as np
 import streamlit as st
 import torch
 
-from imgrec import charts
+from imgrec import charts, privacy
 from imgrec.language import tr
-from imgrec.lessons import adversarial, privacy
+from imgrec.lessons import adversarial
 from imgrec.predict import Predictor
 from pages import parts, teaching
 

@@ -18,6 +18,7 @@ PAGES = (
     ("home.py", mark("Home"), "", ":material/home:", ""),
     ("dataset.py", mark("Data set"), "dataset", ":material/photo_library:", LAB),
     ("bring.py", mark("Bring pictures"), "bring", ":material/add_photo_alternate:", LAB),
+    ("collect.py", mark("Collect together"), "collect", ":material/groups:", LAB),
     ("label.py", mark("Label"), "label", ":material/label:", LAB),
     ("map.py", mark("Map"), "map", ":material/scatter_plot:", LAB),
     ("mend.py", mark("Mend"), "mend", ":material/healing:", LAB),

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     ("language",),
     ("recipe", "images", "home", "spreadsheet"),
+    ("privacy",),
     ("hardware", "data", "augment", "models", "muon", "takeaway", "webpage", "lessons", "coach", "runs"),
     ("weights", "shelves", "batches", "neighbours"),
     ("train", "predict"),

@@ -28,6 +28,7 @@ ROOT = Path(__file__).parent.parent
 ADDRESSES = (
     "",
     "dataset",
+    "collect",
     "bring",
     "label",
     "map",
@@ -513,8 +514,7 @@ def test_another_host_name_is_refused_and_every_answer_carries_the_policy(server
             urllib.request.urlopen(rebound)
 
 
-@pytest.mark.parametrize("width", [1280, 400])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
 def test_every_page_fits_the_screen(page, server, width, scheme):
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)

@@ -198,20 +198,6 @@ def test_what_was_logged_before_the_first_checkpoint_is_logged_once_when_the_run
     assert run.epochs[0]["train_loss"] < 9
 
 
-def test_a_stopped_and_resumed_run_ends_like_one_that_was_never_stopped():
-    recipe = Recipe(epochs=12, augment="rotate=10", device="cpu", batch_size=32)
-    stopped = running(recipe)
-    jobs.stop(stopped.name)
-    wait_for(lambda: stopped.status in ("stopped", "finished") and not stopped.alive)
-    if stopped.status == "stopped":
-        jobs.resume(stopped.name)
-    whole = jobs.start(recipe)
-    wait_for(lambda: stopped.status == whole.status == "finished", 60)
-    one, other = (load_checkpoint(run.file("last.ckpt"))["model"] for run in (stopped, whole))
-    assert all(torch.equal(one[name], other[name]) for name in one)
-    assert [e["train_loss"] for e in stopped.epochs] == [e["train_loss"] for e in whole.epochs]
-
-
 def test_one_trains_and_the_next_waits_its_turn():
     first, second = running(), jobs.start(Recipe(epochs=1))
     wait_for(lambda: second.status == "waiting" and second.state.get("ahead") == 1)

@@ -68,7 +68,7 @@ def words_in(path: Path):
         text, parent = node.value, around[id(node)]
         if not re.search(r"[a-z]{2,} [a-z]{2,}", text) or re.search(r"[<>{};]|\n|^python -m|\\", text):
             continue
-        if isinstance(parent, ast.Expr | ast.Compare) or (
+        if isinstance(parent, ast.Expr | ast.Compare | ast.Subscript) or (
             isinstance(parent, ast.keyword) and parent.arg in NOT_FOR_PEOPLE
         ):
             continue

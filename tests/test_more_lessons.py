@@ -9,10 +9,11 @@ from PIL import Image
 from sklearn.linear_model import Ridge
 from test_pages import open_page, texts
 
+from imgrec import privacy
 from imgrec.data import open_dataset
 from imgrec.data.dataset import LEFT_OUT
 from imgrec.images import ImageError
-from imgrec.lessons import adversarial, fitting, invariance, privacy, transfer
+from imgrec.lessons import adversarial, fitting, invariance, transfer
 from pages import sharing
 
 

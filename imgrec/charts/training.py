@@ -89,7 +89,7 @@ def sizes(rows: Sequence[Mapping[str, Any]], before: Mapping[str, float]) -> go.
             accuracy, line={"color": GREY, "dash": dash}, annotation_text=plain(name), annotation_font_color=GREY
         )
     styled(figure, 380, xaxis_title=tr("weights"), yaxis_title=tr("test accuracy"), showlegend=False)
-    return figure.update_xaxes(type="log").update_yaxes(tickformat=".0%")
+    return figure.update_xaxes(type="log").update_yaxes(tickformat=".0%", range=[0, 1.08])
 
 
 def rates(rates: Sequence[float], losses: Sequence[float], suggested: float) -> go.Figure:

@@ -1,0 +1,157 @@
+"""A data set that a class puts together: one opens it, others add labelled photos from their phones, by a code."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from imgrec.data import uploads
+from imgrec.data.dataset import DatasetError
+from imgrec.data.store import check_free
+from imgrec.home import folder, no_room, write_atomic
+from imgrec.language import tr
+from imgrec.privacy import stripped
+
+LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that look like another
+MOST_CLASSES, MOST_PHOTOS, MOST_OF_ONE, WEEKS = 30, 3000, 300, 4
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One photo that was added: its file, its class, and who added it (a digest, perhaps empty)."""
+
+    path: Path
+    label: str
+    who: str
+
+
+@dataclass(frozen=True)
+class Collection:
+    """An open collection: ``code`` is what others need; ``owner`` (a digest, perhaps empty) may take photos out."""
+
+    code: str
+    name: str
+    classes: tuple[str, ...]
+    owner: str
+
+    @property
+    def path(self) -> Path:
+        return _folder() / self.code
+
+    def photos(self) -> list[Photo]:
+        """What has been added, the latest first."""
+        found = []
+        for number in range(len(self.classes)):
+            place = self.path / str(number)
+            for entry in os.scandir(place) if place.is_dir() else ():
+                if not entry.name.startswith("."):
+                    who = entry.name.partition("_")[2].partition(".")[0]
+                    found.append(Photo(Path(entry.path), self.classes[number], who))
+        return sorted(found, key=lambda photo: photo.path.name, reverse=True)
+
+    def add(self, content: bytes, label: str, who: str = "", name: str = "photo") -> Path:
+        """Keep a photo, without anything but its pixels. Raises ImageError for what is none, DatasetError when there are
+        too many, of all or of one visitor, or the class is not one of these."""
+        if label not in self.classes:
+            raise DatasetError(
+                tr(
+                    "{label!r} is not a class here; choose one of {classes}.",
+                    label=label,
+                    classes=", ".join(self.classes),
+                )
+            )
+        photos = self.photos()
+        if len(photos) >= MOST_PHOTOS or sum(photo.who == who for photo in photos) >= (
+            MOST_OF_ONE if who else MOST_PHOTOS
+        ):
+            raise DatasetError(tr("There are enough photos already; the one who opened the collection can end it."))
+        plain = stripped(content, name)
+        if reason := no_room(len(plain)):
+            raise DatasetError(reason)
+        place = self.path / str(self.classes.index(label))
+        place.mkdir(exist_ok=True)
+        path = (
+            place
+            / f"{time.time_ns():020d}-{secrets.token_hex(4)}_{_plain(who)}.{'png' if plain[:4] == bytes((137, 80, 78, 71)) else 'jpg'}"
+        )
+        write_atomic(path, plain)
+        return path
+
+    def remove(self, photo: Photo) -> None:
+        """Take a photo out for good."""
+        if photo.path.parent.parent == self.path:
+            photo.path.unlink(missing_ok=True)
+
+    def bundle(self) -> Path:
+        """All photos as an upload to import, see `jobs.start_import`. Raises DatasetError for fewer than two classes."""
+        photos = self.photos()[::-1]
+        if len({photo.label for photo in photos}) < 2:
+            raise DatasetError(tr("It takes photos of two classes at least."))
+        return uploads.bundle([(photo.path.name, photo.path.read_bytes(), photo.label) for photo in photos])
+
+    def close(self) -> None:
+        """Forget the collection and its photos."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def open_collection(name: str, classes: list[str], owner: str = "") -> Collection:
+    """Begin a collection under a free name. Raises DatasetError, UnusableName."""
+    check_free(name)
+    classes = list(dict.fromkeys(" ".join(label.split())[:60] for label in classes if label.strip()))
+    if not 2 <= len(classes) <= MOST_CLASSES:
+        raise DatasetError(tr("Give two to {most} classes, one in each line.", most=MOST_CLASSES))
+    if reason := no_room():
+        raise DatasetError(reason)
+    _sweep()
+    code = "".join(secrets.choice(LETTERS) for _ in range(6))
+    place = _folder() / code
+    place.mkdir(parents=True)
+    write_atomic(
+        place / "about.json", json.dumps({"name": name, "classes": classes, "owner": owner}, ensure_ascii=False)
+    )
+    return Collection(code, name, tuple(classes), owner)
+
+
+def find_collection(code: str) -> Collection:
+    """The collection of a code, however it is written. Raises DatasetError."""
+    code = re.sub(r"[^a-z0-9]", "", code.lower())[:12]
+    try:
+        about = json.loads((_folder() / code / "about.json").read_text("utf-8")) if code else {}
+        return Collection(code, str(about["name"]), tuple(map(str, about["classes"])), str(about.get("owner", "")))
+    except (OSError, ValueError, KeyError, TypeError):
+        raise DatasetError(tr("There is no collection with the code {code!r}; ask for it again.", code=code)) from None
+
+
+def collections_of(owner: str) -> list[Collection]:
+    """The open collections of one visitor, the latest first; of everybody with an empty ``owner``."""
+    names = list(os.scandir(_folder())) if _folder().is_dir() else []
+    found = []
+    for entry in sorted(names, key=lambda entry: -entry.stat().st_mtime):
+        try:
+            collection = find_collection(entry.name)
+        except DatasetError:
+            continue
+        if not owner or collection.owner == owner:
+            found.append(collection)
+    return found
+
+
+def _sweep() -> None:
+    """Forget collections that nobody has added to for weeks."""
+    for entry in os.scandir(_folder()) if _folder().is_dir() else ():
+        if time.time() - entry.stat().st_mtime > WEEKS * 7 * 86400:
+            shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _plain(who: str) -> str:
+    return re.sub(r"[^0-9a-f]", "", who)[:24]
+
+
+def _folder() -> Path:
+    return folder("datasets") / ".collections"

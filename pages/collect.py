@@ -1,0 +1,177 @@
+"""Collect: how does a whole class put a data set together? One opens it, the others add photos from their phones by a code."""
+
+import io
+
+import numpy as np
+import segno
+import streamlit as st
+
+from imgrec import jobs
+from imgrec.data.collecting import Collection, Photo, collections_of, find_collection, open_collection
+from imgrec.images import fit, open_image
+from imgrec.language import tr
+from pages import parts, visitors
+
+SHOWN = 60  # photos on the teacher's page
+
+
+def me() -> str:
+    found = visitors.visitor()
+    return found.visitor if found else ""
+
+
+def owns(collection: Collection) -> bool:
+    return visitors.is_operator() or (bool(collection.owner) and collection.owner == me())
+
+
+def begin() -> None:
+    """The form that opens a collection, and the box for a code."""
+    left, right = st.columns(2)
+    with left:
+        st.subheader(tr("Join one"), anchor=False)
+        code = st.text_input(tr("Code"), key="collect_code", max_chars=12, placeholder="abc234")
+        if st.button(tr("Join"), icon=":material/login:", key="collect_join", disabled=not code.strip()):
+            go(code)
+    with right:
+        st.subheader(tr("Open one"), anchor=False)
+        name = st.text_input(
+            tr("Name of the data set"), key="collect_name", max_chars=80, placeholder=tr("such as leaves")
+        )
+        classes = st.text_area(
+            tr("Classes, one in each line"), key="collect_classes", placeholder=tr("oak\nmaple"), max_chars=2000
+        )
+        if st.button(tr("Open"), type="primary", icon=":material/add:", key="collect_open"):
+            try:
+                collection = open_collection(name.strip(), classes.splitlines(), me())
+            except (ValueError, OSError) as error:
+                st.error(parts.text(error, 300))
+            else:
+                st.query_params["code"] = collection.code
+                st.rerun()
+    for collection in collections_of("" if visitors.is_operator() else me() or "nobody")[:5]:
+        label = f"{collection.name}: {', '.join(collection.classes[:6])}"
+        if st.button(label, icon=":material/folder_open:", key=f"collect {collection.code}"):
+            st.query_params["code"] = collection.code
+            st.rerun()
+
+
+def go(code: str) -> None:
+    try:
+        st.query_params["code"] = find_collection(code).code
+    except ValueError as error:
+        st.error(parts.text(error, 200))
+    else:
+        st.rerun()
+
+
+def add(collection: Collection) -> None:
+    """For everybody: a class, and photos of it from the camera or from files."""
+    label = st.segmented_control(tr("What is it?"), collection.classes, key="collect_label")
+    if label is None:
+        st.info(tr("Choose what you photograph, then take photos of it: near and far, from all sides."))
+        return
+    turn = st.session_state.setdefault("collect_turn", 0)
+    shot = st.camera_input(tr("Take a picture"), key=f"collect_camera {turn}")
+    files = parts.upload_box(tr("Or photos that you have"), f"collect_files {turn}")
+    given = [("camera.jpg", shot.getvalue())] if shot else [(file.name, file.getvalue()) for file in files]
+    if not given:
+        return
+    kept, refused = 0, []
+    for name, content in given[:50]:
+        try:
+            collection.add(content, label, me(), name)
+            kept += 1
+        except (ValueError, OSError) as error:
+            refused.append(f"{parts.text(name)}: {parts.text(error, 200)}")
+    st.session_state["collect_turn"] = turn + 1
+    st.session_state["collect_said"] = (kept, refused)
+    st.rerun()
+
+
+def said() -> None:
+    """What became of the photos that were just sent."""
+    kept, refused = st.session_state.pop("collect_said", (0, []))
+    if kept:
+        st.success(
+            tr("Added: {photos}. Place, time and camera were taken out of them.", photos=parts.pictures(kept)),
+            icon=":material/check:",
+        )
+    for words in refused[:10]:
+        st.error(words)
+
+
+@st.cache_data(max_entries=2000, show_spinner=False)
+def small(path: str) -> np.ndarray:
+    return fit(open_image(path), 96, 3, "pad")
+
+
+def thumbnail(photo: Photo) -> parts.Tile:
+    return parts.Tile(small(str(photo.path)), photo.label[:24], photo.label)
+
+
+def overview(collection: Collection) -> None:
+    """How many there are of each class; for who opened it the latest ones, too, each of which a click takes out."""
+    photos = collection.photos()
+    parts.metrics(*((label, str(sum(photo.label == label for photo in photos)), None) for label in collection.classes))
+    shown = photos[:SHOWN]
+    if not shown or not owns(collection):
+        return
+    clicked = parts.tiles([thumbnail(photo) for photo in shown], "collected", 84)
+    st.caption(tr("The latest {n}. A click takes one out.", n=len(shown)))
+    if clicked is not None and clicked < len(shown):
+        collection.remove(shown[clicked])
+        st.rerun(scope="fragment")
+
+
+def lead(collection: Collection) -> None:
+    """For who opened it: the code and its picture, and the end."""
+    here = (st.context.url or "").split("?")[0]
+    address = f"{here}?code={collection.code}"
+    left, right = st.columns([1, 2])
+    picture = io.BytesIO()
+    segno.make(address, error="m").save(picture, kind="png", scale=6, border=3)
+    left.image(picture.getvalue(), width=240, alt=tr("The address as a QR code"))
+    with right:
+        st.markdown(tr("Others join with the code **{code}**, or by pointing a phone here:", code=collection.code))
+        st.code(address, language=None, wrap_lines=True)
+        st.caption(
+            tr(
+                "A phone's browser opens its camera only on an https address; without that it offers the phone's own camera app under the files."
+            )
+        )
+    if st.button(tr("Make the data set"), type="primary", icon=":material/check:", key="collect_make"):
+        try:
+            jobs.start_import(collection.bundle(), collection.name)
+        except (ValueError, OSError) as error:
+            st.error(parts.text(error, 300))
+        else:
+            collection.close()
+            st.query_params.pop("code", None)
+            parts.go_to("bring")
+            st.rerun()
+
+
+st.title(tr("How does a class collect pictures?"), anchor=False)
+code = str(st.query_params.get("code", ""))
+if not code:
+    st.write(
+        tr(
+            "One opens a collection and shows its code. The others join without an account, choose what they photograph, and add photos from their phones."
+        )
+    )
+    begin()
+    st.stop()
+try:
+    collection = find_collection(code)
+except ValueError as error:
+    st.error(parts.text(error, 200))
+    if st.button(tr("Another code"), key="collect_again"):
+        st.query_params.pop("code", None)
+        st.rerun()
+    st.stop()
+st.subheader(parts.text(collection.name), anchor=False)
+if owns(collection):
+    lead(collection)
+said()
+add(collection)
+st.fragment(overview, run_every=3.0)(collection)

@@ -1,0 +1,118 @@
+"""A class collects pictures: a code lets others add photos, which lose their place; only who opened it takes out and ends."""
+
+import io
+
+import pytest
+from conftest import wait_for
+from PIL import Image
+from test_more_lessons import photo
+from test_pages import open_page, texts
+
+from imgrec import jobs, privacy
+from imgrec.data import DatasetError, collecting, open_dataset
+from imgrec.data.collecting import collections_of, find_collection, open_collection
+from imgrec.home import UnusableName, folder
+from imgrec.images import ImageError
+
+ANN, BEN = "a" * 24, "b" * 24
+
+
+def picture(number):
+    file = io.BytesIO()
+    Image.new("RGB", (40, 30), (number * 7 % 256, 90, 200 - number)).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_photos_of_many_become_a_data_set_and_tell_no_place():
+    leaves = open_collection("leaves", ["oak", " maple ", "", "oak"], ANN)
+    assert leaves.classes == ("oak", "maple")
+    there = find_collection(f" {leaves.code.upper()} ")
+    assert there == leaves
+    path = there.add(photo(), "oak", BEN)
+    assert privacy.told_by(path.read_bytes()) == {}
+    for number in range(12):
+        there.add(picture(number), ("oak", "maple")[number % 2], BEN)
+    assert [entry.label for entry in there.photos()[:2]] == ["maple", "oak"]
+    assert {entry.who for entry in there.photos()} == {BEN}
+    job = jobs.start_import(there.bundle(), there.name)
+    there.close()
+    wait_for(lambda: job.status == "finished")
+    dataset = open_dataset("leaves")
+    assert set(dataset.classes) == {"oak", "maple"}
+    assert len(dataset) == 13
+    with pytest.raises(DatasetError, match="no collection"):
+        find_collection(leaves.code)
+
+
+def test_what_is_no_photo_or_no_class_is_refused_and_nothing_is_kept():
+    leaves = open_collection("leaves", ["oak", "maple"])
+    with pytest.raises(ImageError, match=r"x\.txt"):
+        leaves.add(b"text", "oak", "", "x.txt")
+    with pytest.raises(DatasetError, match="choose one of oak, maple"):
+        leaves.add(picture(0), "../oak")
+    assert leaves.photos() == []
+    leaves.add(picture(0), "oak", "../../x")
+    assert leaves.photos()[0].path.parent.parent == folder("datasets") / ".collections" / leaves.code
+    with pytest.raises(DatasetError, match="two classes"):
+        leaves.bundle()
+
+
+@pytest.mark.parametrize("code", ["", "..", "../..", "nothing", "a/b", "x" * 500, "é"])
+def test_a_code_that_is_none_finds_nothing(code):
+    open_collection("leaves", ["oak", "maple"])
+    with pytest.raises(DatasetError, match="no collection"):
+        find_collection(code)
+
+
+def test_a_collection_needs_a_free_name_and_two_classes_and_has_its_bounds(monkeypatch):
+    for name, classes, error in (
+        ("digits", ["a", "b"], DatasetError),
+        ("x", ["a"], DatasetError),
+        ("../x", ["a", "b"], UnusableName),
+    ):
+        with pytest.raises((error, ValueError)):
+            open_collection(name, classes)
+    leaves = open_collection("leaves", ["oak", "maple"], ANN)
+    assert [c.code for c in collections_of(ANN)] == [leaves.code]
+    assert collections_of(BEN) == []
+    monkeypatch.setattr(collecting, "MOST_OF_ONE", 2)
+    for number in range(2):
+        leaves.add(picture(number), "oak", BEN)
+    with pytest.raises(DatasetError, match="enough photos"):
+        leaves.add(picture(3), "oak", BEN)
+    leaves.add(picture(3), "oak", ANN)  # another may still
+    leaves.remove(leaves.photos()[0])
+    assert len(leaves.photos()) == 2
+
+
+def test_the_page_opens_a_collection_shows_its_code_and_makes_the_data_set(monkeypatch):
+    monkeypatch.setattr("pages.visitors.is_operator", lambda: True)
+    test = open_page("collect.py")
+    test.text_input(key="collect_name").set_value("leaves")
+    test.text_area(key="collect_classes").set_value("oak\nmaple").run()
+    test.button(key="collect_open").click().run()
+    assert not test.exception
+    [leaves] = collections_of("")
+    assert f"**{leaves.code}**" in texts(test)
+    for number in range(8):
+        leaves.add(picture(number), ("oak", "maple")[number % 2])
+    test.run()
+    assert [metric.value for metric in test.metric] == ["4", "4"]
+    test.button(key="collect_make").click().run()
+    assert not test.exception
+    wait_for(lambda: jobs.bring_jobs()[0].status == "finished")
+    assert len(open_dataset("leaves")) == 8
+
+
+def test_a_pupil_joins_by_code_sees_the_numbers_and_may_not_end_it(monkeypatch):
+    monkeypatch.setattr("pages.visitors.is_operator", lambda: False)
+    leaves = open_collection("leaves", ["oak", "maple"], ANN)
+    leaves.add(picture(1), "oak", ANN)
+    test = open_page("collect.py")
+    test.text_input(key="collect_code").set_value(leaves.code.upper()).run()
+    test.button(key="collect_join").click().run()
+    assert not test.exception
+    assert [metric.value for metric in test.metric] == ["1", "0"]
+    assert not [button for button in test.button if button.key == "collect_make"]
+    wrong = open_page("collect.py", {"code": "zzzzzz"})
+    assert "no collection" in wrong.error[0].value
