@@ -105,6 +105,29 @@ def sizes(model: nn.Module) -> dict[str, float]:
     return found
 
 
+def spread(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """All weights of every layer that has any, and what one batch says about them: {"features.0": (weights, gradients)},
+    each float32 (n,). The gradients are those of the mean cross-entropy of the normalised images; nothing is changed."""
+    layers = {
+        name: layer.weight
+        for name, layer in model.named_modules()
+        if getattr(layer, "weight", None) is not None and layer.weight.ndim > 1
+    }
+    with torch.inference_mode(False), torch.enable_grad():
+        needed = {name: weight.requires_grad for name, weight in layers.items()}
+        for weight in layers.values():
+            weight.requires_grad_(True)
+        loss = nn.functional.cross_entropy(model(images.clone()), labels.clone())
+        gradients = torch.autograd.grad(loss, list(layers.values()), allow_unused=True)
+        for name, weight in layers.items():
+            weight.requires_grad_(needed[name])
+    return {
+        name: (weight.detach().flatten().float().numpy(), gradient.flatten().float().numpy())
+        for (name, weight), gradient in zip(layers.items(), gradients, strict=True)
+        if gradient is not None
+    }
+
+
 def dead(model: nn.Module, images: Tensor) -> float | None:
     """The share of ReLU units that are zero for every one of the normalised images; None without ReLU."""
     alive: list[Tensor] = []

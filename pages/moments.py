@@ -6,7 +6,7 @@ import torch
 
 from imgrec import charts, snapshots
 from imgrec.evaluate import confusion
-from imgrec.language import tr
+from imgrec.language import mark, tr
 from imgrec.predict import Predictor
 from imgrec.runs import Run
 from imgrec.weights import Passport, WeightsError
@@ -95,6 +95,26 @@ def show(run: Run) -> None:
         )
         st.caption(tr("Size of the weights by layer"))
         layers = list(snapshots.sizes(model.model).items())[:12]
-        st.dataframe(
-            [{"layer": name, tr("root mean square"): round(value, 4)} for name, value in layers], hide_index=True
+        parts.table({"layer": name, mark("root mean square"): round(value, 4)} for name, value in layers)
+    found = snapshots.spread(model.model, wanted.normalise(images), torch.from_numpy(dataset.labels[checked[:64]]))
+    if found:
+        layer = st.selectbox(tr("Layer"), list(found), key=f"moment layer {run.name}")
+        left, right = st.columns(2)
+        for column, values, words, key in (
+            (left, found[layer][0], tr("Weights of {layer}", layer=layer), "moment_weights"),
+            (
+                right,
+                found[layer][1],
+                tr("Gradients of {layer}, of 64 validation pictures", layer=layer),
+                "moment_gradients",
+            ),
+        ):
+            with column:
+                parts.chart(
+                    charts.histogram(values[:: max(1, len(values) // 20_000)], words, 40, tr("number")), key, words
+                )
+        st.caption(
+            tr(
+                "Weights that spread out are learning; gradients that are all near zero teach this layer nothing any more."
+            )
         )

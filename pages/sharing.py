@@ -15,7 +15,7 @@ from imgrec.home import home, server_secret
 from imgrec.language import tr
 
 NOT_OF_A_LESSON = re.compile(
-    r"(language|recipe_|augment_|on_|strength_|preset|sample_|predict_|evaluate_|bring|watching|pace|deleted|operator|question_|set_|hide_|lesson_title|dataset|run\b|large_type|.* in the address)"
+    r"(language|recipe_|augment_|on_|strength_|preset|sample_|predict_|evaluate_|bring|watching|pace|deleted|operator|question_|set_|hide_|share_|moments|lesson_title|dataset|run\b|large_type|.* in the address)"
 )
 MOST = 3000  # characters of an address; a QR code holds about as many
 
@@ -68,7 +68,7 @@ def restore() -> None:
 
 def offer() -> None:
     """An address that opens the lesson as it is now, to copy or to point a phone at."""
-    with st.expander(tr("Share the lesson as it is now"), icon=":material/qr_code_2:"):
+    if st.toggle(tr("Share the lesson as it is now"), key="share_lesson"):
         values = settings()
         hidden = st.multiselect(
             tr("Leave out these controls"),

@@ -286,9 +286,9 @@ try:
     st.fragment(live_run.watch, run_every=live_run.pace() if alive else None)(run)
     if not alive:
         result(run)
-        if snapshots.moments(run):
-            with st.expander(tr("Watch it learn: the network after each epoch"), icon=":material/movie:"):
-                moments.show(run)
+    if snapshots.moments(run) and st.toggle(tr("Watch it learn: the network after each epoch"), key="moments"):
+        moments.show(run)
+    if not alive:
         with st.expander(tr("Recipe, as JSON")):
             st.json(dataclasses.asdict(recipe))
         log = run.file("worker.log")

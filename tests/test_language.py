@@ -68,9 +68,7 @@ def words_in(path: Path):
         text, parent = node.value, around[id(node)]
         if not re.search(r"[a-z]{2,} [a-z]{2,}", text) or re.search(r"[<>{};]|\n|^python -m|\\", text):
             continue
-        if isinstance(parent, ast.Expr | ast.Compare | ast.Subscript) or (
-            isinstance(parent, ast.keyword) and parent.arg in NOT_FOR_PEOPLE
-        ):
+        if isinstance(parent, ast.Expr | ast.Compare | ast.Subscript):
             continue
         inside, call = parent, None
         while inside is not None and not isinstance(inside, ast.stmt):
@@ -79,6 +77,9 @@ def words_in(path: Path):
                 if name in (*messages.WHERE, *NOT_SHOWN):
                     call = name
                     break
+            if isinstance(inside, ast.keyword) and inside.arg in NOT_FOR_PEOPLE:
+                call = inside.arg
+                break
             inside = around.get(id(inside))
         if call is None and not isinstance(inside, ast.Assert):
             yield node.lineno, text

@@ -136,7 +136,7 @@ def test_an_address_holds_what_was_set_and_a_forged_one_is_refused(workspace):
 
 def test_a_lessons_address_brings_back_its_settings_and_leaves_controls_out():
     """Row 23 of the goals: a URL restores page, data, model and settings and hides named controls."""
-    first = open_page("learn_convolution.py")
+    first = open_page("learn_convolution.py", share_lesson=True)
     first.slider(key="stride").set_value(3).run()
     first.selectbox(key="kernel_name").set_value("Emboss").run()
     first.multiselect(key="hide_controls").set_value(["stride"]).run()
@@ -156,7 +156,7 @@ def test_a_lessons_address_brings_back_its_settings_and_leaves_controls_out():
     "page", ["learn_fitting.py", "learn_history.py", "learn_invariance.py", "learn_transfer.py", "learn_trust.py"]
 )
 def test_every_control_of_a_lesson_can_be_shared(page):
-    test = open_page(page)
+    test = open_page(page, share_lesson=True)
     given = next(block.value for block in test.code if "state=" in block.value).partition("state=")[2]
     again = open_page(page, {"state": given})
     assert not again.exception

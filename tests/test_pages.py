@@ -660,3 +660,15 @@ def test_a_run_of_somebody_else_can_be_watched_but_not_changed(own_copy, monkeyp
     assert "resume" not in keys(open_page("train.py", {"run": own_copy}))
     monkeypatch.setattr(visitors, "is_operator", lambda: True)
     assert "resume" in keys(open_page("train.py", {"run": own_copy}))
+
+
+def test_the_network_after_each_epoch_is_shown_when_somebody_asks(own_copy):
+    test = open_page("train.py", {"run": own_copy, "dataset": "digits"})
+    assert "Gradients of" not in " ".join(
+        chart.proto.alt for chart in test.get("plotly_chart") if hasattr(chart.proto, "alt")
+    )
+    test.toggle(key="moments").set_value(True).run()
+    assert not test.exception
+    assert "gradients that are all near zero" in texts(test)
+    layers = next(box for box in test.selectbox if str(box.key).startswith("moment layer"))
+    assert "features.0" in layers.options

@@ -7,6 +7,7 @@ import torch
 from imgrec import jobs, snapshots, worker
 from imgrec.data import open_dataset
 from imgrec.models import build
+from imgrec.predict import Predictor
 from imgrec.recipe import Recipe
 from imgrec.runs import create_run
 from imgrec.weights import Passport, WeightsError
@@ -63,3 +64,20 @@ def test_dead_units_are_counted():
     model[0].bias.data = torch.tensor([1.0, -1.0, -1.0, 1.0])
     assert snapshots.dead(model, torch.rand(2, 1, 3, 3)) == 0.5
     assert snapshots.dead(torch.nn.Sequential(torch.nn.Flatten()), torch.rand(2, 1, 3, 3)) is None
+
+
+def test_weights_and_gradients_are_torchs_and_nothing_is_changed_by_looking(trained):
+    model = snapshots.at(trained, Predictor.open(trained).passport, snapshots.moments(trained)[0]).model
+    images, labels = torch.rand(8, 1, 8, 8), torch.arange(8)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with torch.inference_mode():
+        found = snapshots.spread(model, images.clone(), labels)
+    for weight in model.parameters():
+        weight.requires_grad_(True)
+    torch.nn.functional.cross_entropy(model(images), labels).backward()
+    for name, (weights, gradients) in found.items():
+        layer = model.get_submodule(name)
+        assert np.array_equal(weights, layer.weight.detach().numpy().flatten())
+        assert np.allclose(gradients, layer.weight.grad.numpy().flatten(), atol=1e-6)
+    assert {"features.0", "head"} <= found.keys()
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())

@@ -11,8 +11,8 @@ from imgrec.charts.style import BLUE, MANY, ORANGE, RACERS, VERMILION, plain, st
 from imgrec.language import tr
 
 
-def histogram(values: Sequence[float], title: str, bins: int = 30) -> go.Figure:
-    """How often each value occurs."""
+def histogram(values: Sequence[float], title: str, bins: int = 30, counted: str = "") -> go.Figure:
+    """How often each value occurs; ``counted``: of what."""
     counts, edges = np.histogram(np.asarray(values), bins)
     middles = (edges[:-1] + edges[1:]) / 2
     bars = go.Bar(
@@ -20,9 +20,9 @@ def histogram(values: Sequence[float], title: str, bins: int = 30) -> go.Figure:
         y=counts,
         width=np.diff(edges) * 0.95,
         marker_color=BLUE,
-        hovertemplate="%{x:.2f}: %{y}<extra></extra>",
+        hovertemplate="%{x:.3g}: %{y}<extra></extra>",
     )
-    figure = styled(go.Figure(bars), 230, xaxis_title=title, yaxis_title=tr("pixels"), showlegend=False)
+    figure = styled(go.Figure(bars), 230, xaxis_title=title, yaxis_title=counted or tr("pixels"), showlegend=False)
     return figure.update_layout(margin={"t": 8}).update_xaxes(fixedrange=True).update_yaxes(fixedrange=True)
 
 
