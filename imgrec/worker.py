@@ -358,7 +358,7 @@ class _Diary:
         """Forget what was logged after the checkpoint; it will happen again."""
         reached = self.training.epoch + self.training.step / self.training.steps
         for name, key in (("log.jsonl", "epoch"), ("steps.jsonl", "at"), ("changes.jsonl", "at")):
-            kept = [entry for entry in self.run.lines(name) if entry.get(key, math.inf) <= reached]
+            kept = [entry for entry in self.run.lines(name) if entry.get(key, math.inf) <= reached + 1e-4]
             if kept or self.run.file(name).exists():
                 write_atomic(self.run.file(name), "".join(json.dumps(entry) + "\n" for entry in kept))
 

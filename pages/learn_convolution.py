@@ -85,10 +85,7 @@ if activation or pooling:
     st.caption(
         tr("ReLU keeps what the kernel was looking for; pooling keeps that it was there and forgets exactly where.")
     )
-teaching.question(
-    "convolution", tr("A 3 × 3 kernel slides over 8 × 8 pixels, stride 1, no padding. How large is the result?"),
-    ("8 × 8", "6 × 6", "3 × 3"), 1, tr("(8 − 3) ÷ 1 + 1 = 6: the window fits in six places along each side."),
-)  # fmt: skip
+teaching.question("convolution")
 teaching.in_pytorch(
     "import torch\nfrom torch.nn import functional\n\n"
     f"picture = torch.rand({SIDE}, {SIDE})\n"

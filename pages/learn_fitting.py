@@ -131,11 +131,7 @@ st.markdown(
         b=second["validation_accuracy"],
     )
 )
-teaching.question(
-    "fitting", tr("The training loss falls, the validation loss rises. What helps most?"),
-    (tr("A larger network"), tr("More pictures"), tr("More epochs")), 1,
-    tr("It learns by heart: give it more to learn from, or less room to remember."),
-)  # fmt: skip
+teaching.question("fitting")
 teaching.in_pytorch("""
 import torch
 from torch import nn

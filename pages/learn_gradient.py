@@ -111,11 +111,7 @@ parts.chart(
     "gradient_losses",
     tr("The loss falls from {first:.3f} to {last:.3f} in 30 steps", first=losses[0], last=losses[-1]),
 )
-teaching.question(
-    "gradient", tr("An input is 0. What happens to the weights it is multiplied with?"),
-    (tr("They grow"), tr("They shrink"), tr("Nothing: their gradient is 0")), 2,
-    tr("The gradient is blame × input. Set a feature to 0 and see its column."),
-)  # fmt: skip
+teaching.question("gradient")
 teaching.in_pytorch(f"""
 import torch
 from torch.nn import functional

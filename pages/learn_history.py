@@ -147,11 +147,7 @@ teaching.begin(
 milestone()
 dataset = parts.dataset_picker(tr("The pictures that all of them learn from."))
 together(dataset)
-teaching.question(
-    "history", tr("What did ResNet's shortcut make possible?"),
-    (tr("Colour pictures"), tr("Very deep networks that still learn"), tr("Smaller pictures")), 1,
-    tr("What a block adds, it adds to what came in; so gradients reach the first layer undiminished."),
-)  # fmt: skip
+teaching.question("history")
 teaching.in_pytorch("""
 import torch
 from torch import nn

@@ -95,11 +95,7 @@ with columns[1]:
             else:
                 st.success(tr("Both are under way; when they have finished, choose one of them above."))
                 parts.link("train", "Watch", ":material/model_training:", run=started.name)
-teaching.question(
-    "invariance", tr("For which pictures would you not train with left and right flipped?"),
-    (tr("Cats"), tr("Flowers"), tr("Letters and digits")), 2,
-    tr("A flipped b is a d: what does not matter depends on the question."),
-)  # fmt: skip
+teaching.question("invariance")
 teaching.in_pytorch("""
 import torch
 from torchvision.transforms import v2

@@ -182,10 +182,7 @@ else:
         )
     )
     follow(found, index, picture)
-teaching.question(
-    "network", tr("The further back a layer, the …"), (tr("smaller the part of the picture that a cell sees"), tr("larger the part of the picture that a cell sees"), tr("more pixels it has")),
-    1, tr("Each convolution and pooling widens the receptive field; move the layer and watch the frame grow."),
-)  # fmt: skip
+teaching.question("network")
 teaching.in_pytorch("""
 import torch
 from torch import nn

@@ -70,12 +70,7 @@ st.latex(
 st.latex(
     r"\text{Adam: } m \leftarrow 0.9\,m + 0.1\,g,\; s \leftarrow 0.999\,s + 0.001\,g^2,\; w \leftarrow w - \eta \, \frac{\hat m}{\sqrt{\hat s} + \varepsilon}"
 )
-teaching.question(
-    "optimisers", tr("On the ravine at a rate of 0.4 plain gradient descent …"),
-    (tr("arrives first"), tr("swings from side to side"), tr("does not move")), 1,
-    tr("Across, the slope is steep: each step jumps over the bottom. Along, it is so flat that it hardly "
-"moves."),
-)  # fmt: skip
+teaching.question("optimisers")
 teaching.in_pytorch(f"""
 import torch
 

@@ -80,10 +80,7 @@ st.latex(
     rf"x' = \frac{{x / 255 - \text{{mean}}}}{{\text{{deviation}}}} = \frac{{{first:.0f} / 255 - {mean:.2f}}}{{{deviation:.2f}}} = {(first / 255 - mean) / deviation:.2f}"
 )
 st.caption(tr("After: mean {mean:+.2f}, standard deviation {std:.2f}.", mean=after.mean(), std=after.std()))
-teaching.question(
-    "pixels", tr("How many numbers is a colour photo of 224 × 224 pixels?"), ("50,176", "150,528", "672"), 1,
-    tr("224 × 224 × 3 = 150,528: one for each pixel and channel."),
-)  # fmt: skip
+teaching.question("pixels")
 teaching.in_pytorch(f"""
 import torch
 

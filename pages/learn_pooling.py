@@ -98,10 +98,7 @@ parts.metrics(
     (tr("Alike with pooling"), f"{after:.0%}", tr("The same after pooling.")),
 )
 st.caption(tr("Pooling forgets exactly where something was; that is why a small shift changes less after it."))
-teaching.question(
-    "pooling", tr("A map of 24 × 24 goes through 2 × 2 max pooling twice. What is left?"), ("12 × 12", "6 × 6", "8 × 8"), 1,
-    tr("Each pooling halves both sides: 24, 12, 6."),
-)  # fmt: skip
+teaching.question("pooling")
 teaching.in_pytorch(f"""
 import torch
 from torch.nn import functional

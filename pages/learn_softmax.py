@@ -116,11 +116,7 @@ st.markdown(
         accuracy=accuracy,
     )
 )
-teaching.question(
-    "softmax", tr("All four scores grow by 1. What happens to the probabilities?"),
-    (tr("They grow"), tr("They stay the same"), tr("The largest grows, the others shrink")), 1,
-    tr("Only differences count: e is multiplied into every exponent, and into their sum as well."),
-)  # fmt: skip
+teaching.question("softmax")
 teaching.in_pytorch(f"""
 import torch
 from torch.nn import functional

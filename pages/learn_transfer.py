@@ -97,11 +97,7 @@ st.caption(
 parts.link(
     "train", "Train it: Start from the run, Freeze the backbone", ":material/model_training:", dataset=dataset.name
 )
-teaching.question(
-    "transfer", tr("Why may the backbone stay frozen?"),
-    (tr("Its last layer knows the new classes"), tr("Edges and parts are useful for other pictures, too"), tr("It has no weights")), 1,
-    tr("The first layers find what all pictures have; only the last one is about the classes."),
-)  # fmt: skip
+teaching.question("transfer")
 teaching.in_pytorch("""
 import torch
 from torch import nn

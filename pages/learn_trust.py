@@ -143,11 +143,7 @@ run, model = parts.model_picker()
 fool(run, model)
 sure(run)
 secrets()
-teaching.question(
-    "trust", tr("A network gives 99 % to a wrong answer. What does that mean?"),
-    (tr("The picture must be mislabelled"), tr("Its confidence is not its accuracy"), tr("It needs more classes")), 1,
-    tr("Softmax always adds up to 1; whether 99 % means 99 of 100 right must be measured."),
-)  # fmt: skip
+teaching.question("trust")
 teaching.in_pytorch("""
 import torch
 from torch import nn

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
 from imgrec.images import fit, open_image
 from imgrec.language import current, mark, tr
-from imgrec.predict import Predictor
+from imgrec.lessons.quiz import QUESTIONS
 from imgrec.runs import Run
 from pages import parts, sharing
+
+if TYPE_CHECKING:
+    from imgrec.predict import Predictor
 
 # The lessons in their order: address, title of the way on.
 ORDER = (
@@ -42,16 +46,38 @@ def begin(title: str, words: str) -> None:
         st.html("<style>[data-testid=stMain]{font-size:1.35rem;zoom:1.3}</style>")
 
 
-def question(key: str, words: str, options: Sequence[str], right: int, because: str) -> None:
-    """A question with some answers, of which the ``right``-th is; the page says at once whether it was, and why."""
+def question(key: str) -> None:
+    """The lesson's question; the page says at once whether the answer was right, and why."""
     st.subheader(tr("Try this"), anchor=False)
-    said = st.radio(words, list(options), index=None, key=f"question_{key}")
-    if said is None:
-        return
-    if said == options[right]:
-        st.success(tr("Right. {because}", because=because), icon=":material/check:")
-    else:
+    if ask(key, f"question_{key}") is False:
         st.error(tr("Not yet. Play with the controls above and try again."), icon=":material/replay:")
+
+
+def ask(key: str, box: str) -> bool | None:
+    """One of the QUESTIONS in a widget of that key; whether the answer is right, None before there is one."""
+    asked = QUESTIONS[key]
+    said = st.radio(
+        tr(asked.words), range(len(asked.options)), index=None, key=box, format_func=lambda i: tr(asked.options[i])
+    )
+    if said == asked.right:
+        st.success(tr("Right. {because}", because=tr(asked.because)), icon=":material/check:")
+    return None if said is None else said == asked.right
+
+
+def while_waiting() -> None:
+    """A question for those who wait; another one after it, and the way to the lesson where it can be tried out."""
+    turn = st.session_state.setdefault("quiz_turn", 0)
+    key = list(QUESTIONS)[turn % len(QUESTIONS)]
+    st.subheader(tr("A question while you wait"), anchor=False)
+    if ask(key, f"quiz_{key}") is False:
+        st.error(tr("Not yet. Try again, or look at the lesson."), icon=":material/replay:")
+    with st.container(horizontal=True):
+        st.button(tr("Another question"), icon=":material/casino:", key="quiz_next", on_click=_another)
+        parts.link(QUESTIONS[key].lesson, "Open the lesson", ":material/school:")
+
+
+def _another() -> None:
+    st.session_state["quiz_turn"] = st.session_state.get("quiz_turn", 0) + 1
 
 
 def in_pytorch(code: str) -> None:

@@ -8,7 +8,7 @@ from imgrec import baselines, charts, hardware, jobs, models, shelves, snapshots
 from imgrec.language import current, tr
 from imgrec.recipe import PRESETS, Recipe
 from imgrec.runs import Run, list_runs
-from pages import gallery, layers, live_run, moments, parts, visitors
+from pages import gallery, layers, live_run, moments, parts, teaching, visitors
 
 FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
 SHELVES = {
@@ -284,7 +284,9 @@ try:
         st.session_state["watching"] = run.name
     st.fragment(live_run.controls)(run)
     st.fragment(live_run.watch, run_every=live_run.pace() if alive else None)(run)
-    if not alive:
+    if alive:
+        st.fragment(teaching.while_waiting)()
+    else:
         result(run)
     if snapshots.moments(run) and st.toggle(tr("Watch it learn: the network after each epoch"), key="moments"):
         moments.show(run)

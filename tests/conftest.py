@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import time
 from contextlib import contextmanager
 
@@ -24,6 +25,7 @@ def workspace(tmp_path_factory, monkeypatch):
     """Every test gets an empty IMGREC_HOME; nothing touches the real one."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("IMGREC_HOME", str(home))
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # AppTest puts its page there for good
     return home
 
 

@@ -1,6 +1,7 @@
 """Lessons 8 to 12: every number is torch's or scikit-learn's, a photo tells what was planted in it, and an address is signed."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from imgrec.data import open_dataset
 from imgrec.data.dataset import LEFT_OUT
 from imgrec.images import ImageError
 from imgrec.lessons import adversarial, fitting, invariance, transfer
+from imgrec.lessons.quiz import QUESTIONS
 from pages import sharing
 
 
@@ -183,3 +185,10 @@ def test_a_worksheet_has_the_questions_and_the_answers_on_a_page_of_their_own():
     assert "A &lt;b&gt;title" in page
     assert page.index("Why?") < page.index("break-before:page") or page.index("class=answers") > page.index("Why?")
     assert "Because &amp; so" in page
+
+
+def test_every_question_has_one_right_answer_and_a_lesson_of_its_own():
+    for asked in QUESTIONS.values():
+        assert 0 <= asked.right < len(asked.options) == len(set(asked.options))
+        assert (Path(__file__).parent.parent / "pages" / f"{asked.lesson}.py").exists()
+    assert len({asked.lesson for asked in QUESTIONS.values()}) == len(QUESTIONS) == 12

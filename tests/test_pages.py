@@ -558,7 +558,7 @@ def test_a_lesson_asks_a_question_checks_the_answer_and_has_a_plan_and_code_that
     assert not test.exception
     question = next(box for box in test.radio if box.key.startswith("question_"))
     verdicts = []
-    for option in question.options:
+    for option in range(len(question.options)):
         next(box for box in test.radio if box.key == question.key).set_value(option).run()
         assert not test.exception
         verdicts.append(any("Right." in box.value for box in test.success))
@@ -672,3 +672,16 @@ def test_the_network_after_each_epoch_is_shown_when_somebody_asks(own_copy):
     assert "gradients that are all near zero" in texts(test)
     layers = next(box for box in test.selectbox if str(box.key).startswith("moment layer"))
     assert "features.0" in layers.options
+
+
+def test_who_waits_for_a_training_is_asked_a_question_and_then_another(own_copy):
+    run = open_run(own_copy)
+    run.update(phase="training")
+    with run.lock:  # it is learning now
+        test = open_page("train.py", {"run": own_copy, "dataset": "digits"})
+        assert not test.exception
+        first = next(box for box in test.radio if box.key.startswith("quiz_"))
+        assert len(first.options) > 1
+        test.button(key="quiz_next").click().run()
+        assert first.key not in [box.key for box in test.radio]
+        assert not test.exception

@@ -1,0 +1,118 @@
+"""The questions that the lessons ask, and that a page may ask while something else takes its time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from imgrec.language import mark
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question with some answers, of which the ``right``-th is; ``lesson`` is the address where it can be tried out."""
+
+    lesson: str
+    words: str
+    options: tuple[str, ...]
+    right: int
+    because: str
+
+
+QUESTIONS = {
+    "pixels": Question(
+        "learn_pixels",
+        mark("How many numbers is a colour photo of 224 × 224 pixels?"),
+        ("50,176", "150,528", "672"),
+        1,
+        mark("224 × 224 × 3 = 150,528: one for each pixel and channel."),
+    ),
+    "convolution": Question(
+        "learn_convolution",
+        mark("A 3 × 3 kernel slides over 8 × 8 pixels, stride 1, no padding. How large is the result?"),
+        ("8 × 8", "6 × 6", "3 × 3"),
+        1,
+        mark("(8 − 3) ÷ 1 + 1 = 6: the window fits in six places along each side."),
+    ),
+    "pooling": Question(
+        "learn_pooling",
+        mark("A map of 24 × 24 goes through 2 × 2 max pooling twice. What is left?"),
+        ("12 × 12", "6 × 6", "8 × 8"),
+        1,
+        mark("Each pooling halves both sides: 24, 12, 6."),
+    ),
+    "softmax": Question(
+        "learn_softmax",
+        mark("All four scores grow by 1. What happens to the probabilities?"),
+        (mark("They grow"), mark("They stay the same"), mark("The largest grows, the others shrink")),
+        1,
+        mark("Only differences count: e is multiplied into every exponent, and into their sum as well."),
+    ),
+    "network": Question(
+        "learn_network",
+        mark("The further back a layer, the …"),
+        (
+            mark("smaller the part of the picture that a cell sees"),
+            mark("larger the part of the picture that a cell sees"),
+            mark("more pixels it has"),
+        ),
+        1,
+        mark("Each convolution and pooling widens the receptive field; move the layer and watch the frame grow."),
+    ),
+    "gradient": Question(
+        "learn_gradient",
+        mark("An input is 0. What happens to the weights it is multiplied with?"),
+        (mark("They grow"), mark("They shrink"), mark("Nothing: their gradient is 0")),
+        2,
+        mark("The gradient is blame × input. Set a feature to 0 and see its column."),
+    ),
+    "optimisers": Question(
+        "learn_optimisers",
+        mark("On the ravine at a rate of 0.4 plain gradient descent …"),
+        (mark("arrives first"), mark("swings from side to side"), mark("does not move")),
+        1,
+        mark("Across, the slope is steep: each step jumps over the bottom. Along, it is so flat that it hardly moves."),
+    ),
+    "fitting": Question(
+        "learn_fitting",
+        mark("The training loss falls, the validation loss rises. What helps most?"),
+        (mark("A larger network"), mark("More pictures"), mark("More epochs")),
+        1,
+        mark("It learns by heart: give it more to learn from, or less room to remember."),
+    ),
+    "invariance": Question(
+        "learn_invariance",
+        mark("For which pictures would you not train with left and right flipped?"),
+        (mark("Cats"), mark("Flowers"), mark("Letters and digits")),
+        2,
+        mark("A flipped b is a d: what does not matter depends on the question."),
+    ),
+    "transfer": Question(
+        "learn_transfer",
+        mark("Why may the backbone stay frozen?"),
+        (
+            mark("Its last layer knows the new classes"),
+            mark("Edges and parts are useful for other pictures, too"),
+            mark("It has no weights"),
+        ),
+        1,
+        mark("The first layers find what all pictures have; only the last one is about the classes."),
+    ),
+    "history": Question(
+        "learn_history",
+        mark("What did ResNet's shortcut make possible?"),
+        (mark("Colour pictures"), mark("Very deep networks that still learn"), mark("Smaller pictures")),
+        1,
+        mark("What a block adds, it adds to what came in; so gradients reach the first layer undiminished."),
+    ),
+    "trust": Question(
+        "learn_trust",
+        mark("A network gives 99 % to a wrong answer. What does that mean?"),
+        (
+            mark("The picture must be mislabelled"),
+            mark("Its confidence is not its accuracy"),
+            mark("It needs more classes"),
+        ),
+        1,
+        mark("Softmax always adds up to 1; whether 99 % means 99 of 100 right must be measured."),
+    ),
+}
