@@ -32,8 +32,9 @@ def told_by(content: bytes, name: str = "picture") -> dict[str, str]:
     return {title: value for title, value in found.items() if value}
 
 
-def stripped(content: bytes, name: str = "picture") -> bytes:
-    """The same picture, upright, as a JPEG or PNG that tells nothing but its pixels. Raises ImageError."""
+def stripped(content: bytes, name: str = "picture") -> tuple[bytes, str]:
+    """The same picture, upright, as a file that tells nothing but its pixels, and its ending, "jpg" or "png". Raises
+    ImageError."""
     open_image(content, name)
     with Image.open(io.BytesIO(content)) as image:
         kind = "JPEG" if image.format in ("JPEG", "MPO") else "PNG"
@@ -47,7 +48,7 @@ def stripped(content: bytes, name: str = "picture") -> bytes:
     bare.paste(plain)
     file = io.BytesIO()
     bare.save(file, kind, quality=95)
-    return file.getvalue()
+    return file.getvalue(), "jpg" if kind == "JPEG" else "png"
 
 
 def _text(value: Any) -> str:

@@ -1,16 +1,13 @@
 """Collect: how does a whole class put a data set together? One opens it, the others add photos from their phones by a code."""
 
-import io
-
 import numpy as np
-import segno
 import streamlit as st
 
 from imgrec import jobs
 from imgrec.data.collecting import Collection, Photo, collections_of, find_collection, open_collection
 from imgrec.images import fit, open_image
 from imgrec.language import tr
-from pages import parts, visitors
+from pages import parts, sharing, visitors
 
 SHOWN = 60  # photos on the teacher's page
 
@@ -49,7 +46,7 @@ def begin() -> None:
                 st.query_params["code"] = collection.code
                 st.rerun()
     for collection in collections_of("" if visitors.is_operator() else me() or "nobody")[:5]:
-        label = f"{collection.name}: {', '.join(collection.classes[:6])}"
+        label = parts.text(f"{collection.name}: {', '.join(collection.classes[:6])}", 100)
         if st.button(label, icon=":material/folder_open:", key=f"collect {collection.code}"):
             st.query_params["code"] = collection.code
             st.rerun()
@@ -66,7 +63,7 @@ def go(code: str) -> None:
 
 def add(collection: Collection) -> None:
     """For everybody: a class, and photos of it from the camera or from files."""
-    label = st.segmented_control(tr("What is it?"), collection.classes, key="collect_label")
+    label = st.segmented_control(tr("What is it?"), collection.classes, key="collect_label", format_func=parts.text)
     if label is None:
         st.info(tr("Choose what you photograph, then take photos of it: near and far, from all sides."))
         return
@@ -112,7 +109,9 @@ def thumbnail(photo: Photo) -> parts.Tile:
 def overview(collection: Collection) -> None:
     """How many there are of each class; for who opened it the latest ones, too, each of which a click takes out."""
     photos = collection.photos()
-    parts.metrics(*((label, str(sum(photo.label == label for photo in photos)), None) for label in collection.classes))
+    parts.metrics(
+        *((parts.text(label), str(sum(photo.label == label for photo in photos)), None) for label in collection.classes)
+    )
     shown = photos[:SHOWN]
     if not shown or not owns(collection):
         return
@@ -125,12 +124,10 @@ def overview(collection: Collection) -> None:
 
 def lead(collection: Collection) -> None:
     """For who opened it: the code and its picture, and the end."""
-    here = (st.context.url or "").split("?")[0]
-    address = f"{here}?code={collection.code}"
+    address = sharing.here(code=collection.code)
     left, right = st.columns([1, 2])
-    picture = io.BytesIO()
-    segno.make(address, error="m").save(picture, kind="png", scale=6, border=3)
-    left.image(picture.getvalue(), width=240, alt=tr("The address as a QR code"))
+    with left:
+        sharing.qr_code(address)
     with right:
         st.markdown(tr("Others join with the code **{code}**, or by pointing a phone here:", code=collection.code))
         st.code(address, language=None, wrap_lines=True)
@@ -139,15 +136,21 @@ def lead(collection: Collection) -> None:
                 "A phone's browser opens its camera only on an https address; without that it offers the phone's own camera app under the files."
             )
         )
-    if st.button(tr("Make the data set"), type="primary", icon=":material/check:", key="collect_make"):
-        try:
-            jobs.start_import(collection.bundle(), collection.name)
-        except (ValueError, OSError) as error:
-            st.error(parts.text(error, 300))
-        else:
+    with st.container(horizontal=True):
+        make = tr("Add what is new to the data set") if collection.made else tr("Make the data set")
+        if st.button(make, type="primary", icon=":material/check:", key="collect_make"):
+            try:
+                jobs.start_import(collection.bundle(), collection.name, adding=collection.made)
+            except (ValueError, OSError) as error:
+                st.error(parts.text(error, 300))
+            else:
+                collection.note_made()
+                parts.go_to("bring")
+        if collection.made and st.button(
+            tr("End it and forget the photos"), icon=":material/delete:", key="collect_end"
+        ):
             collection.close()
             st.query_params.pop("code", None)
-            parts.go_to("bring")
             st.rerun()
 
 

@@ -6,7 +6,7 @@ from imgrec import charts, jobs, models
 from imgrec.language import mark, tr
 from imgrec.recipe import Recipe
 from imgrec.runs import list_runs
-from pages import parts, teaching, visitors
+from pages import gallery, parts, teaching, visitors
 
 # Year, title, network of the shelf (or none), what was new. Sources stand with the networks on the page Networks.
 MILESTONES = (
@@ -130,8 +130,6 @@ def together(dataset) -> None:
             else:
                 st.success(tr("They train one after the other; come back in some minutes."))
     if not found:
-        from pages import gallery
-
         gallery.study_progress(
             job, tr("Add a linear SVM, a decision tree and nearest neighbours"),
             lambda: jobs.start_study("baselines", dataset.name, fingerprint=dataset.fingerprint), "baselines",

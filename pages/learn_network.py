@@ -28,16 +28,8 @@ def seen_by(model: Predictor) -> np.ndarray:
     if source == "My own":
         with right:
             return teaching.own(wanted.size, wanted.channels, wanted.resize, "network_file")
-    try:
-        dataset = parts.open_dataset(run.recipe.dataset, wanted.size, wanted.resize)
-    except ValueError:
-        st.caption(tr("Its data set is not on this machine; these are pictures of something else."))
-        dataset = parts.open_dataset(
-            "shapes:count=60" if wanted.channels == 3 else "digits", wanted.size, wanted.resize
-        )
-    pool = dataset.indices("test") if len(dataset.indices("test")) else dataset.kept
-    number = right.slider(tr("Which one"), 0, min(99, len(pool) - 1), 0, key="network_number")
-    return dataset.images[pool[number]]
+    with right:
+        return teaching.of_a_run(run, model, "network")[0]
 
 
 def drawn(values: np.ndarray) -> np.ndarray:

@@ -112,7 +112,7 @@ def secrets() -> None:
         return
     try:
         found = privacy.told_by(file.getvalue(), file.name)
-        bare = privacy.stripped(file.getvalue(), file.name)
+        bare, ending = privacy.stripped(file.getvalue(), file.name)
     except (ValueError, OSError) as error:
         st.error(parts.text(error, 300))
         return
@@ -128,7 +128,7 @@ def secrets() -> None:
     st.download_button(
         tr("The same photo without all that"),
         bare,
-        f"plain-{file.name.rpartition('.')[0][:60]}.{'png' if bare[:4] == bytes((137, 80, 78, 71)) else 'jpg'}",
+        f"plain-{file.name.rpartition('.')[0][:60]}.{ending}",
         icon=":material/shield:",
     )
 

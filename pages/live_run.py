@@ -244,7 +244,7 @@ def controls(run: Run) -> None:
 def rate(run: Run) -> None:
     """Let it learn at another rate from its next step on."""
     with st.popover(tr("Learning rate"), icon=":material/speed:"):
-        about = next(field.metadata for field in dataclasses.fields(Recipe) if field.name == "learning_rate")
+        about = Recipe.__dataclass_fields__["learning_rate"].metadata
         changes = run.changes
         value = st.number_input(
             tr("Learning rate from now on"), float(about["minimum"]), float(about["maximum"]),

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import zlib
+from urllib.parse import urlencode
 
 import segno
 import streamlit as st
@@ -76,11 +77,8 @@ def offer() -> None:
             key="hide_controls",
             format_func=lambda key: key.replace("_", " "),
         )
-        here = (st.context.url or "").split("?")[0]
-        others = "".join(
-            f"{key}={st.query_params[key]}&" for key in ("dataset", "run", "lang") if key in st.query_params
-        )
-        address = f"{here}?{others}state={packed(values, hidden)}"
+        kept = {key: st.query_params[key] for key in ("dataset", "run", "lang") if key in st.query_params}
+        address = here(**kept, state=packed(values, hidden))
         if len(address) > MOST:
             st.info(tr("There are too many settings for one address."))
             return
@@ -90,9 +88,19 @@ def offer() -> None:
             )
         )
         st.code(address, language=None, wrap_lines=True)
-        picture = io.BytesIO()
-        segno.make(address, error="l").save(picture, kind="png", scale=4, border=3)
-        st.image(picture.getvalue(), width=300, alt=tr("The address as a QR code"))
+        qr_code(address)
+
+
+def here(**query: str) -> str:
+    """The address of this page as the visitor typed it, with these queries."""
+    return f"{(st.context.url or '').split('?')[0]}?{urlencode(query)}"
+
+
+def qr_code(address: str) -> None:
+    """An address as a picture to point a phone at."""
+    picture = io.BytesIO()
+    segno.make(address, error="l").save(picture, kind="png", scale=5, border=3)
+    st.image(picture.getvalue(), width=260, alt=tr("The address as a QR code"))
 
 
 def _sign(content: bytes) -> bytes:

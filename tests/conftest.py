@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -27,6 +28,18 @@ def workspace(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("IMGREC_HOME", str(home))
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # AppTest puts its page there for good
     return home
+
+
+@pytest.fixture
+def no_worker_survives():
+    """What a test leaves running is killed after it."""
+    from imgrec.runs import list_runs
+
+    yield
+    for run in list_runs():
+        if run.alive:
+            os.kill(run.state["pid"], signal.SIGKILL)
+            wait_for(lambda run=run: not run.alive)
 
 
 @pytest.fixture(scope="session")

@@ -102,6 +102,13 @@ def test_the_page_opens_a_collection_shows_its_code_and_makes_the_data_set(monke
     assert not test.exception
     wait_for(lambda: jobs.bring_jobs()[0].status == "finished")
     assert len(open_dataset("leaves")) == 8
+    leaves.add(picture(20), "oak")  # nothing is forgotten: more can come
+    test.run()
+    test.button(key="collect_make").click().run()
+    assert not test.exception
+    wait_for(lambda: len(open_dataset("leaves")) == 9)
+    test.button(key="collect_end").click().run()
+    assert collections_of("") == []
 
 
 def test_a_pupil_joins_by_code_sees_the_numbers_and_may_not_end_it(monkeypatch):

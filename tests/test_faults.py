@@ -28,13 +28,7 @@ SHORT = Recipe(dataset="digits", epochs=8, batch_size=32, augment="rotate=10", d
 LONG = Recipe(dataset="digits", epochs=500, batch_size=16, device="cpu", precision="float32")
 
 
-@pytest.fixture(autouse=True)
-def no_worker_survives():
-    yield
-    for run in list_runs():
-        if run.alive:
-            os.kill(run.state["pid"], signal.SIGKILL)
-            wait_for(lambda run=run: not run.alive)
+pytestmark = pytest.mark.usefixtures("no_worker_survives")
 
 
 @pytest.fixture

@@ -24,13 +24,7 @@ from imgrec.weights import WeightsError, load_checkpoint, load_weights
 LONG = Recipe(dataset="digits", epochs=500, batch_size=16, device="cpu")
 
 
-@pytest.fixture(autouse=True)
-def no_worker_survives():
-    yield
-    for run in list_runs():
-        if run.alive:
-            os.kill(run.state["pid"], signal.SIGKILL)
-            wait_for(lambda run=run: not run.alive)
+pytestmark = pytest.mark.usefixtures("no_worker_survives")
 
 
 def running(recipe=LONG):

@@ -107,7 +107,8 @@ def test_what_was_planted_in_a_photo_is_told_and_then_gone():
     assert told["Camera maker"] == "Maker"
     assert told["Taken at"] == "2026:11:21 10:00:00"
     assert len(told["Camera"]) == 100
-    bare = privacy.stripped(photo())
+    bare, ending = privacy.stripped(photo())
+    assert ending == "jpg"
     assert privacy.told_by(bare) == {}
     with Image.open(io.BytesIO(bare)) as image:
         assert image.size == (40, 60)  # upright

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from imgrec.data import uploads
 from imgrec.data.dataset import DatasetError
-from imgrec.data.store import check_free
+from imgrec.data.store import check_free, names
 from imgrec.home import folder, no_room, write_atomic
 from imgrec.language import tr
 from imgrec.privacy import stripped
@@ -44,6 +44,11 @@ class Collection:
     def path(self) -> Path:
         return _folder() / self.code
 
+    @property
+    def made(self) -> bool:
+        """Whether its data set is there, so that what is new can be added to it."""
+        return (self.path / "made").exists() and self.name in names()
+
     def photos(self) -> list[Photo]:
         """What has been added, the latest first."""
         found = []
@@ -71,15 +76,12 @@ class Collection:
             MOST_OF_ONE if who else MOST_PHOTOS
         ):
             raise DatasetError(tr("There are enough photos already; the one who opened the collection can end it."))
-        plain = stripped(content, name)
+        plain, ending = stripped(content, name)
         if reason := no_room(len(plain)):
             raise DatasetError(reason)
         place = self.path / str(self.classes.index(label))
         place.mkdir(exist_ok=True)
-        path = (
-            place
-            / f"{time.time_ns():020d}-{secrets.token_hex(4)}_{_plain(who)}.{'png' if plain[:4] == bytes((137, 80, 78, 71)) else 'jpg'}"
-        )
+        path = place / f"{time.time_ns():020d}-{secrets.token_hex(4)}_{_plain(who)}.{ending}"
         write_atomic(path, plain)
         return path
 
@@ -94,6 +96,10 @@ class Collection:
         if len({photo.label for photo in photos}) < 2:
             raise DatasetError(tr("It takes photos of two classes at least."))
         return uploads.bundle([(photo.path.name, photo.path.read_bytes(), photo.label) for photo in photos])
+
+    def note_made(self) -> None:
+        """Remember that the data set of this name is this collection's."""
+        (self.path / "made").touch()
 
     def close(self) -> None:
         """Forget the collection and its photos."""
@@ -130,9 +136,9 @@ def find_collection(code: str) -> Collection:
 
 def collections_of(owner: str) -> list[Collection]:
     """The open collections of one visitor, the latest first; of everybody with an empty ``owner``."""
-    names = list(os.scandir(_folder())) if _folder().is_dir() else []
+    there = list(os.scandir(_folder())) if _folder().is_dir() else []
     found = []
-    for entry in sorted(names, key=lambda entry: -entry.stat().st_mtime):
+    for entry in sorted(there, key=lambda entry: -entry.stat().st_mtime):
         try:
             collection = find_collection(entry.name)
         except DatasetError:
