@@ -67,7 +67,12 @@ st.write(tr("From one weight per pixel to transformers, each with the idea that 
 left, middle, right = st.columns(3)
 size = left.select_slider(tr("Picture size in pixels"), SIZES, 224, key="network_size", persist_state="session")
 colours = middle.segmented_control(
-    tr("Pictures"), ("colour", "grey"), default="colour", required=True, key="network_colour"
+    tr("Pictures"),
+    (mark("colour"), mark("grey")),
+    default="colour",
+    required=True,
+    format_func=tr,
+    key="network_colour",
 )
 classes = right.number_input(tr("Classes"), 2, 1000, 10, key="network_classes", persist_state="session")
 channels = 3 if colours == "colour" else 1

@@ -127,13 +127,20 @@ def _stored(name: str) -> store.Stored:
     if name in CATALOGUE:
         row = CATALOGUE[name]
         raise DatasetError(
-            f"{row.title} is not here yet; download its {row.bytes / 1e6:,.0f} MB on the page Data set or with "
-            f"`python -m imgrec import {name}`."
+            tr(
+                "{title} is not here yet; download its {megabytes:,.0f} MB on the page Data set or with "
+                "`python -m imgrec import {name}`.",
+                title=tr(row.title),
+                megabytes=row.bytes / 1e6,
+                name=name,
+            )
         )
     known = {*builtin.BUILT_IN, *store.names(), *CATALOGUE}
     close = difflib.get_close_matches(name, known, 3, 0.5)
-    meant = f" Did you mean {' or '.join(close)}?" if close else ""
-    raise DatasetError(f"There is no data set {name!r}.{meant} `python -m imgrec datasets` lists all.")
+    meant = " " + tr("Did you mean {names}?", names=tr(" or ").join(close)) if close else ""
+    raise DatasetError(
+        tr("There is no data set {name!r}.{meant} `python -m imgrec datasets` lists all.", name=name, meant=meant)
+    )
 
 
 def _builtin_listing(name: str, title: str) -> Listing:
