@@ -3,7 +3,6 @@
 import numpy as np
 import streamlit as st
 
-from imgrec import charts
 from imgrec.explain import METHODS, Explanation, explain, flip, overlay
 from imgrec.language import tr
 from imgrec.predict import Classified, Ensemble, Predictor, predictor
@@ -49,9 +48,7 @@ def bars(network: Predictor | Ensemble, result: Classified, key: object, count: 
             tr("Probably none of these: it is less familiar than 95 % of the pictures it was checked with."),
             icon=":material/help:",
         )
-    top = result.top(network.classes, count)
-    told = ", ".join(f"{row['name']} {row['probability']:.1%}" for row in top)
-    parts.chart(charts.probability_bars(top), f"bars_{key}", told)
+    parts.likeliest(network.classes, result.probabilities, f"bars_{key}", count)
     total = float(result.probabilities.sum(dtype=np.float64))
     st.caption(
         tr("Softmax: the {classes} probabilities add up to {total:.5f}.", classes=len(network.classes), total=total)

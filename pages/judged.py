@@ -3,7 +3,6 @@
 import numpy as np
 import streamlit as st
 
-from imgrec import charts
 from imgrec.data import Dataset
 from imgrec.evaluate import Answers, answers, kept_answers
 from imgrec.explain import explain, overlay
@@ -52,10 +51,7 @@ def _picture(model: Predictor, dataset: Dataset, given: Answers, index: int) -> 
                 files=parts.text(dataset.files[position]),
             )
         )
-        row = given.probabilities[index]
-        top = [{"name": given.classes[i], "probability": float(row[i])} for i in np.argsort(-row)[:5]]
-        words = ", ".join(f"{entry['name']} {entry['probability']:.1%}" for entry in top)
-        parts.chart(charts.probability_bars(top), "evaluate_bars", words)
+        parts.likeliest(given.classes, given.probabilities[index], "evaluate_bars")
         if editing.editable(dataset):
             st.caption(tr("Is the label wrong? Change it here; the run keeps what it said until it is trained anew."))
             editing.correct(dataset, (position,), "evaluated", said if said != truth else None)

@@ -63,13 +63,7 @@ with left:
     terms = " + ".join(rf"{w:.2f} \cdot {x:.1f}" for w, x in zip(weights[target], inputs, strict=True))
     st.latex(rf"z_{{\text{{{c}}}}} = {terms} + {biases[target]:.2f} = {now.logits[target]:.3f}".replace("+ -", "- "))
 with right:
-    top = [
-        {"name": CLASSES[i], "probability": float(now.probabilities[i])}
-        for i in np.argsort(-now.probabilities, kind="stable")
-    ]
-    parts.chart(
-        charts.probability_bars(top), "gradient_before", ", ".join(f"{r['name']} {r['probability']:.1%}" for r in top)
-    )
+    parts.likeliest(CLASSES, now.probabilities, "gradient_before")
 st.subheader(tr("2. Loss"), anchor=False)
 st.latex(rf"L = -\log p_{{\text{{{c}}}}} = -\log {now.probabilities[target]:.4f} = {now.loss:.4f}")
 st.caption(

@@ -65,10 +65,7 @@ said = model.probabilities(changed[None])[0]
 left, right = st.columns([1, 2])
 left.image(parts.enlarge(changed, 224), width=224, alt=tr("The picture after the change"))
 with right:
-    top = [{"name": model.classes[i], "probability": float(said[i])} for i in np.argsort(-said)[:5]]
-    parts.chart(
-        charts.probability_bars(top), "invariance_bars", ", ".join(f"{r['name']} {r['probability']:.1%}" for r in top)
-    )
+    parts.likeliest(model.classes, said, "invariance_bars")
 st.subheader(tr("All values at once"), anchor=False)
 others = [other.name for other in usable_runs() if other.name != run.name and sorted(other.read("classes.json").get("classes", [])) == sorted(model.classes)
           and other.read("classes.json").get("preprocess", {}).get("size") == model.passport.preprocess.size]  # fmt: skip

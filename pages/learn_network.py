@@ -137,11 +137,8 @@ found = network.layers(model.model, model.passport.preprocess.normalise(image.to
 probabilities = model.probabilities(picture[None])[0]
 left, right = st.columns([1, 3])
 left.image(parts.enlarge(picture, 200), width=200, alt=tr("The picture as the network sees it"))
-top = [{"name": model.classes[i], "probability": float(probabilities[i])} for i in np.argsort(-probabilities)[:5]]
 with right:
-    parts.chart(
-        charts.probability_bars(top), "network_bars", ", ".join(f"{r['name']} {r['probability']:.1%}" for r in top)
-    )
+    parts.likeliest(model.classes, probabilities, "network_bars")
 titles = [f"{i + 1}. {layer.kind}, {' × '.join(map(str, layer.values.shape))}" for i, layer in enumerate(found)]
 index = st.select_slider(tr("Layer"), range(len(found)), 0, format_func=lambda i: titles[i], key=f"layer {run.name}")
 layer = found[index]

@@ -1,11 +1,47 @@
 """Lesson: optimisers race. Four ways down a landscape; the learning rate too small, right, and too big."""
 
 import streamlit as st
+import torch
 
-from imgrec import charts
+from imgrec import charts, models
 from imgrec.language import tr
 from imgrec.lessons import optimisers
+from imgrec.runs import open_run
 from pages import parts, teaching
+
+NETWORK, PICTURES, MOST_STEPS = "network", 64, 100
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def of_network(name: str, changed: int) -> optimisers.Surface:
+    """The landscape of a run's network, on pictures it was not trained on."""
+    from imgrec.predict import predictor
+
+    model, recipe = predictor(name), open_run(name).recipe
+    wanted = model.passport.preprocess
+    dataset = parts.open_dataset(recipe.dataset, wanted.size, wanted.resize)
+    place = dataset.indices("validation")[:PICTURES]
+    images = wanted.normalise(torch.from_numpy(dataset.images[place]).permute(0, 3, 1, 2).float() / 255)
+    untrained = models.build(recipe.model, len(model.classes), wanted.channels, wanted.size, seed=1)
+    return optimisers.slice_of(untrained, model.model, images, torch.from_numpy(dataset.labels[place]).long())
+
+
+def landscape(name: str) -> optimisers.Surface:
+    """The surface that was chosen; for a network's the visitor chooses a run, or the page says why it cannot be drawn."""
+    if name != NETWORK:
+        return optimisers.SURFACES[name]
+    run, model = parts.model_picker(tr("Network"))
+    weights = sum(values.numel() for values in model.model.parameters())
+    if weights > optimisers.MOST_WEIGHTS:
+        st.info(tr("This network has {n:,} weights; drawing its landscape would take too long. Choose one of fewer than {most:,}.", n=weights, most=optimisers.MOST_WEIGHTS))  # fmt: skip
+        st.stop()
+    try:
+        with st.spinner(tr("Computing the loss at {n} places …", n=optimisers.POINTS**2)):
+            return of_network(run.name, run.file("best.safetensors").stat().st_mtime_ns)
+    except ValueError as error:
+        st.error(parts.text(error, 400))
+        st.stop()
+
 
 teaching.begin(
     tr("Four ways down: optimisers race"),
@@ -18,17 +54,17 @@ left, right = st.columns([1, 2])
 with left:
     name = st.selectbox(
         tr("Landscape"),
-        list(optimisers.SURFACES),
+        [*optimisers.SURFACES, NETWORK],
         1,
-        format_func=lambda key: tr(optimisers.SURFACES[key].title),
+        format_func=lambda key: tr("A real network" if key == NETWORK else optimisers.SURFACES[key].title),
         key="surface",
     )
-    surface = optimisers.SURFACES[name]
+    surface = landscape(name)
     st.caption(tr(surface.help))
     rate = st.select_slider(
         tr("Learning rate"), (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.8, 1.5), 0.1, key="race_rate"
     )
-    steps = st.slider(tr("Steps"), 1, 100, 30, key="race_steps")
+    steps = st.slider(tr("Steps"), 1, MOST_STEPS, 30, key="race_steps")
     noise = st.slider(
         tr("Noise of small batches"),
         0.0,
@@ -41,8 +77,8 @@ with left:
     racers = st.multiselect(
         tr("Who runs"), list(optimisers.RACERS), list(optimisers.RACERS), key="racers", format_func=tr
     )
-paths = {racer: optimisers.path(surface, racer, rate, steps, noise) for racer in racers}
-axis, heights = optimisers.heights(surface)
+paths = {racer: optimisers.path(surface, racer, rate, -(-steps // 30) * 30, noise)[: steps + 1] for racer in racers}
+axis, heights = optimisers.heights(surface, optimisers.POINTS if name == NETWORK else 81)
 with right:
     fates = {racer: optimisers.fate(surface, passed) for racer, passed in paths.items()}
     told = ", ".join(f"{tr(racer)}: {tr(fate)}" for racer, fate in fates.items())
@@ -71,19 +107,43 @@ st.latex(
     r"\text{Adam: } m \leftarrow 0.9\,m + 0.1\,g,\; s \leftarrow 0.999\,s + 0.001\,g^2,\; w \leftarrow w - \eta \, \frac{\hat m}{\sqrt{\hat s} + \varepsilon}"
 )
 teaching.question("optimisers")
-teaching.in_pytorch(f"""
+teaching.in_pytorch(
+    f"""
+import torch
+from torch import nn
+from torch.func import functional_call
+
+network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+images, labels = torch.rand(128, 1, 8, 8), torch.randint(10, (128,))
+start = {{name: weights.detach().clone() for name, weights in network.named_parameters()}}
+along, across = ({{name: torch.randn_like(weights) for name, weights in start.items()}} for _ in range(2))
+
+place = torch.tensor({list(surface.start)}, requires_grad=True)
+optimiser = torch.optim.Adam([place], lr={rate})
+for step in range({steps}):
+    x, y = place
+    weights = {{name: start[name] + x * along[name] + y * across[name] for name in start}}
+    loss = nn.functional.cross_entropy(functional_call(network, weights, (images,)), labels)
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+    print(step, place.tolist(), loss.item())
+"""
+    if name == NETWORK
+    else f"""
 import torch
 
 place = torch.tensor({list(surface.start)}, requires_grad=True)
 optimiser = torch.optim.Adam([place], lr={rate})
 for step in range({steps}):
     x, y = place
-    height = 0.1 * x**2 + 2.5 * y**2  # the ravine
+    height = {surface.formula}
     optimiser.zero_grad()
     height.backward()
     optimiser.step()
     print(step, place.tolist(), height.item())
-""")
+"""
+)
 teaching.plan(
     tr("Pupils can say what the learning rate does and why momentum helps."), 20,
     (

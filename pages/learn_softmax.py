@@ -41,10 +41,7 @@ with left:
 steps = softmax(logits, temperature)
 order = np.argsort(-steps.probabilities, kind="stable")
 with right:
-    top = [{"name": tr(CLASSES[i]), "probability": float(steps.probabilities[i])} for i in order]
-    parts.chart(
-        charts.probability_bars(top), "softmax_bars", ", ".join(f"{r['name']} {r['probability']:.1%}" for r in top)
-    )
+    parts.likeliest([tr(name) for name in CLASSES], steps.probabilities, "softmax_bars")
     st.dataframe(
         [
             {tr("class"): tr(name), tr("score"): round(float(z), 2), tr("÷ temperature"): round(float(s), 3), tr("exponent"): round(float(e), 3), tr("÷ sum"): round(float(p), 4)}

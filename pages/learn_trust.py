@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 import torch
 
-from imgrec import charts, privacy
+from imgrec import privacy
 from imgrec.language import tr
 from imgrec.lessons import adversarial
 from imgrec.predict import Predictor
@@ -15,7 +15,7 @@ from pages import parts, teaching
 def directions(name: str, changed: int, picture: np.ndarray, label: int, _model: Predictor) -> np.ndarray:
     """Which way each value of a picture (S, S, C) makes the loss grow, float32 (S, S, C)."""
     network, passport = _model.model, _model.passport
-    images = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    images = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
     found = adversarial.nudge(
         lambda x: passport.answer(network, x), images.to(_model.device), torch.tensor([label]).to(_model.device)
     )
@@ -28,7 +28,7 @@ def fool(run, model: Predictor) -> None:
     picture, label = teaching.of_a_run(run, model, "trust")
     strength = st.slider(tr("Strength of the nudge, in brightness steps of 255"), 0, 32, 4, key="trust_strength")
     direction = directions(run.name, run.file("best.safetensors").stat().st_mtime_ns, picture, label, model)
-    images = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    images = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
     moved = adversarial.nudged(images, torch.from_numpy(direction).permute(2, 0, 1)[None], strength / 255)
     nudged = (moved[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
     before, after = model.probabilities(np.stack([picture, nudged]))
@@ -43,13 +43,8 @@ def fool(run, model: Predictor) -> None:
         column.caption(words)
     left, right = st.columns(2)
     for column, probabilities, key in ((left, before, "trust_before"), (right, after, "trust_after")):
-        top = [
-            {"name": model.classes[i], "probability": float(probabilities[i])} for i in np.argsort(-probabilities)[:5]
-        ]
         with column:
-            parts.chart(
-                charts.probability_bars(top), key, ", ".join(f"{r['name']} {r['probability']:.1%}" for r in top)
-            )
+            parts.likeliest(model.classes, probabilities, key)
     best, now = int(before.argmax()), int(after.argmax())
     st.markdown(
         tr("It still says **{name}**.", name=parts.text(model.classes[now]))

@@ -21,7 +21,15 @@ def _live(network: Predictor | Ensemble, temperature: float, count: int) -> None
     frame = sent.get("frame") if isinstance(sent, dict) else getattr(sent, "frame", None)
     _camera(
         key="live_camera",
-        data={"answer": _answer(network, frame, temperature, count), "side": max(160, network.at_least)},
+        data={
+            "answer": _answer(network, frame, temperature, count),
+            "side": max(160, network.at_least),
+            "words": {
+                "unknown": tr("Probably none of these."),
+                "insecure": tr("The browser opens a camera only over https or on this machine itself."),
+                "closed": tr("No camera:"),
+            },
+        },
         on_frame_change=lambda: None,
         height="content",
     )
@@ -95,7 +103,7 @@ _camera = st.components.v2.component(
         const answer = data.answer;
         if (answer && answer.number >= live.number) {
           const lines = answer.error ? [note(answer.error)] : answer.classes.map((c) => row(c.name, c.probability));
-          if (answer.known === false) lines.push(note('Probably none of these.'));
+          if (answer.known === false) lines.push(note(data.words.unknown));
           said.replaceChildren(...lines);
           clearTimeout(live.next);
           live.next = setTimeout(shoot, PAUSE);
@@ -103,13 +111,13 @@ _camera = st.components.v2.component(
         if (!live.stream && !live.opening) {
           live.opening = true;
           if (!navigator.mediaDevices) {
-            said.replaceChildren(note('The browser opens a camera only over https or on this machine itself.'));
+            said.replaceChildren(note(data.words.insecure));
           } else {
             navigator.mediaDevices.getUserMedia({ video: { facingMode: 'environment' } }).then((stream) => {
               live.stream = video.srcObject = stream;
               video.onloadeddata = () => { live.number += 1; shoot(); };
               video.play();
-            }).catch((error) => said.replaceChildren(note(`No camera: ${error.message}`)));
+            }).catch((error) => said.replaceChildren(note(`${data.words.closed} ${error.message}`)));
           }
         }
         return () => {

@@ -9,11 +9,12 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from imgrec import charts, jobs
-from imgrec.coach import Advice, advise
+from imgrec.coach import advise
 from imgrec.language import current, mark, tr
 from imgrec.recipe import Recipe
 from imgrec.runs import LIVE, STATUSES, Run
 from pages import parts, visitors
+from pages.pulse import Said, pulse
 
 MANY = 12  # viewers of live runs from which on each looks less often
 _viewers: dict[str, float] = {}  # session → when it last looked
@@ -25,52 +26,50 @@ def watch(run: Run) -> None:
     state, status, total = run.state, run.status, run.recipe.epochs
     if status in LIVE:
         _look()
-    st.markdown(
-        tr(
-            "{status} **{model}** on **{dataset}**, {name}",
-            status=parts.status_badge(run),
-            model=parts.text(run.recipe.model),
-            dataset=parts.text(run.recipe.dataset),
-            name=parts.text(run.name),
-        )
-    )
     progress, step, steps = float(state.get("progress") or 0.0), state.get("step", 0), state.get("steps") or 1
     epoch = min(total, state.get("epoch", 0) + (status in LIVE))
-    st.progress(
-        min(1.0, progress),
-        tr(
-            "Training: epoch {epoch} of {total}, {progress:.0%}, {left} left"
-            if status in LIVE
-            else "Training: epoch {epoch} of {total}, {progress:.0%}",
-            epoch=epoch,
-            total=total,
-            progress=progress,
-            left=parts.duration(state.get("seconds_left")),
-        ),
-    )
     step = steps if state.get("epoch") == total else step  # the last epoch is over
-    st.progress(min(1.0, step / steps), tr("This epoch: step {step} of {steps}", step=step, steps=steps))
+    left = parts.duration(state.get("seconds_left"))
     rate, memory, best = state.get("images_per_second"), state.get("memory"), state.get("best_validation_accuracy")
-    parts.metrics(
-        (
-            tr("Pictures per second"),
-            f"{rate:,.0f}" if rate else "…",
-            tr("Since the worker began, validation included."),
-        ),
-        (tr("Best validation accuracy"), f"{best:.1%}" if best is not None else "…", tr("Of the epochs so far.")),
-        (
-            tr("Loss"),
-            f"{state['loss']:.4f}" if "loss" in state else "…",
-            tr("Mean over the pictures of this epoch so far."),
-        ),
-        (
-            tr("Memory"),
-            f"{memory / 2**20:,.0f} MiB" if memory else "…",
-            tr("Held on {device}.", device=state.get("device", "the device")),
-        ),
-    )
-    news(run, status, state)
     drawn = curves(str(run.path), stamps(run, status in LIVE), status in LIVE, current())
+    pulse(
+        (tr(status), tr("{model} on {dataset}", model=run.recipe.model, dataset=run.recipe.dataset), run.name),
+        parts.STATUS_COLOURS[status],
+        (
+            (
+                progress,
+                tr(
+                    "Training: epoch {epoch} of {total}, {progress:.0%}, {left} left"
+                    if status in LIVE
+                    else "Training: epoch {epoch} of {total}, {progress:.0%}",
+                    epoch=epoch,
+                    total=total,
+                    progress=progress,
+                    left=left,
+                ),
+            ),
+            (step / steps, tr("This epoch: step {step} of {steps}", step=step, steps=steps)),
+        ),
+        (
+            (
+                tr("Pictures per second"),
+                f"{rate:,.0f}" if rate else "…",
+                tr("Since the worker began, validation included."),
+            ),
+            (tr("Best validation accuracy"), f"{best:.1%}" if best is not None else "…", tr("Of the epochs so far.")),
+            (
+                tr("Loss"),
+                f"{state['loss']:.4f}" if "loss" in state else "…",
+                tr("Mean over the pictures of this epoch so far."),
+            ),
+            (
+                tr("Memory"),
+                f"{memory / 2**20:,.0f} MiB" if memory else "…",
+                tr("Held on {device}.", device=state.get("device", "the device")),
+            ),
+        ),
+        [*news(run, status, state), *drawn.said],
+    )
     for column, (quantity, figure) in zip(st.columns(2), drawn.figures.items(), strict=True):
         with column:
             parts.chart(
@@ -78,12 +77,6 @@ def watch(run: Run) -> None:
             )
     if drawn.changes:
         st.caption(tr("The learning rate was changed while it learned: {changes}.", changes=", ".join(drawn.changes)))
-    for advice in drawn.advice:
-        good = advice.kind == "good"
-        (st.success if good else st.warning)(
-            f"**{tr(advice.kind).capitalize()}.** {advice.words} {advice.attempt}",
-            icon=":material/check:" if good else ":material/lightbulb:",
-        )
     if status in LIVE:
         return
     if st.session_state.get("watching") == run.name:  # it has just ended: draw the whole page once more
@@ -97,7 +90,7 @@ class Drawn:
 
     figures: dict  # quantity → a Plotly figure
     changes: list[str]
-    advice: list[Advice]
+    said: list[Said]  # the coach's advice
 
 
 def stamps(run: Run, live: bool) -> tuple[float, ...]:
@@ -121,12 +114,16 @@ def curves(place: str, changed: tuple[float, ...], live: bool, language: str) ->
     epochs, steps, changes, total = run.epochs, run.lines("steps.jsonl"), run.changes, run.recipe.epochs
     at = [change["at"] for change in changes]
     return Drawn(
-        {
-            quantity: charts.still(charts.curves(steps, epochs, quantity, total, at))
-            for quantity in (mark("loss"), mark("accuracy"))
-        },
+        {quantity: charts.curves(steps, epochs, quantity, total, at) for quantity in (mark("loss"), mark("accuracy"))},
         [tr("{rate:g} from epoch {at:.1f} on", rate=row["learning_rate"], at=row["at"]) for row in changes],
-        advise(epochs, total if live else 0, len(run.read("classes.json").get("classes", []))),
+        [
+            (
+                "success" if advice.kind == "good" else "warning",
+                f"{tr(advice.kind).capitalize()}.",
+                f"{advice.words} {advice.attempt}",
+            )
+            for advice in advise(epochs, total if live else 0, len(run.read("classes.json").get("classes", [])))
+        ],
     )
 
 
@@ -147,50 +144,43 @@ def _look() -> None:
         st.rerun()
 
 
-def news(run: Run, status: str, state: dict) -> None:
+def news(run: Run, status: str, state: dict) -> list[Said]:
     """What the worker says, or what to do when it says nothing more."""
     if status in LIVE and run.asked():
         words = {"stop": tr("Stopping"), "pause": tr("Pausing"), "finish": tr("Testing the best state so far")}
-        st.info(f"{words[run.asked()]} …", icon=":material/hourglass_top:")
-    elif status == "waiting" and state.get("ahead"):
-        waiting(run)
-    elif status in LIVE and run.silent_seconds > 15:
-        st.warning(
-            tr(
-                "No news from the worker for {silent_seconds:.0f} s; it may be busy with one large step, or stuck. "
-                "You can stop it.",
-                silent_seconds=run.silent_seconds,
-            )
+        return [("info", "", f"{words[run.asked()]} …")]
+    if status == "waiting" and state.get("ahead"):
+        return [("info", "", waiting(run))]
+    if status in LIVE and run.silent_seconds > 15:
+        silent = tr(
+            "No news from the worker for {silent_seconds:.0f} s; it may be busy with one large step, or stuck. "
+            "You can stop it.",
+            silent_seconds=run.silent_seconds,
         )
-    elif status in LIVE and state.get("detail"):
-        st.info(f"{parts.text(state['detail'], 200).capitalize()} …", icon=":material/hourglass_top:")
-    elif status == "failed":
-        st.error(tr("It failed. {error}", error=parts.text(state.get("error", ""), 600)))
-    elif status == "lost":
-        st.error(tr("Lost. {why}", why=tr(STATUSES["lost"])))
-    elif status == "finished" and state.get("note"):
-        st.info(parts.text(state["note"], 200), icon=":material/info:")
-    elif status in ("stopped", "paused"):
-        st.info(tr(STATUSES[status]), icon=":material/pause_circle:")
+        return [("warning", "", silent)]
+    if status in LIVE and state.get("detail"):
+        return [("info", "", f"{str(state['detail'])[:200].capitalize()} …")]
+    if status == "failed":
+        return [("error", "", tr("It failed. {error}", error=str(state.get("error", ""))[:600]))]
+    if status == "lost":
+        return [("error", "", tr("Lost. {why}", why=tr(STATUSES["lost"])))]
+    if status == "finished" and state.get("note"):
+        return [("info", "", str(state["note"])[:200])]
+    return [("info", "", tr(STATUSES[status]))] if status in ("stopped", "paused") else []
 
 
-def waiting(run: Run) -> None:
+def waiting(run: Run) -> str:
     """Who is before a run that waits, and how long that may take."""
     before = jobs.before(run)
-    words = [f"{parts.text(visitors.whose(other) or tr('yours'))} ({tr(other.status)})" for other in before[:5]]
+    words = [f"{visitors.whose(other) or tr('yours')} ({tr(other.status)})" for other in before[:5]]
     known = [other.state.get("seconds_left") for other in before]
     seconds = sum(known) if all(isinstance(left, int | float) for left in known) else None
     if len(before) > 5:
         words.append(tr("{n} more", n=len(before) - 5))
-    st.info(
-        tr("Waiting for its turn. Before it: {runs}.", runs=", ".join(words))
-        + (
-            " " + tr("It should begin in about {time}.", time=parts.duration(seconds))
-            if before and seconds is not None
-            else ""
-        ),
-        icon=":material/hourglass_top:",
-    )
+    said = tr("Waiting for its turn. Before it: {runs}.", runs=", ".join(words))
+    if before and seconds is not None:
+        said += " " + tr("It should begin in about {time}.", time=parts.duration(seconds))
+    return said
 
 
 WAYS_OUT = (  # how to end a training early: word, label, icon, help

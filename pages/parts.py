@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import plotly.graph_objects as go
 import streamlit as st
 from PIL import Image
 
-from imgrec import data
+from imgrec import charts, data
 from imgrec.data import uploads
 from imgrec.home import in_words
 from imgrec.images import EXTENSIONS, to_png
@@ -209,13 +208,21 @@ def table(rows: Iterable[Mapping], **more):
     )
 
 
-def chart(figure: go.Figure, key: str, alt: str, select: bool = False):
+def chart(figure: charts.Figure, key: str, alt: str, select: bool = False):
     """A Plotly figure without the tool bar, with a text for those who cannot see it; with ``select`` its points can be
     clicked, and it gives those that are."""
     config = {"displayModeBar": False, "responsive": True}
     if select:
         return st.plotly_chart(figure, key=key, config=config, alt=alt, on_select="rerun", selection_mode="points")
     return st.plotly_chart(figure, key=key, config=config, alt=alt)
+
+
+def likeliest(classes: Sequence[str], probabilities: np.ndarray, key: str, most: int = 5) -> None:
+    """Bars of the likeliest classes of a softmax (C,), the likeliest on top."""
+    order = np.argsort(-probabilities, kind="stable")[:most]
+    top = [{"name": classes[i], "probability": float(probabilities[i])} for i in order]
+    words = ", ".join(f"{row['name']} {row['probability']:.1%}" for row in top)
+    chart(charts.probability_bars(top), key, words)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,10 @@ from pages import parts, visitors
 
 SHOWN = ("star", "run", "status", "model", "dataset", "epochs", "validation_accuracy", "test_accuracy", "tags", "note")
 MOST_SHOWN, MOST_COMPARED = 1000, 12
+TITLES = {field.name: field.metadata["title"] for field in dataclasses.fields(Recipe)} | {
+    "star": "★", "run": mark("Run"), "status": mark("Status"), "validation_accuracy": mark("validation accuracy"),
+    "test_accuracy": mark("test accuracy"), "tags": mark("Tags"), "note": mark("Note"),
+}  # fmt: skip
 
 
 def wanted(table: list[dict]) -> tuple[list[dict], list[str]]:
@@ -34,7 +38,13 @@ def wanted(table: list[dict]) -> tuple[list[dict], list[str]]:
         key="runs_dataset",
         format_func=lambda name: " ".join(name.split()) if name != "all" else tr("all"),
     )
-    columns = third.multiselect(tr("More columns"), SETTINGS, key="runs_columns", placeholder=tr("any setting"))
+    columns = third.multiselect(
+        tr("More columns"),
+        SETTINGS,
+        key="runs_columns",
+        placeholder=tr("any setting"),
+        format_func=lambda name: tr(TITLES[name]),
+    )
     starred = st.toggle(tr("Only starred"), key="runs_starred")
     found = [
         row for row in table
@@ -47,16 +57,18 @@ def wanted(table: list[dict]) -> tuple[list[dict], list[str]]:
 def pick(found: list[dict], columns: list[str]) -> list[str]:
     """The table; gives the names of the runs that are picked in it."""
     shown = [
-        {name: row.get(name) for name in dict.fromkeys(columns)} | {"star": "★" if row["star"] else ""}
+        {name: row.get(name) for name in dict.fromkeys(columns)}
+        | {"star": "★" if row["star"] else "", "status": tr(row["status"])}
         for row in found[:MOST_SHOWN]
     ]
     event = st.dataframe(
         shown, hide_index=True, key="runs_table", on_select="rerun", selection_mode="multi-row",
         column_config={
-            "star": st.column_config.TextColumn("★", width=30),
-            "validation_accuracy": st.column_config.ProgressColumn("validation", format="percent", min_value=0, max_value=1, color="auto"),
-            "test_accuracy": st.column_config.NumberColumn("test", format="percent"),
-            "tags": st.column_config.ListColumn("tags"),
+            **{name: tr(TITLES[name]) for name in columns},
+            "star": st.column_config.TextColumn(TITLES["star"], width=30),
+            "validation_accuracy": st.column_config.ProgressColumn(tr(TITLES["validation_accuracy"]), format="percent", min_value=0, max_value=1, color="auto"),
+            "test_accuracy": st.column_config.NumberColumn(tr(TITLES["test_accuracy"]), format="percent"),
+            "tags": st.column_config.ListColumn(tr(TITLES["tags"])),
         },
     )  # fmt: skip
     st.caption(
@@ -146,7 +158,7 @@ def compare(names: list[str], table: dict[str, dict]) -> None:
     if different:
         results = ("validation_accuracy", "test_accuracy")
         st.dataframe(
-            [{tr("setting"): said(key), **{row["run"]: _said(row.get(key)) for row in chosen}} for key in (*different, *results)],
+            [{tr("setting"): tr(TITLES[key]), **{row["run"]: _said(row.get(key)) for row in chosen}} for key in (*different, *results)],
             hide_index=True,
         )  # fmt: skip
     else:
@@ -167,20 +179,11 @@ def compare(names: list[str], table: dict[str, dict]) -> None:
     numbers = [name for name in different if name not in ("dataset", "seed")][:8]
     if len(scored) > 2 and numbers:
         parts.chart(
-            charts.parallel(scored, numbers, "validation_accuracy"),
+            charts.parallel(scored, {name: tr(TITLES[name]) for name in (*numbers, "validation_accuracy")}),
             "parallel",
             tr("Settings of the runs and their validation accuracy"),
         )
         st.caption(tr("One line is one run; the darker, the better. Drag along an axis to pick some."))
-
-
-def said(key: str) -> str:
-    """A setting or a result as the form calls it."""
-    titles = {field.name: field.metadata["title"] for field in dataclasses.fields(Recipe)}
-    return tr(
-        titles.get(key)
-        or {"validation_accuracy": mark("validation accuracy"), "test_accuracy": mark("test accuracy")}[key]
-    )
 
 
 def _said(value: object) -> str:

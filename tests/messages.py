@@ -41,6 +41,9 @@ def _texts(node: ast.expr) -> list[str]:
     return [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
 
 
+ABOUT = "# The sentences of imgrec; `python tests/messages.py` keeps them up to date."
+
+
 def catalogue(language: str) -> Catalog:
     path = FOLDER / language / "LC_MESSAGES" / "imgrec.po"
     if not path.exists():
@@ -63,7 +66,9 @@ def main() -> None:
         if language == "en":
             continue
         known = catalogue(language)
-        new = Catalog(locale=language, project="imgrec", fuzzy=False)
+        new = Catalog(
+            locale=language, project="imgrec", version="0", copyright_holder="imgrec", fuzzy=False, header_comment=ABOUT
+        )
         for text, places in sorted(of_the_code().items(), key=lambda item: item[1][0]):
             message = known.get(text[0] if isinstance(text, tuple) else text)
             files = list(dict.fromkeys((file, None) for file, _ in places))

@@ -21,6 +21,7 @@ from conftest import wait_for
 
 from imgrec.data import Item, import_dataset, open_dataset
 from imgrec.images import to_png
+from imgrec.lessons.quiz import QUESTIONS
 from imgrec.runs import list_runs, open_run
 
 pytestmark = pytest.mark.browser
@@ -153,7 +154,7 @@ def choose(page, label, option):
 
 def epoch_shown(page):
     """The epoch that the overall progress bar names, 0 before the first."""
-    found = re.search(r"epoch (\d+) of", page.get_by_test_id("stProgress").first.inner_text())
+    found = re.search(r"epoch (\d+) of", page.locator(".bars").inner_text())
     return int(found[1]) if found else 0
 
 
@@ -265,23 +266,55 @@ def test_a_killed_worker_is_lost_and_resumes_also_after_a_restart_of_the_server(
     page.get_by_text("stopped", exact=True).wait_for(timeout=5 * SECOND)
 
 
-def test_no_page_asks_another_host_whatever_names_say(page, server):
+@pytest.mark.parametrize(("width", "scheme", "dataset"), [(1280, "light", "trap"), (400, "dark", "")])
+def test_every_page_fits_the_screen_and_asks_no_other_host_whatever_names_say(page, server, width, scheme, dataset):
     """The page fixture fails on any foreign request; class names, file names and an error try to make one."""
     trap = "![x](http://example.com/x.png) <img src='http://example.com/y.png'> $x$ :material/bug_report:"
     pixels = open_dataset("shapes").images
     items = [Item(f"{i}.png", to_png(pixels[i]), (trap, "plain")[i % 2]) for i in range(24)]
     import_dataset(items, "trap", lambda done, total: None)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
     for address in ADDRESSES:
-        for dataset in ("", "?dataset=trap"):
-            visit(page, server, address + dataset)
+        visit(page, server, address + f"?dataset={dataset}" * bool(dataset))
+        wide = page.evaluate("(m => m.scrollWidth - m.clientWidth)(document.querySelector('[data-testid=stMain]'))")
+        assert wide <= 1, f"{address or 'home'} is {wide} px wider than the screen"
     page.goto(f"{server.address}/api/docs")
     page.get_by_text("/predict").wait_for()
+
+
+def test_a_photo_taken_with_the_camera_is_classified(page, server):
     visit(page, server, "predict?run=digits-seed-cnn")
     page.get_by_text("Camera", exact=True).click()
     wait_for(lambda: page.locator("video").evaluate("video => video.readyState") == 4)
     page.get_by_role("button", name="Take photo").click()
     page.get_by_text("camera.jpg").wait_for()
     page.get_by_text("add up to 1.0000").wait_for()
+
+
+DRAWN = """() => [...document.querySelectorAll('[data-testid=stMain] :is(.js-plotly-plot path, img, table, .katex)')]
+    .map((part) => part.getAttribute('d') ?? part.src ?? part.textContent).join()"""
+
+
+def test_every_lesson_is_played_through_with_the_keyboard_and_checks_its_question(page, server):
+    """Rows 11 and 23 of the goals: a control changes what is drawn, and the page says which answer is right."""
+    for address in (address for address in ADDRESSES if address.startswith("learn_")):
+        [question] = [question for question in QUESTIONS.values() if question.lesson == address]
+        visit(page, server, address)
+        page.locator("[data-testid=stMain]").get_by_role("slider").first.focus()
+        before = page.evaluate(DRAWN)
+        page.keyboard.press("ArrowRight")
+        wait_for(lambda before=before: page.evaluate(DRAWN) != before, 10)
+        idle(page)
+        answers = page.get_by_role("radiogroup", name=question.words).get_by_role("radio")
+        assert answers.count() == len(question.options), address
+        answers.nth((question.right + 1) % len(question.options)).press("Space")
+        page.get_by_text("Not yet.").wait_for()
+        answers.nth(question.right).press("Space")
+        page.get_by_text(f"Right. {question.because}").wait_for()
+        assert page.get_by_text("Not yet.").count() == 0, address
+        page.get_by_text("For teachers").wait_for()
+        page.get_by_text("The same in PyTorch").wait_for()
 
 
 def test_who_starts_a_run_may_stop_it_others_may_look_and_the_operator_may_all(browser, tmp_path, monkeypatch):
@@ -512,16 +545,6 @@ def test_another_host_name_is_refused_and_every_answer_carries_the_policy(server
         rebound = urllib.request.Request(server.address + path, headers={"Host": "evil.example"})
         with pytest.raises(urllib.error.HTTPError, match="400"):
             urllib.request.urlopen(rebound)
-
-
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
-def test_every_page_fits_the_screen(page, server, width, scheme):
-    page.set_viewport_size({"width": width, "height": 900})
-    page.emulate_media(color_scheme=scheme)
-    for address in ADDRESSES:
-        visit(page, server, address)
-        wide = page.evaluate("(m => m.scrollWidth - m.clientWidth)(document.querySelector('[data-testid=stMain]'))")
-        assert wide <= 1, f"{address or 'home'} is {wide} px wider than the screen"
 
 
 def test_a_download_without_internet_ends_in_one_sentence_that_says_what_to_do(page, server):

@@ -142,6 +142,33 @@ def test_noise_is_drawn_from_its_seed():
     assert not np.array_equal(one, other)
 
 
+def test_the_slice_through_a_network_has_its_losses_and_its_lowest_point(model, digits):
+    place = digits.indices("validation")[:64]
+    images = model.passport.preprocess.normalise(
+        torch.from_numpy(digits.images[place]).permute(0, 3, 1, 2).float() / 255
+    )
+    labels = torch.from_numpy(digits.labels[place]).long()
+    untrained = build("seed-cnn", len(digits.classes), 1, 8, seed=1)
+    surface = optimisers.slice_of(untrained, model.model, images, labels)
+    with torch.no_grad():
+        for x, network in ((-1.0, untrained), (1.0, model.model)):
+            loss = torch.nn.functional.cross_entropy(network(images), labels).item()
+            assert surface.height(np.array(x), np.array(0.0)) == pytest.approx(loss, rel=1e-4)
+    axis, heights = optimisers.heights(surface, 21)
+    assert heights[5, 8] == pytest.approx(surface.height(axis[8], axis[5]), rel=1e-6)
+    assert float(surface.height(*map(np.array, surface.lowest[0]))) == pytest.approx(heights.min(), abs=1e-6)
+    raced = optimisers.path(surface, "Adam", 0.1, 60)
+    assert tuple(raced[0, :2]) == surface.start
+    assert optimisers.fate(surface, raced) == "arrived"
+    x = torch.tensor(surface.start, dtype=torch.float64, requires_grad=True)
+    surface.height(x[0], x[1]).backward()
+    step = 1e-2
+    for axis in range(2):
+        shift = np.eye(2)[axis] * step
+        up, down = (float(surface.height(*(np.array(surface.start) + sign * shift))) for sign in (1, -1))
+        assert x.grad[axis].item() == pytest.approx((up - down) / (2 * step), rel=0.05)
+
+
 # Pooling
 
 

@@ -35,7 +35,8 @@ def open_page(name, query=None, **state):
 
 def texts(test):
     kinds = ("title", "subheader", "markdown", "caption", "info", "warning", "error")
-    return " ".join(element.value for kind in kinds for element in getattr(test, kind))
+    said = [element.value for kind in kinds for element in getattr(test, kind)]
+    return " ".join([*said, *(element.proto.json for element in test.get("bidi_component"))])
 
 
 @pytest.fixture

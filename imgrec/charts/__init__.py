@@ -2,11 +2,13 @@
 
 from imgrec.charts.data import aspect_bars, channel_bars, class_counts, confidence_bars, size_scatter
 from imgrec.charts.evaluation import class_scores, confusion, curve, probability_bars, reliability, slices, worsening
+from imgrec.charts.figure import Figure
 from imgrec.charts.lessons import falling, functions, histogram, race, signed_bars
-from imgrec.charts.style import percent, plain, still, thin
+from imgrec.charts.style import percent, plain, thin
 from imgrec.charts.training import curves, network, networks, overlaid, parallel, ranking, rates, sizes
 
 __all__ = [
+    "Figure",
     "aspect_bars",
     "channel_bars",
     "class_counts",
@@ -33,7 +35,6 @@ __all__ = [
     "size_scatter",
     "sizes",
     "slices",
-    "still",
     "thin",
     "worsening",
 ]

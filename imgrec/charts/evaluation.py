@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
+from imgrec.charts.figure import Figure, bar, heatmap, scatter
 from imgrec.charts.style import BLUE, GREY, HEAT, ORANGE, SKY, bars, plain, styled
 from imgrec.language import tr
 
 
-def probability_bars(top: Sequence[Mapping[str, Any]]) -> go.Figure:
+def probability_bars(top: Sequence[Mapping[str, Any]]) -> Figure:
     """Bars of [{"name", "probability"}], the likeliest on top, each with its percentage."""
     colours = [BLUE] + [SKY] * (len(top) - 1)
     return bars([row["name"] for row in top], [row["probability"] for row in top], colours)
 
 
-def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], clickable: bool = False) -> go.Figure:
+def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], clickable: bool = False) -> Figure:
     """Rows are the true classes, columns the answers; colour is the share of the row, the number the pictures.
 
     ``clickable``: a point lies on every cell, whose ``customdata`` is its row and column.
@@ -40,12 +40,12 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], clickable
         ]
         for i in ticks
     ]
-    heat = go.Heatmap(
+    heat = heatmap(
         z=share, x=ticks, y=ticks, colorscale=HEAT, zmin=0, zmax=1, showscale=False, xgap=1, ygap=1,
         text=counts if len(names) <= 15 else None, texttemplate="%{text}" if len(names) <= 15 else None,
         hovertext=hover, hoverinfo="text",
     )  # fmt: skip
-    figure = styled(go.Figure(heat), min(760, 130 + 32 * len(names)), xaxis_title=tr("answer"), yaxis_title=tr("truth"))
+    figure = styled(Figure(heat), min(760, 130 + 32 * len(names)), x_title=tr("answer"), y_title=tr("truth"))
     if clickable:
         cells = [(i, j) for i in ticks for j in ticks if counts[i, j]]
         figure.add_scatter(
@@ -63,11 +63,11 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], clickable
     return figure.update_yaxes(tickvals=ticks, ticktext=names, range=[len(names) - 0.5, -0.5])
 
 
-def class_scores(rows: Sequence[Mapping[str, Any]], most: int = 40) -> go.Figure:
+def class_scores(rows: Sequence[Mapping[str, Any]], most: int = 40) -> Figure:
     """Precision and recall of [{"name", "precision", "recall", "f1"}] as two points on a line, the worst F1 on top."""
     rows = sorted(rows, key=lambda row: row["f1"])[:most][::-1]
     places = list(range(len(rows)))
-    figure = go.Figure()
+    figure = Figure()
     for row, place in zip(rows, places, strict=True):
         figure.add_scatter(
             x=[row["precision"], row["recall"]], y=[place, place], mode="lines", line={"color": GREY, "width": 2},
@@ -83,39 +83,39 @@ def class_scores(rows: Sequence[Mapping[str, Any]], most: int = 40) -> go.Figure
     return figure.update_yaxes(tickvals=places, ticktext=[plain(row["name"], 24) for row in rows], fixedrange=True)
 
 
-def reliability(rows: Sequence[Mapping[str, float]]) -> go.Figure:
+def reliability(rows: Sequence[Mapping[str, float]]) -> Figure:
     """Bars: how often answers of a confidence are right; where they end at the line, the network knows how sure it may be."""
-    bars = go.Bar(
-        x=[(row["low"] + row["high"]) / 2 for row in rows], y=[row["accuracy"] for row in rows], marker_color=BLUE,
+    bars = bar(
+        x=[(row["low"] + row["high"]) / 2 for row in rows], y=[row["accuracy"] for row in rows], marker={"color": BLUE},
         width=[row["high"] - row["low"] - 0.01 for row in rows],
         hovertext=[tr("{count:,} answers, on average {confidence:.1%} sure: {accuracy:.1%} right", count=row['count'], confidence=row['confidence'], accuracy=row['accuracy']) for row in rows],
         hoverinfo="text", name=tr("right"),
     )  # fmt: skip
-    figure = styled(go.Figure(bars), 340, xaxis_title=tr("confidence"), yaxis_title=tr("right"), showlegend=False)
+    figure = styled(Figure(bars), 340, x_title=tr("confidence"), y_title=tr("right"), showlegend=False)
     figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": ORANGE, "dash": "dash"}, hoverinfo="skip")
     figure.update_xaxes(range=[0, 1], tickformat=".0%", fixedrange=True)
     return figure.update_yaxes(range=[0, 1], tickformat=".0%", fixedrange=True)
 
 
-def curve(points: tuple[Sequence[float], Sequence[float]], x: str, y: str, chance: Sequence[float]) -> go.Figure:
+def curve(points: tuple[Sequence[float], Sequence[float]], x: str, y: str, chance: Sequence[float]) -> Figure:
     """A line in the unit square beside what chance would reach, given as its height at both ends."""
-    figure = go.Figure()
+    figure = Figure()
     figure.add_scatter(x=[0, 1], y=list(chance), mode="lines", line={"color": GREY, "dash": "dash"}, hoverinfo="skip")
     figure.add_scatter(
         x=points[0], y=points[1], mode="lines", line={"color": BLUE, "width": 3},
         hovertemplate=f"{x} %{{x:.1%}}<br>{y} %{{y:.1%}}<extra></extra>",
     )  # fmt: skip
-    styled(figure, 340, xaxis_title=x, yaxis_title=y, showlegend=False)
+    styled(figure, 340, x_title=x, y_title=y, showlegend=False)
     figure.update_xaxes(range=[0, 1.005], tickformat=".0%", fixedrange=True)
     return figure.update_yaxes(range=[0, 1.005], tickformat=".0%", fixedrange=True)
 
 
-def slices(rows: Sequence[Mapping[str, Any]], overall: float) -> go.Figure:
+def slices(rows: Sequence[Mapping[str, Any]], overall: float) -> Figure:
     """Accuracy with its interval of [{"name", "images", "accuracy", "interval"}], beside a line at that of all."""
     places = list(range(len(rows)))[::-1]
     values = [row["accuracy"] for row in rows]
-    figure = go.Figure(
-        go.Scatter(
+    figure = Figure(
+        scatter(
             x=values, y=places, mode="markers", marker={"color": BLUE, "size": 10},
             error_x={
                 "array": [row["interval"][1] - row["accuracy"] for row in rows],
@@ -129,12 +129,12 @@ def slices(rows: Sequence[Mapping[str, Any]], overall: float) -> go.Figure:
     return figure.update_yaxes(tickvals=places, ticktext=[plain(row["name"], 24) for row in rows], fixedrange=True)
 
 
-def worsening(levels: Sequence[float], accuracies: Sequence[float], unit: str) -> go.Figure:
+def worsening(levels: Sequence[float], accuracies: Sequence[float], unit: str) -> Figure:
     """Accuracy as pictures get worse."""
-    line = go.Scatter(
+    line = scatter(
         x=[f"{level:g}" for level in levels], y=accuracies, mode="lines+markers", line={"color": BLUE, "width": 3},
         marker={"size": 9}, hovertemplate="%{x}: %{y:.1%}<extra></extra>",
     )  # fmt: skip
-    figure = styled(go.Figure(line), 240, xaxis_title=unit, yaxis_title=tr("accuracy"))
+    figure = styled(Figure(line), 240, x_title=unit, y_title=tr("accuracy"))
     figure.update_layout(margin={"t": 8}).update_xaxes(type="category", fixedrange=True)
     return figure.update_yaxes(range=[0, 1.02], tickformat=".0%", fixedrange=True)

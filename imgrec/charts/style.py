@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import plotly.graph_objects as go
+from imgrec.charts.figure import Figure, bar
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW, GREY = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#8A8F98",
@@ -32,7 +32,8 @@ def percent(value: float) -> str:
     return f"{value:.1%}".replace("%", " %")
 
 
-def styled(figure: go.Figure, height: int, **layout: Any) -> go.Figure:
+def styled(figure: Figure, height: int, x_title: str = "", y_title: str = "", **layout: Any) -> Figure:
+    """The figure in the look of all, ``height`` pixels high, with what its axes show."""
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 8, "t": 34, "b": 8},
@@ -42,18 +43,22 @@ def styled(figure: go.Figure, height: int, **layout: Any) -> go.Figure:
         plot_bgcolor="rgba(0,0,0,0)",
         **layout,
     )
-    return figure.update_xaxes(automargin=True).update_yaxes(automargin=True)
+    return figure.update_xaxes(automargin=True, **_titled(x_title)).update_yaxes(automargin=True, **_titled(y_title))
 
 
-def bars(names: Sequence[str], values: Sequence[float], colours: Sequence[str]) -> go.Figure:
+def _titled(words: str) -> dict[str, Any]:
+    return {"title": {"text": words}} if words else {}
+
+
+def bars(names: Sequence[str], values: Sequence[float], colours: Sequence[str]) -> Figure:
     """Lying bars from 0 to 1, the first on top, each with its percentage."""
     names, values, colours = ([*column][::-1] for column in (names, values, colours))
     places = list(range(len(values)))
-    bars = go.Bar(
-        x=values, y=places, orientation="h", marker_color=colours, text=[percent(v) for v in values],
+    bars = bar(
+        x=values, y=places, orientation="h", marker={"color": colours}, text=[percent(v) for v in values],
         textposition="outside", cliponaxis=False, hovertemplate="%{text}<extra></extra>",
     )  # fmt: skip
-    figure = styled(go.Figure(bars), 46 + 30 * len(values), bargap=0.25)
+    figure = styled(Figure(bars), 46 + 30 * len(values), bargap=0.25)
     figure.update_layout(margin={"t": 4, "r": 64})
     figure.update_xaxes(range=[0, 1], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1], fixedrange=True)
     return figure.update_yaxes(tickvals=places, ticktext=[plain(name) for name in names], fixedrange=True)
@@ -64,10 +69,3 @@ def thin(rows: Sequence[Any], most: int) -> list[Any]:
     if len(rows) <= most:
         return list(rows)
     return [rows[round(i * (len(rows) - 1) / (most - 1))] for i in range(most)]
-
-
-def still(figure: go.Figure) -> go.Figure:
-    """A figure that will not change any more: its content is worked out once, not each time that it is shown."""
-    content = figure.to_dict()
-    figure.to_dict = lambda: content
-    return figure

@@ -6,8 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import plotly.graph_objects as go
-
+from imgrec.charts.figure import Figure, parcoords, scatter
 from imgrec.charts.style import (
     BLUE,
     GREEN,
@@ -28,12 +27,12 @@ from imgrec.language import tr
 KIND_COLOURS = {"Conv": BLUE, "Pool": GREEN, "Linear": ORANGE, "Norm": GREY, "Attention": PURPLE}
 
 
-def network(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
+def network(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """A network's layers as boxes from left to right: as high as their maps are wide, as broad as they are many.
 
     ``rows``: [{"layer", "shape", "parameters"}]; activations, which change no shape, are left out.
     """
-    figure, x = go.Figure(), 0.0
+    figure, x = Figure(), 0.0
     boxes: dict[str, list[tuple[float, float, float, str]]] = {}
     for row in rows:
         kind = next((kind for kind in KIND_COLOURS if kind in row["layer"]), None)
@@ -54,48 +53,50 @@ def network(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
         centres, widths, heights, words = zip(*found, strict=True)
         figure.add_bar(
             x=centres, width=widths, y=heights, base=[-height / 2 for height in heights], name=tr(kind), hovertext=words,
-            hoverinfo="text", marker_color=KIND_COLOURS[kind], marker_line_width=0,
+            hoverinfo="text", marker={"color": KIND_COLOURS[kind], "line": {"width": 0}},
         )  # fmt: skip
     styled(figure, 260, barmode="overlay", hovermode="closest")
     return figure.update_xaxes(visible=False, range=[0, x]).update_yaxes(visible=False)
 
 
-def networks(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
+def networks(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Multiply-adds over weights, both logarithmic, of [{"network", "year", "weights", "multiply-adds"}]; colour is the year."""
     rows = sorted(rows, key=lambda row: row["weights"])
-    dots = go.Scatter(
+    dots = scatter(
         x=[row["weights"] for row in rows], y=[row["multiply-adds"] for row in rows], mode="markers+text",
-        text=[row["network"] for row in rows], textfont_size=10, hoverinfo="text",
+        text=[row["network"] for row in rows], textfont={"size": 10}, hoverinfo="text",
         textposition=[("top center", "bottom center")[number % 2] for number in range(len(rows))],
         hovertext=[tr("{network}, {year}: {weights:,} weights, {multiply_adds:,} multiply-adds", network=row['network'], year=row['year'], weights=row['weights'], multiply_adds=row['multiply-adds']) for row in rows],
         marker={"size": 11, "color": [max(row["year"], 1990) for row in rows], "colorscale": [[0, SKY], [1, VERMILION]]},
     )  # fmt: skip
-    figure = styled(go.Figure(dots), 420, xaxis_title=tr("weights"), yaxis_title=tr("multiply-adds for one picture"))
+    figure = styled(Figure(dots), 420, x_title=tr("weights"), y_title=tr("multiply-adds for one picture"))
     figure.update_layout(margin={"t": 12})
     return figure.update_xaxes(type="log").update_yaxes(type="log")
 
 
-def sizes(rows: Sequence[Mapping[str, Any]], before: Mapping[str, float]) -> go.Figure:
+def sizes(rows: Sequence[Mapping[str, Any]], before: Mapping[str, float]) -> Figure:
     """Accuracy over weights of [{"network", "weights", "accuracy"}], with lines for methods {name: accuracy} without any."""
-    figure = go.Figure(
-        go.Scatter(
+    figure = Figure(
+        scatter(
             x=[row["weights"] for row in rows], y=[row["accuracy"] for row in rows], mode="markers+text",
             text=[row["network"] for row in rows], textposition="top center", marker={"size": 12, "color": BLUE},
             hovertext=[f"{row['network']}: {row['weights']:,}, {row['accuracy']:.1%}" for row in rows], hoverinfo="text",
         )
     )  # fmt: skip
     for (name, accuracy), dash in zip(before.items(), ("dot", "dash", "dashdot", "longdash"), strict=False):
-        figure.add_hline(
-            accuracy, line={"color": GREY, "dash": dash}, annotation_text=plain(name), annotation_font_color=GREY
-        )
-    styled(figure, 380, xaxis_title=tr("weights"), yaxis_title=tr("test accuracy"), showlegend=False)
+        figure.add_hline(accuracy, {"color": GREY, "dash": dash})
+        figure.add_annotation(
+            x=1, xref="paper", xanchor="right", y=accuracy, yanchor="bottom", text=plain(name), font={"color": GREY},
+            showarrow=False,
+        )  # fmt: skip
+    styled(figure, 380, x_title=tr("weights"), y_title=tr("test accuracy"), showlegend=False)
     return figure.update_xaxes(type="log").update_yaxes(tickformat=".0%", range=[0, 1.08])
 
 
-def rates(rates: Sequence[float], losses: Sequence[float], suggested: float) -> go.Figure:
+def rates(rates: Sequence[float], losses: Sequence[float], suggested: float) -> Figure:
     """The loss while the learning rate grows, and the rate that is suggested."""
-    figure = go.Figure(
-        go.Scatter(x=rates, y=losses, mode="lines", line={"color": BLUE, "width": 2.5}, name=tr("loss"),
+    figure = Figure(
+        scatter(x=rates, y=losses, mode="lines", line={"color": BLUE, "width": 2.5}, name=tr("loss"),
                    hovertemplate="rate %{x:.2g}: loss %{y:.3f}<extra></extra>")
     )  # fmt: skip
     figure.add_vline(suggested, line={"color": VERMILION, "dash": "dot"})
@@ -103,7 +104,7 @@ def rates(rates: Sequence[float], losses: Sequence[float], suggested: float) -> 
         x=math.log10(suggested), y=1, yref="paper", text=f"{suggested:g}", showarrow=False, yanchor="bottom"
     )
     low, high = min(losses), max(losses[: max(1, len(losses) // 2)])
-    figure = styled(figure, 260, xaxis_title=tr("learning rate"), yaxis_title=tr("loss"), showlegend=False)
+    figure = styled(figure, 260, x_title=tr("learning rate"), y_title=tr("loss"), showlegend=False)
     return figure.update_xaxes(type="log").update_yaxes(range=[low - 0.1 * (high - low), high + 0.4 * (high - low)])
 
 
@@ -113,12 +114,12 @@ def curves(
     quantity: str,
     total_epochs: int,
     changes: Sequence[float] = (),
-) -> go.Figure:
+) -> Figure:
     """Loss or accuracy over the epochs: the running training value, and train and validation at each epoch's end.
 
     ``changes``: where a setting was changed on the way.
     """
-    figure = go.Figure()
+    figure = Figure()
     most = 300  # points that a browser draws without a stutter
     running = thin([row for row in steps if quantity in row], most)
     if len(running) > 1:
@@ -133,7 +134,7 @@ def curves(
             mode="lines+markers" if len(rows) < 60 else "lines", line={"color": SPLIT_COLOURS[split], "width": 2.5},
             hovertemplate=split + ", epoch %{x}: %{y:.3f}<extra></extra>",
         )  # fmt: skip
-    styled(figure, 300, xaxis_title=tr("epoch"), yaxis_title=tr(quantity), uirevision=quantity)
+    styled(figure, 300, x_title=tr("epoch"), y_title=tr(quantity), uirevision=quantity)
     for at in changes:
         figure.add_vline(at, line={"color": VERMILION, "dash": "dot", "width": 1})
     figure.update_xaxes(range=[0, total_epochs + 0.02 * total_epochs])
@@ -144,9 +145,9 @@ def curves(
     return figure
 
 
-def overlaid(lines: Mapping[str, Sequence[Mapping[str, Any]]], quantity: str) -> go.Figure:
+def overlaid(lines: Mapping[str, Sequence[Mapping[str, Any]]], quantity: str) -> Figure:
     """Validation curves of several runs, {name: epochs}; the ``quantity`` is "loss" or "accuracy"."""
-    figure = go.Figure()
+    figure = Figure()
     for number, (name, epochs) in enumerate(lines.items()):
         values = [row.get(f"validation_{quantity}") for row in epochs]
         figure.add_scatter(
@@ -157,36 +158,44 @@ def overlaid(lines: Mapping[str, Sequence[Mapping[str, Any]]], quantity: str) ->
     styled(
         figure,
         380,
-        xaxis_title=tr("epoch"),
-        yaxis_title=tr("validation {quantity}", quantity=quantity),
+        x_title=tr("epoch"),
+        y_title=tr("validation {quantity}", quantity=quantity),
         showlegend=True,
     )
     figure.update_layout(legend={"orientation": "h", "y": -0.2, "yanchor": "top"}, margin={"t": 10})
     return figure.update_yaxes(tickformat=".0%") if quantity == "accuracy" else figure.update_yaxes(rangemode="tozero")
 
 
-def parallel(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], result: str) -> go.Figure:
-    """One line per run through the values of its settings, coloured by its ``result``; drag along an axis to pick some."""
-    dimensions = []
+def parallel(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> Figure:
+    """One line per run through the values of its settings, {column: title}, coloured by the last, which is an accuracy.
+
+    Drag along an axis to pick some.
+    """
+    dimensions, (*columns, result) = [], titles
     for column in columns:
         values = [row.get(column) for row in rows]
         if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-            dimensions.append({"label": column, "values": values})
+            dimensions.append({"label": titles[column], "values": values})
         else:
             kinds = sorted({str(value) for value in values})
             ticks = list(range(len(kinds)))
             places = [kinds.index(str(value)) for value in values]
             dimensions.append(
-                {"label": column, "values": places, "tickvals": ticks, "ticktext": [plain(k, 14) for k in kinds]}
+                {
+                    "label": titles[column],
+                    "values": places,
+                    "tickvals": ticks,
+                    "ticktext": [plain(k, 14) for k in kinds],
+                }
             )
     scores = [row[result] for row in rows]
-    dimensions.append({"label": result.replace("_", " "), "values": scores, "tickformat": ".0%"})
+    dimensions.append({"label": titles[result], "values": scores, "tickformat": ".0%"})
     line = {"color": scores, "colorscale": [[0, GREY], [0.5, SKY], [1, BLUE]], "showscale": False}
-    figure = styled(go.Figure(go.Parcoords(dimensions=dimensions, line=line, labelangle=-20)), 380)
+    figure = styled(Figure(parcoords(dimensions=dimensions, line=line, labelangle=-20)), 380)
     return figure.update_layout(margin={"l": 60, "r": 60, "t": 80, "b": 20})
 
 
-def ranking(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
+def ranking(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Bars of [{"name", "accuracy", "kind"}], the best on top; the kinds "this", "run" and "baseline" differ in colour."""
     rows = sorted(rows, key=lambda row: -row["accuracy"])
     colours = [{"this": BLUE, "run": SKY, "baseline": GREY}[row["kind"]] for row in rows]

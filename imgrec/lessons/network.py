@@ -86,7 +86,7 @@ def _convolved(layer: Layer, module: nn.Conv2d, number: int, row: int, column: i
     windows = np.stack([_window(m, top, left, size, dilation) for m in layer.given[first : first + maps]])
     kernels = module.weight[number].detach().float().cpu().numpy()
     sums = (windows * kernels).sum((1, 2))
-    bias = float(module.bias[number]) if module.bias is not None else 0.0
+    bias = float(module.bias[number].detach()) if module.bias is not None else 0.0
     return Origin(windows, kernels, sums, bias, float(sums.sum()) + bias, top, left)
 
 

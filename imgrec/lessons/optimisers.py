@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from imgrec.language import mark, tr
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+MOST_WEIGHTS = 1_000_000  # of a network whose loss is drawn, at POINTS × POINTS places: each is a pass through it
+POINTS = 21
 
 
 @dataclass(frozen=True)
@@ -19,26 +27,32 @@ class Surface:
     height: Callable
     start: tuple[float, float]
     lowest: tuple[tuple[float, float], ...]
+    formula: str = ""  # of the height, as Python
+    enough: float = -np.inf  # a height at which one has arrived, wherever it is
     reach: float = 2.0  # it is drawn from −reach to reach
 
 
+def _surface(title: str, help: str, formula: str, start: tuple[float, float], *lowest: tuple[float, float]) -> Surface:
+    return Surface(title, help, eval(f"lambda x, y: {formula}"), start, lowest, formula)  # the formulas are those below
+
+
 SURFACES: dict[str, Surface] = {
-    "bowl": Surface(mark("Bowl"), mark("Equally steep in all directions: everybody arrives."), lambda x, y: x**2 + y**2, (-1.6, 1.2), ((0, 0),)),
-    "ravine": Surface(
+    "bowl": _surface(mark("Bowl"), mark("Equally steep in all directions: everybody arrives."), "x**2 + y**2", (-1.6, 1.2), (0, 0)),
+    "ravine": _surface(
         mark("Ravine"), mark("Steep across, nearly flat along: plain descent zigzags, momentum rolls along."),
-        lambda x, y: 0.1 * x**2 + 2.5 * y**2, (-1.8, 0.9), ((0, 0),),
+        "0.1 * x**2 + 2.5 * y**2", (-1.8, 0.9), (0, 0),
     ),
-    "saddle": Surface(
+    "saddle": _surface(
         mark("Saddle"), mark("Flat in the middle, with a way down on both sides: the gradient nearly vanishes."),
-        lambda x, y: x**2 - y**2 + 0.25 * y**4, (-1.5, 0.01), ((0, 2**0.5), (0, -(2**0.5))),
+        "x**2 - y**2 + 0.25 * y**4", (-1.5, 0.01), (0, 2**0.5), (0, -(2**0.5)),
     ),
-    "valley": Surface(
+    "valley": _surface(
         mark("Bent valley"), mark("Rosenbrock's: the valley is found at once, its lowest point takes long."),
-        lambda x, y: 0.05 * ((1 - x) ** 2 + 20 * (y - x**2) ** 2), (-1.2, 1.6), ((1, 1),),
+        "0.05 * ((1 - x) ** 2 + 20 * (y - x**2) ** 2)", (-1.2, 1.6), (1, 1),
     ),
-    "pits": Surface(
+    "pits": _surface(
         mark("Two pits"), mark("A shallow pit lies nearer than the deep one."),
-        lambda x, y: 0.3 * (x**2 - 1) ** 2 + 0.2 * x + 0.5 * y**2, (1.7, 1.3), ((-1.07, 0),),
+        "0.3 * (x**2 - 1) ** 2 + 0.2 * x + 0.5 * y**2", (1.7, 1.3), (-1.07, 0),
     ),
 }  # fmt: skip
 
@@ -56,6 +70,7 @@ def _torch():
     return torch.optim
 
 
+@lru_cache(maxsize=64)
 def path(surface: Surface, racer: str, rate: float, steps: int, noise: float = 0.0, seed: int = 0) -> np.ndarray:
     """Where an optimiser goes from the surface's start: float (steps + 1, 3), x, y and height.
 
@@ -76,13 +91,71 @@ def path(surface: Surface, racer: str, rate: float, steps: int, noise: float = 0
         if noise:
             place.grad += noise * torch.randn(2, generator=generator, dtype=torch.float64)
         optimiser.step()
-    return np.array(passed)
+    return _shared(np.array(passed))
 
 
+@lru_cache(maxsize=32)
 def heights(surface: Surface, points: int = 81) -> tuple[np.ndarray, np.ndarray]:
     """The surface to draw: coordinates (points,) of both axes, and heights (points, points), row by y."""
     axis = np.linspace(-surface.reach, surface.reach, points)
-    return axis, surface.height(axis[None, :], axis[:, None])
+    return _shared(axis), _shared(surface.height(axis[None, :], axis[:, None]))
+
+
+def _shared(values: np.ndarray) -> np.ndarray:
+    """The same values, that nobody can change: they are kept for the next one who asks."""
+    values.flags.writeable = False
+    return values
+
+
+def slice_of(untrained: nn.Module, trained: nn.Module, images: Tensor, labels: Tensor, seed: int = 0) -> Surface:
+    """The cross-entropy of a real network on a plane through its weights, for images float32 (N, C, S, S), labels (N,).
+
+    Along x the weights go from those of ``untrained`` at −1 to those of ``trained`` at 1; along y in a random direction
+    in which every filter changes as much as along x: the filter normalisation of H. Li et al., Visualizing the loss
+    landscape of neural nets, NeurIPS 2018. Racers move within the plane only.
+    """
+    import torch
+    from torch.func import functional_call
+
+    generator = torch.Generator().manual_seed(seed)
+    middle, along, across = {}, {}, {}
+    before = dict(untrained.named_parameters())
+    for name, weights in trained.named_parameters():
+        end, start = weights.detach().float(), before[name].detach().float()
+        middle[name], along[name] = (start + end) / 2, (end - start) / 2
+        random = torch.randn(end.shape, generator=generator)
+        size, wanted = (_filter_norms(values) for values in (random, along[name]))
+        across[name] = random * (wanted / size.clamp_min(1e-12))
+
+    def loss(x: Tensor, y: Tensor) -> Tensor:
+        weights = {name: middle[name] + x.float() * along[name] + y.float() * across[name] for name in middle}
+        return torch.nn.functional.cross_entropy(functional_call(trained, weights, (images,)), labels).double()
+
+    def height(x, y):
+        if isinstance(x, torch.Tensor):
+            return loss(x, y)
+        with torch.no_grad(), np.errstate(all="ignore"):  # far away weights are huge
+            return np.vectorize(lambda x, y: loss(torch.tensor(x), torch.tensor(y)).item(), otypes=[float])(x, y)
+
+    surface = Surface(
+        mark("A real network"),
+        mark(
+            "The loss of a network on a plane through its weights: at −1 across they are random, at 1 they are what training found; up and down is a random direction."
+        ),
+        height, (0.2, 1.0), (),
+    )  # fmt: skip
+    axis, found = heights(surface, POINTS)
+    row, column = np.unravel_index(found.argmin(), found.shape)
+    begun, least = float(height(*map(np.array, surface.start))), float(found.min())
+    lowest = (float(axis[column]), float(axis[row]))
+    return replace(surface, lowest=(lowest,), enough=least + 0.05 * (begun - least))
+
+
+def _filter_norms(values: Tensor) -> Tensor:
+    """The length of each filter (of each row of a dense layer), to be multiplied with the values."""
+    if values.ndim < 2:
+        return values.abs()
+    return values.flatten(1).norm(dim=1).view(-1, *[1] * (values.ndim - 1))
 
 
 def fate(surface: Surface, passed: np.ndarray) -> str:
@@ -91,4 +164,4 @@ def fate(surface: Surface, passed: np.ndarray) -> str:
     if not np.isfinite(last).all() or np.abs(last[:2]).max() > 10 * surface.reach:
         return tr("flew off")
     near = min(np.hypot(last[0] - x, last[1] - y) for x, y in surface.lowest)
-    return tr("arrived") if near < 0.1 else tr("on its way")
+    return tr("arrived") if near < 0.1 or last[2] <= surface.enough else tr("on its way")
