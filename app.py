@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 import streamlit as st
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.routing import Mount
+from starlette.routing import Mount, Route
 
 from imgrec.api import create_api
+from pages import live_run
 from pages.visitors import COOKIE
 
 # The browser may load nothing from anywhere else, whatever a class name or a file name tries.
@@ -85,7 +86,7 @@ async def tidy() -> None:
         await asyncio.sleep(60)
         from imgrec.hardware import give_back  # by now torch is there
 
-        gc.collect(1)
+        gc.collect()
         await asyncio.to_thread(give_back)
 
 
@@ -100,9 +101,10 @@ async def lifespan(app):
 HOSTS = st.get_option("server.allowedHosts") or [
     "*"
 ]  # Streamlit checks its WebSocket only, so the rest is checked here
+BASE = "/".join(("", *filter(None, st.get_option("server.baseUrlPath").split("/")), ""))
 app = st.App(
     "pages/main.py",
-    routes=[Mount("/api", create_api())],
+    routes=[Mount("/api", create_api()), Route(BASE + live_run.PATH, live_run.feed)],
     middleware=[
         Middleware(SecurityHeaders),
         Middleware(Visitors),

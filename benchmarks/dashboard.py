@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gzip
+import json
 import os
 import socket
 import statistics
@@ -27,60 +29,75 @@ from websockets.asyncio.client import connect
 from imgrec import jobs
 from imgrec.recipe import Recipe
 from imgrec.runs import LIVE
+from pages.live_run import PATH
 
 ROOT = Path(__file__).parent.parent
 CLICK, POLL = 0.3, 0.5  # seconds: what a click, and a poll of the live view, may take in the median
 ROUNDS = 6  # of clicks on every page
+LOOK = 1.0  # seconds between two looks of a page at a run that trains
 
 
 class Viewer:
-    """One browser tab: asks for a page or for one of its fragments, and waits until the server has drawn it."""
+    """One browser tab: asks for a page and waits until the server has drawn it."""
 
     def __init__(self, socket) -> None:
         self.socket = socket
         self.addresses: dict[str, str] = {}  # address → the hash the server knows the page by
-        self.polls: dict[str, float] = {}  # fragment → seconds between two drawings
 
-    async def ask(self, address: str = "", query: str = "", fragment: str = "") -> float:
+    async def ask(self, address: str = "", query: str = "") -> float:
         """Seconds from the request to the end of the script. Raises RuntimeError if it drew an exception."""
         message = BackMsg()
         message.rerun_script.query_string = query
         message.rerun_script.page_script_hash = self.addresses.get(address, "")
-        message.rerun_script.fragment_id = fragment
-        message.rerun_script.is_auto_rerun = bool(fragment)
-        if not fragment:
-            self.polls.clear()
         started = time.perf_counter()
         await self.socket.send(message.SerializeToString())
-        while not self._finished(ForwardMsg.FromString(await self.socket.recv()), fragment):
+        while not self._finished(ForwardMsg.FromString(await self.socket.recv())):
             pass
         return time.perf_counter() - started
 
-    def _finished(self, message: ForwardMsg, fragment: str) -> bool:
+    def _finished(self, message: ForwardMsg) -> bool:
         kind = message.WhichOneof("type")
         if kind == "delta" and message.delta.new_element.WhichOneof("type") == "exception":
             raise RuntimeError(f"the page shows an exception: {message.delta.new_element.exception.message}")
         if kind == "navigation":
             self.addresses = {page.url_pathname: page.page_script_hash for page in message.navigation.app_pages}
-        if kind == "auto_rerun":
-            self.polls[message.auto_rerun.fragment_id] = message.auto_rerun.interval
-        wanted = {ForwardMsg.FINISHED_SUCCESSFULLY}  # after a fragment, too, where it drew the whole page anew
-        if fragment:
-            wanted.add(ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY)
-        return kind == "script_finished" and message.script_finished in wanted
+        return kind == "script_finished" and message.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY
 
-    async def watch(self, run: str, seconds: float, delay: float) -> list[float]:
-        """Poll the live view of a run as the page does, once per interval; seconds that each poll took."""
+
+class Watcher:
+    """What the page of a run does once a second in a browser: ask for what has changed, over one connection."""
+
+    def __init__(self, host: str, run: str, number: int) -> None:
+        self.host, self.path = host, f"/{PATH.format(name=run)}?lang=en&me={number}"
+
+    async def __aenter__(self) -> Watcher:
+        self.reader, self.writer = await asyncio.open_connection(*self.host.split(":"))
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self.writer.close()
+
+    async def ask(self) -> float:
+        """Seconds to the end of the answer. Raises RuntimeError if it is none of a live run."""
+        if self.reader.at_eof():  # the server closes connections on which nothing was asked for some seconds
+            await self.__aenter__()
+        started = time.perf_counter()
+        request = f"GET {self.path} HTTP/1.1\r\nHost: {self.host}\r\nAccept-Encoding: gzip\r\n\r\n"
+        self.writer.write(request.encode())
+        head = (await self.reader.readuntil(b"\r\n\r\n")).lower()
+        body = await self.reader.readexactly(int(head.partition(b"content-length: ")[2].split(b"\r")[0]))
+        took = time.perf_counter() - started
+        if b" 200 " not in head.partition(b"\r\n")[0] or not json.loads(gzip.decompress(body))["live"]:
+            raise RuntimeError(f"{self.path} is not the state of a live run")
+        return took
+
+    async def watch(self, seconds: float, delay: float) -> list[float]:
+        """Ask once a second; seconds that each answer took."""
         await asyncio.sleep(delay)
-        query = f"dataset=shapes&run={run}"
-        await self.ask(query=query)
-        await self.ask("train", query)
-        (fragment, interval), *_ = self.polls.items()
         times, end = [], time.monotonic() + seconds
         while time.monotonic() < end:
-            took = await self.ask("train", query, fragment)
-            times.append(took)
-            await asyncio.sleep(max(0.0, interval - took))
+            times.append(await self.ask())
+            await asyncio.sleep(max(0.0, LOOK - times[-1]))
         return times
 
 
@@ -152,8 +169,9 @@ async def crowd(host: str, run: str, viewers: int, seconds: float) -> list[list[
     """Many viewers watch a run at once: the seconds of every poll of each."""
 
     async def one(number: int) -> list[float]:
-        async with tab(host) as socket:
-            return await Viewer(socket).watch(run, seconds, number / viewers)
+        async with tab(host) as socket, Watcher(host, run, number) as watcher:
+            await Viewer(socket).ask(query=f"run={run}")
+            return await watcher.watch(seconds, number / viewers)
 
     return await asyncio.gather(*(one(number) for number in range(viewers)))
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 import gettext
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ def _default() -> str:
 
 
 _chosen: Callable[[], str] = _default
+_for_now: ContextVar[str] = ContextVar("language", default="")
 
 
 def follow(chosen: Callable[[], str | None]) -> None:
@@ -30,9 +33,19 @@ def follow(chosen: Callable[[], str | None]) -> None:
     _chosen = lambda: chosen() or _default()  # noqa: E731
 
 
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Within it that language is spoken, whatever was chosen: for answers to who asks from outside of a page."""
+    token = _for_now.set(language)
+    try:
+        yield
+    finally:
+        _for_now.reset(token)
+
+
 def current() -> str:
     """The language that is spoken now, a key of LANGUAGES."""
-    language = _chosen()
+    language = _for_now.get() or _chosen()
     return language if language in LANGUAGES else "en"
 
 

@@ -1,156 +1,181 @@
-"""Shared: a run while it lives, with its bars, curves, news and what can be done with it."""
+"""Shared: a run, while it lives and after: how far it is, its curves, news, and what can be done with it.
 
-import dataclasses
-import os
+A browser that watches asks `feed` once a second for the little that changes; what it gets is worked out at most twice a
+second, however many watch, so a class that watches a training hardly slows it down.
+"""
+
+import asyncio
+import gzip
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
 
+import orjson
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
+from starlette.requests import Request
+from starlette.responses import Response
 
 from imgrec import charts, jobs
 from imgrec.coach import advise
-from imgrec.language import current, mark, tr
+from imgrec.language import current, mark, speaking, tr
 from imgrec.recipe import Recipe
-from imgrec.runs import LIVE, STATUSES, Run
+from imgrec.runs import LIVE, STATUSES, Run, RunError, open_run
 from pages import parts, visitors
 from pages.pulse import Said, pulse
 
-MANY = 12  # viewers of live runs from which on each looks less often
-_viewers: dict[str, float] = {}  # session → when it last looked
-LOGS = ("log.jsonl", "steps.jsonl", "changes.jsonl")
+PATH = "live/{name}"  # of the feed, below the address of the dashboard
+QUANTITIES = (mark("loss"), mark("accuracy"))
 
 
 def watch(run: Run) -> None:
-    """Bars, numbers and curves of a run, drawn anew every second while it lives."""
+    """Bars, numbers and curves of a run; while it lives the browser keeps them up to date, and draws the page anew when it
+    has ended."""
+    me = visitors.visitor()
+    drawn, me = figures(run), me.visitor if me else ""
+    content = told(run, me, drawn)
+    if content["live"]:
+        show = st.session_state.pop("started", None) == run.name  # here, by this visitor, just now
+        pulse(content, f"{PATH.format(name=quote(run.name))}?{urlencode({'lang': current(), 'me': me})}", show)
+        return
+    pulse(content | {"curves": []})
+    for column, (quantity, figure) in zip(st.columns(2), drawn.items(), strict=True):
+        with column:
+            parts.chart(figure, f"curve_{quantity}", words_for(quantity))
+
+
+async def feed(request: Request) -> Response:
+    """What a browser draws of the run in the path, as JSON: see `told`. 404 if there is none of that name."""
+    asked = request.query_params
+    language, me = asked.get("lang", "")[:10], asked.get("me", "")[:40]
+    try:
+        run = open_run(request.path_params["name"])
+        plain, packed, personal = await _kept_told(run, language, "")
+        if personal and me:
+            plain, packed, _ = await _kept_told(run, language, me)
+    except RunError as error:
+        return Response(orjson.dumps({"error": str(error)}), 404, media_type="application/json")
+    headers = {"cache-control": "no-store", "vary": "accept-encoding"}
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        return Response(packed, headers=headers | {"content-encoding": "gzip"}, media_type="application/json")
+    return Response(plain, headers=headers, media_type="application/json")
+
+
+_kept: dict[tuple[Path, str, str], tuple[int, asyncio.Task]] = {}  # run, language, visitor → when, what was told
+
+
+async def _kept_told(run: Run, language: str, me: str) -> tuple[bytes, bytes, bool]:
+    """`_told`, once for all who ask within half a second."""
+    key, now = (run.path, language, me), _now()
+    if _kept.get(key, (None,))[0] != now:
+        if len(_kept) > 500:
+            _kept.clear()
+        _kept[key] = now, asyncio.create_task(asyncio.to_thread(_told, run, language, me))
+    return await asyncio.shield(_kept[key][1])  # who leaves takes it from nobody
+
+
+def _now() -> int:
+    return int(2 * time.monotonic())
+
+
+def _told(run: Run, language: str, me: str) -> tuple[bytes, bytes, bool]:
+    """The JSON, the same packed, and whether others are told something else."""
+    with speaking(language):
+        content = told(run, me, figures(run))
+    plain = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+    return plain, gzip.compress(plain, 1), content["personal"]
+
+
+def told(run: Run, me: str, drawn: Mapping[str, charts.Figure]) -> dict[str, Any]:
+    """All that is shown of a run while it lives, as `pulse` takes it, for the visitor of the digest ``me``; ``drawn``: its
+    `figures`."""
     state, status, total = run.state, run.status, run.recipe.epochs
-    if status in LIVE:
-        _look()
+    live = status in LIVE
     progress, step, steps = float(state.get("progress") or 0.0), state.get("step", 0), state.get("steps") or 1
-    epoch = min(total, state.get("epoch", 0) + (status in LIVE))
+    epoch = min(total, state.get("epoch", 0) + live)
     step = steps if state.get("epoch") == total else step  # the last epoch is over
     left = parts.duration(state.get("seconds_left"))
     rate, memory, best = state.get("images_per_second"), state.get("memory"), state.get("best_validation_accuracy")
-    drawn = curves(str(run.path), stamps(run, status in LIVE), status in LIVE, current())
-    pulse(
-        (tr(status), tr("{model} on {dataset}", model=run.recipe.model, dataset=run.recipe.dataset), run.name),
-        parts.STATUS_COLOURS[status],
-        (
-            (
-                progress,
-                tr(
-                    "Training: epoch {epoch} of {total}, {progress:.0%}, {left} left"
-                    if status in LIVE
-                    else "Training: epoch {epoch} of {total}, {progress:.0%}",
-                    epoch=epoch,
-                    total=total,
-                    progress=progress,
-                    left=left,
-                ),
-            ),
-            (step / steps, tr("This epoch: step {step} of {steps}", step=step, steps=steps)),
-        ),
-        (
-            (
+    whole = tr(
+        "Training: epoch {epoch} of {total}, {progress:.0%}, {left} left"
+        if live
+        else "Training: epoch {epoch} of {total}, {progress:.0%}",
+        epoch=epoch,
+        total=total,
+        progress=progress,
+        left=left,
+    )
+    return {
+        "live": live,
+        "personal": status == "waiting",
+        "title": [tr(status), tr("{model} on {dataset}", model=run.recipe.model, dataset=run.recipe.dataset), run.name],
+        "colour": parts.STATUS_COLOURS[status],
+        "bars": [
+            [min(1.0, progress), whole],
+            [min(1.0, step / steps), tr("This epoch: step {step} of {steps}", step=step, steps=steps)],
+        ],
+        "figures": [
+            [
                 tr("Pictures per second"),
                 f"{rate:,.0f}" if rate else "…",
                 tr("Since the worker began, validation included."),
-            ),
-            (tr("Best validation accuracy"), f"{best:.1%}" if best is not None else "…", tr("Of the epochs so far.")),
-            (
+            ],
+            [tr("Best validation accuracy"), f"{best:.1%}" if best is not None else "…", tr("Of the epochs so far.")],
+            [
                 tr("Loss"),
                 f"{state['loss']:.4f}" if "loss" in state else "…",
                 tr("Mean over the pictures of this epoch so far."),
-            ),
-            (
+            ],
+            [
                 tr("Memory"),
                 f"{memory / 2**20:,.0f} MiB" if memory else "…",
                 tr("Held on {device}.", device=state.get("device", "the device")),
-            ),
-        ),
-        [*news(run, status, state), *drawn.said],
-    )
-    for column, (quantity, figure) in zip(st.columns(2), drawn.figures.items(), strict=True):
-        with column:
-            parts.chart(
-                figure, f"curve_{quantity}", tr("{quantity} by epoch, training and validation", quantity=tr(quantity))
-            )
-    if drawn.changes:
-        st.caption(tr("The learning rate was changed while it learned: {changes}.", changes=", ".join(drawn.changes)))
-    if status in LIVE:
-        return
-    if st.session_state.get("watching") == run.name:  # it has just ended: draw the whole page once more
-        st.session_state["watching"] = None
-        st.rerun()
-
-
-@dataclasses.dataclass(frozen=True)
-class Drawn:
-    """What is drawn of a run's logs."""
-
-    figures: dict  # quantity → a Plotly figure
-    changes: list[str]
-    said: list[Said]  # the coach's advice
-
-
-def stamps(run: Run, live: bool) -> tuple[float, ...]:
-    """When each of the run's logs was last written to; with many viewers of a live run the time is rounded, so that its
-    curves are drawn anew every other second only."""
-    if live and pace() > 1:
-        return (time.monotonic() // 2,)
-    times = []
-    for name in LOGS:
-        try:
-            times.append(os.stat(run.file(name)).st_mtime_ns)
-        except OSError:
-            times.append(0)
-    return tuple(times)
-
-
-@st.cache_resource(max_entries=40, show_spinner=False)
-def curves(place: str, changed: tuple[float, ...], live: bool, language: str) -> Drawn:
-    """Curves and advice, drawn once for all who watch: a class that watches one run must not slow it down."""
-    run = Run(Path(place))
-    epochs, steps, changes, total = run.epochs, run.lines("steps.jsonl"), run.changes, run.recipe.epochs
-    at = [change["at"] for change in changes]
-    return Drawn(
-        {quantity: charts.curves(steps, epochs, quantity, total, at) for quantity in (mark("loss"), mark("accuracy"))},
-        [tr("{rate:g} from epoch {at:.1f} on", rate=row["learning_rate"], at=row["at"]) for row in changes],
-        [
-            (
-                "success" if advice.kind == "good" else "warning",
-                f"{tr(advice.kind).capitalize()}.",
-                f"{advice.words} {advice.attempt}",
-            )
-            for advice in advise(epochs, total if live else 0, len(run.read("classes.json").get("classes", [])))
+            ],
         ],
-    )
+        "said": [*news(run, status, state, me), *changed(run), *advised(run, live)],
+        "curves": [{"words": words_for(quantity), **figure.to_dict()} for quantity, figure in drawn.items()],
+    }
 
 
-def pace() -> float:
-    """Seconds between two looks at a live run: with many viewers at once fewer, so that they do not slow the training."""
-    now = time.monotonic()
-    for session, looked in list(_viewers.items()):
-        if now - looked > 6:
-            _viewers.pop(session, None)
-    return 1.0 if len(_viewers) <= MANY else 2.0
+def words_for(quantity: str) -> str:
+    return tr("{quantity} by epoch, training and validation", quantity=tr(quantity))
 
 
-def _look() -> None:
-    """Note that this visitor looks; draw the page anew when the pace has changed."""
-    _viewers[get_script_run_ctx().session_id] = time.monotonic()
-    if st.session_state.get("pace", 1.0) != pace():
-        st.session_state["pace"] = pace()
-        st.rerun()
+def figures(run: Run) -> dict[str, charts.Figure]:
+    """The curves of loss and accuracy."""
+    epochs, steps, total = run.epochs, run.lines("steps.jsonl"), run.recipe.epochs
+    at = [change["at"] for change in run.changes]
+    return {quantity: charts.curves(steps, epochs, quantity, total, at) for quantity in QUANTITIES}
 
 
-def news(run: Run, status: str, state: dict) -> list[Said]:
+def changed(run: Run) -> Sequence[Said]:
+    """When the learning rate was changed on the way."""
+    rates = [tr("{rate:g} from epoch {at:.1f} on", rate=row["learning_rate"], at=row["at"]) for row in run.changes]
+    words = tr("The learning rate was changed while it learned: {changes}.", changes=", ".join(rates))
+    return [("info", "", words)] if rates else []
+
+
+def advised(run: Run, live: bool) -> Sequence[Said]:
+    """What the coach says of the curves."""
+    classes = len(run.read("classes.json").get("classes", []))
+    return [
+        (
+            "success" if advice.kind == "good" else "warning",
+            f"{tr(advice.kind).capitalize()}.",
+            f"{advice.words} {advice.attempt}",
+        )
+        for advice in advise(run.epochs, run.recipe.epochs if live else 0, classes)
+    ]
+
+
+def news(run: Run, status: str, state: dict, me: str) -> Sequence[Said]:
     """What the worker says, or what to do when it says nothing more."""
     if status in LIVE and run.asked():
         words = {"stop": tr("Stopping"), "pause": tr("Pausing"), "finish": tr("Testing the best state so far")}
         return [("info", "", f"{words[run.asked()]} …")]
     if status == "waiting" and state.get("ahead"):
-        return [("info", "", waiting(run))]
+        return [("info", "", waiting(run, me))]
     if status in LIVE and run.silent_seconds > 15:
         silent = tr(
             "No news from the worker for {silent_seconds:.0f} s; it may be busy with one large step, or stuck. "
@@ -169,10 +194,10 @@ def news(run: Run, status: str, state: dict) -> list[Said]:
     return [("info", "", tr(STATUSES[status]))] if status in ("stopped", "paused") else []
 
 
-def waiting(run: Run) -> str:
+def waiting(run: Run, me: str) -> str:
     """Who is before a run that waits, and how long that may take."""
     before = jobs.before(run)
-    words = [f"{visitors.whose(other) or tr('yours')} ({tr(other.status)})" for other in before[:5]]
+    words = [f"{visitors.whose(other, me) or tr('yours')} ({tr(other.status)})" for other in before[:5]]
     known = [other.state.get("seconds_left") for other in before]
     seconds = sum(known) if all(isinstance(left, int | float) for left in known) else None
     if len(before) > 5:

@@ -1,41 +1,27 @@
-"""Shared: the head of a run, drawn by one small message: what it does, how far it is, how fast, and what to do about it.
+"""Shared: the head of a run, drawn by the browser itself, which asks the server once a second for what has changed."""
 
-A class that watches a training asks for this every second or two, and twenty elements of Streamlit's own cost twenty times
-as much as one.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import streamlit as st
 
 Said = tuple[str, str, str]  # a sentence in a coloured box: info, success, warning or error; its first word; the rest
 
 
-def pulse(
-    title: Sequence[str],
-    colour: str,
-    bars: Sequence[tuple[float, str]],
-    figures: Sequence[tuple[str, str, str]],
-    said: Sequence[Said],
-) -> None:
-    """Draw it, or change what is drawn. ``title``: the status, shown in ``colour``, and the words after it; ``bars``: share
-    from 0 to 1 and what it is of; ``figures``: label, value, help."""
-    _pulse(
-        key="pulse",
-        data={
-            "title": list(title),
-            "colour": colour,
-            "bars": [(min(1.0, share), words) for share, words in bars],
-            "figures": list(figures),
-            "said": list(said),
-        },
-        height="content",
-    )
+def pulse(content: Mapping[str, Any], address: str = "", show: bool = False) -> None:
+    """Draw it, or change what is drawn; with an ``address``, below that of the dashboard, go on with what is told there, and
+    draw the page anew when that is no longer ``live``. ``show``: scroll to it.
+
+    ``content``: ``title`` holds the status, shown in ``colour``, and the words after it; ``bars`` the share from 0 to 1 and
+    what it is of; ``figures`` label, value, help; ``said`` the sentences; ``curves`` Plotly figures, drawn by simple lines.
+    """
+    data = {"content": dict(content), "address": address, "show": show}
+    _pulse(key="pulse", data=data, on_ended_change=lambda: None, height="content")
 
 
 _pulse = st.components.v2.component(
     "imgrec_pulse",
-    html="<div class='run'><div class='title'></div><div class='bars'></div><dl></dl><div class='said'></div></div>",
+    html="<div class='run'><div class='title'></div><div class='bars'></div><dl></dl><div class='said'></div><div class='curves'></div></div>",
     css="""
       .run { display: grid; gap: 1rem; font-family: var(--st-font); color: var(--st-text-color); }
       .title { display: flex; flex-wrap: wrap; gap: .5rem; align-items: baseline; overflow-wrap: anywhere; }
@@ -43,16 +29,21 @@ _pulse = st.components.v2.component(
       .bars { display: grid; gap: .7rem; }
       .words { margin-bottom: .25rem; font-variant-numeric: tabular-nums; }
       .track { height: .5rem; border-radius: .25rem; overflow: hidden; background: var(--st-secondary-background-color); }
-      .track div { height: 100%; background: var(--st-primary-color); transition: width .4s linear; }
+      .track div { height: 100%; background: var(--st-primary-color); transition: width .9s linear; }
       dl { display: flex; flex-wrap: wrap; gap: .6rem 2.2rem; margin: 0; }
       dt { font-size: .88em; opacity: .85; }
       dd { margin: 0; font-size: 1.9em; line-height: 1.3; font-variant-numeric: tabular-nums; }
       .said { display: grid; gap: .6rem; }
-      .said:empty { display: none; }
+      .said:empty, .curves:empty { display: none; }
       .box { padding: .7rem 1rem; border-radius: var(--st-base-radius, .5rem); overflow-wrap: anywhere; }
+      .curves { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(300px, 100%), 1fr)); }
+      svg { width: 100%; font-size: 12px; overflow: visible; }
+      svg text { fill: var(--st-text-color); opacity: .85; }
+      svg .grid { stroke: var(--st-text-color); opacity: .15; }
     """,
     js="""
       const COLOURS = { info: 'blue', success: 'green', warning: 'yellow', error: 'red' };
+      const LOOK = 1000;  // milliseconds between two looks
 
       function child(parent, number, tag) {  // reuse what is there, so that bars move instead of being drawn anew
         return parent.children[number] ?? parent.appendChild(document.createElement(tag));
@@ -67,13 +58,12 @@ _pulse = st.components.v2.component(
         element.style.background = `var(--st-${colour}-background-color)`;
         element.style.color = `var(--st-${colour}-text-color)`;
       }
-
-      export default function ({ data, parentElement }) {
-        const [title, bars, figures, boxes] = parentElement.querySelector('.run').children;
-        data.title.forEach((words, number) => write(child(title, number, number ? 'span' : 'strong'), words));
-        shorten(title, data.title.length);
-        paint(title.children[0], data.colour);
-        data.bars.forEach(([share, said], number) => {
+      function draw(run, content) {
+        const [title, bars, figures, boxes, curves] = run.children;
+        content.title.forEach((words, number) => write(child(title, number, number ? 'span' : 'strong'), words));
+        shorten(title, content.title.length);
+        paint(title.children[0], content.colour);
+        content.bars.forEach(([share, said], number) => {
           const row = child(bars, number, 'div'), words = child(row, 0, 'div'), track = child(row, 1, 'div');
           words.className = 'words';
           track.className = 'track';
@@ -83,13 +73,13 @@ _pulse = st.components.v2.component(
           track.setAttribute('aria-valuenow', Math.round(100 * share));
           child(track, 0, 'div').style.width = `${100 * share}%`;
         });
-        data.figures.forEach(([label, value, help], number) => {
+        content.figures.forEach(([label, value, help], number) => {
           const cell = child(figures, number, 'div');
           cell.title = help;
           write(child(cell, 0, 'dt'), label);
           write(child(cell, 1, 'dd'), value);
         });
-        data.said.forEach(([kind, lead, words], number) => {
+        content.said.forEach(([kind, lead, words], number) => {
           const box = child(boxes, number, 'div');
           box.className = 'box';
           box.setAttribute('role', kind === 'error' ? 'alert' : 'status');
@@ -97,7 +87,92 @@ _pulse = st.components.v2.component(
           write(child(box, 0, 'strong'), lead);
           write(child(box, 1, 'span'), (lead ? ' ' : '') + words);
         });
-        shorten(boxes, data.said.length);
+        shorten(boxes, content.said.length);
+        curves.replaceChildren(...content.curves.map((figure) => sketch(figure, run.clientWidth)));
+      }
+
+      const NAMESPACE = 'http://www.w3.org/2000/svg';
+      function shape(tag, attributes, text) {
+        const made = document.createElementNS(NAMESPACE, tag);
+        for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+        if (text !== undefined) made.textContent = text;
+        return made;
+      }
+      function ticks(low, high, most) {  // round numbers between the two
+        const rough = (high - low) / most || 1, power = 10 ** Math.floor(Math.log10(rough));
+        const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough), found = [];
+        for (let n = Math.ceil(low / step); n * step <= high * (1 + 1e-9); n++) found.push(Number((n * step).toPrecision(6)));
+        return found;
+      }
+      function sketch(figure, room) {  // lines and points of a Plotly figure, as far as curves need them
+        const width = room < 640 ? room : (room - 16) / 2, height = figure.layout.height;
+        const box = { left: 52, right: width - 8, top: 34, bottom: height - 40 };
+        const { xaxis, yaxis, shapes = [] } = figure.layout, share = yaxis.tickformat === '.0%';
+        const values = figure.data.flatMap((trace) => trace.y).filter(Number.isFinite);
+        let [low, high] = yaxis.range ?? [Math.min(...values, Infinity), Math.max(...values, -Infinity)];
+        if (low > high) [low, high] = [0, 1];
+        if (yaxis.rangemode === 'tozero') low = Math.min(0, low);
+        const margin = yaxis.range ? 0 : 0.05 * (high - low || 1);
+        high += margin;
+        if (low !== 0) low -= margin;
+        const [first, last] = xaxis.range;
+        const x = (value) => box.left + (box.right - box.left) * (value - first) / (last - first);
+        const y = (value) => box.bottom - (box.bottom - box.top) * (value - low) / (high - low);
+        const svg = shape('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': figure.words });
+        for (const value of ticks(low, high, 5)) {
+          svg.append(shape('line', { class: 'grid', x1: box.left, x2: box.right, y1: y(value), y2: y(value) }));
+          const words = share ? `${Math.round(100 * value)} %` : value;
+          svg.append(shape('text', { x: box.left - 8, y: y(value) + 4, 'text-anchor': 'end' }, words));
+        }
+        for (const value of ticks(first, last, 6))
+          svg.append(shape('text', { x: x(value), y: box.bottom + 18, 'text-anchor': 'middle' }, value));
+        const middle = (box.left + box.right) / 2;
+        svg.append(shape('text', { x: middle, y: height - 4, 'text-anchor': 'middle' }, xaxis.title?.text));
+        svg.append(shape('text', { x: 0, y: box.top - 8 }, yaxis.title?.text));
+        for (const { x0, line } of shapes)
+          svg.append(shape('line', { x1: x(x0), x2: x(x0), y1: box.top, y2: box.bottom, stroke: line.color, 'stroke-dasharray': '2 3' }));
+        let at = box.left + 60;
+        for (const trace of figure.data) {
+          const points = trace.x.map((value, i) => [x(value), y(trace.y[i])]).filter(([, down]) => Number.isFinite(down));
+          const paint = { stroke: trace.line.color, 'stroke-width': trace.line.width, opacity: trace.opacity ?? 1 };
+          const path = points.map(([across, down]) => `${across.toFixed(1)} ${down.toFixed(1)}`).join('L');
+          if (points.length) svg.append(shape('path', { d: `M${path}`, fill: 'none', 'stroke-linejoin': 'round', ...paint }));
+          if (trace.mode.includes('markers'))
+            for (const [cx, cy] of points) svg.append(shape('circle', { cx, cy, r: 3, fill: trace.line.color }));
+          svg.append(shape('line', { x1: at, x2: at + 18, y1: box.top - 12, y2: box.top - 12, ...paint }));
+          svg.append(shape('text', { x: at + 23, y: box.top - 8 }, trace.name));
+          at += 38 + 12 * [...trace.name].reduce((sum, letter) => sum + (letter > '\\u2e80' ? 1 : 0.5), 0);
+        }
+        return svg;
+      }
+
+      export default function ({ data, parentElement, setTriggerValue }) {
+        const run = parentElement.querySelector('.run');
+        run.onEnded = () => setTriggerValue('ended', true);
+        draw(run, data.content);
+        if (run.address === data.address) return run.leave;
+        if (data.show) run.scrollIntoView({ behavior: 'smooth', block: 'center' });
+        run.address = data.address;
+        clearTimeout(run.next);
+        async function look() {
+          const address = run.address;
+          try {
+            const answer = document.hidden ? null : await fetch(address, { cache: 'no-store' });
+            if (run.address !== address) return;
+            if (answer?.status === 404) return run.onEnded();
+            if (answer?.ok) {
+              const content = await answer.json();
+              draw(run, content);
+              if (!content.live) return run.onEnded();
+            }
+          } catch {
+            // the server is away for a moment
+          }
+          run.next = setTimeout(look, LOOK);
+        }
+        if (run.address) run.next = setTimeout(look, LOOK);
+        run.leave = () => { clearTimeout(run.next); run.address = null; };
+        return run.leave;
       }
     """,
 )

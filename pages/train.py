@@ -93,7 +93,7 @@ def form(dataset) -> None:
         except (ValueError, RuntimeError, OSError) as error:
             st.error(parts.text(error, 500))
         else:
-            st.session_state["run"] = run.name
+            st.session_state["run"] = st.session_state["started"] = run.name
             st.rerun()
 
 
@@ -280,10 +280,8 @@ if run is None:
 try:
     recipe = run.recipe  # unreadable: said here, once
     alive = parts.live(run)
-    if alive:
-        st.session_state["watching"] = run.name
     st.fragment(live_run.controls)(run)
-    st.fragment(live_run.watch, run_every=live_run.pace() if alive else None)(run)
+    live_run.watch(run)
     if alive:
         st.fragment(teaching.while_waiting)()
     else:

@@ -76,12 +76,12 @@ def may_change(run: Run) -> bool:
     return owner is None or (me is not None and me.visitor == owner.visitor) or is_operator()
 
 
-def whose(run: Run) -> str:
-    """The name of its owner, or an empty text where that is this visitor or nobody."""
-    owner, me = run.owner, visitor()
-    return (
-        "" if owner is None or (me is not None and me.visitor == owner.visitor) else owner.name or tr("somebody else")
-    )
+def whose(run: Run, me: str | None = None) -> str:
+    """The name of its owner, or an empty text where that is nobody, or the visitor of the digest ``me``, by default this one."""
+    owner = run.owner
+    if me is None:
+        me = getattr(visitor(), "visitor", "")
+    return "" if owner is None or owner.visitor == me else owner.name or tr("somebody else")
 
 
 def _digest(text: str) -> str:

@@ -159,7 +159,7 @@ def epoch_shown(page):
 
 
 def points_drawn(page):
-    return page.locator(".scatterlayer .point").count()
+    return page.locator(".run circle").count()
 
 
 def run_in_address(page):
@@ -292,7 +292,7 @@ def test_a_photo_taken_with_the_camera_is_classified(page, server):
     page.get_by_text("add up to 1.0000").wait_for()
 
 
-DRAWN = """() => [...document.querySelectorAll('[data-testid=stMain] :is(.js-plotly-plot path, img, table, .katex)')]
+DRAWN = """() => [...document.querySelectorAll('[data-testid=stMain] :is(.js-plotly-plot path, img, table, .katex, [data-testid=stMetricValue])')]
     .map((part) => part.getAttribute('d') ?? part.src ?? part.textContent).join()"""
 
 
@@ -304,7 +304,7 @@ def test_every_lesson_is_played_through_with_the_keyboard_and_checks_its_questio
         page.locator("[data-testid=stMain]").get_by_role("slider").first.focus()
         before = page.evaluate(DRAWN)
         page.keyboard.press("ArrowRight")
-        wait_for(lambda before=before: page.evaluate(DRAWN) != before, 10)
+        wait_for(lambda before=before: page.evaluate(DRAWN) != before)
         idle(page)
         answers = page.get_by_role("radiogroup", name=question.words).get_by_role("radio")
         assert answers.count() == len(question.options), address

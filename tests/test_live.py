@@ -1,0 +1,108 @@
+"""What a browser that watches a run is told: how far it is, in its language, at no more cost for fifty than for one."""
+
+import asyncio
+import gzip
+import json
+import time
+
+import pytest
+from starlette.requests import Request
+
+from imgrec import jobs
+from imgrec.recipe import Recipe
+from imgrec.runs import Owner, create_run
+from pages import live_run
+
+
+@pytest.fixture
+def running(monkeypatch):
+    """A run in the middle of its training, of which nobody holds the lock but the test."""
+    run = create_run(Recipe(epochs=4, dataset="digits"), Owner("a" * 24, "Amber Fox"))
+    for epoch in (1, 2):
+        run.append("log.jsonl", {"epoch": epoch, "train_loss": 1 / epoch, "validation_loss": 2 / epoch,
+                                 "train_accuracy": 0.5, "validation_accuracy": 0.5})  # fmt: skip
+    run.update(phase="training", epoch=2, epochs=4, step=3, steps=12, progress=0.55, seconds_left=50, loss=0.25)
+    with run.lock.acquire():
+        monkeypatch.setattr("imgrec.runs.Run.alive", property(lambda run: run.file("lock").exists()))
+        yield run
+
+
+def asked(name, query="", **headers):
+    fields = [(key.encode(), value.encode()) for key, value in headers.items()]
+    scope = {"type": "http", "path_params": {"name": name}, "query_string": query.encode(), "headers": fields}
+    return asyncio.run(live_run.feed(Request(scope)))
+
+
+def content(name, query=""):
+    answer = asked(name, query)
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    return json.loads(answer.body)
+
+
+def test_it_tells_bars_figures_and_the_points_of_the_curves(running):
+    told = content(running.name)
+    assert told["live"] is True
+    assert told["title"] == ["training", "seed-cnn on digits", running.name]
+    assert told["bars"] == [
+        [0.55, "Training: epoch 3 of 4, 55%, 50 s left"],
+        [0.25, "This epoch: step 3 of 12"],
+    ]
+    assert ["Loss", "0.2500"] in [figure[:2] for figure in told["figures"]]
+    loss, accuracy = told["curves"]
+    assert [trace["y"] for trace in loss["data"]] == [[1.0, 0.5], [2.0, 1.0]]
+    assert accuracy["layout"]["yaxis"]["tickformat"] == ".0%"
+    assert loss["words"] == "loss by epoch, training and validation"
+
+
+def test_it_speaks_the_language_of_who_asks_also_one_after_the_other(running):
+    assert content(running.name, "lang=zh_CN")["title"][0] == "训练中"
+    assert content(running.name, "lang=en")["title"][0] == "training"
+    assert content(running.name, "lang=../../etc")["title"][0] == "training"
+
+
+def test_packed_it_is_the_same(running):
+    answer = asked(running.name, **{"accept-encoding": "gzip, br"})
+    assert answer.headers["content-encoding"] == "gzip"
+    assert json.loads(gzip.decompress(answer.body)) == content(running.name)
+
+
+@pytest.mark.parametrize("name", ["none", "..", "../runs", "a/b", ".", ""])
+def test_a_name_that_is_no_run_is_404_and_leads_nowhere(running, name):
+    answer = asked(name)
+    assert answer.status_code == 404
+    assert "error" in json.loads(answer.body)
+
+
+def test_what_has_ended_is_live_no_more(running):
+    running.update(phase="finished", epoch=4, progress=1.0)
+    told = content(running.name)
+    assert told["live"] is False
+    assert told["bars"][1] == [1.0, "This epoch: step 12 of 12"]
+
+
+def test_fifty_who_ask_at_once_cost_one_look_at_the_run(running, monkeypatch):
+    looks, figures = [], live_run.figures
+    monkeypatch.setattr(live_run, "figures", lambda run: looks.append(run) or figures(run))
+    monkeypatch.setattr(live_run, "_now", lambda: 7)
+    for number in range(50):
+        content(running.name, f"me={number}")
+    assert len(looks) == 1
+    monkeypatch.setattr(live_run, "_now", lambda: 8)
+    content(running.name)
+    assert len(looks) == 2
+
+
+def test_what_is_told_is_never_older_than_half_a_second(running):
+    assert live_run._now() == int(2 * time.monotonic())
+
+
+def test_who_waits_reads_whose_runs_come_first_and_which_are_their_own(running):
+    mine = create_run(Recipe(epochs=4, dataset="digits"), Owner("b" * 24, "Blue Owl"))
+    mine.update(phase="waiting", ahead=1)
+    mine.file("lock").touch()
+    for run in (running, mine):
+        jobs._queue_up(run)
+    assert "Before it: Amber Fox (training)" in content(mine.name, "me=" + "b" * 24)["said"][0][2]
+    assert "Before it: yours (training)" in content(mine.name, "me=" + "a" * 24)["said"][0][2]
+    assert "It should begin in about 50 s." in content(mine.name)["said"][0][2]
