@@ -7,6 +7,7 @@ import io
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,8 +52,16 @@ def text(name: object, most: int = 60) -> str:
 
 def open_dataset(name: str, size: int = 0, resize: str = "crop") -> data.Dataset:
     """The data set as it is now, opened once for all visitors until somebody changes it."""
-    with st.spinner(tr("Opening the data set …")):
-        return _opened(name, size, resize, data.stamps(name))
+    asked = (name, size, resize, data.stamps(name))
+    with nullcontext() if asked in _opened_before else st.spinner(tr("Opening the data set …")):
+        dataset = _opened(*asked)
+    if len(_opened_before) > 1000:
+        _opened_before.clear()
+    _opened_before.add(asked)
+    return dataset
+
+
+_opened_before: set[tuple] = set()
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)

@@ -72,11 +72,15 @@ def form(dataset) -> None:
     if values["model"] == "custom":
         values["model"] = layers.table(dataset)
     balance(dataset)
-    with st.expander(tr("More settings"), icon=":material/tune:"):
-        columns = st.columns(3)
-        for number, name in enumerate(REST):
-            with columns[number % 3]:
-                values[name] = widget(name)
+    more = st.expander(tr("More settings"), icon=":material/tune:", key="more_settings", on_change="rerun")
+    if more.open:
+        with more:
+            columns = st.columns(3)
+            for number, name in enumerate(REST):
+                with columns[number % 3]:
+                    values[name] = widget(name)
+    else:  # two dozen fields cost more than the rest of the page
+        values |= {name: st.session_state.setdefault(f"recipe_{name}", FIELDS[name].default) for name in REST}
     sizes(values, dataset)
     before(values)
     plan = st.session_state["recipe_augment"]

@@ -116,7 +116,7 @@ def test_switching_augmentations_changes_the_command_that_is_shown():
 
 
 def test_every_training_field_has_a_default_and_a_sentence_of_help():
-    test = open_page("train.py")
+    test = open_page("train.py", more_settings=True)
     fields = [
         w
         for kind in ("selectbox", "number_input", "text_input")
@@ -129,6 +129,18 @@ def test_every_training_field_has_a_default_and_a_sentence_of_help():
         assert field.help, field.key
 
 
+def test_settings_that_are_folded_away_count_all_the_same(monkeypatch):
+    started = []
+    monkeypatch.setattr(jobs, "start", lambda recipe, owner: started.append(recipe) or create_run(recipe))
+    test = open_page("train.py", more_settings=True)
+    test.selectbox(key="recipe_optimiser").set_value("sgd").run()
+    test.session_state["more_settings"] = False
+    test.run()
+    assert not [box for box in test.selectbox if box.key == "recipe_optimiser"]
+    test.button(key="start").click().run()
+    assert [recipe.optimiser for recipe in started] == ["sgd"]
+
+
 def test_a_preset_fills_the_fields():
     test = open_page("train.py")
     test.button_group(key="preset").set_value("thorough").run()
@@ -136,7 +148,7 @@ def test_a_preset_fills_the_fields():
 
 
 def test_a_setting_that_cannot_work_is_refused_in_words_and_starts_nothing():
-    test = open_page("train.py")
+    test = open_page("train.py", more_settings=True)
     test.text_input(key="recipe_augment").set_value("spin=3").run()
     test.button(key="start").click().run()
     assert not test.exception
@@ -431,7 +443,7 @@ def test_unequal_classes_are_noticed_and_balanced_with_a_click(workspace, tmp_pa
     test = open_page("train.py", {"dataset": "pets"})
     assert "times the training pictures of the smallest" in texts(test)
     test.button(key="use_balance").click().run()
-    assert test.selectbox(key="recipe_balance").value == "loss"
+    assert test.session_state["recipe_balance"] == "loss"
     rows = test.dataframe[0].value.set_index("class")
     assert rows.loc["dog", "weight"] / rows.loc["cat", "weight"] == pytest.approx(
         rows.loc["cat", "pictures"] / rows.loc["dog", "pictures"], rel=0.01
@@ -441,7 +453,7 @@ def test_unequal_classes_are_noticed_and_balanced_with_a_click(workspace, tmp_pa
 
 def test_the_train_page_says_how_many_weights_learn():
     """Row 14 of the goals: trainable parameters are shown."""
-    test = open_page("train.py", {"dataset": "digits"})
+    test = open_page("train.py", {"dataset": "digits"}, more_settings=True)
     assert "Weights: 53,002; all of them learn" in texts(test)
     test.selectbox(key="recipe_freeze").set_value("backbone").run()
     assert "1,290 of them learn" in texts(test)
