@@ -75,9 +75,12 @@ class Visitors:
 
 
 def warm_up() -> None:
-    """Load torch while the first visitor still reads the first page."""
+    """Load torch, and read what is known of all runs, while the first visitor still reads the first page."""
     import imgrec.predict
     import imgrec.train  # noqa: F401
+    from imgrec.runs import rows
+
+    rows()
 
 
 async def tidy() -> None:

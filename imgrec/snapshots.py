@@ -46,6 +46,11 @@ def moments(run: Run) -> list[int]:
     return sorted(int(file.stem) for file in run.file("snapshots").glob("[0-9]*.safetensors") if file.stem.isdigit())
 
 
+def stamp(run: Run, epoch: int) -> int:
+    """When that moment was written, in nanoseconds: it may be another one after a resume. Raises OSError."""
+    return file(run, epoch).stat().st_mtime_ns
+
+
 def at(run: Run, passport: Passport, epoch: int) -> Predictor:
     """The network as it was after that epoch, on the CPU. Raises WeightsError if that was not kept or is damaged."""
     try:

@@ -4,11 +4,12 @@ import numpy as np
 import streamlit as st
 import torch
 
-from imgrec import charts
+from imgrec import charts, snapshots
 from imgrec.language import mark, tr
 from imgrec.lessons import network
 from imgrec.predict import Predictor
-from pages import parts, teaching
+from imgrec.runs import Run
+from pages import moments, parts, teaching
 
 SHOWN = 32  # maps of a layer that are drawn
 
@@ -30,6 +31,21 @@ def seen_by(model: Predictor) -> np.ndarray:
             return teaching.own(wanted.size, wanted.channels, wanted.resize, "network_file")
     with right:
         return teaching.of_a_run(run, model, "network")[0]
+
+
+def of_an_epoch(run: Run, model: Predictor) -> Predictor:
+    """The network as it was after an epoch of its training, where such moments were kept; else as it is."""
+    kept = snapshots.moments(run)
+    if len(kept) < 2:
+        return model
+    last = tr("the best")
+    chosen = st.select_slider(tr("After epoch"), [*kept, last], last, key=f"network epoch {run.name} {len(kept)}",
+                              help=tr("Watch the layers learn: the same picture, the network after each epoch."))  # fmt: skip
+    try:
+        return model if chosen == last else moments.at(run.name, chosen, snapshots.stamp(run, chosen), run)
+    except (ValueError, OSError) as error:
+        st.info(parts.text(error, 300))
+        return model
 
 
 def drawn(values: np.ndarray) -> np.ndarray:
@@ -132,6 +148,7 @@ teaching.begin(
 )
 run, model = parts.model_picker(tr("Network"))
 picture = seen_by(model)
+model = of_an_epoch(run, model)
 image = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
 found = network.layers(model.model, model.passport.preprocess.normalise(image.to(model.device)))
 probabilities = model.probabilities(picture[None])[0]

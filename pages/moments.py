@@ -33,7 +33,7 @@ def show(run: Run) -> None:
         else kept[0]
     )
     try:
-        model = at(run.name, epoch, snapshots.file(run, epoch).stat().st_mtime_ns, run)
+        model = at(run.name, epoch, snapshots.stamp(run, epoch), run)
         wanted = model.passport.preprocess
         dataset = parts.open_dataset(run.recipe.dataset, wanted.size, wanted.resize)
     except (ValueError, OSError, WeightsError) as error:

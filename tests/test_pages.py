@@ -698,3 +698,19 @@ def test_who_waits_for_a_training_is_asked_a_question_and_then_another(own_copy)
         test.button(key="quiz_next").click().run()
         assert first.key not in [box.key for box in test.radio]
         assert not test.exception
+
+
+def test_the_maps_of_every_layer_are_shown_for_any_kept_epoch(own_copy):
+    """Row 10 of the goals: filters and feature maps of every layer of one's run, with a slider over its epochs."""
+    test = open_page("learn_network.py", {"run": own_copy})
+    slider = next(box for box in test.select_slider if box.label == "After epoch")
+    assert slider.options == ["1", "2", "3", "the best"]
+    layer = next(box for box in test.select_slider if box.label == "Layer")
+    assert len(layer.options) >= 7
+    shown = []
+    for epoch in (1, 3):
+        next(box for box in test.select_slider if box.label == "After epoch").set_value(epoch).run()
+        assert not test.exception
+        shown.append([element.proto.json for element in test.get("bidi_component")])
+    assert shown[0]
+    assert shown[0] != shown[1]
