@@ -34,7 +34,6 @@ from pages.live_run import PATH
 ROOT = Path(__file__).parent.parent
 CLICK, POLL = 0.3, 0.5  # seconds: what a click, and a poll of the live view, may take in the median
 ROUNDS = 6  # of clicks on every page
-LOOK = 1.0  # seconds between two looks of a page at a run that trains
 
 
 class Viewer:
@@ -69,6 +68,7 @@ class Watcher:
 
     def __init__(self, host: str, run: str, number: int) -> None:
         self.host, self.path = host, f"/{PATH.format(name=run)}?lang=en&me={number}"
+        self.pace = 1.0
 
     async def __aenter__(self) -> Watcher:
         self.reader, self.writer = await asyncio.open_connection(*self.host.split(":"))
@@ -87,17 +87,19 @@ class Watcher:
         head = (await self.reader.readuntil(b"\r\n\r\n")).lower()
         body = await self.reader.readexactly(int(head.partition(b"content-length: ")[2].split(b"\r")[0]))
         took = time.perf_counter() - started
-        if b" 200 " not in head.partition(b"\r\n")[0] or not json.loads(gzip.decompress(body))["live"]:
+        content = json.loads(gzip.decompress(body))
+        if b" 200 " not in head.partition(b"\r\n")[0] or not content["live"]:
             raise RuntimeError(f"{self.path} is not the state of a live run")
+        self.pace = content["pace"]
         return took
 
     async def watch(self, seconds: float, delay: float) -> list[float]:
-        """Ask once a second; seconds that each answer took."""
+        """Ask at the pace that the server sets; seconds that each answer took."""
         await asyncio.sleep(delay)
         times, end = [], time.monotonic() + seconds
         while time.monotonic() < end:
             times.append(await self.ask())
-            await asyncio.sleep(max(0.0, LOOK - times[-1]))
+            await asyncio.sleep(max(0.0, self.pace - times[-1]))
         return times
 
 

@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.dashboard import LOOK, Viewer, Watcher, server, tab
+from benchmarks.dashboard import Viewer, Watcher, server, tab
 from imgrec import jobs
 from imgrec.recipe import Recipe
 from imgrec.runs import LIVE, Run
@@ -34,7 +34,7 @@ PAGES = (
     "learn_convolution",
     "learn_softmax",
 )
-INTERACTION, SLOWER, PER_SESSION = 2.0, 0.15, 15.0  # targets with a training: seconds, share, MB
+INTERACTION, SLOWER, PER_SESSION, STAYS = 2.0, 0.15, 15.0, 1.0  # targets with a training: seconds, share, MB
 ROUNDS = 6
 RERUN, READY = 0.4, 3.0  # and without: seconds for a rerun, for a page's first drawing
 
@@ -78,13 +78,13 @@ async def watchers(host: str, pid: int, run: Run, tabs: int, seconds: float) -> 
             while not over.is_set():
                 if not looking.is_set():
                     await looking.wait()
-                    await asyncio.sleep(LOOK * number / tabs)
-                if chance.random() < LOOK / 60:  # about one click in a minute
+                    await asyncio.sleep(watcher.pace * number / tabs)
+                if chance.random() < watcher.pace / 60:  # about one click in a minute
                     times["click"].append(await viewer.ask(chance.choice(PAGES), query))
                     await asyncio.sleep(1)
                     times["click"].append(await viewer.ask("train", query))
                 times["poll"].append(await watcher.ask())
-                await asyncio.sleep(max(0.0, LOOK - times["poll"][-1]))
+                await asyncio.sleep(max(0.0, watcher.pace - times["poll"][-1]))
 
     before = await asyncio.to_thread(megabytes, pid)
     crowd = [asyncio.create_task(one(number)) for number in range(tabs)]
@@ -177,9 +177,7 @@ def with_training(tabs: int, seconds: float) -> bool:
             line("95th percentile of the polls", found["poll"], INTERACTION, "s"),
             line("the training is slower by", found["slower"], SLOWER, ""),
             line("memory of a session", each, PER_SESSION, "MB"),
-            line(
-                "of which stays when they have left, share", max(0.0, after - found["before"]) / (each * tabs), 0.5, ""
-            ),
+            line("what stays of it when they have left", (after - found["before"]) / tabs, STAYS, "MB"),
         )
     )
 

@@ -1,6 +1,6 @@
 """Shared: a run, while it lives and after: how far it is, its curves, news, and what can be done with it.
 
-A browser that watches asks `feed` once a second for the little that changes; what it gets is worked out at most twice a
+A browser that watches asks `feed` every second or two for the little that changes; what it gets is worked out at most twice a
 second, however many watch, so a class that watches a training hardly slows it down.
 """
 
@@ -26,6 +26,7 @@ from pages import parts, visitors
 from pages.pulse import Said, pulse
 
 PATH = "live/{name}"  # of the feed, below the address of the dashboard
+MANY = 12  # who look at runs at the same time, from which on each looks less often
 QUANTITIES = (mark("loss"), mark("accuracy"))
 
 
@@ -51,6 +52,7 @@ async def feed(request: Request) -> Response:
     language, me = asked.get("lang", "")[:10], asked.get("me", "")[:40]
     try:
         run = open_run(request.path_params["name"])
+        _looked[me] = time.monotonic()
         plain, packed, personal = await _kept_told(run, language, "")
         if personal and me:
             plain, packed, _ = await _kept_told(run, language, me)
@@ -62,6 +64,7 @@ async def feed(request: Request) -> Response:
     return Response(plain, headers=headers, media_type="application/json")
 
 
+_looked: dict[str, float] = {}  # visitor → when it last looked at a run
 _kept: dict[tuple[Path, str, str], tuple[int, asyncio.Task]] = {}  # run, language, visitor → when, what was told
 
 
@@ -73,6 +76,15 @@ async def _kept_told(run: Run, language: str, me: str) -> tuple[bytes, bytes, bo
             _kept.clear()
         _kept[key] = now, asyncio.create_task(asyncio.to_thread(_told, run, language, me))
     return await asyncio.shield(_kept[key][1])  # who leaves takes it from nobody
+
+
+def pace() -> int:
+    """Seconds until a browser should look again: one, or two where more than MANY look."""
+    now = time.monotonic()
+    for visitor, looked in list(_looked.items()):
+        if now - looked > 5:
+            _looked.pop(visitor, None)
+    return 1 if len(_looked) <= MANY else 2
 
 
 def _now() -> int:
@@ -109,6 +121,7 @@ def told(run: Run, me: str, drawn: Mapping[str, charts.Figure]) -> dict[str, Any
     return {
         "live": live,
         "personal": status == "waiting",
+        "pace": pace(),
         "title": [tr(status), tr("{model} on {dataset}", model=run.recipe.model, dataset=run.recipe.dataset), run.name],
         "colour": parts.STATUS_COLOURS[status],
         "bars": [

@@ -1,4 +1,4 @@
-"""Shared: the head of a run, drawn by the browser itself, which asks the server once a second for what has changed."""
+"""Shared: the head of a run, drawn by the browser itself, which asks the server every second or two for what has changed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -43,7 +43,6 @@ _pulse = st.components.v2.component(
     """,
     js="""
       const COLOURS = { info: 'blue', success: 'green', warning: 'yellow', error: 'red' };
-      const LOOK = 1000;  // milliseconds between two looks
 
       function child(parent, number, tag) {  // reuse what is there, so that bars move instead of being drawn anew
         return parent.children[number] ?? parent.appendChild(document.createElement(tag));
@@ -148,6 +147,7 @@ _pulse = st.components.v2.component(
 
       export default function ({ data, parentElement, setTriggerValue }) {
         const run = parentElement.querySelector('.run');
+        run.pace ??= 1;
         run.onEnded = () => setTriggerValue('ended', true);
         draw(run, data.content);
         if (run.address === data.address) return run.leave;
@@ -163,14 +163,15 @@ _pulse = st.components.v2.component(
             if (answer?.ok) {
               const content = await answer.json();
               draw(run, content);
+              run.pace = content.pace;
               if (!content.live) return run.onEnded();
             }
           } catch {
             // the server is away for a moment
           }
-          run.next = setTimeout(look, LOOK);
+          run.next = setTimeout(look, 1000 * run.pace);
         }
-        if (run.address) run.next = setTimeout(look, LOOK);
+        if (run.address) run.next = setTimeout(look, 1000);
         run.leave = () => { clearTimeout(run.next); run.address = null; };
         return run.leave;
       }

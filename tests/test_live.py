@@ -93,6 +93,17 @@ def test_fifty_who_ask_at_once_cost_one_look_at_the_run(running, monkeypatch):
     assert len(looks) == 2
 
 
+def test_where_many_look_each_is_asked_to_look_less_often(running, monkeypatch):
+    monkeypatch.setattr(live_run, "_looked", {})
+    assert content(running.name, "me=0")["pace"] == 1
+    monkeypatch.setattr(live_run, "_looked", {str(n): time.monotonic() - n / 100 for n in range(live_run.MANY + 1)})
+    monkeypatch.setattr(live_run, "_now", lambda: 1)
+    assert content(running.name, "me=0")["pace"] == 2
+    monkeypatch.setattr(live_run, "_looked", {str(n): time.monotonic() - 6 for n in range(50)})  # they have gone
+    monkeypatch.setattr(live_run, "_now", lambda: 2)
+    assert content(running.name, "me=0")["pace"] == 1
+
+
 def test_what_is_told_is_never_older_than_half_a_second(running):
     assert live_run._now() == int(2 * time.monotonic())
 
