@@ -44,7 +44,11 @@ def missing(method: str) -> str:
     package = METHODS[method].package
     if not package or importlib.util.find_spec(package.partition("-")[0]):
         return ""
-    return f"{METHODS[method].title} needs a package that is not installed; `pip install {package}` brings it."
+    return tr(
+        "{method} needs a package that is not installed; `pip install {package}` brings it.",
+        method=tr(METHODS[method].title),
+        package=package,
+    )
 
 
 def principal(features: np.ndarray, seed: int, components: int = 2) -> np.ndarray:

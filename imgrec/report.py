@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
@@ -12,7 +13,7 @@ from imgrec.charts import percent
 from imgrec.data import Dataset
 from imgrec.evaluate import Answers, reliability, report
 from imgrec.images import to_png
-from imgrec.language import tr
+from imgrec.language import current, tr
 from imgrec.runs import Run
 
 MOST_CLASSES = 40  # in the confusion matrix
@@ -34,31 +35,47 @@ figure img{width:6.5rem;height:6.5rem;image-rendering:pixelated}.note{color:#555
 def printable(run: Run, given: Answers, dataset: Dataset) -> str:
     """The report as HTML: figures, recipe, classes, confusion matrix, calibration, curves of the training, worst mistakes."""
     found, recipe, about = report(given, dataset), run.recipe, run.read("about.json")
+    made_with = {
+        **(about.get("versions") or {}),
+        tr("device"): about.get("device", ""),
+        tr("data"): about.get("fingerprint", ""),
+    }
+    title = tr("{model} on {dataset}", model=_text(recipe.model), dataset=_text(recipe.dataset))
     low, high = found["interval"]
     figures = (
-        ("accuracy", found["accuracy"]), (tr("balanced accuracy"), found["balanced_accuracy"]), (tr("macro F1"), found["macro"]["f1"]),
+        (tr("accuracy"), found["accuracy"]), (tr("balanced accuracy"), found["balanced_accuracy"]), (tr("macro F1"), found["macro"]["f1"]),
         (tr("always the commonest class"), found["majority_accuracy"]), (tr("calibration error"), found["calibration_error"]),
     )  # fmt: skip
     if linear := run.read("evaluation.json").get("linear_accuracy"):
         figures += ((tr("a linear classifier"), linear),)
     sections = [
-        f"<h1>{_text(recipe.model)} on {_text(recipe.dataset)}</h1>",
-        f"<p class=note>Run {_text(run.name)}, {len(given.labels):,} test pictures that it never learned from. "
-        f"The accuracy lies between {percent(low)} and {percent(high)} (95 % interval).</p>",
+        f"<h1>{title}</h1>",
+        "<p class=note>"
+        + tr(
+            "Run {name}, {n:,} test pictures that it never learned from. The accuracy lies between {low} and {high} "
+            "(95 % interval).",
+            name=_text(run.name),
+            n=len(given.labels),
+            low=percent(low),
+            high=percent(high),
+        )
+        + "</p>",
         "<div class=big>" + "".join(f"<div>{percent(v)}<small>{name}</small></div>" for name, v in figures) + "</div>",
-        "<h2>Training</h2>" + _curves(run),
-        "<h2>Classes</h2>" + _classes(found),
-        "<h2>Confusion matrix</h2>" + _matrix(given),
-        "<h2>Certainty</h2>" + _certainty(given),
-        "<h2>Most confident mistakes</h2>" + _mistakes(given, dataset),
-        "<h2>Recipe</h2>" + _pairs(dataclasses.asdict(recipe)),
-        "<h2>Made with</h2>"
-        + _pairs(
-            {**(about.get("versions") or {}), "device": about.get("device", ""), "data": about.get("fingerprint", "")}
+        *(
+            f"<h2>{words}</h2>{content}"
+            for words, content in (
+                (tr("Training"), _curves(run)),
+                (tr("Classes"), _classes(found)),
+                (tr("Confusion matrix"), _matrix(given)),
+                (tr("Certainty"), _certainty(given)),
+                (tr("Most confident mistakes"), _mistakes(given, dataset)),
+                (tr("Recipe"), _pairs(dataclasses.asdict(recipe))),
+                (tr("Made with"), _pairs(made_with)),
+            )
         ),
     ]
-    title = tr("{model} on {dataset}", model=_text(recipe.model), dataset=_text(recipe.dataset))
-    head = f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><style>{STYLE}</style>"
+    language = current().replace("_", "-")
+    head = f"<!doctype html><html lang={language}><meta charset=utf-8><title>{title}</title><style>{STYLE}</style>"
     policy = "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
     return head + policy + "<body>" + "".join(sections) + "</body></html>"
 
@@ -75,7 +92,7 @@ def _curves(run: Run) -> str:
     """Training and validation loss by epoch, drawn as lines."""
     epochs = run.epochs
     if len(epochs) < 2:
-        return "<p class=note>One epoch.</p>"
+        return f"<p class=note>{tr('One epoch.')}</p>"
     lines, most = "", max(row["train_loss"] for row in epochs)
     for key, colour in (("train_loss", "#0072B2"), ("validation_loss", "#E69F00")):
         values = [row.get(key) for row in epochs]
@@ -88,7 +105,7 @@ def _curves(run: Run) -> str:
         lines += f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2.5"/>'
     axes = '<path d="M40 10V170H560" fill="none" stroke="#888"/>'
     marks = f'<text x="36" y="16" text-anchor="end" font-size="12">{most:.2g}</text><text x="36" y="174" text-anchor="end" font-size="12">0</text>'
-    words = '<text x="560" y="190" text-anchor="end" font-size="12">epoch</text>'
+    words = '<text x="560" y="190" text-anchor="end" font-size="12">{}</text>'.format(tr("epoch"))
     best = max((row for row in epochs), key=lambda row: row.get("validation_accuracy") or 0)
     told = tr(
         "Loss by epoch: blue training, orange validation. Best validation accuracy {validation_accuracy} in "
@@ -109,12 +126,16 @@ def _classes(found: dict) -> str:
         f"<tr><td>{_text(row['name'])}<td>{row['precision']:.1%}<td>{row['recall']:.1%}<td>{row['f1']:.1%}<td>{row.get('support', '')}"
         for row in rows
     )
-    return "<table><tr><th>class<th>precision<th>recall<th>F1<th>pictures" + body + "</table>"
+    return _table((tr("class"), tr("precision"), tr("recall"), tr("f1"), tr("pictures")), body)
+
+
+def _table(headings: Sequence[str], body: str) -> str:
+    return f"<table><tr><th>{'<th>'.join(headings)}{body}</table>"
 
 
 def _matrix(given: Answers) -> str:
     if len(given.classes) > MOST_CLASSES:
-        return f"<p class=note>{len(given.classes)} classes are too many to print.</p>"
+        return f"<p class=note>{tr('{n} classes are too many to print.', n=len(given.classes))}</p>"
     share = given.confusion / np.maximum(given.confusion.sum(1, keepdims=True), 1)
     head = "".join(f"<th>{_text(name)[:12]}" for name in given.classes)
     rows = ""
@@ -124,27 +145,33 @@ def _matrix(given: Answers) -> str:
             for n, s in zip(counts.tolist(), shares.tolist(), strict=True)
         )
         rows += f"<tr><th>{_text(name)}{cells}"
-    return f"<table class=matrix><tr><th>truth \\ answer{head}{rows}</table>"
+    return f"<table class=matrix><tr><th>{tr('truth')} \\ {tr('answer')}{head}{rows}</table>"
 
 
 def _certainty(given: Answers) -> str:
     body = "".join(
-        f"<tr><td>{row['low']:.0%} to {row['high']:.0%}<td>{row['count']:,}<td>{row['confidence']:.1%}<td>{row['accuracy']:.1%}"
+        f"<tr><td>{row['low']:.0%} – {row['high']:.0%}<td>{row['count']:,}<td>{row['confidence']:.1%}<td>{row['accuracy']:.1%}"
         for row in reliability(given)
     )
-    return "<table><tr><th>confidence<th>answers<th>on average<th>right" + body + "</table>"
+    return _table((tr("confidence"), tr("answers"), tr("on average"), tr("right")), body)
 
 
 def _mistakes(given: Answers, dataset: Dataset) -> str:
     wrong = np.flatnonzero(~given.right)
     if not len(wrong):
-        return "<p>None.</p>"
+        return f"<p>{tr('None.')}</p>"
     figures = ""
     for index in wrong[np.argsort(-given.confidence[wrong], kind="stable")][:MISTAKES].tolist():
         picture = base64.b64encode(to_png(dataset.images[given.positions[index]])).decode()
         truth, said = _text(given.classes[given.labels[index]]), _text(given.classes[given.predicted[index]])
         figures += (
-            f'<figure><img src="data:image/png;base64,{picture}" alt="{truth}"><figcaption>{truth}, taken for {said} '
-            f"({percent(float(given.confidence[index]))})</figcaption></figure>"
+            f'<figure><img src="data:image/png;base64,{picture}" alt="{truth}"><figcaption>'
+            + tr(
+                "{truth}, taken for {said} ({share})",
+                truth=truth,
+                said=said,
+                share=percent(float(given.confidence[index])),
+            )
+            + "</figcaption></figure>"
         )
     return f"<div class=mistakes>{figures}</div>"

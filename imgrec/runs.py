@@ -234,9 +234,9 @@ class Run:
         """None if `resume` can go on from a checkpoint, else one sentence why not."""
         status = self.status
         if status in LIVE:
-            return f"Run {self.name} is {status} already."
+            return tr("Run {name} is {status} already.", name=self.name, status=tr(status))
         if status == "finished":
-            return f"Run {self.name} is finished; start a new one with weights={self.name} to train further."
+            return tr("Run {name} is finished; start a new one with weights={name} to train further.", name=self.name)
         return None
 
     @property

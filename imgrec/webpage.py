@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from imgrec.home import folder, write_atomic
+from imgrec.language import tr
 
 VERSION = "1.30.0"
 PACKAGE = f"onnxruntime-web-{VERSION}"
@@ -72,16 +73,32 @@ def _from_package(name: str) -> bytes | None:
 
 def _fetched(name: str) -> bytes:
     place = folder("weights")
-    how = f"get {ADDRESS}{name} and put it into {place / PACKAGE}, or {PACKAGE}.tgz from `npm pack` into {place}"
+    how = tr(
+        "get {address} and put it into {folder}, or {package}.tgz from `npm pack` into {place}",
+        address=ADDRESS + name,
+        folder=place / PACKAGE,
+        package=PACKAGE,
+        place=place,
+    )
     try:
         with urllib.request.urlopen(ADDRESS + name, timeout=20) as answer:
             content = answer.read(MOST_BYTES)
     except (OSError, ValueError) as error:
         raise NoRuntime(
-            f"ONNX Runtime Web is not here and could not be fetched ({getattr(error, 'reason', None) or error}); {how}."
+            tr(
+                "ONNX Runtime Web is not here and could not be fetched ({error}); {how}.",
+                error=getattr(error, "reason", None) or error,
+                how=how,
+            )
         ) from None
     if hashlib.sha256(content).hexdigest() != FILES[name]:
-        raise NoRuntime(f"{ADDRESS}{name} is not the file it should be (its hash does not match); {how}.")
+        raise NoRuntime(
+            tr(
+                "{address} is not the file it should be (its hash does not match); {how}.",
+                address=ADDRESS + name,
+                how=how,
+            )
+        )
     return content
 
 

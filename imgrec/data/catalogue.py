@@ -278,9 +278,9 @@ def _reason(error: BaseException) -> str:
     """A download's failure in a few words; torchvision packs several errors and addresses into one text."""
     text = " ".join(str(error).split())
     if "corrupted" in text:
-        return "a file is damaged, its checksum is wrong"
+        return tr("a file is damaged, its checksum is wrong")
     if network := re.search(r"<urlopen error (?:\[[^]]*\] )?([^>]*)>", text):
-        return f"no connection: {network[1]}"
+        return tr("no connection: {reason}", reason=network[1])
     if isinstance(error, URLError):
-        return f"no connection: {error.reason}"
+        return tr("no connection: {reason}", reason=error.reason)
     return text[:200] or type(error).__name__
