@@ -219,11 +219,15 @@ def table(rows: Iterable[Mapping], **more):
 
 def chart(figure: charts.Figure, key: str, alt: str, select: bool = False):
     """A Plotly figure without the tool bar, with a text for those who cannot see it; with ``select`` its points can be
-    clicked, and it gives those that are."""
-    config = {"displayModeBar": False, "responsive": True}
+    clicked, and it gives those that are. Who has asked for tables gets its numbers as one, too."""
+    config, more = {"displayModeBar": False, "responsive": True}, {}
     if select:
-        return st.plotly_chart(figure, key=key, config=config, alt=alt, on_select="rerun", selection_mode="points")
-    return st.plotly_chart(figure, key=key, config=config, alt=alt)
+        more = {"on_select": "rerun", "selection_mode": "points"}
+    chosen = st.plotly_chart(figure, key=key, config=config, alt=alt, **more)
+    if st.session_state.get("tables"):
+        st.caption(text(alt, 300))
+        st.dataframe(figure.table(), hide_index=True)
+    return chosen
 
 
 def likeliest(classes: Sequence[str], probabilities: np.ndarray, key: str, most: int = 5) -> None:

@@ -16,7 +16,7 @@ from imgrec.home import home, server_secret
 from imgrec.language import tr
 
 NOT_OF_A_LESSON = re.compile(
-    r"(language|recipe_|augment_|on_|strength_|preset|sample_|predict_|evaluate_|bring|started|deleted|operator|question_|set_|hide_|share_|moments|lesson_title|dataset|run\b|large_type|.* in the address)"
+    r"(language|recipe_|augment_|on_|strength_|preset|sample_|predict_|evaluate_|bring|started|tables|deleted|operator|question_|set_|hide_|share_|moments|lesson_title|dataset|run\b|large_type|.* in the address)"
 )
 MOST = 3000  # characters of an address; a QR code holds about as many
 

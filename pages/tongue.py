@@ -3,7 +3,7 @@
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from imgrec.language import LANGUAGES
+from imgrec.language import LANGUAGES, tr
 
 
 def spoken() -> str | None:
@@ -27,6 +27,9 @@ def choose() -> None:
     )  # fmt: skip
     if asked:
         st.query_params["lang"] = chosen
+    st.sidebar.toggle(
+        tr("Charts as tables, too"), key="tables", persist_state="session", help=tr("For screen readers, and for who would rather read numbers.")
+    )  # fmt: skip
 
 
 def _keep() -> None:

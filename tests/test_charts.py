@@ -72,6 +72,26 @@ def test_a_chart_holds_the_numbers_and_names_it_was_given():
     assert trace["text"] == ["25.0 %", "75.0 %"]
 
 
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_chart_is_a_table_as_well(name):
+    """Row 25 of the goals: a table and a text beside every chart."""
+    rows = getattr(charts, name)(*SAMPLES[name]).table()
+    assert rows
+    json.dumps(rows)  # plain numbers and words, nothing of numpy
+    assert all(len(row) >= 2 for row in rows)
+
+
+def test_the_table_of_a_chart_has_its_names_and_numbers():
+    bars = charts.probability_bars([{"name": "cat", "probability": 0.75}, {"name": "dog", "probability": 0.25}])
+    assert bars.table() == [{"x": 0.25, "y": "dog"}, {"x": 0.75, "y": "cat"}]
+    assert charts.confusion([[3, 1], [0, 4]], ["cat", "dog"], True).table() == [
+        {"truth \\ answer": "cat", "cat": 3, "dog": 1},
+        {"truth \\ answer": "dog", "cat": 0, "dog": 4},
+    ]
+    lines = charts.curves([], EPOCHS[:1], "loss", 5).table()
+    assert lines == [{"": "train", "epoch": 1, "loss": 1.0}, {"": "validation", "epoch": 1, "loss": 1.1}]
+
+
 def test_settings_are_merged_and_empty_ones_left_out():
     figure = charts.Figure().update_layout(margin={"t": 1, "b": 2}).update_layout(margin={"t": 3})
     figure.update_xaxes(range=[0, 1]).update_xaxes(tickformat=".0%", range=None)

@@ -141,6 +141,14 @@ def test_settings_that_are_folded_away_count_all_the_same(monkeypatch):
     assert [recipe.optimiser for recipe in started] == ["sgd"]
 
 
+def test_who_asks_for_tables_gets_one_with_every_chart(own_copy):
+    """Row 25 of the goals."""
+    asked = {"run": own_copy, "dataset": "digits"}
+    without, tables = (open_page("train.py", asked, **state) for state in ({}, {"tables": True}))
+    assert not tables.exception
+    assert len(tables.dataframe) == len(without.dataframe) + len(without.get("plotly_chart"))
+
+
 def test_a_preset_fills_the_fields():
     test = open_page("train.py")
     test.button_group(key="preset").set_value("thorough").run()

@@ -25,6 +25,16 @@ bar, scatter, heatmap, contour, parcoords = (
 )
 
 
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
+
+
+def _in_words(values: Any, axis: dict[str, Any]) -> list[Any]:
+    """Values as an axis names them, where it does."""
+    names = dict(zip(axis["tickvals"], axis["ticktext"], strict=True)) if "ticktext" in axis else {}
+    return [names.get(value, value) for value in map(_plain, values)]
+
+
 class Figure(BaseFigure):
     """Traces and a layout. Settings have the names of Plotly's reference; the content is the caller's to get right."""
 
@@ -61,6 +71,31 @@ class Figure(BaseFigure):
 
     def add_annotation(self, **settings: Any) -> Figure:
         return self._mark("annotations", **settings)
+
+    def table(self, most: int = 1000) -> list[dict[str, Any]]:
+        """What is drawn, as rows of a table for who would rather read it: a column for each axis, by its title, and one for the
+        name of the line where there are several. At most that many rows."""
+        layout, rows = self._content["layout"], []
+        titles = [layout.get(axis, {}).get("title", {}).get("text") or axis[0] for axis in ("xaxis", "yaxis")]
+        named = [trace for trace in self._content["data"] if trace["type"] == "bar" or trace.get("hoverinfo") != "skip"]
+        for trace in named:
+            if trace["type"] == "parcoords":
+                columns = {part["label"]: _in_words(part["values"], part) for part in trace["dimensions"]}
+                rows += [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+            elif trace["type"] == "heatmap":
+                across, down = (_in_words(trace[axis[0]], layout[axis]) for axis in ("xaxis", "yaxis"))
+                values = trace["text"] if trace.get("text") is not None else trace["z"]
+                rows += [
+                    {f"{titles[1]} \\ {titles[0]}": name, **dict(zip(across, map(_plain, row), strict=True))}
+                    for name, row in zip(down, values, strict=True)
+                ]
+            elif trace["type"] != "contour" and "customdata" not in trace:
+                series = {"": trace["name"]} if len(named) > 1 and trace.get("name") else {}
+                y = trace["y"]
+                x = trace["x"] if trace.get("x") is not None else range(len(y))
+                columns = (_in_words(x, layout.get("xaxis", {})), _in_words(y, layout.get("yaxis", {})))
+                rows += [{**series, titles[0]: across, titles[1]: down} for across, down in zip(*columns, strict=True)]
+        return rows[:most]
 
     def _mark(self, kind: str, **settings: Any) -> Figure:
         self._content["layout"].setdefault(kind, []).append(settings)
