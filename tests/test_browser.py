@@ -283,6 +283,23 @@ def test_every_page_fits_the_screen_and_asks_no_other_host_whatever_names_say(pa
     page.get_by_text("/predict").wait_for()
 
 
+def test_a_page_is_drawn_in_each_language_and_the_choice_stays_in_the_address(page, server):
+    """Row 25 of the goals: also the run that the browser follows by itself speaks it."""
+    visit(page, server, "train?dataset=digits&lang=zh")
+    page.get_by_role("heading", name="网络怎样学习？").wait_for()
+    page.get_by_role("spinbutton", name="轮数").fill("200")
+    page.get_by_role("spinbutton", name="轮数").press("Enter")
+    idle(page)
+    page.get_by_role("button", name="开始训练").click()
+    page.locator(".run strong", has_text="训练中").first.wait_for()
+    page.locator(".run svg", has_text="轮").first.wait_for()
+    page.get_by_test_id("stSidebar").get_by_text("English").click()
+    page.get_by_role("heading", name="How does a network learn?").wait_for()
+    page.locator(".run strong", has_text="training").first.wait_for()
+    assert parse_qs(urlsplit(page.url).query)["lang"] == ["en"]
+    page.get_by_role("button", name="Stop", exact=True).click()
+
+
 def test_a_photo_taken_with_the_camera_is_classified(page, server):
     visit(page, server, "predict?run=digits-seed-cnn")
     page.get_by_text("Camera", exact=True).click()
