@@ -30,7 +30,7 @@ class Change:
 CHANGES = {  # named as on the shelf of augmentations
     "noise": Change(mark("Noise"), mark("share of white"), (0.0, 0.05, 0.1, 0.2, 0.3)),
     "blur": Change(mark("Blur"), mark("share of the side"), (0.0, 0.015, 0.03, 0.06, 0.09)),
-    "rotate": Change(mark("Rotation"), "degrees", (0.0, 10.0, 20.0, 45.0, 90.0)),
+    "rotate": Change(mark("Rotation"), mark("degrees"), (0.0, 10.0, 20.0, 45.0, 90.0)),
     "contrast": Change(mark("Contrast"), mark("share left"), (1.0, 0.7, 0.5, 0.3, 0.15)),
     "brightness": Change(mark("Brightness"), mark("share left"), (1.0, 0.7, 0.5, 0.3, 0.15)),
 }
@@ -51,7 +51,7 @@ def robustness(
     for name, change in CHANGES.items():
         for level in change.levels:
             if told:
-                told(len(rows) / total, f"{change.title.lower()}, {level:g} {change.unit}")
+                told(len(rows) / total, f"{tr(change.title).lower()}, {level:g} {tr(change.unit)}")
             right = (_answers(predictor, worsened(pictures, name, level)) == labels).mean()
             rows.append({"change": name, "level": level, "accuracy": float(right)})
     return rows

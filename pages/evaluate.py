@@ -81,7 +81,7 @@ def classes(model: Predictor, dataset: Dataset, given: Answers) -> None:
     left, right = st.columns(2)
     with left:
         parts.chart(
-            charts.curve(lines["roc"], tr("false alarms"), "found", (0, 1)),
+            charts.curve(lines["roc"], tr("false alarms"), tr("found"), (0, 1)),
             "roc",
             tr("ROC curve, area {roc_area:.3f}", roc_area=lines["roc_area"]),
         )
@@ -89,7 +89,7 @@ def classes(model: Predictor, dataset: Dataset, given: Answers) -> None:
     with right:
         share = lines["share"]
         parts.chart(
-            charts.curve(lines["pr"], "recall", "precision", (share, share)), "pr",
+            charts.curve(lines["pr"], tr("recall"), tr("precision"), (share, share)), "pr",
             tr("Precision-recall curve, average precision {pr_area:.3f}", pr_area=lines['pr_area']),
         )  # fmt: skip
         st.caption(

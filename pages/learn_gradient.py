@@ -101,7 +101,7 @@ parts.metrics(
 )
 losses = gradient.steps(inputs, target, WEIGHTS, np.zeros(3), rate, 30)
 parts.chart(
-    charts.falling({"loss": losses}, "step", "loss"),
+    charts.falling({tr("loss"): losses}, tr("step"), tr("loss")),
     "gradient_losses",
     tr("The loss falls from {first:.3f} to {last:.3f} in 30 steps", first=losses[0], last=losses[-1]),
 )

@@ -64,7 +64,7 @@ with left:
     rate = st.select_slider(
         tr("Learning rate"), (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.8, 1.5), 0.1, key="race_rate"
     )
-    steps = st.slider(tr("Steps"), 1, MOST_STEPS, 30, key="race_steps")
+    steps = st.slider(tr("Number of steps"), 1, MOST_STEPS, 30, key="race_steps")
     noise = st.slider(
         tr("Noise of small batches"),
         0.0,
@@ -83,7 +83,7 @@ with right:
     fates = {racer: optimisers.fate(surface, passed) for racer, passed in paths.items()}
     told = ", ".join(f"{tr(racer)}: {tr(fate)}" for racer, fate in fates.items())
     parts.chart(
-        charts.race(axis, heights, paths, surface.lowest),
+        charts.race(axis, heights, {tr(racer): passed for racer, passed in paths.items()}, surface.lowest),
         "race",
         tr("After {steps} steps: {told}", steps=steps, told=told),
     )
@@ -96,9 +96,11 @@ st.dataframe(
 )  # fmt: skip
 if paths:
     low = min(float(p[:, 2].min()) for p in paths.values())
-    lines = {racer: (p[:, 2] - min(low, 0)).clip(1e-6, 1e6).tolist() for racer, p in paths.items()}
+    lines = {tr(racer): (p[:, 2] - min(low, 0)).clip(1e-6, 1e6).tolist() for racer, p in paths.items()}
     parts.chart(
-        charts.falling(lines, "step", "height", logarithmic=True), "race_heights", tr("Height by step for each racer")
+        charts.falling(lines, tr("step"), tr("height"), logarithmic=True),
+        "race_heights",
+        tr("Height by step for each racer"),
     )
 st.latex(
     r"\text{gradient descent: } w \leftarrow w - \eta \, g \qquad \text{momentum: } v \leftarrow 0.9\,v + g, \; w \leftarrow w - \eta\, v"

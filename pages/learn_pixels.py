@@ -74,7 +74,7 @@ with left:
         tr("Histogram of the values before"),
     )
 with right:
-    parts.chart(charts.histogram(after.flatten().tolist(), "after"), "after", tr("Histogram of the values after"))
+    parts.chart(charts.histogram(after.flatten().tolist(), tr("after")), "after", tr("Histogram of the values after"))
 first = float(seen[0, 0])
 st.latex(
     rf"x' = \frac{{x / 255 - \text{{mean}}}}{{\text{{deviation}}}} = \frac{{{first:.0f} / 255 - {mean:.2f}}}{{{deviation:.2f}}} = {(first / 255 - mean) / deviation:.2f}"

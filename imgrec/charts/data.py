@@ -9,7 +9,7 @@ import numpy as np
 
 from imgrec.charts.figure import Figure, bar, scatter
 from imgrec.charts.style import BLUE, GREEN, GREY, SPLIT_COLOURS, VERMILION, plain, styled
-from imgrec.language import tr
+from imgrec.language import mark, tr
 
 
 def class_counts(counts: Mapping[str, Mapping[str, int]]) -> Figure:
@@ -19,7 +19,7 @@ def class_counts(counts: Mapping[str, Mapping[str, int]]) -> Figure:
     for split, colour in SPLIT_COLOURS.items():
         values = [row[split] for row in counts.values()]
         if any(values):
-            hover = [f"{name}: {n} {split}" for name, n in zip(names, values, strict=True)]
+            hover = [f"{name}: {n} {tr(split)}" for name, n in zip(names, values, strict=True)]
             figure.add_bar(
                 x=list(range(len(names))),
                 y=values,
@@ -34,8 +34,12 @@ def class_counts(counts: Mapping[str, Mapping[str, int]]) -> Figure:
 
 def channel_bars(mean: Sequence[float], std: Sequence[float]) -> Figure:
     """Mean of each channel with its standard deviation as whiskers, in units of 0 to 1."""
-    names, colours = (["red", "green", "blue"], [VERMILION, GREEN, BLUE]) if len(mean) == 3 else (["grey"], [GREY])
-    labels = [f"{n}<br>{m:.3f} ± {s:.3f}" for n, m, s in zip(names, mean, std, strict=True)]
+    names, colours = (
+        ((mark("red"), mark("green"), mark("blue")), [VERMILION, GREEN, BLUE])
+        if len(mean) == 3
+        else ((mark("grey"),), [GREY])
+    )
+    labels = [f"{tr(n)}<br>{m:.3f} ± {s:.3f}" for n, m, s in zip(names, mean, std, strict=True)]
     bars = bar(
         x=labels, y=list(mean), marker={"color": colours}, error_y={"type": "data", "array": list(std)}, hoverinfo="x"
     )

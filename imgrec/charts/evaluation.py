@@ -77,7 +77,7 @@ def class_scores(rows: Sequence[Mapping[str, Any]], most: int = 40) -> Figure:
         figure.add_scatter(
             x=[row[name] for row in rows], y=places, mode="markers", name=tr(name),
             marker={"color": colour, "size": 11, "symbol": symbol},
-            hovertemplate=f"{name} %{{x:.1%}}<extra></extra>",
+            hovertemplate=f"{tr(name)} %{{x:.1%}}<extra></extra>",
         )  # fmt: skip
     styled(figure, 90 + 28 * len(rows)).update_xaxes(range=[-0.02, 1.02], tickformat=".0%", fixedrange=True)
     return figure.update_yaxes(tickvals=places, ticktext=[plain(row["name"], 24) for row in rows], fixedrange=True)

@@ -97,7 +97,7 @@ def rates(rates: Sequence[float], losses: Sequence[float], suggested: float) -> 
     """The loss while the learning rate grows, and the rate that is suggested."""
     figure = Figure(
         scatter(x=rates, y=losses, mode="lines", line={"color": BLUE, "width": 2.5}, name=tr("loss"),
-                   hovertemplate="rate %{x:.2g}: loss %{y:.3f}<extra></extra>")
+                   hovertemplate=f"{tr('learning rate')} %{{x:.2g}}: {tr('loss')} %{{y:.3f}}<extra></extra>")
     )  # fmt: skip
     figure.add_vline(suggested, line={"color": VERMILION, "dash": "dot"})
     figure.add_annotation(
@@ -125,14 +125,14 @@ def curves(
     if len(running) > 1:
         figure.add_scatter(
             x=[row["at"] for row in running], y=[row[quantity] for row in running], mode="lines", name=tr("within the epoch"),
-            line={"color": SKY, "width": 1}, opacity=0.7, hovertemplate="epoch %{x:.2f}: %{y:.3f}<extra></extra>",
+            line={"color": SKY, "width": 1}, opacity=0.7, hovertemplate=tr("epoch") + " %{x:.2f}: %{y:.3f}<extra></extra>",
         )  # fmt: skip
     for split in ("train", "validation"):
         rows = thin([row for row in epochs if row.get(f"{split}_{quantity}") is not None], most)
         figure.add_scatter(
             x=[row["epoch"] for row in rows], y=[row[f"{split}_{quantity}"] for row in rows], name=tr(split),
             mode="lines+markers" if len(rows) < 60 else "lines", line={"color": SPLIT_COLOURS[split], "width": 2.5},
-            hovertemplate=split + ", epoch %{x}: %{y:.3f}<extra></extra>",
+            hovertemplate=f"{tr(split)}, {tr('epoch')} %{{x}}: %{{y:.3f}}<extra></extra>",
         )  # fmt: skip
     styled(figure, 300, x_title=tr("epoch"), y_title=tr(quantity), uirevision=quantity)
     for at in changes:
@@ -153,13 +153,13 @@ def overlaid(lines: Mapping[str, Sequence[Mapping[str, Any]]], quantity: str) ->
         figure.add_scatter(
             x=[row["epoch"] for row in epochs], y=values, mode="lines+markers", name=plain(name),
             line={"color": MANY[number % len(MANY)], "dash": ("solid", "dot", "dash")[number // len(MANY) % 3]},
-            hovertemplate=f"{plain(name)}<br>epoch %{{x}}: %{{y:.4f}}<extra></extra>",
+            hovertemplate=f"{plain(name)}<br>{tr('epoch')} %{{x}}: %{{y:.4f}}<extra></extra>",
         )  # fmt: skip
     styled(
         figure,
         380,
         x_title=tr("epoch"),
-        y_title=tr("validation {quantity}", quantity=quantity),
+        y_title=tr("validation {quantity}", quantity=tr(quantity)),
         showlegend=True,
     )
     figure.update_layout(legend={"orientation": "h", "y": -0.2, "yanchor": "top"}, margin={"t": 10})
