@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from starlette.requests import Request
@@ -30,7 +31,8 @@ def running(monkeypatch):
 def asked(name, query="", **headers):
     fields = [(key.encode(), value.encode()) for key, value in headers.items()]
     scope = {"type": "http", "path_params": {"name": name}, "query_string": query.encode(), "headers": fields}
-    return asyncio.run(live_run.feed(Request(scope)))
+    with ThreadPoolExecutor(1) as thread:  # Playwright keeps an event loop running in this one
+        return thread.submit(asyncio.run, live_run.feed(Request(scope))).result()
 
 
 def content(name, query=""):
