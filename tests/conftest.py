@@ -18,7 +18,7 @@ FLAGS = [
     "--use-fake-device-for-media-stream",
 ]
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 
 
 @pytest.fixture(autouse=True)
