@@ -10,7 +10,7 @@ if str(ROOT) not in sys.path:  # the server puts only this folder there
     sys.path.insert(0, str(ROOT))
 
 from imgrec.language import mark, tr  # noqa: E402
-from pages import parts, tongue  # noqa: E402
+from pages import parts, tongue, visitors  # noqa: E402
 
 LAB, LEARN = mark("Lab"), mark("Learn")
 # One row is one page: file, title, address, icon, section.
@@ -45,6 +45,7 @@ PAGES = (
 
 st.set_page_config(page_title="imgrec", page_icon=str(ROOT / "pages" / "icon.svg"), layout="wide")
 tongue.choose()
+visitors.sign_in()
 sections: dict[str, list] = {}
 for file, title, address, icon, section in PAGES:
     page = st.Page(file, title=tr(title), icon=icon, url_path=address, default=not address)

@@ -58,6 +58,27 @@ def visitor() -> Owner | None:
     return Owner(digest, f"{COLOURS[number % len(COLOURS)]} {ANIMALS[number // 97 % len(ANIMALS)]}")
 
 
+def sign_in() -> None:
+    """The way in and out, in the side bar, where the operator has set up a login: [auth] in .streamlit/secrets.toml, with one
+    OpenID provider or several by name."""
+    try:
+        providers = dict(st.secrets.get("auth", {}))
+    except FileNotFoundError:  # no secrets at all
+        return
+    if not providers:
+        return
+    if st.user.is_logged_in:
+        st.sidebar.text(visitor().name)
+        st.sidebar.button(tr("Log out"), icon=":material/logout:", on_click=st.logout, key="log_out")
+    elif "client_id" in providers:
+        st.sidebar.button(tr("Log in"), icon=":material/login:", on_click=st.login, key="log_in")
+    else:
+        for name in [name for name, about in providers.items() if hasattr(about, "get") and about.get("client_id")]:
+            st.sidebar.button(
+                tr("Log in with {name}", name=name), icon=":material/login:", on_click=st.login, args=(name,), key=f"log_in_{name}"
+            )  # fmt: skip
+
+
 def is_operator() -> bool:
     """Whether this is who runs the server: who opened it with ?operator=… where IMGREC_OPERATOR is set, else whoever sits
     at the machine itself."""

@@ -60,18 +60,19 @@ SECOND = 1000  # Playwright counts in milliseconds
 class Server:
     """``streamlit run app.py`` on a free port, checked to be ours; it can be killed and started again."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, start: bool = True) -> None:
         self.home = home
         with closing(socket.socket()) as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.address = f"http://127.0.0.1:{self.port}"
-        self.start()
+        if start:
+            self.start()
 
-    def start(self) -> None:
+    def start(self, *more: str) -> None:
         command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
         self.process = subprocess.Popen(
-            [*command, "--server.port", str(self.port)],
+            [*command, "--server.port", str(self.port), *more],
             cwd=ROOT,
             env={**os.environ, "IMGREC_HOME": str(self.home)},
             stdout=subprocess.DEVNULL,
