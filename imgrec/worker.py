@@ -356,9 +356,14 @@ class _Diary:
 
     def _trim_log(self) -> None:
         """Forget what was logged after the checkpoint; it will happen again."""
-        reached = self.training.epoch + self.training.step / self.training.steps
-        for name, key in (("log.jsonl", "epoch"), ("steps.jsonl", "at"), ("changes.jsonl", "at")):
-            kept = [entry for entry in self.run.lines(name) if entry.get(key, math.inf) <= reached + 1e-4]
+        whole = self.training.epoch  # after the last step of an epoch its end is still to come, and to be logged
+        reached = whole + self.training.step / self.training.steps
+        for name, key, last in (
+            ("log.jsonl", "epoch", whole),
+            ("steps.jsonl", "at", reached),
+            ("changes.jsonl", "at", reached),
+        ):
+            kept = [entry for entry in self.run.lines(name) if entry.get(key, math.inf) <= last + 1e-4]
             if kept or self.run.file(name).exists():
                 write_atomic(self.run.file(name), "".join(json.dumps(entry) + "\n" for entry in kept))
 

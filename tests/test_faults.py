@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -138,6 +139,18 @@ def test_killed_while_a_checkpoint_is_written_the_one_before_serves(moment, afte
     assert (kept is not None) == (after > 0)
     assert same(ending(finish(jobs.requeue(run.name))), uninterrupted)
     assert not list(run.path.glob(".*.tmp"))
+
+
+def test_a_checkpoint_from_the_last_step_of_an_epoch_leaves_that_epoch_to_be_logged_once():
+    """Killed between the two, the run logged the epoch a second time when it went on."""
+    run = jobs.enqueue(SHORT)
+    for epoch in (1, 2):
+        run.append("log.jsonl", {"epoch": epoch})
+        run.append("steps.jsonl", {"at": epoch})
+    at = SimpleNamespace(run=run, training=SimpleNamespace(epoch=1, step=12, steps=12))
+    worker._Diary._trim_log(at)
+    assert [row["epoch"] for row in run.epochs] == [1]
+    assert [row["at"] for row in run.lines("steps.jsonl")] == [1, 2]
 
 
 @pytest.mark.parametrize("damage", ["truncated", "a bit", "emptied"])
