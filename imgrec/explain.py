@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from imgrec.hooks import listening
 from imgrec.images import to_png
 from imgrec.language import mark, tr
 from imgrec.models import ModelError, card
@@ -61,11 +62,8 @@ def _gradcam(predictor: Predictor, inputs: Tensor, target: int) -> Tensor:
             )
         )
     caught: list[Tensor] = []
-    hook = predictor.model.get_submodule(layer).register_forward_hook(lambda _, __, given: caught.append(given))
-    try:
+    with listening([predictor.model.get_submodule(layer)], lambda _, __, gives: caught.append(gives)):
         logit = predictor.model(inputs)[0, target]
-    finally:
-        hook.remove()
     [gradient] = torch.autograd.grad(logit, caught)
     maps, gradient = _as_maps(caught[0]), _as_maps(gradient)
     return (gradient * maps).sum(0).clamp(min=0)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from threading import get_ident
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from torch import nn
 
 from imgrec import hardware
 from imgrec.data.parallel import in_order
+from imgrec.hooks import listening
 from imgrec.images import ImageError, fit, open_image
 from imgrec.language import tr
 from imgrec.neighbours import Neighbours
@@ -132,21 +132,12 @@ class Predictor:
         (N, size, size, channels)."""
         last = [layer for layer in self.model.modules() if isinstance(layer, nn.Linear)][-1]
         caught: list[np.ndarray] = []
-        mine = get_ident()
-
-        def catch(_: nn.Module, given: tuple[torch.Tensor, ...]) -> None:
-            if get_ident() == mine:  # another thread may use the network meanwhile
-                caught.append(given[0].flatten(1).float().cpu().numpy())
-
-        hook = last.register_forward_pre_hook(catch)
         logits, features = [torch.zeros(0, len(self.classes))], [np.zeros((0, last.in_features), np.float32)]
-        try:
+        with listening([last], lambda _, came, __: caught.append(came[0].flatten(1).float().cpu().numpy())):
             for start in range(0, len(seen), batch):
                 caught.clear()
                 logits.append(self.logits(seen[start : start + batch]))
                 features.append(caught[0])  # of the first view, which is the picture as it is
-        finally:
-            hook.remove()
         return torch.cat(logits), np.concatenate(features)
 
     def features(self, seen: np.ndarray) -> np.ndarray:

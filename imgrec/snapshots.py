@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from imgrec.home import write_atomic
+from imgrec.hooks import listening
 from imgrec.language import tr
 from imgrec.predict import Predictor
 from imgrec.runs import Run
@@ -112,20 +114,17 @@ def sizes(model: nn.Module) -> dict[str, float]:
 
 def spread(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """All weights of every layer that has any, and what one batch says about them: {"features.0": (weights, gradients)},
-    each float32 (n,). The gradients are those of the mean cross-entropy of the normalised images; nothing is changed."""
-    layers = {
-        name: layer.weight
-        for name, layer in model.named_modules()
-        if getattr(layer, "weight", None) is not None and layer.weight.ndim > 1
-    }
+    each float32 (n,). The gradients are those of the mean cross-entropy of the normalised images; nothing is changed, for
+    others may be using the network."""
     with torch.inference_mode(False), torch.enable_grad():
-        needed = {name: weight.requires_grad for name, weight in layers.items()}
-        for weight in layers.values():
-            weight.requires_grad_(True)
+        model = copy.deepcopy(model).requires_grad_()
+        layers = {
+            name: layer.weight
+            for name, layer in model.named_modules()
+            if getattr(layer, "weight", None) is not None and layer.weight.ndim > 1
+        }
         loss = nn.functional.cross_entropy(model(images.clone()), labels.clone())
         gradients = torch.autograd.grad(loss, list(layers.values()), allow_unused=True)
-        for name, weight in layers.items():
-            weight.requires_grad_(needed[name])
     return {
         name: (weight.detach().flatten().float().numpy(), gradient.flatten().float().numpy())
         for (name, weight), gradient in zip(layers.items(), gradients, strict=True)
@@ -140,11 +139,6 @@ def dead(model: nn.Module, images: Tensor) -> float | None:
     def note(_: nn.Module, __: object, gave: Tensor) -> None:
         alive.append((gave > 0).flatten(2).any(2).any(0) if gave.ndim == 4 else (gave > 0).any(0))
 
-    hooks = [layer.register_forward_hook(note) for layer in model.modules() if isinstance(layer, nn.ReLU)]
-    try:
-        with torch.inference_mode():
-            model(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with torch.inference_mode(), listening((layer for layer in model.modules() if isinstance(layer, nn.ReLU)), note):
+        model(images)
     return float((~torch.cat(alive)).float().mean()) if alive else None

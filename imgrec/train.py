@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from imgrec import augment, hardware
 from imgrec.batches import Pixels, mix, seed_of
 from imgrec.data import Dataset
+from imgrec.hooks import listening
 from imgrec.language import tr
 from imgrec.models import build
 from imgrec.recipe import Recipe, one_of
@@ -334,7 +335,6 @@ class Training:
         if not self.looks_once or self.known:
             return
         caught: list[Tensor] = []
-        hook = self.model.head.register_forward_pre_hook(lambda _, given: caught.append(given[0].float()))
         self.model.eval()
         looked, known = 0, {}
         pieces = {
@@ -342,7 +342,7 @@ class Training:
             "validation": torch.arange(len(self.validation)).split(64),
         }
         total = sum(map(len, pieces.values()))
-        try:
+        with listening([self.model.head], lambda _, came, __: caught.append(came[0].float())):
             for split, pixels in (("train", self.train), ("validation", self.validation)):
                 for batch in pieces[split] if len(pixels) else ():
                     with torch.no_grad(), self._autocast():
@@ -351,8 +351,6 @@ class Training:
                     yield Check(0, looked, total)
                 known[split] = torch.cat(caught) if caught else torch.zeros(0)
                 caught.clear()
-        finally:
-            hook.remove()
         self.known = known
 
     def thaw(self) -> None:

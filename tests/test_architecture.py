@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 # Lower layers first; modules of one layer do not import each other, but files of one package may.
 LAYERS = (
     ("language",),
-    ("recipe", "images", "home", "spreadsheet"),
+    ("recipe", "images", "home", "spreadsheet", "hooks"),
     ("privacy",),
     ("hardware", "data", "augment", "models", "muon", "takeaway", "webpage", "lessons", "coach", "runs"),
     ("weights", "shelves", "batches", "neighbours"),

@@ -3,13 +3,14 @@
 import itertools
 import math
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
-from imgrec import augment
+from imgrec import augment, hardware
 from imgrec.data import Dataset, open_dataset
 from imgrec.models import ModelError
 from imgrec.recipe import Recipe, RecipeError
@@ -262,3 +263,18 @@ def test_bfloat16_learns_too():
         if isinstance(e, Epoch)
     ]
     assert epochs[-1].train_loss < epochs[0].train_loss
+
+
+def test_who_computes_in_one_thread_leaves_the_others_theirs():
+    before, inside = torch.get_num_threads(), []
+    assert before == hardware.THREADS
+    with ThreadPoolExecutor(4) as visitors:
+
+        def lesson(_: int) -> None:
+            with hardware.one_thread():
+                inside.append(torch.get_num_threads())
+
+        list(visitors.map(lesson, range(40)))
+    assert set(inside) == {1}
+    with ThreadPoolExecutor(1) as later:
+        assert later.submit(torch.get_num_threads).result() == before == torch.get_num_threads()

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from imgrec.hooks import listening
+
 MOST_MAPS = 64  # of a layer that are kept
 
 
@@ -48,12 +50,8 @@ def layers(network: nn.Module, image: Tensor) -> list[Layer]:
             found.append(Layer(names[module], type(module).__name__, module, came, left))
 
     kept = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.ReLU, nn.ReLU6, nn.GELU, nn.SiLU, nn.Hardswish, nn.BatchNorm2d, nn.Linear)  # fmt: skip
-    hooks = [module.register_forward_hook(note) for module in network.modules() if isinstance(module, kept)]
-    try:
+    with listening((module for module in network.modules() if isinstance(module, kept)), note):
         network(image)
-    finally:
-        for hook in hooks:
-            hook.remove()
     return found
 
 

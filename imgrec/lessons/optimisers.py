@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MOST_WEIGHTS = 1_000_000  # of a network whose loss is drawn, at POINTS × POINTS places: each is a pass through it
 POINTS = 21
+REAL = mark("A real network")
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def slice_of(untrained: nn.Module, trained: nn.Module, images: Tensor, labels: T
             return np.vectorize(lambda x, y: loss(torch.tensor(x), torch.tensor(y)).item(), otypes=[float])(x, y)
 
     surface = Surface(
-        mark("A real network"),
+        REAL,
         mark(
             "The loss of a network on a plane through its weights: at −1 across they are random, at 1 they are what training found; up and down is a random direction."
         ),

@@ -10,6 +10,7 @@ from functools import lru_cache
 import torch
 from torch import nn
 
+from imgrec.hooks import listening
 from imgrec.language import tr
 
 
@@ -97,10 +98,9 @@ def layers(name: str, classes: int, channels: int, size: int) -> list[dict[str, 
 
     with torch.device("meta"):
         network = card(name).build(classes, channels, size).eval()
-        for layer in network.modules():
-            if not any(True for _ in layer.children()) and not isinstance(layer, nn.Identity | nn.Dropout):
-                layer.register_forward_hook(note)
-        network(torch.empty(1, channels, size, size))
+        leaves = (layer for layer in network.modules() if not any(True for _ in layer.children()))
+        with listening((layer for layer in leaves if not isinstance(layer, nn.Identity | nn.Dropout)), note):
+            network(torch.empty(1, channels, size, size))
     return rows
 
 
