@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 import psutil
 import torch
 
+from imgrec.home import cores
 from imgrec.language import tr
 from imgrec.recipe import RecipeError
 
 GIB = 2**30
+THREADS = torch.get_num_threads()  # that torch computes with
 
 
 def pick(wish: str = "auto") -> torch.device:
@@ -57,9 +60,15 @@ def describe(device: torch.device) -> str:
     )
 
 
-def cores() -> int:
-    """How many CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute in this thread alone, for small networks that several visitors may train at once: at the end of every step
+    their threads would wait for each other's turn on a core, ten times as long as a step takes."""
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(THREADS)  # not what was set before, for that may be another's one thread
 
 
 def wait(device: torch.device) -> None:

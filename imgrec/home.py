@@ -39,6 +39,11 @@ def setting(name: str, otherwise: float) -> float:
         return otherwise
 
 
+def cores() -> int:
+    """How many CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def folder(name: str) -> Path:
     """One of FOLDERS under `home`; it may not exist yet, whoever writes makes it."""
     if name not in FOLDERS:

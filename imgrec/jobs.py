@@ -1,14 +1,16 @@
 """The queue: starting trainings, imports and studies in worker processes, stopping them, and whose turn it is.
 
-The queue needs no server: every live run leaves a mark in ``runs/.queue``, named by its round and the time it came, and a
-`worker` begins when fewer than IMGREC_WORKERS (default 1) live marks come before its own. Rounds keep it fair: whoever
-has a run in one round gets the next one only in the following round, behind the first of everybody else.
+The queue needs no server: every live run leaves a mark in ``runs/.queue``, named by its round, the time it came and what
+it trains on, and a `worker` begins when fewer live marks of its kind come before its own than may train at a time:
+IMGREC_WORKERS (1) on each GPU, and as many on the CPU. Rounds keep it fair: whoever has a run in one round gets the next
+one only in the following round, behind the first of everybody else.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import heapq
 import json
 import math
 import os
@@ -16,18 +18,20 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 from filelock import FileLock
 
 from imgrec.data import Cancelled, DatasetError, check_free, open_dataset, stamps
-from imgrec.home import folder, home, in_words, no_room, setting
+from imgrec.home import cores, folder, home, in_words, no_room, setting
 from imgrec.language import current, tr
 from imgrec.recipe import Recipe, RecipeError, one_of
 from imgrec.runs import LIVE, RATE, REQUESTS, Owner, Run, RunError, create_run, open_run
@@ -35,7 +39,7 @@ from imgrec.runs import LIVE, RATE, REQUESTS, Owner, Run, RunError, create_run, 
 if TYPE_CHECKING:
     from imgrec.weights import Start
 
-_children: list[subprocess.Popen] = []
+LAST, BEHIND = 15, 8  # niceness: trainings come after imports and studies, and these after the pages
 
 
 def start(recipe: Recipe, owner: Owner | None = None) -> Run:
@@ -98,7 +102,7 @@ def requeue(name: str) -> Run:
     if reason := run.resumable():
         raise RunError(reason)
     run.clear_requests()
-    run.update(phase="new", error=None, note=None)
+    run.update(phase="new", error=None, note=None, gpu=None)
     with _queue_lock():
         _queue_up(run)
     return run
@@ -217,7 +221,7 @@ def live_runs() -> list[Run]:
 
 
 def before(run: Run) -> list[Run]:
-    """The live runs that come before this one, the next first."""
+    """The live runs that come before this one on the GPUs, or on the CPU if it learns there; the next first."""
     return [other for other in _before(run) if other.status in LIVE]
 
 
@@ -228,7 +232,19 @@ def ahead(run: Run) -> int:
 
 def may_begin(run: Run) -> bool:
     """Whether it is this run's turn."""
-    return ahead(run) < _workers()
+    return ahead(run) < _workers(_device(run))
+
+
+def expected_wait(run: Run) -> float | None:
+    """Seconds until it should be this run's turn, if what waits takes as long as what trains; None if nobody can tell."""
+    workers, states = _workers(_device(run)), [other.state for other in before(run)]
+    left = [state.get("seconds_left") for state in states[:workers]]
+    if len(left) < workers or not all(isinstance(seconds, int | float) for seconds in left):
+        return 0.0 if len(left) < workers else None
+    whole = [seconds / max(1e-3, 1 - state.get("progress", 0)) for seconds, state in zip(left, states, strict=False)]
+    for _ in states[workers:]:
+        heapq.heapreplace(left, min(left) + sum(whole) / len(whole))
+    return min(left)
 
 
 def starting_weights(recipe: Recipe, fetch: bool = True) -> Start | None:
@@ -258,23 +274,37 @@ def starting_weights(recipe: Recipe, fetch: bool = True) -> Start | None:
 
 
 def launch(run: Run, *command: str) -> None:
-    """Begin a command of ours in a process that outlives this one; what it prints goes to the folder's worker.log."""
-    _children[:] = [child for child in _children if child.poll() is None]  # no zombies
+    """Begin a command of ours in a process that outlives this one; what it prints goes to the folder's worker.log.
+
+    Trainings that go on at the same time share the cores. Threads of different processes that take turns on one core would
+    wait for each other at the end of every small step: a lesson that takes a second took 44 beside a training, and two
+    trainings together did a third of what one does alone.
+    """
+    workers = _workers(_device(run)) if command[0] == "work" else 1
+    share = {"OMP_NUM_THREADS": str(max(1, cores() // workers))} if workers > 1 else {}
     own_session = (
         {"creationflags": 0x8} if os.name == "nt" else {"start_new_session": True}
     )  # Ctrl-C stays with the server
     with run.file("worker.log").open("ab") as log:
-        _children.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "imgrec", *command],
-                cwd=Path(__file__).parent.parent,
-                env={**os.environ, "IMGREC_HOME": str(home().resolve()), "IMGREC_LANGUAGE": current()},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                **own_session,
-            )
+        process = subprocess.Popen(
+            [sys.executable, "-m", "imgrec", *command],
+            cwd=Path(__file__).parent.parent,
+            env={**share, **os.environ, "IMGREC_HOME": str(home().resolve()), "IMGREC_LANGUAGE": current()},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            **own_session,
         )
+    threading.Thread(target=process.wait, daemon=True, name="until it ends").start()  # or it would stay as a zombie
+    stand_back(process.pid, LAST if command[0] == "work" else BEHIND)
+
+
+def stand_back(process: int, nice: int) -> None:
+    """Let pages, which people wait for, go before a process where both want a core; alone it has all of them."""
+    with suppress(psutil.Error, OSError):
+        psutil.Process(process).nice(nice if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS)
+    with suppress(OSError):  # Linux may weigh whole sessions, each of which has a number of its own
+        Path(f"/proc/{process}/autogroup").write_text(str(nice))
 
 
 @contextmanager
@@ -311,11 +341,12 @@ def put_first(name: str) -> Run:
     """Let a waiting run come next, before all others that wait. Raises RunError if it does not wait."""
     run = open_run(name)
     with _queue_lock():
-        waiting = [(mark, other) for mark, other in _queue() if other.status in LIVE][_workers() :]
+        device = _device(run)
+        waiting = [(mark, other) for mark, other in _queue(device) if other.status in LIVE][_workers(device) :]
         mine = next((mark for mark, other in waiting if other.name == name), None)
         if mine is None:
             raise RunError(tr("Run {name} does not wait in the queue.", name=name))
-        number, moment = map(int, waiting[0][0].partition("_")[0].split("-"))
+        number, moment = _place(waiting[0][0])
         os.replace(_marks() / mine, _marks() / _mark(number, moment - 1, run))
     return run
 
@@ -325,7 +356,19 @@ def _marks() -> Path:
 
 
 def _mark(number: int, moment: int, run: Run) -> str:
-    return f"{number:06d}-{moment:020d}_{run.name}"
+    return f"{number:06d}-{moment:020d}-{_device(run)}_{run.name}"
+
+
+def _place(mark: str) -> tuple[int, int]:
+    """The round of a mark, and the time it came."""
+    return int(mark[:6]), int(mark[7:27])
+
+
+def _device(run: Run) -> str:
+    """What a run waits for: "gpu" or "cpu"; where it cannot be read, it ends at once when its turn has come."""
+    with suppress(RunError):
+        return "gpu" if _gpus() and run.recipe.device != "cpu" else "cpu"
+    return "cpu"
 
 
 def _queue_lock() -> FileLock:
@@ -334,14 +377,16 @@ def _queue_lock() -> FileLock:
     return FileLock(folder("runs") / ".queue.lock", timeout=10)
 
 
-def _queue() -> list[tuple[str, Run]]:
+def _queue(device: str = "") -> list[tuple[str, Run]]:
+    """The marks and their runs in order: of all devices or of one."""
     marks = sorted(os.listdir(_marks())) if _marks().is_dir() else []
-    return [(mark, Run(folder("runs") / mark.partition("_")[2])) for mark in marks]
+    parted = [(mark, *mark.partition("_")[::2]) for mark in marks]
+    return [(mark, Run(folder("runs") / name)) for mark, place, name in parted if place.endswith(device)]
 
 
 def _before(run: Run) -> list[Run]:
     before = []
-    for _, other in _queue():
+    for _, other in _queue(_device(run)):
         if other.name == run.name:
             return before
         before.append(other)
@@ -353,22 +398,43 @@ def _queue_up(run: Run) -> None:
     for mark, other in _queue():
         if other.name == run.name or other.status not in LIVE:
             (_marks() / mark).unlink(missing_ok=True)
-    came = [int(mark[7:27]) for mark, _ in _queue()]
+    came = [_place(mark)[1] for mark, _ in _queue()]
     (_marks() / _mark(_round(run), max([time.time_ns(), *(moment + 1 for moment in came)]), run)).touch()
 
 
 def _round(run: Run) -> int:
     """The round in which a run comes: after its owner's last one, and never before those whose turn it is now."""
-    live = [(int(mark[:6]), other) for mark, other in _queue()]
-    now = [number for number, _ in live[: _workers()]]
+    device = _device(run)
+    live = [(_place(mark)[0], other) for mark, other in _queue(device)]
+    now = [number for number, _ in live[: _workers(device)]]
     owner = run.owner
     mine = [number + 1 for number, other in live if owner and other.owner and other.owner.visitor == owner.visitor]
     return max([0, *now, *mine])
 
 
-def _workers() -> int:
-    """How many runs may train at a time."""
-    return max(1, int(setting("IMGREC_WORKERS", 1)))
+def _workers(device: str) -> int:
+    """How many runs may train at a time on all GPUs together, or on the CPU."""
+    return max(1, int(setting("IMGREC_WORKERS", 1))) * (len(_gpus()) if device == "gpu" else 1)
+
+
+def _gpus() -> list[str]:
+    """The GPUs that trainings may use, by their numbers or names in CUDA_VISIBLE_DEVICES; found without torch."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        return [name.strip() for name in given.split(",") if name.strip() not in ("", "-1")]
+    drivers = Path("/proc/driver/nvidia/gpus")
+    return [str(number) for number, _ in enumerate(drivers.iterdir())] if drivers.is_dir() else []
+
+
+def take_gpu(run: Run) -> str | None:
+    """The GPU that the fewest of the runs that train use, which this run uses from now on; None if it needs none."""
+    if run.recipe.device == "cpu" or not _gpus():
+        return None
+    with _queue_lock():
+        taken = [other.state.get("gpu") for other in live_runs() if other.name != run.name]
+        chosen = min(_gpus(), key=taken.count)
+        run.update(gpu=chosen)
+    return chosen
 
 
 def leave_queue(run: Run) -> None:

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import platform
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +26,17 @@ from imgrec import __version__
 from imgrec.data import Cancelled, fetch, import_dataset, open_dataset, stamps
 from imgrec.data.uploads import discard
 from imgrec.home import in_words, setting, write_atomic
-from imgrec.jobs import ahead, bring_folder, leave_queue, may_begin, starting_weights, study_folder, teller, under_way
+from imgrec.jobs import (
+    ahead,
+    bring_folder,
+    leave_queue,
+    may_begin,
+    starting_weights,
+    study_folder,
+    take_gpu,
+    teller,
+    under_way,
+)
 from imgrec.language import tr
 from imgrec.runs import CHECKPOINT, RATE, REQUESTS, Run, RunError
 
@@ -69,6 +80,8 @@ def _train(run: Run, requests: _Requests) -> Iterator[object]:
         requests.noticed.wait(0.3)
     if requests.word in (None, "finish"):
         run.update(detail=tr("loading PyTorch and the pictures"), ahead=0)
+        if "torch" not in sys.modules and (gpu := take_gpu(run)):
+            os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # torch will see this one only
         from imgrec import features  # after the wait: a waiting worker stays small
         from imgrec.train import Epoch, Training
 
@@ -109,16 +122,16 @@ def work_bring(name: str) -> None:
     asked = job.read("job.json")
     source, options = asked.get("source"), asked.get("options", {})
     bring = partial(import_dataset, Path(source), name, **options) if source else partial(fetch, name)
-    try:
-        with suppress(Cancelled), under_way(job, "reading" if source else "connecting"):
+    with suppress(Cancelled), under_way(job, "reading" if source else "connecting"):
+        try:
             progress = teller(job, lambda done, total: _so_far(done, total, bool(source)))
             report = asdict(bring(progress, lambda: job.asked() is not None))
             job.update(detail=tr("packing the pixels, so that it opens at once"), progress=0.99)
             open_dataset(name)
             job.write("report.json", report)
-    finally:
-        if source:
-            discard(Path(source))
+        finally:  # before the job is said to be over
+            if source:
+                discard(Path(source))
 
 
 def work_study(

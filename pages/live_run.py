@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from imgrec import charts, jobs
 from imgrec.coach import advise
-from imgrec.language import current, mark, speaking, tr
+from imgrec.language import LANGUAGES, current, mark, speaking, tr
 from imgrec.recipe import Recipe
 from imgrec.runs import LIVE, STATUSES, Run, RunError, open_run
 from pages import parts, visitors
@@ -34,8 +34,8 @@ def watch(run: Run) -> None:
     """Bars, numbers and curves of a run; while it lives the browser keeps them up to date, and draws the page anew when it
     has ended."""
     me = visitors.visitor()
-    drawn, me = figures(run), me.visitor if me else ""
-    content = told(run, me, drawn)
+    me = me.visitor if me else ""
+    content, drawn = told(run, me)
     if content["live"]:
         show = st.session_state.pop("started", None) == run.name  # here, by this visitor, just now
         pulse(content, f"{PATH.format(name=quote(run.name))}?{urlencode({'lang': current(), 'me': me})}", show)
@@ -49,7 +49,8 @@ def watch(run: Run) -> None:
 async def feed(request: Request) -> Response:
     """What a browser draws of the run in the path, as JSON: see `told`. 404 if there is none of that name."""
     asked = request.query_params
-    language, me = asked.get("lang", "")[:10], asked.get("me", "")[:40]
+    language, me = asked.get("lang", ""), asked.get("me", "")[:40]
+    language = language if language in LANGUAGES else "en"
     try:
         run = open_run(request.path_params["name"])
         _looked[me] = time.monotonic()
@@ -94,14 +95,14 @@ def _now() -> int:
 def _told(run: Run, language: str, me: str) -> tuple[bytes, bytes, bool]:
     """The JSON, the same packed, and whether others are told something else."""
     with speaking(language):
-        content = told(run, me, figures(run))
+        content, _ = told(run, me)
     plain = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
     return plain, gzip.compress(plain, 1), content["personal"]
 
 
-def told(run: Run, me: str, drawn: Mapping[str, charts.Figure]) -> dict[str, Any]:
-    """All that is shown of a run while it lives, as `pulse` takes it, for the visitor of the digest ``me``; ``drawn``: its
-    `figures`."""
+def told(run: Run, me: str) -> tuple[dict[str, Any], dict[str, charts.Figure]]:
+    """All that is shown of a run while it lives, as `pulse` takes it, for the visitor of the digest ``me``; and its curves of
+    loss and accuracy."""
     state, status, total = run.state, run.status, run.recipe.epochs
     live = status in LIVE
     progress, step, steps = float(state.get("progress") or 0.0), state.get("step", 0), state.get("steps") or 1
@@ -118,7 +119,10 @@ def told(run: Run, me: str, drawn: Mapping[str, charts.Figure]) -> dict[str, Any
         progress=progress,
         left=left,
     )
-    return {
+    epochs, changes, inside = run.epochs, run.changes, run.lines("steps.jsonl")
+    at = [change["at"] for change in changes]
+    drawn = {quantity: charts.curves(inside, epochs, quantity, total, at) for quantity in QUANTITIES}
+    content = {
         "live": live,
         "personal": status == "waiting",
         "pace": pace(),
@@ -146,30 +150,24 @@ def told(run: Run, me: str, drawn: Mapping[str, charts.Figure]) -> dict[str, Any
                 tr("Held on {device}.", device=state.get("device", "the device")),
             ],
         ],
-        "said": [*news(run, status, state, me), *changed(run), *advised(run, live)],
+        "said": [*news(run, status, state, me), *changed(changes), *advised(run, epochs, live)],
         "curves": [{"words": words_for(quantity), **figure.to_dict()} for quantity, figure in drawn.items()],
     }
+    return content, drawn
 
 
 def words_for(quantity: str) -> str:
     return tr("{quantity} by epoch, training and validation", quantity=tr(quantity))
 
 
-def figures(run: Run) -> dict[str, charts.Figure]:
-    """The curves of loss and accuracy."""
-    epochs, steps, total = run.epochs, run.lines("steps.jsonl"), run.recipe.epochs
-    at = [change["at"] for change in run.changes]
-    return {quantity: charts.curves(steps, epochs, quantity, total, at) for quantity in QUANTITIES}
-
-
-def changed(run: Run) -> Sequence[Said]:
+def changed(changes: Sequence[Mapping[str, Any]]) -> Sequence[Said]:
     """When the learning rate was changed on the way."""
-    rates = [tr("{rate:g} from epoch {at:.1f} on", rate=row["learning_rate"], at=row["at"]) for row in run.changes]
+    rates = [tr("{rate:g} from epoch {at:.1f} on", rate=row["learning_rate"], at=row["at"]) for row in changes]
     words = tr("The learning rate was changed while it learned: {changes}.", changes=", ".join(rates))
     return [("info", "", words)] if rates else []
 
 
-def advised(run: Run, live: bool) -> Sequence[Said]:
+def advised(run: Run, epochs: Sequence[Mapping[str, Any]], live: bool) -> Sequence[Said]:
     """What the coach says of the curves."""
     classes = len(run.read("classes.json").get("classes", []))
     return [
@@ -178,7 +176,7 @@ def advised(run: Run, live: bool) -> Sequence[Said]:
             f"{tr(advice.kind).capitalize()}.",
             f"{advice.words} {advice.attempt}",
         )
-        for advice in advise(run.epochs, run.recipe.epochs if live else 0, classes)
+        for advice in advise(epochs, run.recipe.epochs if live else 0, classes)
     ]
 
 
@@ -211,12 +209,11 @@ def waiting(run: Run, me: str) -> str:
     """Who is before a run that waits, and how long that may take."""
     before = jobs.before(run)
     words = [f"{visitors.whose(other, me) or tr('yours')} ({tr(other.status)})" for other in before[:5]]
-    known = [other.state.get("seconds_left") for other in before]
-    seconds = sum(known) if all(isinstance(left, int | float) for left in known) else None
+    seconds = jobs.expected_wait(run)
     if len(before) > 5:
         words.append(tr("{n} more", n=len(before) - 5))
     said = tr("Waiting for its turn. Before it: {runs}.", runs=", ".join(words))
-    if before and seconds is not None:
+    if seconds:
         said += " " + tr("It should begin in about {time}.", time=parts.duration(seconds))
     return said
 

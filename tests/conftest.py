@@ -30,6 +30,12 @@ def workspace(tmp_path_factory, monkeypatch):
     return home
 
 
+@pytest.fixture(autouse=True)
+def workers_keep_up(monkeypatch):
+    """Workers do not stand back for other tests, which keep the cores busy: they would get a thirtieth of one."""
+    monkeypatch.setattr("imgrec.jobs.stand_back", lambda process, nice: None)
+
+
 @pytest.fixture
 def no_worker_survives():
     """What a test leaves running is killed after it."""

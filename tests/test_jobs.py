@@ -1,12 +1,15 @@
 """Worker processes, really started and really killed: what the status says, what is kept, and what goes on."""
 
+import dataclasses
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from conftest import wait_for
@@ -14,7 +17,7 @@ from pictures import picture
 
 from imgrec import jobs, worker
 from imgrec.data import DatasetError, list_datasets, open_dataset, uploads
-from imgrec.home import folder
+from imgrec.home import cores, folder
 from imgrec.images import to_png
 from imgrec.models import ModelError
 from imgrec.recipe import Recipe, RecipeError
@@ -22,6 +25,7 @@ from imgrec.runs import LIVE, Owner, RunError, list_runs, open_run
 from imgrec.weights import WeightsError, load_checkpoint, load_weights
 
 LONG = Recipe(dataset="digits", epochs=500, batch_size=16, device="cpu")
+STAND_BACK = jobs.stand_back  # which other tests do without, see conftest
 
 
 pytestmark = pytest.mark.usefixtures("no_worker_survives")
@@ -213,6 +217,75 @@ def test_the_worker_outlives_the_process_that_started_it():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     run = open_run(done.stdout.strip())
     wait_for(lambda: run.status == "training" and run.epochs)
+
+
+def test_a_training_stands_back_for_the_pages_and_shares_the_cores_with_another(monkeypatch):
+    monkeypatch.setattr(jobs, "stand_back", STAND_BACK)
+    first = jobs.start(LONG)
+    process = psutil.Process(wait_for(lambda: first.state.get("pid")))
+    assert process.nice() == jobs.LAST > jobs.BEHIND > psutil.Process().nice()
+    groups = Path(f"/proc/{process.pid}/autogroup")
+    assert not groups.exists() or groups.read_text().split()[-1] == str(jobs.LAST)
+    monkeypatch.setenv("IMGREC_WORKERS", str(cores()))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    second = jobs.start(LONG)
+    other = psutil.Process(wait_for(lambda: second.state.get("pid")))
+    assert other.environ()["OMP_NUM_THREADS"] == "1"
+
+
+def test_each_gpu_trains_one_run_and_a_run_for_the_cpu_takes_none(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    recipe = dataclasses.replace(LONG, device="auto")
+    first, second, third = (jobs.start(recipe) for _ in range(3))
+    wait_for(lambda: first.epochs and second.epochs)
+    assert {first.state["gpu"], second.state["gpu"]} == {"5", "7"}
+    assert third.status == "waiting"
+    beside = jobs.start(dataclasses.replace(LONG, epochs=1))
+    wait_for(lambda: beside.status == "finished")  # on the CPU, which no run before it uses
+    assert third.status == "waiting"
+    freed = first.state["gpu"]
+    jobs.stop(first.name)
+    wait_for(lambda: third.epochs)
+    assert third.state["gpu"] == freed
+    assert jobs.take_gpu(jobs.enqueue(LONG)) is None
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert jobs.take_gpu(jobs.enqueue(recipe)) is None
+
+
+def test_gpus_and_the_cpu_have_queues_of_their_own(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    ann, ben = Owner("ann", "Ann"), Owner("ben", "Ben")
+    anywhere = dataclasses.replace(LONG, device="auto")
+    gpu = [jobs.enqueue(anywhere, owner) for owner in (ann, ann, ann, ann, ben)]
+    cpu = [jobs.enqueue(LONG, ann), jobs.enqueue(LONG, ben)]
+    assert [jobs.ahead(run) for run in gpu] == [0, 1, 3, 4, 2]  # two train, then by rounds
+    assert [jobs.ahead(run) for run in cpu] == [0, 1]  # what Ann has on the GPUs does not count here
+    assert [run.name for run in jobs.before(cpu[1])] == [cpu[0].name]
+    assert [jobs.may_begin(run) for run in gpu + cpu] == [True, True, False, False, False, True, False]
+    jobs.put_first(gpu[3].name)
+    assert [jobs.ahead(run) for run in gpu] == [0, 1, 4, 2, 3]
+    monkeypatch.setenv("IMGREC_WORKERS", "2")
+    assert [jobs.may_begin(run) for run in gpu + cpu] == [True, True, False, True, True, True, True]
+    cpu[0].file("recipe.json").write_text("nothing")
+    with pytest.raises(RunError, match="no readable recipe"):
+        list(worker.work(open_run(cpu[0].name)))
+    assert jobs.ahead(cpu[1]) == 0
+
+
+def test_the_expected_wait_follows_what_trains(monkeypatch):
+    runs = [jobs.enqueue(LONG) for _ in range(4)]
+    assert jobs.expected_wait(runs[0]) == 0
+    assert jobs.expected_wait(runs[1]) is None  # the first has not begun
+    runs[0].update(seconds_left=30.0, progress=0.75)
+    assert jobs.expected_wait(runs[1]) == 30
+    assert jobs.expected_wait(runs[3]) == 30 + 2 * 120
+    monkeypatch.setenv("IMGREC_WORKERS", "2")
+    assert jobs.expected_wait(runs[1]) == 0
+    runs[1].update(seconds_left=50.0, progress=0.5)
+    assert jobs.expected_wait(runs[2]) == 30
+    assert jobs.expected_wait(runs[3]) == 50
+    runs[0].update(seconds_left=None)
+    assert jobs.expected_wait(runs[3]) is None
 
 
 def test_two_workers_never_share_a_run():
