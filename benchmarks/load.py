@@ -154,6 +154,11 @@ def line(what: str, value: float, target: float, unit: str) -> bool:
     return met
 
 
+def still_training(run: Run) -> None:
+    if run.status not in LIVE:
+        raise RuntimeError(f"the training is {run.status}: {run.state.get('error')}")
+
+
 def with_training(tabs: int, seconds: float) -> bool:
     print(f"{tabs} tabs watch a run that trains")
     with server() as (host, pid):
@@ -161,14 +166,15 @@ def with_training(tabs: int, seconds: float) -> bool:
         run = jobs.start(Recipe(dataset="shapes", epochs=1000))
         try:
             while len(run.epochs) < 2:
-                if run.status not in LIVE:
-                    raise RuntimeError(f"the training is {run.status}: {run.state.get('error')}")
+                still_training(run)
                 time.sleep(0.2)
             found = asyncio.run(watchers(host, pid, run, tabs, seconds))
-            time.sleep(130)  # after two minutes Streamlit forgets who left
-            after = megabytes(pid)
+            still_training(run)
         finally:
-            jobs.stop(run.name)
+            if run.status in LIVE:
+                jobs.stop(run.name)
+        time.sleep(190)  # after two minutes Streamlit forgets who left; once a minute the server tidies up
+        after = megabytes(pid)
     each = (found["during"] - found["before"]) / tabs
     print(f"  memory: {found['before']:.0f} MB, {found['during']:.0f} MB with all, {after:.0f} MB when they had left")
     return all(

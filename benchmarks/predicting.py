@@ -26,7 +26,7 @@ from imgrec.runs import Run
 
 SHOWN, NETWORK, OF_NETWORK = 0.5, 0.1, 0.8  # seconds to the bars, and in the network; share of the network's rate
 PHOTOS, UPLOADS = 1000, 12
-SIZES = ((640, 480), (1600, 1200))
+SIZES = ((224, 224), (640, 480), (1600, 1200))
 
 
 def photo(seed: int, width: int = 1600, height: int = 1200) -> bytes:

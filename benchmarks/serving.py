@@ -31,7 +31,7 @@ from imgrec.weights import Passport, Preprocess, save_weights
 
 CLIENTS, PICTURES = 32, 64
 OF_NETWORK, OF_SINGLE = 0.7, 3.0  # targets: share of the bare network's rate; times the rate without batching
-NETWORKS = {"densenet121": 96, "resnet18": 224, "mobilenet-v2": 64, "seed-cnn": 32}  # and the size of their pictures
+NETWORKS = {"densenet121": 112, "resnet18": 224, "mobilenet-v2": 64, "seed-cnn": 32}  # and the size of their pictures
 
 
 def made_run(model: str, size: int) -> Run:

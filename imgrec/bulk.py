@@ -75,13 +75,13 @@ def work(name: str) -> None:
             raise Cancelled
         tell(done, total)
 
-    try:
-        with suppress(Cancelled), jobs.under_way(job, tr("loading PyTorch and the network")):
+    with suppress(Cancelled), jobs.under_way(job, tr("loading PyTorch and the network")):
+        try:
             network = _network(asked["names"], asked["views"])
             summary = classify(network, [Path(asked["source"])], job.path, asked["temperature"], told)
             job.write("summary.json", summary)
-    finally:
-        discard(Path(asked["source"]))
+        finally:  # before the job is said to be over
+            discard(Path(asked["source"]))
 
 
 def _so_far(done: int, total: int | None) -> str:

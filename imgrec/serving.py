@@ -20,7 +20,8 @@ from imgrec.predict import Classified, Ensemble, Predictor
 
 BATCH = 32  # pictures that share a forward pass
 WAITING = 256  # pictures of all requests under way
-LINGER = 0.002  # seconds in which nothing more must come before a batch that is not full begins
+LINGER = 0.002  # seconds in which nothing more must come before a batch that is not full begins, but
+OF_LAST = 0.25  # this share of what the last batch took, until as many are there again: who was answered may ask anew
 
 
 def default_batch() -> int:
@@ -56,6 +57,7 @@ class Batcher:
         self.batch, self.most, self.observe = batch or default_batch(), most or WAITING, observe
         self.inside = 0  # pictures of requests that are under way
         self.rate = 0.0  # pictures per second, lately
+        self.last = (0, 0.0)  # how many pictures the last batch had, and the seconds that it took
         self._arrived: queue.Queue[_Waiting] = queue.Queue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -100,9 +102,11 @@ class Batcher:
         """Take in what has arrived; wait for the first picture, and a moment for more if the batch is not full."""
         if not held:
             held.append(self._arrived.get())
+        pictures, seconds = self.last
         while len(held) <= self.most:
+            linger = LINGER if len(held) >= pictures else max(LINGER, OF_LAST * seconds)
             try:
-                held.append(self._arrived.get(timeout=LINGER) if len(held) < self.batch else self._arrived.get_nowait())
+                held.append(self._arrived.get(timeout=linger) if len(held) < self.batch else self._arrived.get_nowait())
             except queue.Empty:
                 return
 
@@ -118,5 +122,6 @@ class Batcher:
                     item.future.set_exception(error)
             return
         seconds = time.perf_counter() - began
+        self.last = len(group), seconds
         self.rate = len(group) / seconds if not self.rate else 0.9 * self.rate + 0.1 * len(group) / seconds
         self.observe(len(group), seconds)

@@ -7,6 +7,7 @@ import streamlit as st
 from imgrec import charts
 from imgrec.coach import advise
 from imgrec.data.dataset import LEFT_OUT
+from imgrec.hardware import one_thread
 from imgrec.language import mark, tr
 from imgrec.lessons import fitting
 from imgrec.models import parameters
@@ -57,10 +58,11 @@ def trained(model: str, count: int, remedy: str) -> list[dict]:
     )
     bar = st.progress(0.0, tr("It learns …"))
     rows = []
-    for event in Training(recipe, few).fit():
-        if isinstance(event, Epoch):
-            rows.append(dataclasses.asdict(event))
-            bar.progress(event.epoch / EPOCHS, tr("It learns …"))
+    with one_thread():
+        for event in Training(recipe, few).fit():
+            if isinstance(event, Epoch):
+                rows.append(dataclasses.asdict(event))
+                bar.progress(event.epoch / EPOCHS, tr("It learns …"))
     bar.empty()
     return rows
 

@@ -1,5 +1,7 @@
 """Lesson: optimisers race. Four ways down a landscape; the learning rate too small, right, and too big."""
 
+import copy
+
 import streamlit as st
 import torch
 
@@ -14,16 +16,20 @@ NETWORK, PICTURES, MOST_STEPS = "network", 64, 100
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def of_network(name: str, changed: int) -> optimisers.Surface:
-    """The landscape of a run's network, on pictures it was not trained on."""
+    """The landscape of a run's network, on pictures it was not trained on, computed on the CPU. Raises ValueError where its
+    data set is not here, or has other classes by now."""
     from imgrec.predict import predictor
 
     model, recipe = predictor(name), open_run(name).recipe
     wanted = model.passport.preprocess
     dataset = parts.open_dataset(recipe.dataset, wanted.size, wanted.resize)
     place = dataset.indices("validation")[:PICTURES]
+    if dataset.classes != model.classes or not len(place):
+        raise ValueError(tr("The data set of this run has no validation pictures of its classes any more."))
     images = wanted.normalise(torch.from_numpy(dataset.images[place]).permute(0, 3, 1, 2).float() / 255)
     untrained = models.build(recipe.model, len(model.classes), wanted.channels, wanted.size, seed=1)
-    return optimisers.slice_of(untrained, model.model, images, torch.from_numpy(dataset.labels[place]).long())
+    trained = copy.deepcopy(model.model).cpu()
+    return optimisers.slice_of(untrained, trained, images, torch.from_numpy(dataset.labels[place]).long())
 
 
 def landscape(name: str) -> optimisers.Surface:
@@ -56,7 +62,7 @@ with left:
         tr("Landscape"),
         [*optimisers.SURFACES, NETWORK],
         1,
-        format_func=lambda key: tr("A real network" if key == NETWORK else optimisers.SURFACES[key].title),
+        format_func=lambda key: tr(optimisers.REAL if key == NETWORK else optimisers.SURFACES[key].title),
         key="surface",
     )
     surface = landscape(name)

@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 
 from imgrec import charts
+from imgrec.hardware import one_thread
 from imgrec.language import mark, tr
 from imgrec.lessons.softmax import cross_entropy, softmax
 from imgrec.recipe import Recipe
@@ -18,7 +19,8 @@ def simplest():
     """Softmax regression on the digits: trained here and now, in a second or two."""
     digits = parts.open_dataset("digits")
     training = Training(Recipe(model="softmax-regression", epochs=8, device="cpu"), digits)
-    accuracy = [event.validation_accuracy for event in training.fit() if isinstance(event, Epoch)]
+    with one_thread():
+        accuracy = [event.validation_accuracy for event in training.fit() if isinstance(event, Epoch)]
     return training.model.head.weight.detach().numpy().copy(), training.passport, training.model.eval(), accuracy[-1]
 
 

@@ -273,7 +273,7 @@ def tiles(items: Sequence[Tile], key: str, size: int = 76, clickable: bool = Tru
 
 def metrics(*rows: tuple[str, str, str | None]) -> None:
     """Numbers side by side, as many in a row as fit: (label, value, help)."""
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         for label, value, help in rows:
             st.metric(label, value, help=help, width="content")
 

@@ -84,8 +84,8 @@ def test_what_has_ended_is_live_no_more(running):
 
 
 def test_fifty_who_ask_at_once_cost_one_look_at_the_run(running, monkeypatch):
-    looks, figures = [], live_run.figures
-    monkeypatch.setattr(live_run, "figures", lambda run: looks.append(run) or figures(run))
+    looks, told = [], live_run.told
+    monkeypatch.setattr(live_run, "told", lambda run, me: looks.append(run) or told(run, me))
     monkeypatch.setattr(live_run, "_now", lambda: 7)
     for number in range(50):
         content(running.name, f"me={number}")

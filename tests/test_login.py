@@ -7,10 +7,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
+from browsing import Server, idle, visit
 from conftest import wait_for
 from joserfc import jwt
 from joserfc.jwk import RSAKey
-from test_browser import Server, idle, visit
 
 from imgrec.runs import list_runs
 

@@ -172,11 +172,13 @@ def _download(name: str, row: Download, root: Path, progress: Progress | None, c
     transfer = _Transfer(row, root)
     thread = threading.Thread(target=transfer.run, daemon=True, name=f"download {name}")
     thread.start()
-    while thread.is_alive():
+    lives = True
+    while lives:
         thread.join(0.1)
+        lives = thread.is_alive()
         if progress:
             progress(min(transfer.bytes, row.bytes), row.bytes)
-        if cancelled and cancelled():
+        if lives and cancelled and cancelled():
             transfer.stopped = True
             thread.join(2)
             raise Cancelled(tr("The download of {title} was cancelled; nothing was kept.", title=row.title))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from imgrec.home import cores
 
 Piece, Result = TypeVar("Piece"), TypeVar("Result")
 
@@ -17,7 +18,7 @@ def in_order(function: Callable[[Piece], Result], pieces: Iterable[Piece], ahead
     Pieces are drawn in the caller's thread, ``ahead`` or few more than there are threads, so a generator may stream.
     Raises what the function or the pieces raise; stopping early gives up what has not begun.
     """
-    workers = _cores()
+    workers = min(8, cores())
     ahead = max(ahead, 2 * workers)
     window: deque = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
@@ -30,8 +31,3 @@ def in_order(function: Callable[[Piece], Result], pieces: Iterable[Piece], ahead
                 yield window.popleft().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _cores() -> int:
-    allowed = getattr(os, "sched_getaffinity", None)  # not on every system
-    return min(8, len(allowed(0)) if allowed else os.cpu_count() or 1)
