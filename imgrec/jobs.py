@@ -39,7 +39,10 @@ from imgrec.runs import LIVE, RATE, REQUESTS, Owner, Run, RunError, create_run, 
 if TYPE_CHECKING:
     from imgrec.weights import Start
 
-LAST, BEHIND = 15, 8  # niceness: trainings come after imports and studies, and these after the pages
+LAST, BEHIND = (
+    15,
+    8,
+)  # niceness: trainings come after imports and studies, and these after the pages; IMGREC_NICE bounds it
 
 
 def start(recipe: Recipe, owner: Owner | None = None) -> Run:
@@ -296,11 +299,13 @@ def launch(run: Run, *command: str) -> None:
             **own_session,
         )
     threading.Thread(target=process.wait, daemon=True, name="until it ends").start()  # or it would stay as a zombie
-    stand_back(process.pid, LAST if command[0] == "work" else BEHIND)
+    _stand_back(process.pid, min(LAST if command[0] == "work" else BEHIND, int(setting("IMGREC_NICE", LAST))))
 
 
-def stand_back(process: int, nice: int) -> None:
+def _stand_back(process: int, nice: int) -> None:
     """Let pages, which people wait for, go before a process where both want a core; alone it has all of them."""
+    if nice <= 0:
+        return
     with suppress(psutil.Error, OSError):
         psutil.Process(process).nice(nice if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS)
     with suppress(OSError):  # Linux may weigh whole sessions, each of which has a number of its own

@@ -18,6 +18,7 @@ FLAGS = [
     "--use-fake-device-for-media-stream",
 ]
 
+os.environ["IMGREC_NICE"] = "0"  # or workers would stand back for other tests, and get a thirtieth of a core
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 
 
@@ -28,12 +29,6 @@ def workspace(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("IMGREC_HOME", str(home))
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # AppTest puts its page there for good
     return home
-
-
-@pytest.fixture(autouse=True)
-def workers_keep_up(monkeypatch):
-    """Workers do not stand back for other tests, which keep the cores busy: they would get a thirtieth of one."""
-    monkeypatch.setattr("imgrec.jobs.stand_back", lambda process, nice: None)
 
 
 @pytest.fixture

@@ -25,7 +25,6 @@ from imgrec.runs import LIVE, Owner, RunError, list_runs, open_run
 from imgrec.weights import WeightsError, load_checkpoint, load_weights
 
 LONG = Recipe(dataset="digits", epochs=500, batch_size=16, device="cpu")
-STAND_BACK = jobs.stand_back  # which other tests do without, see conftest
 
 
 pytestmark = pytest.mark.usefixtures("no_worker_survives")
@@ -220,7 +219,7 @@ def test_the_worker_outlives_the_process_that_started_it():
 
 
 def test_a_training_stands_back_for_the_pages_and_shares_the_cores_with_another(monkeypatch):
-    monkeypatch.setattr(jobs, "stand_back", STAND_BACK)
+    monkeypatch.delenv("IMGREC_NICE")  # set in conftest
     first = jobs.start(LONG)
     process = psutil.Process(wait_for(lambda: first.state.get("pid")))
     assert process.nice() == jobs.LAST > jobs.BEHIND > psutil.Process().nice()
