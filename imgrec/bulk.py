@@ -91,7 +91,7 @@ def _so_far(done: int, total: int | None) -> str:
 def classify(
     network, sources: Sequence[Path], out: Path, temperature: float = 1.0, told: Told = lambda *_: None
 ) -> dict:
-    """Write ``out``/answers.csv and pictures.npz; the summary {"pictures", "refused", "why", "unknown", "classes", "seconds"}."""
+    """Write ``out``/answers.csv and pictures.npz; the summary {"pictures", "refused", "why", "unknown", "knows", "classes", "seconds"}."""
     began, counts, seen, answers, why = time.monotonic(), Counter(), [], [], []
     with replaced(out / "answers.csv") as file:
         text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
@@ -113,6 +113,7 @@ def classify(
         )
     return {
         "pictures": counts["pictures"], "refused": counts["refused"], "why": why, "unknown": counts["unknown"],
+        "knows": list(network.classes),
         "classes": {name: counts["class", name] for name in network.classes if counts["class", name]},
         "seconds": time.monotonic() - began,
     }  # fmt: skip

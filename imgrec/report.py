@@ -10,7 +10,7 @@ from html import escape
 import numpy as np
 
 from imgrec.charts import percent
-from imgrec.data import Dataset
+from imgrec.data import Dataset, class_names, named
 from imgrec.evaluate import Answers, reliability, report
 from imgrec.images import to_png
 from imgrec.language import current, tr
@@ -118,7 +118,7 @@ def _curves(run: Run) -> str:
 
 def _classes(found: dict) -> str:
     rows = [
-        *found["classes"],
+        *named(found["classes"]),
         {"name": tr("macro mean"), **found["macro"]},
         {"name": tr("weighted mean"), **found["weighted"]},
     ]
@@ -137,9 +137,10 @@ def _matrix(given: Answers) -> str:
     if len(given.classes) > MOST_CLASSES:
         return f"<p class=note>{tr('{n} classes are too many to print.', n=len(given.classes))}</p>"
     share = given.confusion / np.maximum(given.confusion.sum(1, keepdims=True), 1)
-    head = "".join(f"<th>{_text(name)[:12]}" for name in given.classes)
+    names = class_names(given.classes)
+    head = "".join(f"<th>{_text(name)[:12]}" for name in names)
     rows = ""
-    for name, counts, shares in zip(given.classes, given.confusion, share, strict=True):
+    for name, counts, shares in zip(names, given.confusion, share, strict=True):
         cells = "".join(
             f'<td style="background:rgba(0,114,178,{s:.2f});color:{"#fff" if s > 0.5 else "#1a1d21"}">{n or ""}'
             for n, s in zip(counts.tolist(), shares.tolist(), strict=True)
@@ -160,10 +161,10 @@ def _mistakes(given: Answers, dataset: Dataset) -> str:
     wrong = np.flatnonzero(~given.right)
     if not len(wrong):
         return f"<p>{tr('None.')}</p>"
-    figures = ""
+    figures, names = "", [_text(name) for name in class_names(given.classes)]
     for index in wrong[np.argsort(-given.confidence[wrong], kind="stable")][:MISTAKES].tolist():
         picture = base64.b64encode(to_png(dataset.images[given.positions[index]])).decode()
-        truth, said = _text(given.classes[given.labels[index]]), _text(given.classes[given.predicted[index]])
+        truth, said = names[given.labels[index]], names[given.predicted[index]]
         figures += (
             f'<figure><img src="data:image/png;base64,{picture}" alt="{truth}"><figcaption>'
             + tr(

@@ -3,6 +3,7 @@
 import numpy as np
 import streamlit as st
 
+from imgrec.data import class_names
 from imgrec.explain import METHODS, Explanation, explain, flip, overlay
 from imgrec.language import tr
 from imgrec.predict import Classified, Ensemble, Predictor, predictor
@@ -66,7 +67,8 @@ def why(model: Predictor, result: Classified, number: int) -> None:
             tr("Method"), list(METHODS), format_func=lambda m: tr(METHODS[m].title), key=f"method_{number}"
         )
         order = [row["name"] for row in result.top(model.classes, len(model.classes))]
-        target = right.selectbox(tr("For the class"), order, key=f"class_{number}")
+        named = dict(zip(model.classes, class_names(model.classes), strict=True))
+        target = right.selectbox(tr("For the class"), order, format_func=named.get, key=f"class_{number}")
         right.caption(tr(METHODS[method].help))
         try:
             image, found = heat(
@@ -75,11 +77,11 @@ def why(model: Predictor, result: Classified, number: int) -> None:
         except ValueError as error:
             right.info(parts.text(error, 300))
             return
-        left.image(image, width=224, alt=tr("Heat map for {target}", target=target))
+        left.image(image, width=224, alt=tr("Heat map for {target}", target=named[target]))
         proof = tr(
             "With the hottest fifth covered the probability of {target} goes from {probability:.1%} to "
             "{hidden:.1%}; covered elsewhere, to {elsewhere:.1%}.",
-            target=parts.text(target),
+            target=parts.text(named[target]),
             probability=found.probability,
             hidden=found.hidden,
             elsewhere=found.elsewhere,
@@ -100,7 +102,7 @@ def covered(model: Predictor, result: Classified, found: Explanation) -> None:
     turned = flip(model, result.seen, found.heat)
     left, right = st.columns([1, 2])
     left.image(parts.enlarge(turned.covered, 224), width=224, alt=tr("The picture with the hottest part covered"))
-    name = parts.text(turned.class_name)
+    name = parts.text(class_names(model.classes)[model.classes.index(turned.class_name)])
     if turned.share is None:
         right.caption(
             tr("Even with the hottest {tried:.0%} covered it still says {name}.", tried=turned.tried, name=name)
@@ -129,10 +131,11 @@ def alike(model: Predictor, result: Classified, number: int, trained_on: str) ->
         except ValueError:
             st.caption(tr("Its training pictures are not on this machine."))
             return
+        names = class_names(dataset.classes)
         positions, likeness = model.neighbours.nearest(model.features(result.seen[None])[0])
         parts.tiles(
             [
-                parts.Tile(parts.enlarge(dataset.images[p], 96), f"{dataset.classes[dataset.labels[p]]} {share:.2f}")
+                parts.Tile(parts.enlarge(dataset.images[p], 96), f"{names[dataset.labels[p]]} {share:.2f}")
                 for p, share in zip(positions.tolist(), likeness, strict=True)
                 if p < len(dataset.labels) and dataset.labels[p] >= 0
             ],

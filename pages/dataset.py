@@ -31,7 +31,8 @@ def figures(dataset: data.Dataset) -> None:
     left, right = st.columns(2)
     with left:
         st.subheader(tr("Pictures per class"), anchor=False)
-        parts.chart(charts.class_counts(facts["classes"]), "counts", tr("Pictures per class and split"))
+        counts = dict(zip(data.class_names(list(facts["classes"])), facts["classes"].values(), strict=True))
+        parts.chart(charts.class_counts(counts), "counts", tr("Pictures per class and split"))
         st.caption(
             tr(
                 "The largest class has {imbalance:.1f} times the pictures of the smallest; beyond 3 a network "
@@ -69,7 +70,7 @@ def figures(dataset: data.Dataset) -> None:
         )
     )
     with st.expander(tr("As a table")):
-        parts.table({"class": name, **row} for name, row in facts["classes"].items())
+        parts.table({"class": name, **row} for name, row in counts.items())
         parts.table(facts["sizes"])
 
 
@@ -107,7 +108,7 @@ def typical(dataset: data.Dataset) -> None:
         label_visibility="collapsed",
     )
     pictures = class_pictures(dataset.name, dataset.fingerprint)[shown == "Deviation"]
-    names = zip(pictures[:60], dataset.classes, strict=False)
+    names = zip(pictures[:60], data.class_names(dataset.classes), strict=False)
     parts.tiles([parts.Tile(picture, str(name)[:24]) for picture, name in names], "means", 76, clickable=False)
     st.caption(
         tr(

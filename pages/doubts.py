@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from imgrec import charts, jobs
-from imgrec.data import Dataset, read_columns
+from imgrec.data import Dataset, named, read_columns
 from imgrec.evaluate import Answers, amend, calibration_error, fit_temperature, mcnemar, reliability, slices
 from imgrec.language import mark, tr
 from imgrec.predict import Predictor, predictor
@@ -133,7 +133,7 @@ def parts_of_it(dataset: Dataset, given: Answers) -> None:
     )
     rows = slices(given, dataset, of_a_table(dataset, given) if by == "a table of mine" else by)
     if by == "class":
-        rows = sorted(rows, key=lambda row: row["accuracy"])[:40]
+        rows = sorted(named(rows), key=lambda row: row["accuracy"])[:40]
     parts.chart(
         charts.slices(rows, float(given.right.mean())), "slices",
         ", ".join(f"{row['name']} {row['accuracy']:.0%}" for row in rows[:20]),

@@ -29,7 +29,7 @@ def _show(dataset: data.Dataset, position: int, suggested: str | None) -> None:
     st.markdown(
         tr(
             "**Label** {label} · **Split** {split} · **Original** {width} × {height} px · **File** {file}",
-            label=parts.text(label(dataset, position)),
+            label=parts.text(called(dataset, label(dataset, position))),
             split=place(dataset, position),
             width=width,
             height=height,
@@ -67,6 +67,11 @@ def label(dataset: data.Dataset, position: int) -> str:
     return dataset.classes[number] if 0 <= number < len(dataset.classes) else "?"
 
 
+def called(dataset: data.Dataset, name: str) -> str:
+    """A class, or a name that may become one, in the reader's language."""
+    return dict(zip(dataset.classes, data.class_names(dataset.classes), strict=True)).get(name, name)
+
+
 def place(dataset: data.Dataset, position: int) -> str:
     """Its split, or that it waits for a label or is left out."""
     return next(name for name, code in PLACES.items() if code == dataset.splits[position])
@@ -94,6 +99,7 @@ def correct(dataset: data.Dataset, pictures: tuple[int, ...], key: str, suggeste
             known,
             known.index(suggested) if suggested in known else None,
             key=f"label {key} {suggested}",
+            format_func=lambda name: called(dataset, name),
             accept_new_options=True,
             placeholder=tr("old or new"),
         )

@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from imgrec import charts
-from imgrec.data import Dataset, DatasetError
+from imgrec.data import Dataset, DatasetError, class_names, named
 from imgrec.evaluate import Answers, bootstrap, curves, report
 from imgrec.language import mark, tr
 from imgrec.predict import Predictor
@@ -16,7 +16,7 @@ from pages import doubts, judged, parts
 
 def mistakes(model: Predictor, dataset: Dataset, given: Answers) -> None:
     """The confusion matrix, whose cells open their pictures, and the mistakes that surprise most."""
-    names = given.classes
+    names = class_names(given.classes)
     if len(names) <= 40:
         event = parts.chart(
             charts.confusion(given.confusion, names, clickable=True), "evaluate_confusion",
@@ -51,10 +51,9 @@ def mistakes(model: Predictor, dataset: Dataset, given: Answers) -> None:
 
 def classes(model: Predictor, dataset: Dataset, given: Answers) -> None:
     """Precision and recall of each class, and the curves behind them."""
-    found = report(given, dataset)
-    parts.chart(
-        charts.class_scores(found["classes"]), "class_scores", tr("Precision and recall of each class, worst first")
-    )
+    found, names = report(given, dataset), class_names(given.classes)
+    scores = named(found["classes"])
+    parts.chart(charts.class_scores(scores), "class_scores", tr("Precision and recall of each class, worst first"))
     st.caption(
         tr(
             "Precision: how many of its answers were right. Recall: how many of its pictures were found. Far "
@@ -62,12 +61,11 @@ def classes(model: Predictor, dataset: Dataset, given: Answers) -> None:
         )
     )
     rows = [
-        *found["classes"],
+        *scores,
         *({"name": f"({tr(kind)})", **found[kind]} for kind in (mark("macro"), mark("weighted"))),
     ]
     with st.expander(tr("As a table")):
         parts.table(rows)
-    names = given.classes
     target = st.selectbox(
         tr("One class against all others"),
         range(len(names)),
@@ -142,14 +140,13 @@ def without_pictures(run: Run, why: str) -> None:
             *parts.floors(found),
             (tr("Test pictures"), f"{found['images']:,}", None),
         )
-        names = [row["name"] for row in found["classes"]]
-        if len(names) <= 40:
+        rows = named(found["classes"])
+        if len(rows) <= 40:
+            names = [row["name"] for row in rows]
             parts.chart(
                 charts.confusion(found["confusion"], names), "confusion", tr("Confusion matrix: truth against answer")
             )
-        parts.chart(
-            charts.class_scores(found["classes"]), "class_scores", tr("Precision and recall of each class, worst first")
-        )
+        parts.chart(charts.class_scores(rows), "class_scores", tr("Precision and recall of each class, worst first"))
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

@@ -63,9 +63,10 @@ def controls(dataset: data.Dataset) -> View:
     """The filters and the order that are chosen, folded away until somebody wants them."""
     with st.expander(tr("Filter and sort"), icon=":material/tune:"):
         first, second = st.columns([3, 2], vertical_alignment="bottom")
+        shown = data.class_names(dataset.classes)
         classes = first.multiselect(
             tr("Classes"), range(len(dataset.classes)), key="sample_classes", placeholder=tr("All classes"),
-            format_func=lambda i: " ".join(str(dataset.classes[i]).split()) if i < len(dataset.classes) else "",
+            format_func=lambda i: " ".join(shown[i].split()) if i < len(shown) else "",
         )  # fmt: skip
         there = [place for place, code in PLACES.items() if (dataset.splits == code).any()]
         places = second.segmented_control(
@@ -132,7 +133,7 @@ def tile(dataset: data.Dataset, position: int, picked: bool, caption: str | None
     """What the browser needs of one picture."""
     return {
         "src": parts.thumbnail_url(dataset.images[position]),
-        "caption": (editing.label(dataset, position) if caption is None else caption)[:24],
+        "caption": (editing.called(dataset, editing.label(dataset, position)) if caption is None else caption)[:24],
         "title": f"{dataset.files[position]}, {editing.place(dataset, position)}",
         "marked": picked,
     }

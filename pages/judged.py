@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from imgrec.data import Dataset
+from imgrec.data import Dataset, class_names
 from imgrec.evaluate import Answers, answers, kept_answers
 from imgrec.explain import explain, overlay
 from imgrec.language import tr
@@ -34,20 +34,21 @@ def _picture(model: Predictor, dataset: Dataset, given: Answers, index: int) -> 
     seen = dataset.images[position]
     left, right = st.columns(2)
     truth, said = given.classes[given.labels[index]], given.classes[given.predicted[index]]
+    names = dict(zip(given.classes, class_names(given.classes), strict=True))
     left.image(parts.enlarge(seen, 260), width=260, alt=tr("The picture as the network saw it"))
     try:
         heat = overlay(seen, explain(model, seen, "gradcam", said).heat)
     except ValueError as error:
         left.caption(parts.text(error, 200))
     else:
-        left.image(heat, width=260, alt=tr("What mattered for {said}", said=said))
-        left.caption(tr("What mattered for {said} (Grad-CAM).", said=parts.text(said)))
+        left.image(heat, width=260, alt=tr("What mattered for {said}", said=names[said]))
+        left.caption(tr("What mattered for {said} (Grad-CAM).", said=parts.text(names[said])))
     with right:
         st.markdown(
             tr(
                 "**Label** {truth} · **Answer** {said} · {files}",
-                truth=parts.text(truth),
-                said=parts.text(said),
+                truth=parts.text(names[truth]),
+                said=parts.text(names[said]),
                 files=parts.text(dataset.files[position]),
             )
         )
@@ -62,11 +63,12 @@ def pictures(model: Predictor, dataset: Dataset, given: Answers, chosen: np.ndar
     if not len(chosen):
         st.info(tr("No picture is like that."))
         return
+    names = class_names(given.classes)
     by_position = {int(given.positions[index]): int(index) for index in chosen}
 
     def caption(position: int) -> str:
         index = by_position[position]
-        return f"{given.classes[given.predicted[index]]} {given.confidence[index]:.0%}"
+        return f"{names[given.predicted[index]]} {given.confidence[index]:.0%}"
 
     clicked = gallery.grid(dataset, given.positions[chosen], key, set(), f"{key} {what}", caption)
     st.caption(

@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 
 from imgrec import charts, jobs
+from imgrec.data import class_names
 from imgrec.language import tr
 from imgrec.lessons import invariance
 from imgrec.predict import predictor
@@ -22,7 +23,8 @@ def moving(name: str, picture: np.ndarray, kind: str, key: str, label: int) -> N
     first = list(
         dict.fromkeys([label, *np.argsort(-probabilities[middle])[:SHOWN], *np.argsort(-probabilities.max(0))[:SHOWN]])
     )
-    lines = {model.classes[i]: (list(change.values), probabilities[:, i].tolist()) for i in first[: SHOWN + 1]}
+    names = class_names(model.classes)
+    lines = {names[i]: (list(change.values), probabilities[:, i].tolist()) for i in first[: SHOWN + 1]}
     share = invariance.steady(probabilities, label)
     parts.chart(
         charts.functions(lines),

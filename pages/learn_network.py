@@ -5,6 +5,7 @@ import streamlit as st
 import torch
 
 from imgrec import charts, snapshots
+from imgrec.data import class_names
 from imgrec.language import mark, tr
 from imgrec.lessons import network
 from imgrec.predict import Predictor
@@ -39,7 +40,7 @@ def of_an_epoch(run: Run, model: Predictor) -> Predictor:
     if len(kept) < 2:
         return model
     last = tr("the best")
-    chosen = st.select_slider(tr("After epoch"), [*kept, last], last, key=f"network epoch {run.name} {len(kept)}",
+    chosen = st.select_slider(tr("After epoch"), [*kept, last], last, key=f"network_epoch {run.name} {len(kept)}",
                               help=tr("Watch the layers learn: the same picture, the network after each epoch."))  # fmt: skip
     try:
         return model if chosen == last else moments.at(run.name, chosen, snapshots.stamp(run, chosen), run)
@@ -161,7 +162,11 @@ index = st.select_slider(tr("Layer"), range(len(found)), 0, format_func=lambda i
 layer = found[index]
 if layer.values.ndim == 1:
     values = layer.values[:40].tolist()
-    names = list(model.classes[:40]) if index == len(found) - 1 else [tr("unit {i}", i=i) for i in range(len(values))]
+    names = (
+        list(class_names(model.classes)[:40])
+        if index == len(found) - 1
+        else [tr("unit {i}", i=i) for i in range(len(values))]
+    )
     parts.chart(charts.signed_bars(names, values), "units", tr("{values} values of the layer", values=len(values)))
     st.caption(
         tr(

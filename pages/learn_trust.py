@@ -5,6 +5,7 @@ import streamlit as st
 import torch
 
 from imgrec import privacy
+from imgrec.data import class_names, named
 from imgrec.language import tr
 from imgrec.lessons import adversarial
 from imgrec.predict import Predictor
@@ -45,14 +46,15 @@ def fool(run, model: Predictor) -> None:
     for column, probabilities, key in ((left, before, "trust_before"), (right, after, "trust_after")):
         with column:
             parts.likeliest(model.classes, probabilities, key)
+    names = class_names(model.classes)
     best, now = int(before.argmax()), int(after.argmax())
     st.markdown(
-        tr("It still says **{name}**.", name=parts.text(model.classes[now]))
+        tr("It still says **{name}**.", name=parts.text(names[now]))
         if best == now
         else tr(
             "Fooled: **{before}** became **{after}**, and nobody would see why.",
-            before=parts.text(model.classes[best]),
-            after=parts.text(model.classes[now]),
+            before=parts.text(names[best]),
+            after=parts.text(names[now]),
         )
     )
     st.latex(
@@ -70,7 +72,7 @@ def sure(run) -> None:
     """Whether its confidence can be believed, and whether it is fair to all."""
     st.subheader(tr("As sure as it is right?"), anchor=False)
     evaluation = run.read("evaluation.json")
-    rows = sorted(evaluation.get("classes", []), key=lambda row: row.get("recall", 0))
+    rows = sorted(named(evaluation.get("classes", [])), key=lambda row: row.get("recall", 0))
     if rows:
         worst, best = rows[0], rows[-1]
         parts.metrics(

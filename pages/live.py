@@ -5,6 +5,7 @@ import binascii
 
 import streamlit as st
 
+from imgrec.data import class_names
 from imgrec.language import tr
 from imgrec.predict import Ensemble, Predictor
 
@@ -49,7 +50,7 @@ def _answer(network: Predictor | Ensemble, frame: dict | None, temperature: floa
     result = result.at_temperature(temperature)
     if result.error:
         return {"number": number, "error": result.error}
-    return {"number": number, "known": result.known, "classes": result.top(network.classes, count)}
+    return {"number": number, "known": result.known, "classes": result.top(class_names(network.classes), count)}
 
 
 _camera = st.components.v2.component(

@@ -93,7 +93,7 @@ def drawn(dataset: data.Dataset, found: dict[str, np.ndarray]) -> None:
 
 def chosen(dataset: data.Dataset, picked: list[int]) -> None:
     """The pictures that were enclosed, and what can be done with them."""
-    names, counts = np.unique([editing.label(dataset, p) for p in picked], return_counts=True)
+    names, counts = np.unique([editing.called(dataset, editing.label(dataset, p)) for p in picked], return_counts=True)
     order = np.argsort(-counts)[:8]
     st.markdown(
         tr(

@@ -43,7 +43,7 @@ def problem(dataset: data.Dataset, name: str, groups: list[np.ndarray]) -> None:
         shown = np.concatenate(groups)
         clicked = gallery.grid(
             dataset, shown, f"found {name}", set(), name,
-            lambda p: f"{editing.label(dataset, p)[:16]}, {editing.place(dataset, p)}",
+            lambda p: f"{editing.called(dataset, editing.label(dataset, p))[:16]}, {editing.place(dataset, p)}",
         )  # fmt: skip
         if clicked is not None:
             editing.show(dataset, clicked)
@@ -69,7 +69,7 @@ def wrong_labels(dataset: data.Dataset) -> None:
         )
         clicked = gallery.grid(
             dataset, np.array(list(doubted)), "suspects", set(), "suspects",
-            lambda p: f"{editing.label(dataset, p)[:11]} → {doubted[p][:11]}?",
+            lambda p: " → ".join(editing.called(dataset, n)[:11] for n in (editing.label(dataset, p), doubted[p])) + "?",
         )  # fmt: skip
         if clicked is not None:
             editing.show(dataset, clicked, doubted[clicked])
@@ -113,7 +113,7 @@ def changes(dataset: data.Dataset) -> None:
         first, second, third = st.columns([3, 3, 2], vertical_alignment="bottom")
         index = first.selectbox(
             tr("Class"), range(len(dataset.classes)), key="rename_old",
-            format_func=lambda i: " ".join(dataset.classes[i].split()) if i < len(dataset.classes) else "",
+            format_func=lambda i: " ".join(editing.called(dataset, dataset.classes[i]).split()) if i < len(dataset.classes) else "",
         )  # fmt: skip
         name = second.text_input(
             tr("New name"), key="rename_new", max_chars=100, help=tr("The name of another class merges the two.")

@@ -5,6 +5,7 @@ import streamlit as st
 import torch
 
 from imgrec import charts, snapshots
+from imgrec.data import class_names
 from imgrec.evaluate import confusion
 from imgrec.language import mark, tr
 from imgrec.predict import Predictor
@@ -51,13 +52,13 @@ def show(run: Run) -> None:
     watched = where[np.linspace(0, len(where) - 1, min(PICTURES, len(where))).round().astype(int)]
     answers = model.probabilities(dataset.images[watched])
     st.caption(tr("What it takes some validation pictures for; framed are mistakes."))
-    items = []
+    items, names = [], class_names(dataset.classes)
     for position, row in zip(watched.tolist(), answers, strict=True):
         said, truth = int(row.argmax()), int(dataset.labels[position])
         items.append(
             parts.Tile(
-                parts.enlarge(dataset.images[position], 96), f"{dataset.classes[said]} {row[said]:.0%}",
-                tr("It is {classes}: {row:.1%}", classes=dataset.classes[truth], row=row[truth]), marked=said != truth,
+                parts.enlarge(dataset.images[position], 96), f"{names[said]} {row[said]:.0%}",
+                tr("It is {classes}: {row:.1%}", classes=names[truth], row=row[truth]), marked=said != truth,
             )
         )  # fmt: skip
     parts.tiles(items, "watched", 84, clickable=False)
@@ -68,7 +69,7 @@ def show(run: Run) -> None:
         with left:
             matrix = confusion(dataset.labels[checked], predicted, len(dataset.classes))
             parts.chart(
-                charts.confusion(matrix, dataset.classes),
+                charts.confusion(matrix, names),
                 "moment_confusion",
                 tr("Confusion matrix after epoch {epoch}", epoch=epoch),
             )

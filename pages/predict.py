@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from imgrec.data import Dataset
+from imgrec.data import Dataset, class_names
 from imgrec.language import mark, tr
 from imgrec.models import card
 from imgrec.predict import MOST_MEMBERS, Ensemble, Predictor, open_network
@@ -54,10 +54,9 @@ def samples(dataset: Dataset) -> list[tuple[str, bytes]]:
     if st.button(tr("Other samples"), icon=":material/shuffle:"):
         st.session_state["sample_draw"] = st.session_state.get("sample_draw", 0) + 1
     pool = dataset.indices("test") if len(dataset.indices("test")) else dataset.kept
+    names = class_names(dataset.classes)
     chosen = np.random.default_rng(st.session_state.get("sample_draw", 0)).permutation(pool)[:6]
-    return [
-        (f"{dataset.classes[dataset.labels[i]]} ({dataset.files[i]})", parts.to_png(dataset.images[i])) for i in chosen
-    ]
+    return [(f"{names[dataset.labels[i]]} ({dataset.files[i]})", parts.to_png(dataset.images[i])) for i in chosen]
 
 
 def options(run: Run, model: Predictor) -> tuple[Predictor | Ensemble, float, int]:
@@ -104,7 +103,7 @@ def about(run: Run, model: Predictor) -> None:
             n=len(model.classes),
             dataset=parts.text(run.recipe.dataset),
             accuracy=accuracy,
-            classes=parts.text(", ".join(model.classes), 300),
+            classes=parts.text(", ".join(class_names(model.classes)), 300),
         )
     )
 

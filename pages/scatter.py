@@ -10,7 +10,6 @@ import streamlit as st
 from PIL import Image
 
 from imgrec import data
-from pages import editing
 
 CELL = 40  # pixels of a picture in the sheet that hovering looks into
 COLOURS = (
@@ -41,15 +40,16 @@ def scatter(
     Gives the positions just enclosed, and the one just clicked.
     """
     labels = dataset.labels[positions]
+    names = data.class_names(dataset.classes)
     used = [index for index in np.unique(labels).tolist() if index >= 0]
     result = _scatter(
         key=key,
         data={
             "points": points.round(4).ravel().tolist(),
             "labels": labels.tolist(),
-            "names": {str(index): " ".join(dataset.classes[index].split())[:40] for index in used} | {"-1": "?"},
+            "names": {str(index): " ".join(names[index].split())[:40] for index in used} | {"-1": "?"},
             "colours": {str(index): COLOURS[index % len(COLOURS)] for index in used} | {"-1": "#8A8F98"},
-            "titles": [f"{editing.label(dataset, p)}: {dataset.files[p]}"[:90] for p in positions.tolist()],
+            "titles": [f"{names[dataset.labels[p]] if dataset.labels[p] >= 0 else '?'}: {dataset.files[p]}"[:90] for p in positions.tolist()],
             "sheet": sheet, "cell": CELL, "cells": cells.tolist(), "pictures": pictures,
         },
         on_enclosed_change=lambda: None,

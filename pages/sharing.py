@@ -13,11 +13,67 @@ import segno
 import streamlit as st
 
 from imgrec.home import home, server_secret
-from imgrec.language import tr
+from imgrec.language import mark, tr
 
 NOT_OF_A_LESSON = re.compile(
     r"(language|recipe_|augment_|on_|strength_|preset|sample_|predict_|evaluate_|bring|started|tables|deleted|operator|question_|set_|hide_|share_|moments|lesson_title|dataset|run\b|large_type|.* in the address)"
 )
+LABELS = {  # by how a control's key begins; of several, the longest counts
+    "activation": mark("Function"),
+    "activation_at": "x",
+    "column": mark("Column of the result"),
+    "feature_": mark("In the picture"),
+    "fit_count_": mark("Training pictures"),
+    "fit_model_": mark("Network"),
+    "fit_remedy_": mark("Against overfitting"),
+    "gradient_rate": mark("Learning rate"),
+    "gradient_taken": mark("Steps already taken on this picture"),
+    "gradient_target": mark("It is a"),
+    "history_year": mark("Year"),
+    "invariance": mark("How much"),
+    "invariance_kind": mark("Change"),
+    "invariance_number": mark("Which one"),
+    "invariance_other": mark("Compare with"),
+    "kernel_name": mark("Kernel"),
+    "layer": mark("Layer"),
+    "lesson_number": mark("Which one"),
+    "lesson_source": mark("Picture"),
+    "logit_": mark("Score"),
+    "map": mark("Feature map"),
+    "network_map": mark("Feature map"),
+    "network_epoch": mark("After epoch"),
+    "network_number": mark("Which one"),
+    "network_source": mark("Picture"),
+    "padding": mark("Padding: zeros around the picture"),
+    "pixel_channel": mark("Channel"),
+    "pixel_column": mark("Across"),
+    "pixel_deviation": mark("Standard deviation"),
+    "pixel_mean": mark("Mean"),
+    "pixel_row": mark("Down"),
+    "pool": mark("Then max pooling 2 × 2"),
+    "pool_column": mark("Column of the result"),
+    "pool_kernel": mark("Kernel before it"),
+    "pool_kind": mark("Keep the"),
+    "pool_row": mark("Row of the result"),
+    "pool_size": mark("Block"),
+    "race_noise": mark("Noise of small batches"),
+    "race_rate": mark("Learning rate"),
+    "race_steps": mark("Number of steps"),
+    "racers": mark("Who runs"),
+    "relu": mark("Then ReLU: what is below zero becomes zero"),
+    "row": mark("Row of the result"),
+    "shift_down": mark("Pixels down"),
+    "shift_right": mark("Pixels to the right"),
+    "softmax_picture": mark("A picture it never saw"),
+    "softmax_target": mark("If the right answer is"),
+    "softmax_temperature": mark("Temperature"),
+    "stride": mark("Stride: pixels per move"),
+    "surface": mark("Landscape"),
+    "transfer_each": mark("Pictures of each class to learn from"),
+    "transfer_run": mark("The trained network"),
+    "trust_number": mark("Which one"),
+    "trust_strength": mark("Strength of the nudge, in brightness steps of 255"),
+}
 MOST = 3000  # characters of an address; a QR code holds about as many
 
 
@@ -75,7 +131,7 @@ def offer() -> None:
             tr("Leave out these controls"),
             sorted(values),
             key="hide_controls",
-            format_func=lambda key: key.replace("_", " "),
+            format_func=label,
         )
         kept = {key: st.query_params[key] for key in ("dataset", "run", "lang") if key in st.query_params}
         address = here(**kept, state=packed(values, hidden))
@@ -89,6 +145,13 @@ def offer() -> None:
         )
         st.code(address, language=None, wrap_lines=True)
         qr_code(address)
+
+
+def label(key: str) -> str:
+    """What a control is called, and which it is where several are called so."""
+    known = max((start for start in LABELS if key.startswith(start)), key=len, default="")
+    which = key[len(known) :].strip() if known.endswith("_") else ""
+    return f"{tr(LABELS[known])} {tr(which)}".strip() if known else key.replace("_", " ")
 
 
 def here(**query: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
+from imgrec.data import class_names
 from imgrec.images import fit, open_image
 from imgrec.language import current, mark, tr
 from imgrec.lessons.quiz import QUESTIONS
@@ -157,7 +158,7 @@ def of_a_run(run: Run, model: Predictor, key: str) -> tuple[np.ndarray, int]:
     if not known:
         return picture, int(model.probabilities(picture[None])[0].argmax())
     label = int(dataset.labels[position])
-    st.caption(tr("Its label is {classes}.", classes=parts.text(model.classes[label])))
+    st.caption(tr("Its label is {classes}.", classes=parts.text(class_names(model.classes)[label])))
     return picture, label
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import streamlit as st
 
 from imgrec import baselines, charts, hardware, jobs, models, shelves, snapshots
+from imgrec.data import named
 from imgrec.language import current, tr
 from imgrec.recipe import PRESETS, Recipe
 from imgrec.runs import Run, list_runs
@@ -216,14 +217,15 @@ def result(run: Run) -> None:
         )
     )
     compared(run, evaluation)
-    names = [row["name"] for row in evaluation["classes"]]
+    rows = named(evaluation["classes"])
+    names = [row["name"] for row in rows]
     if len(names) <= 40:
         parts.chart(
             charts.confusion(evaluation["confusion"], names), "confusion", tr("Confusion matrix: truth against answer")
         )
         st.caption(tr("Each row is one true class; off the diagonal are the mistakes."))
     with st.expander(tr("Per class, as a table")):
-        parts.table(evaluation["classes"])
+        parts.table(rows)
     parts.link("predict", "Classify your own pictures with it", ":material/image_search:", run=run.name)
 
 

@@ -9,7 +9,10 @@ import pytest
 from test_pages import PAGES, open_page, texts
 
 from imgrec import language
+from imgrec.data import class_names, named, open_dataset
+from imgrec.data.names import KNOWN
 from imgrec.language import FOLDER, LANGUAGES, plural, tr
+from imgrec.predict import predictor
 from imgrec.recipe import Recipe, RecipeError
 
 OTHERS = [name for name in LANGUAGES if name != "en"]
@@ -118,6 +121,28 @@ def test_errors_of_the_core_speak_the_language_too(chinese):
     with pytest.raises(RecipeError) as caught:
         Recipe(resize="stretch")
     assert HAN.search(str(caught.value))
+
+
+def test_classes_that_everybody_has_are_named_in_the_language_and_those_of_people_stay_theirs(chinese):
+    cifar = tuple(predictor("cifar10-fast").classes)
+    for classes in (open_dataset("shapes:count=60").classes, cifar, cifar[::-1]):
+        shown = class_names(classes)
+        assert all(HAN.search(name) for name in shown)
+        assert len(set(shown)) == len(classes)
+    assert class_names(("ship", "airplane", *cifar[1:8], "truck"))[:2] == ("船", "飞机")
+    assert class_names(("cat", "dog")) == ("cat", "dog")  # somebody's folders, which happen to be called so
+    assert named([{"name": name, "recall": 0.5} for name in cifar])[0] == {"name": "飞机", "recall": 0.5}
+    for classes in KNOWN:
+        assert len(set(class_names(classes))) == len(classes)
+
+
+def test_a_page_names_the_classes_in_chinese_and_the_network_is_still_asked_for_its_own():
+    test = open_page("learn_trust.py", {"run": "cifar10-fast"}, language="zh_CN")
+    assert not test.exception
+    assert re.search("飞机|轿车|鸟|猫|鹿|狗|青蛙|马|船|卡车", texts(test))
+    told = open_page("predict.py", {"run": "cifar10-fast"}, language="zh_CN")
+    assert "飞机" in texts(told)
+    assert "airplane" not in texts(told)
 
 
 @pytest.mark.parametrize("page", PAGES)
