@@ -141,7 +141,7 @@ try:
 except ValueError:
     dataset = None
 st.session_state.setdefault(
-    "predict_source", tr("Many") if "answers" in st.query_params else tr("Samples") if dataset else tr("Files")
+    "predict_source", "Many" if "answers" in st.query_params else "Samples" if dataset else "Files"
 )
 source = st.segmented_control(
     tr("Pictures from"), SOURCES, required=True, key="predict_source", format_func=tr, persist_state="session",

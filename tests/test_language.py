@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 import messages
@@ -143,6 +144,32 @@ def test_a_page_names_the_classes_in_chinese_and_the_network_is_still_asked_for_
     told = open_page("predict.py", {"run": "cifar10-fast"}, language="zh_CN")
     assert "飞机" in texts(told)
     assert "airplane" not in texts(told)
+
+
+@pytest.mark.parametrize("path", sorted((messages.ROOT / "pages").glob("*.py")), ids=lambda path: path.name)
+def test_what_a_control_holds_is_never_a_translation(path):
+    """Predict once held its choice in Chinese, which was none of the choices: it offered no upload."""
+    state = "st.session_state"
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        kept = []
+        if isinstance(node, ast.Assign) and any(ast.unparse(target).startswith(state) for target in node.targets):
+            kept = [node.value]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).startswith(state):
+            kept = node.args[1:]
+        called = [ast.unparse(call.func) for value in kept for call in ast.walk(value) if isinstance(call, ast.Call)]
+        assert "tr" not in called, f"line {node.lineno}"
+
+
+def drawn(page, query, spoken):
+    """How many of each kind of element a page has."""
+    test = open_page(page, query, language=spoken)
+    assert not test.exception
+    return Counter(element.type for element in test.main)
+
+
+@pytest.mark.parametrize(("page", "query"), [*((page, {}) for page in PAGES), ("predict.py", {"run": "cifar10-fast"})])
+def test_a_page_has_the_same_parts_in_both_languages(page, query):
+    assert drawn(page, query, "zh_CN") == drawn(page, query, "en")
 
 
 @pytest.mark.parametrize("page", PAGES)
