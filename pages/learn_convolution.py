@@ -3,11 +3,76 @@
 import numpy as np
 import streamlit as st
 
-from imgrec.language import tr
+from imgrec import snapshots
+from imgrec.language import mark, tr
 from imgrec.lessons import convolution
+from imgrec.runs import usable_runs
 from pages import parts, teaching
 
 SIDE = 24  # pixels of the lesson's picture: few enough to see each one
+LEARNED = mark("Learned by a network")
+LARGEST = 11  # pixels of a learned kernel's side; AlexNet has such large ones
+MOST_TERMS = 27  # that a sum is written out with: 3 × 3 in three channels
+COLOURS = (mark("red"), mark("green"), mark("blue"))
+
+
+def chosen_kernel() -> np.ndarray:
+    """A kernel to pick or to edit, (3, 3), or (3, 3, 3) for a picture in colour; or a learned one, (k, k) or (3, k, k)."""
+    name = st.selectbox(tr("Kernel"), [*convolution.KERNELS, LEARNED], key="kernel_name", format_func=tr)
+    if name == LEARNED:
+        return learned()
+    kernel = st.data_editor(convolution.KERNELS[name], key=f"kernel {name}", hide_index=True, num_rows="fixed")
+    kernel = np.nan_to_num(np.asarray(kernel, float))
+    colour = st.toggle(
+        tr("In colour"),
+        key="in_colour",
+        help=tr("The same kernel on each of the three channels; their sums are added up."),
+    )
+    return np.stack([kernel] * 3) if colour else kernel
+
+
+def learned() -> np.ndarray:
+    """A kernel of the first layer of a network; grey ones are (k, k)."""
+    from imgrec.predict import predictor  # brings torch in, which the other kernels do without
+
+    name = st.selectbox(tr("The trained network"), [run.name for run in usable_runs()], key="kernel_run")
+    try:
+        filters = snapshots.first_filters(predictor(name).model)
+    except (ValueError, OSError) as error:
+        st.error(parts.text(error, 300))
+        st.stop()
+    if filters is None or filters.shape[1] > LARGEST:
+        st.info(tr("The first layer of this network is no convolution; choose another one."))
+        st.stop()
+    number = st.slider(tr("Which one"), 0, len(filters) - 1, 0, key=f"kernel_filter {len(filters)}") if len(filters) > 1 else 0  # fmt: skip
+    st.image(parts.enlarge(snapshots.drawn(filters[number]), 120), width=120, alt=tr("The kernel; grey is zero"))
+    st.caption(
+        tr("Nobody wrote it down: training found it. (The network also normalises the picture, and adds a bias.)")
+    )
+    kernel = filters[number].transpose(2, 0, 1).astype(float)
+    return kernel if len(kernel) == 3 else kernel[0]
+
+
+def follow(step: convolution.Window, kernel: np.ndarray) -> None:
+    """How one number of the result comes about: the window, times the kernel, added up over all channels."""
+    st.subheader(tr("Follow one number"), anchor=False)
+    layers = zip(*(array.reshape(-1, *kernel.shape[-2:]) for array in (step.seen, kernel, step.products)), strict=True)
+    for channel, layer in zip(COLOURS if kernel.ndim == 3 else ("",), layers, strict=True):
+        titles = (tr("Pixels under the window"), tr("times the kernel"), tr("gives"))
+        for number, (place, title, values) in enumerate(zip(st.columns(3), titles, layer, strict=True)):
+            place.caption(f"{title} ({tr(channel)})" if channel and not number else title)
+            place.dataframe(np.round(values, 2), hide_index=True)
+    added = step.products.flatten() if step.products.size <= MOST_TERMS else step.products.sum((-2, -1)).flatten()
+    terms = " ".join(f"{'+' if p >= 0 else '−'} {abs(p):.2f}" for p in added).removeprefix("+ ")
+    st.markdown(
+        tr(
+            "Their sum is the number at row {row}, column {column}: {terms} = **{total:.2f}**",
+            row=row,
+            column=column,
+            terms=terms,
+            total=step.total,
+        )
+    )
 
 
 teaching.begin(
@@ -18,25 +83,26 @@ teaching.begin(
         "CNN learns its kernels by itself."
     ),
 )
-pixels = teaching.picture(SIDE, 1)[..., 0] / 255
+image = teaching.picture(SIDE, 3)
 left, right = st.columns([2, 3])
 with left:
-    name = st.selectbox(tr("Kernel"), list(convolution.KERNELS), key="kernel_name", format_func=tr)
-    kernel = st.data_editor(convolution.KERNELS[name], key=f"kernel {name}", hide_index=True, num_rows="fixed")
-    kernel = np.nan_to_num(np.asarray(kernel, float))
+    kernel = chosen_kernel()
     stride = st.slider(tr("Stride: pixels per move"), 1, 3, 1, key="stride")
     padding = st.slider(tr("Padding: zeros around the picture"), 0, 2, 1, key="padding")
+    dilation = st.slider(tr("Dilation: the kernel's numbers lie so many pixels apart"), 1, 3, 1, key="dilation")
     activation = st.toggle(tr("Then ReLU: what is below zero becomes zero"), key="relu")
     pooling = st.toggle(tr("Then max pooling 2 × 2"), key="pool")
-side = convolution.output_size(SIDE, 3, stride, padding)
+pixels = image.mean(2) / 255 if kernel.ndim == 2 else image.transpose(2, 0, 1) / 255
+size, wide = kernel.shape[-1], convolution.reach(kernel.shape[-1], dilation)
+side = convolution.output_size(SIDE, size, stride, padding, dilation)
 with right:
-    row = st.slider(tr("Row of the result"), 0, side - 1, side // 2, key="row")
-    column = st.slider(tr("Column of the result"), 0, side - 1, side // 2, key="column")
-    result = convolution.convolve(pixels, kernel, stride, padding)
-    padded = np.pad(pixels, padding)
+    row = st.slider(tr("Row of the result"), 0, side - 1, side // 2, key=f"row {side}")
+    column = st.slider(tr("Column of the result"), 0, side - 1, side // 2, key=f"column {side}")
+    result = convolution.convolve(pixels, kernel, stride, padding, dilation)
+    padded = np.pad(image if kernel.ndim == 3 else teaching.shades(pixels), [(padding, padding)] * 2 + [(0, 0)])
     pictures = st.columns(2)
     pictures[0].image(
-        teaching.framed(teaching.shades(padded), row * stride, column * stride, 3),
+        teaching.framed(padded, row * stride, column * stride, wide),
         width="stretch",
         alt=tr("The picture with the window"),
     )
@@ -45,29 +111,10 @@ with right:
         teaching.framed(teaching.shades(result, signed=True), row, column, 1), width="stretch", alt=tr("The result")
     )
     pictures[1].caption(tr("The result, {side} × {side}: orange above zero, blue below", side=side))
-step = convolution.window(pixels, kernel, row, column, stride, padding)
-st.subheader(tr("Follow one number"), anchor=False)
-seen, times, products = st.columns(3)
-for place, title, values in (
-    (seen, tr("Pixels under the window"), step.seen),
-    (times, tr("times the kernel"), kernel),
-    (products, tr("gives"), step.products),
-):
-    place.caption(title)
-    place.dataframe(np.round(values, 2), hide_index=True)
-terms = " ".join(f"{'+' if p >= 0 else '−'} {abs(p):.2f}" for p in step.products.flatten()).removeprefix("+ ")
-st.markdown(
-    tr(
-        "Their sum is the number at row {row}, column {column}: {terms} = **{total:.2f}**",
-        row=row,
-        column=column,
-        terms=terms,
-        total=step.total,
-    )
-)
+follow(convolution.window(pixels, kernel, row, column, stride, padding, dilation), kernel)
 st.latex(
-    rf"\text{{size}} = \left\lfloor \frac{{n + 2p - k}}{{s}} \right\rfloor + 1 = "
-    rf"\left\lfloor \frac{{{SIDE} + 2\cdot{padding} - 3}}{{{stride}}} \right\rfloor + 1 = {side}"
+    rf"\text{{size}} = \left\lfloor \frac{{n + 2p - d\,(k - 1) - 1}}{{s}} \right\rfloor + 1 = \left\lfloor "
+    rf"\frac{{{SIDE} + 2\cdot{padding} - {dilation}\cdot({size} - 1) - 1}}{{{stride}}} \right\rfloor + 1 = {side}"
 )
 if activation or pooling:
     st.subheader(tr("What comes after"), anchor=False)
@@ -85,12 +132,33 @@ if activation or pooling:
     st.caption(
         tr("ReLU keeps what the kernel was looking for; pooling keeps that it was there and forgets exactly where.")
     )
+st.subheader(tr("Receptive field"), anchor=False)
+left, right = st.columns([3, 2])
+layers = left.slider(tr("Such convolutions, one after another"), 1, 5, 2, key="field_layers")
+field = convolution.receptive_field(layers, size, stride, dilation)
+left.latex(
+    rf"1 + \sum_{{l=0}}^{{{layers - 1}}} d\,(k - 1)\,s^l = 1 + "
+    + " + ".join(rf"{dilation}\cdot{size - 1}\cdot{stride**layer}" for layer in range(layers))
+    + f" = {field}"
+)
+left.markdown(
+    tr(
+        "Through all of them one number in the middle sees **{field} × {field}** pixels of the picture. So a deep network "
+        "of small kernels sees whole things.",
+        field=field,
+    )
+    if field <= SIDE
+    else tr("Through all of them one number sees {field} × {field} pixels: more than the picture has.", field=field)
+)
+middle = (SIDE - field) // 2
+right.image(teaching.framed(image, middle, middle, field), width=240, alt=tr("What one number sees"))
 teaching.question("convolution")
 teaching.in_pytorch(
     "import torch\nfrom torch.nn import functional\n\n"
-    f"picture = torch.rand({SIDE}, {SIDE})\n"
-    f"kernel = torch.tensor({kernel.tolist()})\n"
-    f"result = functional.conv2d(picture[None, None], kernel[None, None], stride={stride}, padding={padding})"
+    f"picture = torch.rand({', '.join(map(str, pixels.shape))})\n"
+    f"kernel = torch.tensor({kernel.round(3).tolist()})\n"
+    f"result = functional.conv2d(picture[{'None' if kernel.ndim == 3 else 'None, None'}], "
+    f"kernel[{'None' if kernel.ndim == 3 else 'None, None'}], stride={stride}, padding={padding}, dilation={dilation})"
     + ("\nresult = functional.relu(result)" if activation else "")
     + ("\nresult = functional.max_pool2d(result, 2)" if pooling else "")
     + "\nprint(result.shape)"
@@ -101,6 +169,8 @@ teaching.plan(
         (tr("Which kernel finds edges that go up and down?"), tr("Edges, vertical: left and right of such an edge the pixels differ.")),
         (tr("What does the kernel Nothing do?"), tr("It hands the picture on: only the pixel in the middle counts, once.")),
         (tr("Why is the result smaller without padding?"), tr("The window must not leave the picture.")),
+        (tr("How many numbers does a 3 × 3 kernel have for a picture in colour?"), tr("27: nine for each of the three channels.")),
+        (tr("What do two 3 × 3 convolutions see that one does not?"), tr("5 × 5 pixels of the picture instead of 3 × 3.")),
     ),
 )  # fmt: skip
 teaching.further("learn_convolution")

@@ -39,8 +39,8 @@ def of_an_epoch(run: Run, model: Predictor) -> Predictor:
     kept = snapshots.moments(run)
     if len(kept) < 2:
         return model
-    last = tr("the best")
-    chosen = st.select_slider(tr("After epoch"), [*kept, last], last, key=f"network_epoch {run.name} {len(kept)}",
+    last = mark("the best")
+    chosen = st.select_slider(tr("After epoch"), [*kept, last], last, key=f"network_epoch {run.name} {len(kept)}", format_func=lambda epoch: tr(str(epoch)),
                               help=tr("Watch the layers learn: the same picture, the network after each epoch."))  # fmt: skip
     try:
         return model if chosen == last else moments.at(run.name, chosen, snapshots.stamp(run, chosen), run)

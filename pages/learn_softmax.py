@@ -6,22 +6,86 @@ import streamlit as st
 from imgrec import charts
 from imgrec.hardware import one_thread
 from imgrec.language import mark, tr
-from imgrec.lessons.softmax import cross_entropy, softmax
+from imgrec.lessons.softmax import cross_entropy, score, softmax
+from imgrec.predict import Predictor, predictor
 from imgrec.recipe import Recipe
-from imgrec.train import Epoch, Training
+from imgrec.runs import open_run
+from imgrec.train import Training
 from pages import parts, teaching
 
 CLASSES = (mark("circle"), mark("square"), mark("star"), mark("heart"))
 
 
 @st.cache_resource(show_spinner=False)
-def simplest():
-    """Softmax regression on the digits: trained here and now, in a second or two."""
-    digits = parts.open_dataset("digits")
-    training = Training(Recipe(model="softmax-regression", epochs=8, device="cpu"), digits)
+def simplest(name: str) -> tuple[Predictor, float]:
+    """Softmax regression on a data set, trained here and now in a second or two, and its test accuracy."""
+    dataset = parts.open_dataset(name)
+    training = Training(Recipe(dataset=name, model="softmax-regression", epochs=8, device="cpu"), dataset)
     with one_thread():
-        accuracy = [event.validation_accuracy for event in training.fit() if isinstance(event, Epoch)]
-    return training.model.head.weight.detach().numpy().copy(), training.passport, training.model.eval(), accuracy[-1]
+        for _ in training.fit():
+            pass
+    model, test = Predictor(training.judged, training.passport), dataset.indices("test")
+    right = model.probabilities(dataset.images[test]).argmax(1) == dataset.labels[test]
+    return model, float(right.mean())
+
+
+def by_hand(model: Predictor, seen: np.ndarray) -> None:
+    """A digit (8, 8, 1) made flat, and the scores that a dense layer gives it, one of them number by number."""
+    weights, bias = (values.detach().numpy() for values in (model.model.head.weight, model.model.head.bias))
+    x = (seen.flatten() / 255 - model.passport.preprocess.mean[0]) / model.passport.preprocess.std[0]
+    scores = weights @ x + bias
+    st.image(
+        np.repeat(np.repeat(seen.reshape(1, -1, 1), 12, 1), 12, 0), width="stretch", alt=tr("The pixels in one row")
+    )
+    st.caption(tr("Flatten: the rows of the picture one after another, {n} numbers.", n=len(x)))
+    left, right = st.columns([1, 3])
+    with left:
+        digit = st.selectbox(tr("The score of"), range(10), int(scores.argmax()), key="softmax_score")
+        found = score(x, weights[digit], bias[digit])
+        products = teaching.shades(found.products.reshape(seen.shape[:2]), True)
+        st.image(parts.enlarge(products, 160), width=160, alt=tr("What each pixel adds to the score"))
+        st.caption(tr("What each pixel adds or takes away: pixel times weight."))
+    with right:
+        parts.chart(
+            charts.signed_bars([str(i) for i in range(10)], scores.tolist()), "scores",
+            ", ".join(f"{i}: {s:+.2f}" for i, s in enumerate(scores)),
+        )  # fmt: skip
+    st.markdown(
+        tr(
+            "Dense: the products above zero add up to {above:.2f}, those below to {below:.2f}, and with the bias of "
+            "{bias:.2f} the score of {digit} is **{total:.2f}**. Softmax makes {probability:.1%} of it.",
+            above=found.above,
+            below=found.below,
+            bias=bias[digit],
+            digit=digit,
+            total=found.total,
+            probability=softmax(scores).probabilities[digit],
+        )
+    )
+
+
+def against_a_cnn() -> None:
+    """The simplest network and a small CNN, asked about the same shapes."""
+    st.subheader(tr("Against a CNN"), anchor=False)
+    st.write(
+        tr(
+            "Softmax regression cannot know that a thing is the same in another place. Digits lie in the middle, so it "
+            "does well. Shapes lie anywhere:"
+        )
+    )
+    shapes, (plain, accuracy) = parts.open_dataset("shapes"), simplest("shapes")
+    cnn = open_run("shapes-seed-cnn")
+    number = st.slider(tr("Which one"), 0, 99, 0, key="softmax_shape")
+    seen = shapes.images[shapes.indices("test")[number]]
+    columns = st.columns([1, 2, 2])
+    columns[0].image(parts.enlarge(seen, 160), width=160, alt=tr("A shape it never saw"))
+    for column, title, model, share in (
+        (columns[1], tr("Softmax regression"), plain, accuracy),
+        (columns[2], tr("A small CNN"), predictor(cnn.name), cnn.read("evaluation.json")["accuracy"]),
+    ):
+        with column:
+            st.markdown(tr("**{title}**: {share:.1%} of the test pictures right", title=title, share=share))
+            parts.likeliest(model.classes, model.probabilities(seen[None])[0], f"against {title}")
 
 
 teaching.begin(
@@ -44,12 +108,9 @@ steps = softmax(logits, temperature)
 order = np.argsort(-steps.probabilities, kind="stable")
 with right:
     parts.likeliest([tr(name) for name in CLASSES], steps.probabilities, "softmax_bars")
-    st.dataframe(
-        [
-            {tr("class"): tr(name), tr("score"): round(float(z), 2), tr("÷ temperature"): round(float(s), 3), tr("exponent"): round(float(e), 3), tr("÷ sum"): round(float(p), 4)}
-            for name, z, s, e, p in zip(CLASSES, logits, steps.scaled, steps.exponents, steps.probabilities, strict=True)
-        ],
-        hide_index=True,
+    parts.table(
+        {"class": tr(name), mark("score"): round(float(z), 2), mark("÷ temperature"): round(float(s), 3), mark("exponent"): round(float(e), 3), mark("÷ sum"): round(float(p), 4)}
+        for name, z, s, e, p in zip(CLASSES, logits, steps.scaled, steps.exponents, steps.probabilities, strict=True)
     )  # fmt: skip
     st.markdown(
         tr(
@@ -82,39 +143,24 @@ st.markdown(
         "class, blue against it."
     )
 )
-weights, passport, network, accuracy = simplest()
+model, accuracy = simplest("digits")
 digits = parts.open_dataset("digits")
 parts.tiles(
-    [parts.Tile(parts.enlarge(teaching.shades(w.reshape(8, 8), True), 96), str(i)) for i, w in enumerate(weights)],
+    [
+        parts.Tile(parts.enlarge(teaching.shades(w.reshape(8, 8), True), 96), str(i))
+        for i, w in enumerate(model.model.head.weight.detach().numpy())
+    ],
     "weights",
     84,
     clickable=False,
 )
-number = st.slider(tr("A picture it never saw"), 0, 99, 0, key="softmax_picture")
-position = int(digits.indices("test")[number])
-seen = digits.images[position]
-x = (seen[..., 0].flatten() / 255 - passport.preprocess.mean[0]) / passport.preprocess.std[0]
-bias = network.head.bias.detach().numpy()
-scores = weights @ x + bias
-left, right = st.columns([1, 3])
-left.image(parts.enlarge(seen, 160), width=160, alt=tr("A digit"))
+st.caption(tr("Of pictures it never saw it gets {accuracy:.1%} right.", accuracy=accuracy))
+left, right = st.columns([1, 3], vertical_alignment="center")
+position = int(digits.indices("test")[right.slider(tr("A picture it never saw"), 0, 99, 0, key="softmax_picture")])
+left.image(parts.enlarge(digits.images[position], 120), width=120, alt=tr("A digit"))
 left.caption(tr("Its label is {classes}.", classes=digits.classes[digits.labels[position]]))
-with right:
-    parts.chart(
-        charts.signed_bars([str(i) for i in range(10)], scores.tolist()), "scores",
-        ", ".join(f"{i}: {s:+.2f}" for i, s in enumerate(scores)),
-    )  # fmt: skip
-answer = int(scores.argmax())
-st.markdown(
-    tr(
-        "It says **{answer}**, with {probabilities:.1%}. Of all such pictures it gets {accuracy:.1%} right. "
-        "But it cannot know that a thing is the same in another place: on `shapes`, where objects lie "
-        "anywhere, it reaches 21 %, where a small CNN reaches 98.7 %.",
-        answer=answer,
-        probabilities=softmax(scores).probabilities[answer],
-        accuracy=accuracy,
-    )
-)
+by_hand(model, digits.images[position])
+against_a_cnn()
 teaching.question("softmax")
 teaching.in_pytorch(f"""
 import torch
@@ -131,6 +177,7 @@ teaching.plan(
         (tr("What does a high temperature do?"), tr("It makes all answers alike; a low one makes the largest win.")),
         (tr("Can a probability be 0?"), tr("Never quite: an exponent is always above 0.")),
         (tr("What is the loss if the network is sure and right?"), tr("Nearly 0: −log 1 = 0.")),
+        (tr("Why does softmax regression fail on shapes?"), tr("Each weight belongs to one place, and a shape may lie in any.")),
     ),
 )  # fmt: skip
 teaching.further("learn_softmax")

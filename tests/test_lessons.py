@@ -11,21 +11,40 @@ from imgrec.models import build
 PICTURE = np.random.default_rng(0).random((13, 17))
 
 
-@pytest.mark.parametrize("kernel", convolution.KERNELS)
+@pytest.mark.parametrize("channels", [0, 1, 3])
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("padding", [0, 1, 2])
-def test_convolution_equals_torch_and_every_window_its_place(kernel, stride, padding):
-    kernel = convolution.KERNELS[kernel]
-    ours = convolution.convolve(PICTURE, kernel, stride, padding)
+@pytest.mark.parametrize("dilation", [1, 2, 3])
+def test_convolution_equals_torch_and_every_window_its_place(channels, size, stride, padding, dilation):
+    draws = np.random.default_rng(1)
+    shape = (channels,) if channels else ()  # 0: a plain picture without a channel axis
+    picture, kernel = draws.random((*shape, 13, 17)), draws.normal(size=(*shape, size, size))
+    ours = convolution.convolve(picture, kernel, stride, padding, dilation)
     theirs = functional.conv2d(
-        torch.tensor(PICTURE)[None, None], torch.tensor(kernel)[None, None], stride=stride, padding=padding
-    )
+        *(torch.tensor(array).reshape(1, max(1, channels), *array.shape[-2:]) for array in (picture, kernel)),
+        stride=stride, padding=padding, dilation=dilation,
+    )  # fmt: skip
     assert np.allclose(ours, theirs[0, 0].numpy())
-    assert ours.shape == tuple(convolution.output_size(n, 3, stride, padding) for n in PICTURE.shape)
+    assert ours.shape == tuple(convolution.output_size(n, size, stride, padding, dilation) for n in (13, 17))
     for row, column in ((0, 0), (ours.shape[0] - 1, ours.shape[1] - 1)):
-        step = convolution.window(PICTURE, kernel, row, column, stride, padding)
+        step = convolution.window(picture, kernel, row, column, stride, padding, dilation)
+        assert step.seen.shape == step.products.shape == kernel.shape
         assert step.total == pytest.approx(ours[row, column])
         assert step.products.sum() == pytest.approx(step.total)
+
+
+@pytest.mark.parametrize(("layers", "size", "stride", "dilation"), [(1, 3, 1, 1), (3, 3, 1, 1), (2, 3, 2, 1), (3, 2, 2, 2), (2, 5, 1, 3)])  # fmt: skip
+def test_what_a_number_sees_through_several_convolutions_is_where_its_gradient_can_be(layers, size, stride, dilation):
+    seen = convolution.receptive_field(layers, size, stride, dilation)
+    picture = torch.rand(1, 1, seen, seen, requires_grad=True)
+    result = picture
+    for _ in range(layers):
+        result = functional.conv2d(result, torch.rand(1, 1, size, size) + 0.1, stride=stride, dilation=dilation)
+    assert result.shape[-2:] == (1, 1)  # the least picture that gives one number
+    result.sum().backward()
+    corners = picture.grad[0, 0, [0, 0, -1, -1], [0, -1, 0, -1]]
+    assert (corners != 0).all()
 
 
 def test_relu_and_pooling_equal_torch():
@@ -197,6 +216,17 @@ def test_a_shift_moves_and_lets_zeros_in():
     assert not pooling.shifted(values, 1, -1)[0].any()
     assert pooling.kept(values, values) == pytest.approx(1)
     assert pooling.kept(values, np.zeros_like(values)) == 0
+
+
+def test_a_score_is_a_row_of_a_dense_layer():
+    layer = torch.nn.Linear(64, 10).double()
+    x = torch.randn(64, dtype=torch.float64)
+    rows = zip(layer(x).tolist(), layer.weight.detach().numpy(), layer.bias.tolist(), strict=True)
+    for logit, weights, bias in rows:
+        found = softmax.score(x.numpy(), weights, bias)
+        assert found.total == pytest.approx(logit)
+        assert found.above + found.below + bias == pytest.approx(logit)
+        assert found.above >= 0 >= found.below
 
 
 # A whole network

@@ -1,6 +1,7 @@
 """Lessons 8 to 12: every number is torch's or scikit-learn's, a photo tells what was planted in it, and an address is signed."""
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +166,40 @@ def test_every_control_of_a_lesson_can_be_shared_under_its_name(page):
     again = open_page(page, {"state": given})
     assert not again.exception
     assert not again.warning
+
+
+@pytest.mark.parametrize(
+    ("settings", "tables"),
+    [({"in_colour": True, "dilation": 3, "stride": 2}, 9), ({"kernel_name": "Learned by a network", "kernel_run": "digits-seed-cnn"}, 3),
+     ({"kernel_name": "Learned by a network", "kernel_run": "cifar10-fast", "dilation": 2, "padding": 0}, 9)],
+)  # fmt: skip
+def test_one_number_of_a_convolution_is_followed_in_every_channel(settings, tables):
+    test = open_page("learn_convolution.py", **settings)
+    assert not test.exception
+    shown = [table.value.to_numpy(float) for table in test.dataframe if table.value.shape[0] == table.value.shape[1]]
+    shown = shown[-tables:]  # before them comes the kernel that can be edited
+    told = next(block.value for block in test.markdown if "Their sum" in block.value)
+    total = float(re.search(r"\*\*(-?[\d.]+)\*\*", told)[1])
+    products = sum((seen * kernel).sum() for seen, kernel in zip(shown[::3], shown[1::3], strict=True))
+    assert total == pytest.approx(products, abs=0.02 * tables)
+    assert total == pytest.approx(sum(product.sum() for product in shown[2::3]), abs=0.02 * tables)
+
+
+def test_what_is_no_convolution_is_said_to_be_none(monkeypatch):
+    monkeypatch.setattr("imgrec.snapshots.first_filters", lambda model: None)
+    test = open_page("learn_convolution.py", kernel_name="Learned by a network", kernel_run="digits-seed-cnn")
+    assert not test.exception
+    assert "no convolution" in test.info[0].value
+
+
+def test_softmax_regression_fails_on_shapes_where_a_cnn_does_not():
+    test = open_page("learn_softmax.py", softmax_score=4)
+    assert not test.exception
+    told = [re.search(r"\*\*: ([\d.]+)%", block.value) for block in test.markdown]
+    plain, cnn = [float(found[1]) for found in told if found]
+    assert plain < 40
+    assert cnn > 95
+    assert "the score of 4 is" in texts(test)
 
 
 def test_two_trainings_stand_side_by_side_and_the_one_with_more_pictures_knows_more():

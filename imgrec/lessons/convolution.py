@@ -24,39 +24,62 @@ KERNELS: dict[str, np.ndarray] = {
 
 @dataclass(frozen=True)
 class Window:
-    """One position of the kernel: what it sees (k, k), the products with the kernel (k, k) and their sum."""
+    """One position of the kernel: what it sees, the products with the kernel, both like the kernel, and their sum."""
 
     seen: np.ndarray
     products: np.ndarray
     total: float
 
 
-def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0) -> int:
-    """Positions a kernel finds along one side: ⌊(size + 2·padding − kernel) ÷ stride⌋ + 1."""
-    return (size + 2 * padding - kernel) // stride + 1
+def reach(kernel: int, dilation: int = 1) -> int:
+    """Pixels along a side of the window: with gaps between its numbers a kernel reaches further."""
+    return dilation * (kernel - 1) + 1
 
 
-def convolve(picture: np.ndarray, kernel: np.ndarray, stride: int = 1, padding: int = 0) -> np.ndarray:
-    """float (H, W) with a kernel (k, k) → (H', W'), zeros around the picture. Raises ValueError if nothing fits."""
-    padded = np.pad(picture, padding)
-    if min(padded.shape) < len(kernel):
+def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> int:
+    """Positions a kernel finds along one side: ⌊(size + 2·padding − dilation·(kernel − 1) − 1) ÷ stride⌋ + 1."""
+    return (size + 2 * padding - reach(kernel, dilation)) // stride + 1
+
+
+def receptive_field(layers: int, kernel: int, stride: int = 1, dilation: int = 1) -> int:
+    """Pixels along a side that one number sees through so many convolutions of this kind, one after another."""
+    return 1 + sum((reach(kernel, dilation) - 1) * stride**layer for layer in range(layers))
+
+
+def convolve(
+    picture: np.ndarray, kernel: np.ndarray, stride: int = 1, padding: int = 0, dilation: int = 1
+) -> np.ndarray:
+    """float (H, W) with a kernel (k, k), or (C, H, W) with (C, k, k), whose channels are added up → (H', W').
+
+    Around the picture are zeros. Raises ValueError if nothing fits.
+    """
+    padded, side = _padded(picture, padding), reach(kernel.shape[-1], dilation)
+    height, width = padded.shape[-2:]
+    if min(height, width) < side:
         raise ValueError(
             tr(
                 "A {kernel}×{kernel} kernel does not fit on {height}×{width} pixels; add padding.",
-                kernel=len(kernel),
-                height=padded.shape[0],
-                width=padded.shape[1],
+                kernel=side,
+                height=height,
+                width=width,
             )
         )
-    windows = np.lib.stride_tricks.sliding_window_view(padded, kernel.shape)[::stride, ::stride]
-    return np.einsum("ijkl,kl->ij", windows, kernel)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(-2, -1))
+    windows = windows[..., ::stride, ::stride, ::dilation, ::dilation]
+    return np.einsum("cijkl,ckl->ij", windows.reshape(-1, *windows.shape[-4:]), kernel.reshape(-1, *kernel.shape[-2:]))
 
 
-def window(picture: np.ndarray, kernel: np.ndarray, row: int, column: int, stride: int = 1, padding: int = 0) -> Window:
+def window(
+    picture: np.ndarray, kernel: np.ndarray, row: int, column: int, stride: int = 1, padding: int = 0, dilation: int = 1
+) -> Window:
     """The one step that makes output (row, column)."""
-    padded, k = np.pad(picture, padding), len(kernel)
-    seen = padded[row * stride : row * stride + k, column * stride : column * stride + k]
+    rows, columns = (np.arange(kernel.shape[-1]) * dilation + stride * place for place in (row, column))
+    seen = _padded(picture, padding)[..., rows[:, None], columns]
     return Window(seen, seen * kernel, float((seen * kernel).sum()))
+
+
+def _padded(picture: np.ndarray, padding: int) -> np.ndarray:
+    return np.pad(picture, [(0, 0)] * (picture.ndim - 2) + [(padding, padding)] * 2)
 
 
 def relu(values: np.ndarray) -> np.ndarray:

@@ -29,6 +29,24 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> Softmax:
     return Softmax(scaled, exponents, total, exponents / total)
 
 
+@dataclass(frozen=True)
+class Score:
+    """One unit of a dense layer: the products (F,) of what comes in and its weights, those above and below 0 added up,
+    and their sum with the bias."""
+
+    products: np.ndarray
+    above: float
+    below: float
+    total: float
+
+
+def score(values: np.ndarray, weights: np.ndarray, bias: float) -> Score:
+    """What a dense layer makes of (F,) values with the weights (F,) of one class: its logit, step by step."""
+    products = np.asarray(values, float) * weights
+    above, below = products[products > 0].sum(), products[products < 0].sum()
+    return Score(products, float(above), float(below), float(products.sum() + bias))
+
+
 def cross_entropy(probabilities: np.ndarray, target: int) -> float:
     """Minus the logarithm of the right class's probability: 0 if the network was sure of it, large if it was surprised."""
     return float(-np.log(probabilities[target]))
