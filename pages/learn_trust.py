@@ -1,4 +1,4 @@
-"""Lesson: can we trust a network? A nudge nobody sees, how sure it should be, who is treated worse, what a photo gives away."""
+"""Lesson: can we trust a network? A nudge nobody sees, how sure it should be, who is treated worse, its reasons, what a photo gives away."""
 
 import numpy as np
 import streamlit as st
@@ -6,8 +6,10 @@ import torch
 
 from imgrec import privacy
 from imgrec.data import class_names, named
+from imgrec.explain import Explanation, explain, overlay
 from imgrec.language import tr
 from imgrec.lessons import adversarial
+from imgrec.models import build
 from imgrec.predict import Predictor
 from pages import parts, teaching
 
@@ -23,8 +25,56 @@ def directions(name: str, changed: int, picture: np.ndarray, label: int, _model:
     return found[0].permute(1, 2, 0).cpu().numpy()
 
 
-def fool(run, model: Predictor) -> None:
-    """The picture, the nudge and what both together are taken for."""
+@st.cache_data(max_entries=60, show_spinner=False)
+def looked_at(
+    name: str, changed: int, picture: np.ndarray, answer: str, learned: bool, _model: Predictor
+) -> tuple[bytes, Explanation]:
+    """The heat map of an answer, drawn over the picture; not ``learned``: by the same network with random weights."""
+    if not learned:
+        passport, wanted = _model.passport, _model.passport.preprocess
+        random = build(passport.model, len(passport.classes), wanted.channels, wanted.size, seed=1)
+        _model = Predictor(random, passport, device=_model.device.type)
+    found = explain(_model, picture, "gradcam", answer)
+    return overlay(picture, found.heat), found
+
+
+def reasons(run, model: Predictor, picture: np.ndarray) -> None:
+    """Where the network looked, beside where one that has learned nothing seems to look."""
+    st.subheader(tr("Can it give its reasons?"), anchor=False)
+    answer = model.classes[int(model.probabilities(picture[None])[0].argmax())]
+    name = parts.text(class_names(model.classes)[model.classes.index(answer)])
+    changed = run.file("best.safetensors").stat().st_mtime_ns
+    for column, title, learned in zip(
+        st.columns(2), (tr("This network"), tr("The same with random weights")), (True, False), strict=True
+    ):
+        with column:
+            try:
+                image, found = looked_at(run.name, changed, picture, answer, learned, model)
+            except ValueError as error:
+                st.info(parts.text(error, 300))
+                return
+            st.image(image, width="stretch", alt=tr("Heat map for {target}", target=name))
+            st.markdown(f"**{title}**")
+            st.caption(
+                tr(
+                    "{name}: {probability:.1%}. With the hottest fifth covered {hidden:.1%}, with another fifth {elsewhere:.1%}.",
+                    name=name,
+                    probability=found.probability,
+                    hidden=found.hidden,
+                    elsewhere=found.elsewhere,
+                )
+            )
+    st.write(
+        tr(
+            "A heat map says where a network looked for its answer. But one that has learned nothing draws one, too, and it "
+            "may look just as good. So do not trust the picture: cover what is hot, and see whether the answer suffers "
+            "more than from covering something else."
+        )
+    )
+
+
+def fool(run, model: Predictor) -> np.ndarray:
+    """The picture, which it gives, the nudge and what both together are taken for."""
     st.subheader(tr("A nudge that nobody sees"), anchor=False)
     picture, label = teaching.of_a_run(run, model, "trust")
     strength = st.slider(tr("Strength of the nudge, in brightness steps of 255"), 0, 32, 4, key="trust_strength")
@@ -66,6 +116,7 @@ def fool(run, model: Predictor) -> None:
             "The gradient of the loss by the picture says for every pixel which way makes the answer worse; each pixel moves that way by the same small step."
         )
     )
+    return picture
 
 
 def sure(run) -> None:
@@ -86,7 +137,7 @@ def sure(run) -> None:
         )
         st.caption(
             tr(
-                "One accuracy hides that it serves {worst} far worse than {best}. Who is in the worst class may be harmed by it.",
+                "One accuracy hides that it serves {worst} worse than {best}. Who is in the worst class may be harmed by it.",
                 worst=parts.text(worst["name"]),
                 best=parts.text(best["name"]),
             )
@@ -133,12 +184,13 @@ def secrets() -> None:
 teaching.begin(
     tr("Can we trust it?"),
     tr(
-        "A network is a function with many numbers, not a mind. It can be fooled by changes that nobody sees, be sure and wrong, and be worse for some than for others. And the photos we show it tell more than we think."
+        "A network is a function with many numbers, not a mind. It can be fooled by changes that nobody sees, be sure and wrong, be worse for some than for others, and give reasons that are none. And the photos we show it tell more than we think."
     ),
 )
 run, model = parts.model_picker()
-fool(run, model)
+picture = fool(run, model)
 sure(run)
+reasons(run, model, picture)
 secrets()
 teaching.question("trust")
 teaching.in_pytorch("""
@@ -155,6 +207,7 @@ teaching.plan(
     tr("Pupils can name three reasons not to trust an answer blindly, and strip a photo of its place."), 30,
     (
         (tr("Why does a nudge of 4 steps suffice?"), tr("All pixels push the same way at once; thousands of small pushes add up.")),
+        (tr("What does a heat map prove?"), tr("Nothing by itself: one with random weights has one, too. Covering what is hot is a test.")),
         (tr("Is a network with 95 % accuracy fair?"), tr("Only if it is 95 % for everybody: look at its parts.")),
         (tr("What does a photo tell besides its pixels?"), tr("Place, time, camera, sometimes the owner.")),
     ),

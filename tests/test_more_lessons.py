@@ -215,6 +215,16 @@ def test_a_nudge_changes_the_answer_of_the_network_that_comes_with_imgrec():
     assert "Fooled" in texts(test)
 
 
+def test_its_reasons_are_shown_beside_those_of_a_network_that_has_learned_nothing():
+    test = open_page("learn_trust.py", {"run": "shapes-seed-cnn"})
+    assert not test.exception
+    told = [re.search(r": ([\d.]+)%\. With the hottest fifth covered ([\d.]+)%", block.value) for block in test.caption]
+    (sure, covered), (guess, _) = [tuple(map(float, found.groups())) for found in told if found]
+    assert sure > 90
+    assert covered < sure - 20
+    assert guess < 40
+
+
 def test_a_worksheet_has_the_questions_and_the_answers_on_a_page_of_their_own():
     from pages.teaching import worksheet
 
