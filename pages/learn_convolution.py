@@ -95,6 +95,9 @@ with left:
 pixels = image.mean(2) / 255 if kernel.ndim == 2 else image.transpose(2, 0, 1) / 255
 size, wide = kernel.shape[-1], convolution.reach(kernel.shape[-1], dilation)
 side = convolution.output_size(SIDE, size, stride, padding, dilation)
+if side < 2:
+    st.info(tr("The window of {wide} × {wide} pixels hardly fits on the picture; take less dilation.", wide=wide))
+    st.stop()
 with right:
     row = st.slider(tr("Row of the result"), 0, side - 1, side // 2, key=f"row {side}")
     column = st.slider(tr("Column of the result"), 0, side - 1, side // 2, key=f"column {side}")

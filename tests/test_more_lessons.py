@@ -192,6 +192,16 @@ def test_what_is_no_convolution_is_said_to_be_none(monkeypatch):
     assert "no convolution" in test.info[0].value
 
 
+def test_a_window_larger_than_the_picture_is_refused_in_one_sentence(monkeypatch):
+    monkeypatch.setattr("imgrec.snapshots.first_filters", lambda model: np.ones((4, 11, 11, 3), np.float32))
+    learned = {"kernel_name": "Learned by a network", "kernel_run": "cifar10-fast"}
+    assert "31 × 31" in open_page("learn_convolution.py", **learned, dilation=3).info[0].value
+    for dilation in (1, 2):
+        test = open_page("learn_convolution.py", **learned, dilation=dilation, stride=3)
+        assert not test.exception
+        assert not test.info
+
+
 def test_softmax_regression_fails_on_shapes_where_a_cnn_does_not():
     test = open_page("learn_softmax.py", softmax_score=4)
     assert not test.exception
