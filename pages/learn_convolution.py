@@ -59,9 +59,11 @@ def follow(step: convolution.Window, kernel: np.ndarray) -> None:
     layers = zip(*(array.reshape(-1, *kernel.shape[-2:]) for array in (step.seen, kernel, step.products)), strict=True)
     for channel, layer in zip(COLOURS if kernel.ndim == 3 else ("",), layers, strict=True):
         titles = (tr("Pixels under the window"), tr("times the kernel"), tr("gives"))
-        for number, (place, title, values) in enumerate(zip(st.columns(3), titles, layer, strict=True)):
-            place.caption(f"{title} ({tr(channel)})" if channel and not number else title)
-            place.dataframe(np.round(values, 2), hide_index=True)
+        with st.container(horizontal=True, gap="medium"):
+            for number, (title, values) in enumerate(zip(titles, layer, strict=True)):
+                with st.container(width="content", gap="xxsmall"):
+                    st.caption(f"{title} ({tr(channel)})" if channel and not number else title)
+                    st.html(teaching.table(values, signed=number > 0))
     added = step.products.flatten() if step.products.size <= MOST_TERMS else step.products.sum((-2, -1)).flatten()
     terms = " ".join(f"{'+' if p >= 0 else '−'} {abs(p):.2f}" for p in added).removeprefix("+ ")
     st.markdown(

@@ -136,7 +136,7 @@ def follow(found: list[network.Layer], index: int, picture: np.ndarray) -> None:
         one.html(teaching.table(came.windows[place], signed=True))
         two.caption(tr("× its kernel"))
         two.html(teaching.table(came.kernels[place], signed=True))
-        three.metric("adds", f"{came.sums[place]:+.3f}")
+        three.metric(tr("adds"), f"{came.sums[place]:+.3f}")
 
 
 teaching.begin(

@@ -94,6 +94,28 @@ def test_no_words_for_people_are_outside_the_catalogues(path):
     assert [entry for entry in words_in(path) if entry[1] not in ALLOWED] == []
 
 
+SHOWING = (
+    "metric caption markdown write button subheader title header info success warning error toggle checkbox selectbox slider "
+    "radio number_input text_input text_area multiselect select_slider segmented_control expander file_uploader popover tabs "
+    "download_button camera_input link_button spinner toast"
+).split()
+
+
+@pytest.mark.parametrize("path", sorted((messages.ROOT / "pages").glob("*.py")), ids=lambda path: path.name)
+def test_not_even_a_single_word_is_shown_untranslated(path):
+    for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if (
+            isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+            and call.func.attr in SHOWING
+            and call.args
+        ):
+            said = getattr(call.args[0], "value", None)
+            assert not (isinstance(said, str) and re.search("[A-Za-z]{2}", said)) or said in ALLOWED, (
+                f"line {call.lineno}"
+            )
+
+
 ALLOWED = {
     "many folder ",
     "Language / 语言",
