@@ -81,7 +81,12 @@ with left:
         help=tr("A batch sees only some pictures, so its slope is a little wrong."),
     )
     racers = st.multiselect(
-        tr("Who runs"), list(optimisers.RACERS), list(optimisers.RACERS), key="racers", format_func=tr
+        tr("Who runs"),
+        list(optimisers.RACERS),
+        list(optimisers.RACERS),
+        key="racers",
+        format_func=tr,
+        placeholder=tr("none"),
     )
 paths = {racer: optimisers.path(surface, racer, rate, -(-steps // 30) * 30, noise)[: steps + 1] for racer in racers}
 axis, heights = optimisers.heights(surface, optimisers.POINTS if name == NETWORK else 81)

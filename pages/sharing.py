@@ -139,6 +139,7 @@ def offer() -> None:
             sorted(values),
             key="hide_controls",
             format_func=label,
+            placeholder=tr("none"),
         )
         kept = {key: st.query_params[key] for key in ("dataset", "run", "lang") if key in st.query_params}
         address = here(**kept, state=packed(values, hidden))

@@ -3,7 +3,16 @@
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from imgrec.language import LANGUAGES, tr
+from imgrec.language import LANGUAGES, current, mark, tr
+
+CAMERA = (
+    "[data-testid=stCameraInput]:{}(:has([data-testid=stCameraInputWebcamComponent])) [data-testid=stCameraInputButton]"
+)
+STREAMLITS = (  # words of its own, for which it has no other language: where they stand
+    ("[data-testid=stFileUploaderDropzone] button p", mark("Upload")),
+    (CAMERA.format("is"), mark("Take photo")),
+    (CAMERA.format("not"), mark("Clear photo")),
+)
 
 
 def spoken() -> str | None:
@@ -27,6 +36,11 @@ def choose() -> None:
     )  # fmt: skip
     if asked:
         st.query_params["lang"] = chosen
+    if current() != "en":
+        rules = (
+            f'{where}{{font-size:0}}{where}::after{{content:"{tr(word)}";font-size:1rem}}' for where, word in STREAMLITS
+        )
+        st.html(f"<style>{''.join(rules)}</style>")
     st.sidebar.toggle(
         tr("Charts as tables, too"), key="tables", persist_state="session", help=tr("For screen readers, and for who would rather read numbers.")
     )  # fmt: skip

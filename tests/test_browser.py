@@ -249,6 +249,21 @@ def test_a_page_is_drawn_in_each_language_and_the_choice_stays_in_the_address(pa
     page.get_by_role("button", name="Stop", exact=True).click()
 
 
+def test_words_of_streamlit_itself_are_chinese_too(page, server):
+    def written(place):
+        return page.locator(place).first.evaluate("e => getComputedStyle(e, '::after').content").strip('"')
+
+    visit(page, server, "predict?run=cifar10-fast&lang=zh")
+    assert written("[data-testid=stFileUploaderDropzone] button p") == "上传"
+    page.get_by_text("摄像头").first.click()
+    page.locator("[data-testid=stCameraInputButton]:not([disabled])").click()
+    page.get_by_text("camera.jpg").wait_for()
+    assert written("[data-testid=stCameraInputButton]") == "清除照片"
+    page.locator("[data-testid=stCameraInputButton]").click()
+    page.locator("[data-testid=stCameraInputWebcamComponent]").wait_for()
+    assert written("[data-testid=stCameraInputButton]") == "拍照"
+
+
 def test_a_photo_taken_with_the_camera_is_classified(page, server):
     visit(page, server, "predict?run=digits-seed-cnn")
     page.get_by_text("Camera", exact=True).click()
