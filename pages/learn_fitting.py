@@ -93,6 +93,7 @@ def side(letter: str, model: str, count: int, remedy: str) -> dict:
         charts.curves([], rows, "loss", EPOCHS), f"fit_loss_{letter}", tr("Loss by epoch, training and validation")
     )
     last = rows[-1]
+    gap = fitting.gap(last["train_accuracy"], last["validation_accuracy"])
     parts.metrics(
         (
             tr("Knows what it learned from"),
@@ -106,10 +107,11 @@ def side(letter: str, model: str, count: int, remedy: str) -> dict:
         ),
         (
             tr("Gap"),
-            f"{fitting.gap(last['train_accuracy'], last['validation_accuracy']):.1%}",
+            f"{gap:.1%}",
             tr("The larger, the more it has learned by heart."),
         ),
     )
+    st.latex(rf"{last['train_accuracy']:.1%} - {last['validation_accuracy']:.1%} = {gap:.1%}".replace("%", r"\,\%"))
     for advice in advise(rows, 0, 10)[:1]:
         st.caption(f"**{tr(advice.kind).capitalize()}.** {advice.words}")
     return best

@@ -66,9 +66,16 @@ def milestone() -> None:
     card = models.card(network)
     st.write(tr(words) if words else tr(card.idea))
     size = max(SIZE, card.smallest) if network != "vit-b-16" else 224
+    weights, operations = models.parameters(network, 10, 3, size), models.operations(network, 10, 3, size)
     parts.metrics(
-        (tr("Weights"), f"{models.parameters(network, 10, 3, size):,}", tr("Numbers that it learns.")),
-        (tr("Multiply-adds"), f"{models.operations(network, 10, 3, size):,}", tr("For one picture.")),
+        (tr("Weights"), f"{weights:,}", tr("Numbers that it learns.")),
+        (tr("Multiply-adds"), f"{operations:,}", tr("For one picture.")),
+    )
+    st.latex(rf"\frac{{{operations:,}}}{{{weights:,}}} = {operations / weights:.1f}".replace(",", r"{,}"))
+    st.caption(
+        tr(
+            "So often each weight is used for one picture: a convolution uses the same ones everywhere, a dense layer once."
+        )
     )
     parts.chart(
         charts.network(models.layers(network, 10, 3, size)),

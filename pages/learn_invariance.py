@@ -31,6 +31,8 @@ def moving(name: str, picture: np.ndarray, kind: str, key: str, label: int) -> N
         key,
         tr("Probabilities while the picture changes: right for {share:.0%} of the values", share=share),
     )
+    right = int((probabilities.argmax(1) == label).sum())
+    st.latex(rf"\frac{{{right}}}{{{len(probabilities)}}} = {share:.0%}".replace("%", r"\,\%"))
     plan = open_run(name).recipe.augment
     st.caption(
         tr(

@@ -130,6 +130,9 @@ def follow(found: list[network.Layer], index: int, picture: np.ndarray) -> None:
             total=came.total,
         )
     )
+    st.latex(
+        rf"y = \sum_{{c,i,j}} w_{{cij}}\,x_{{cij}} + b = {came.sums.sum():.3f} {came.bias:+.3f} = {came.total:.3f}"
+    )
     for place in order[:3].tolist():
         one, two, three = st.columns([1, 1, 1])
         one.caption(tr("Window in map {place}", place=place))
