@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from imgrec.data import class_names
+from imgrec.data import class_name, class_names
 from imgrec.explain import METHODS, Explanation, explain, flip, overlay
 from imgrec.language import tr
 from imgrec.predict import Classified, Ensemble, Predictor, predictor
@@ -12,10 +12,12 @@ from pages import parts
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def heat(
-    run: str, changed: int, picture: bytes, shape: tuple, method: str, class_name: str
+    run: str, changed: int, picture: bytes, shape: tuple, method: str, target: str, learned: bool = True
 ) -> tuple[bytes, Explanation]:
-    seen = np.frombuffer(picture, np.uint8).reshape(shape)
-    found = explain(predictor(run), seen, method, class_name)
+    """The heat map of a class over a picture, and what it says; not ``learned``: by the same network with fresh weights."""
+    seen, model = np.frombuffer(picture, np.uint8).reshape(shape), predictor(run)
+    model = model if learned else Predictor(model.passport.build(), model.passport)
+    found = explain(model, seen, method, target)
     return overlay(seen, found.heat), found
 
 
@@ -67,8 +69,8 @@ def why(model: Predictor, result: Classified, number: int) -> None:
             tr("Method"), list(METHODS), format_func=lambda m: tr(METHODS[m].title), key=f"method_{number}"
         )
         order = [row["name"] for row in result.top(model.classes, len(model.classes))]
-        named = dict(zip(model.classes, class_names(model.classes), strict=True))
-        target = right.selectbox(tr("For the class"), order, format_func=named.get, key=f"class_{number}")
+        shown = lambda name: class_name(name, model.classes)  # noqa: E731
+        target = right.selectbox(tr("For the class"), order, format_func=shown, key=f"class_{number}")
         right.caption(tr(METHODS[method].help))
         try:
             image, found = heat(
@@ -77,11 +79,11 @@ def why(model: Predictor, result: Classified, number: int) -> None:
         except ValueError as error:
             right.info(parts.text(error, 300))
             return
-        left.image(image, width=224, alt=tr("Heat map for {target}", target=named[target]))
+        left.image(image, width=224, alt=tr("Heat map for {target}", target=shown(target)))
         proof = tr(
             "With the hottest fifth covered the probability of {target} goes from {probability:.1%} to "
             "{hidden:.1%}; covered elsewhere, to {elsewhere:.1%}.",
-            target=parts.text(named[target]),
+            target=parts.text(shown(target)),
             probability=found.probability,
             hidden=found.hidden,
             elsewhere=found.elsewhere,
@@ -102,7 +104,7 @@ def covered(model: Predictor, result: Classified, found: Explanation) -> None:
     turned = flip(model, result.seen, found.heat)
     left, right = st.columns([1, 2])
     left.image(parts.enlarge(turned.covered, 224), width=224, alt=tr("The picture with the hottest part covered"))
-    name = parts.text(class_names(model.classes)[model.classes.index(turned.class_name)])
+    name = parts.text(class_name(turned.class_name, model.classes))
     if turned.share is None:
         right.caption(
             tr("Even with the hottest {tried:.0%} covered it still says {name}.", tried=turned.tried, name=name)

@@ -69,7 +69,7 @@ def label(dataset: data.Dataset, position: int) -> str:
 
 def called(dataset: data.Dataset, name: str) -> str:
     """A class, or a name that may become one, in the reader's language."""
-    return dict(zip(dataset.classes, data.class_names(dataset.classes), strict=True)).get(name, name)
+    return data.class_name(name, dataset.classes)
 
 
 def place(dataset: data.Dataset, position: int) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from imgrec.data import Dataset, class_names
+from imgrec.data import Dataset, class_name, class_names
 from imgrec.evaluate import Answers, answers, kept_answers
 from imgrec.explain import explain, overlay
 from imgrec.language import tr
@@ -34,21 +34,21 @@ def _picture(model: Predictor, dataset: Dataset, given: Answers, index: int) -> 
     seen = dataset.images[position]
     left, right = st.columns(2)
     truth, said = given.classes[given.labels[index]], given.classes[given.predicted[index]]
-    names = dict(zip(given.classes, class_names(given.classes), strict=True))
+    called = class_name(said, given.classes)
     left.image(parts.enlarge(seen, 260), width=260, alt=tr("The picture as the network saw it"))
     try:
         heat = overlay(seen, explain(model, seen, "gradcam", said).heat)
     except ValueError as error:
         left.caption(parts.text(error, 200))
     else:
-        left.image(heat, width=260, alt=tr("What mattered for {said}", said=names[said]))
-        left.caption(tr("What mattered for {said} (Grad-CAM).", said=parts.text(names[said])))
+        left.image(heat, width=260, alt=tr("What mattered for {said}", said=called))
+        left.caption(tr("What mattered for {said} (Grad-CAM).", said=parts.text(called)))
     with right:
         st.markdown(
             tr(
                 "**Label** {truth} · **Answer** {said} · {files}",
-                truth=parts.text(names[truth]),
-                said=parts.text(names[said]),
+                truth=parts.text(class_name(truth, given.classes)),
+                said=parts.text(called),
                 files=parts.text(dataset.files[position]),
             )
         )

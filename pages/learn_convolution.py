@@ -13,7 +13,6 @@ SIDE = 24  # pixels of the lesson's picture: few enough to see each one
 LEARNED = mark("Learned by a network")
 LARGEST = 11  # pixels of a learned kernel's side; AlexNet has such large ones
 MOST_TERMS = 27  # that a sum is written out with: 3 × 3 in three channels
-COLOURS = (mark("red"), mark("green"), mark("blue"))
 
 
 def chosen_kernel() -> np.ndarray:
@@ -57,7 +56,7 @@ def follow(step: convolution.Window, kernel: np.ndarray) -> None:
     """How one number of the result comes about: the window, times the kernel, added up over all channels."""
     st.subheader(tr("Follow one number"), anchor=False)
     layers = zip(*(array.reshape(-1, *kernel.shape[-2:]) for array in (step.seen, kernel, step.products)), strict=True)
-    for channel, layer in zip(COLOURS if kernel.ndim == 3 else ("",), layers, strict=True):
+    for channel, layer in zip(teaching.COLOURS if kernel.ndim == 3 else ("",), layers, strict=True):
         titles = (tr("Pixels under the window"), tr("times the kernel"), tr("gives"))
         with st.container(horizontal=True, gap="medium"):
             for number, (title, values) in enumerate(zip(titles, layer, strict=True)):

@@ -111,7 +111,7 @@ def side(letter: str, model: str, count: int, remedy: str) -> dict:
             tr("The larger, the more it has learned by heart."),
         ),
     )
-    st.latex(rf"{last['train_accuracy']:.1%} - {last['validation_accuracy']:.1%} = {gap:.1%}".replace("%", r"\,\%"))
+    teaching.formula(rf"{last['train_accuracy']:.1%} - {last['validation_accuracy']:.1%} = {gap:.1%}")
     for advice in advise(rows, 0, 10)[:1]:
         st.caption(f"**{tr(advice.kind).capitalize()}.** {advice.words}")
     return best

@@ -32,7 +32,7 @@ def moving(name: str, picture: np.ndarray, kind: str, key: str, label: int) -> N
         tr("Probabilities while the picture changes: right for {share:.0%} of the values", share=share),
     )
     right = int((probabilities.argmax(1) == label).sum())
-    st.latex(rf"\frac{{{right}}}{{{len(probabilities)}}} = {share:.0%}".replace("%", r"\,\%"))
+    teaching.formula(rf"\frac{{{right}}}{{{len(probabilities)}}} = {share:.0%}")
     plan = open_run(name).recipe.augment
     st.caption(
         tr(

@@ -122,12 +122,9 @@ def follow(found: list[network.Layer], index: int, picture: np.ndarray) -> None:
     order = np.argsort(-np.abs(came.sums), kind="stable")
     st.markdown(
         tr(
-            "It is a sum over the maps before it, {sums} of them: each window × its kernel, added up, and the bias "
-            "{bias:+.3f}: **{sum:.3f} {bias:+.3f} = {total:.3f}**. The largest parts:",
+            "It is a sum over the maps before it, {sums} of them: each window × its kernel, added up, and the bias. "
+            "Below it the largest parts:",
             sums=len(came.sums),
-            bias=came.bias,
-            sum=came.sums.sum(),
-            total=came.total,
         )
     )
     st.latex(

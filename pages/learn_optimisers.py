@@ -5,7 +5,7 @@ import copy
 import streamlit as st
 import torch
 
-from imgrec import charts, models
+from imgrec import charts
 from imgrec.language import tr
 from imgrec.lessons import optimisers
 from imgrec.runs import open_run
@@ -27,7 +27,7 @@ def of_network(name: str, changed: int) -> optimisers.Surface:
     if dataset.classes != model.classes or not len(place):
         raise ValueError(tr("The data set of this run has no validation pictures of its classes any more."))
     images = wanted.normalise(torch.from_numpy(dataset.images[place]).permute(0, 3, 1, 2).float() / 255)
-    untrained = models.build(recipe.model, len(model.classes), wanted.channels, wanted.size, seed=1)
+    untrained = model.passport.build()
     trained = copy.deepcopy(model.model).cpu()
     return optimisers.slice_of(untrained, trained, images, torch.from_numpy(dataset.labels[place]).long())
 

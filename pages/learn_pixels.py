@@ -3,7 +3,7 @@
 import streamlit as st
 
 from imgrec import charts
-from imgrec.language import mark, tr
+from imgrec.language import tr
 from imgrec.lessons import pixels
 from pages import parts, teaching
 
@@ -17,23 +17,22 @@ teaching.begin(
     ),
 )
 picture = teaching.picture(SIDE)
-channels = (mark("red"), mark("green"), mark("blue"))
 parts.tiles(
     [parts.Tile(parts.enlarge(picture, 192), tr("the picture, {side} × {side}", side=SIDE))]
-    + [parts.Tile(parts.enlarge(pixels.channel(picture, c), 192), tr("{name} alone", name=tr(name))) for c, name in enumerate(channels)],
+    + [parts.Tile(parts.enlarge(pixels.channel(picture, c), 192), tr("{name} alone", name=tr(name))) for c, name in enumerate(teaching.COLOURS)],
     "channels", 130, clickable=False,
 )  # fmt: skip
 st.subheader(tr("Read the numbers"), anchor=False)
 left, right = st.columns([1, 2])
 with left:
     name = st.segmented_control(
-        tr("Channel"), channels, default="red", required=True, key="pixel_channel", format_func=tr
+        tr("Channel"), teaching.COLOURS, default="red", required=True, key="pixel_channel", format_func=tr
     )
     row = st.slider(tr("Down"), 0, SIDE - WINDOW, (SIDE - WINDOW) // 2, key="pixel_row")
     column = st.slider(tr("Across"), 0, SIDE - WINDOW, (SIDE - WINDOW) // 2, key="pixel_column")
     framed = teaching.framed(picture, row, column, WINDOW, grow=8)
     st.image(framed, width=256, alt=tr("The picture with the window"))
-number = channels.index(name)
+number = teaching.COLOURS.index(name)
 with right:
     seen = pixels.cut(picture, row, column, WINDOW)[..., number]
     st.html(teaching.table(seen.astype(float), 0))

@@ -80,7 +80,7 @@ at = counts.index(each)
 parts.metrics(*((tr(who).capitalize(), f"{values[at]:.1%}", None) for who, values in lines.items()))
 with_it, without = lines["the trained network"][at], lines["the pixels"][at]
 gain = with_it - without
-st.latex(rf"{with_it:.1%} - {without:.1%} = {gain:+.1%}".replace("%", r"\,\%"))
+teaching.formula(rf"{with_it:.1%} - {without:.1%} = {gain:+.1%}")
 st.caption(
     tr("Nothing but the last layer learns here, in one step.")
     + " "

@@ -5,13 +5,11 @@ import streamlit as st
 import torch
 
 from imgrec import privacy
-from imgrec.data import class_names, named
-from imgrec.explain import Explanation, explain, overlay
+from imgrec.data import class_name, class_names, named
 from imgrec.language import tr
 from imgrec.lessons import adversarial
-from imgrec.models import build
 from imgrec.predict import Predictor
-from pages import parts, teaching
+from pages import answers, parts, teaching
 
 
 @st.cache_data(max_entries=60, show_spinner=False)
@@ -25,31 +23,18 @@ def directions(name: str, changed: int, picture: np.ndarray, label: int, _model:
     return found[0].permute(1, 2, 0).cpu().numpy()
 
 
-@st.cache_data(max_entries=60, show_spinner=False)
-def looked_at(
-    name: str, changed: int, picture: np.ndarray, answer: str, learned: bool, _model: Predictor
-) -> tuple[bytes, Explanation]:
-    """The heat map of an answer, drawn over the picture; not ``learned``: by the same network with random weights."""
-    if not learned:
-        passport, wanted = _model.passport, _model.passport.preprocess
-        random = build(passport.model, len(passport.classes), wanted.channels, wanted.size, seed=1)
-        _model = Predictor(random, passport, device=_model.device.type)
-    found = explain(_model, picture, "gradcam", answer)
-    return overlay(picture, found.heat), found
-
-
 def reasons(run, model: Predictor, picture: np.ndarray) -> None:
     """Where the network looked, beside where one that has learned nothing seems to look."""
     st.subheader(tr("Can it give its reasons?"), anchor=False)
     answer = model.classes[int(model.probabilities(picture[None])[0].argmax())]
-    name = parts.text(class_names(model.classes)[model.classes.index(answer)])
-    changed = run.file("best.safetensors").stat().st_mtime_ns
+    name = parts.text(class_name(answer, model.classes))
+    asked = (run.name, id(model), picture.tobytes(), picture.shape, "gradcam", answer)
     for column, title, learned in zip(
         st.columns(2), (tr("This network"), tr("The same with random weights")), (True, False), strict=True
     ):
         with column:
             try:
-                image, found = looked_at(run.name, changed, picture, answer, learned, model)
+                image, found = answers.heat(*asked, learned)
             except ValueError as error:
                 st.info(parts.text(error, 300))
                 return

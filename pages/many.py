@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from imgrec import bulk
-from imgrec.data import class_names, uploads
+from imgrec.data import class_name, uploads
 from imgrec.images import EXTENSIONS
 from imgrec.language import mark, tr
 from imgrec.runs import Run
@@ -106,13 +106,12 @@ def _found(job: Run) -> None:
             parts.table(summary["why"])
     counts = summary["classes"]
     names, classes = sorted(counts, key=counts.get, reverse=True), summary.get("knows", list(counts))
-    called = dict(zip(classes, class_names(classes), strict=True))
     if not names:
         return
     chosen = st.selectbox(
         tr("Pictures taken for"),
         names,
-        format_func=lambda name: f"{' '.join(called[name].split())} ({counts[name]:,})",
+        format_func=lambda name: f"{' '.join(class_name(name, classes).split())} ({counts[name]:,})",
         key="many class",
     )
     where = np.flatnonzero(shown["names"] == chosen)

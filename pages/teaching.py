@@ -19,6 +19,8 @@ from pages import parts, sharing
 if TYPE_CHECKING:
     from imgrec.predict import Predictor
 
+COLOURS = (mark("red"), mark("green"), mark("blue"))  # the channels of a picture
+
 # The lessons in their order: address, title of the way on.
 ORDER = (
     ("learn_pixels", mark("Pictures are numbers")),
@@ -160,6 +162,11 @@ def of_a_run(run: Run, model: Predictor, key: str) -> tuple[np.ndarray, int]:
     label = int(dataset.labels[position])
     st.caption(tr("Its label is {classes}.", classes=parts.text(class_names(model.classes)[label])))
     return picture, label
+
+
+def formula(text: str) -> None:
+    """A formula with numbers in it; a percent sign would begin a comment."""
+    st.latex(text.replace("%", r"\,\%"))
 
 
 def own(side: int, channels: int, resize: str, key: str) -> np.ndarray:

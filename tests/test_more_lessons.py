@@ -162,6 +162,8 @@ def test_every_control_of_a_lesson_can_be_shared_under_its_name(page):
     names = test.multiselect(key="hide_controls").options
     assert names
     assert all(name == "x" or name[0].isupper() for name in names), names  # a key would be in small letters
+    for control in (*test.slider, *test.select_slider, *test.selectbox, *test.toggle, *test.multiselect):
+        assert sharing.LABELS.get(control.key, control.label) == control.label
     given = next(block.value for block in test.code if "state=" in block.value).partition("state=")[2]
     again = open_page(page, {"state": given})
     assert not again.exception

@@ -18,7 +18,7 @@ from imgrec.data.edits import Edit
 from imgrec.data.importing import Cancelled, Summary, import_dataset
 from imgrec.data.inspection import inspect
 from imgrec.data.layouts import read_columns
-from imgrec.data.names import class_names, named
+from imgrec.data.names import class_name, class_names, named
 from imgrec.data.packs import Progress
 from imgrec.data.readers import Item
 from imgrec.data.store import check_free, delete_dataset, edit, history, undo
@@ -39,6 +39,7 @@ __all__ = [
     "Listing",
     "Summary",
     "check_free",
+    "class_name",
     "class_names",
     "delete_dataset",
     "edit",

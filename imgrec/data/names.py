@@ -43,6 +43,11 @@ def class_names(classes: Sequence[str]) -> tuple[str, ...]:
     return tuple(tr(name) if known else name for name in classes)
 
 
+def class_name(name: str, classes: Sequence[str]) -> str:
+    """One of them, or a name that may become one."""
+    return class_names(classes)[classes.index(name)] if name in classes else name
+
+
 def named(rows: Sequence[Mapping]) -> list[dict]:
     """Rows of a report, one for each class and called so under "name", with the names to show."""
     names = class_names([row["name"] for row in rows])
