@@ -24,7 +24,7 @@ class Pixels:
         self.where = torch.from_numpy(dataset.indices(split))
         self.labels = torch.from_numpy(dataset.labels[self.where.numpy()]).to(device)
         size = len(self.where) * dataset.images[:1].nbytes
-        self.resident = self._read(self.where).to(device) if size < hardware.free_bytes(device) // 4 else None
+        self.resident = self._pick(self.where).to(device) if size < hardware.free_bytes(device) // 4 else None
         self.reader = ThreadPoolExecutor(1) if self.resident is None else None
         self.ahead: list[tuple[Tensor, Future[Tensor]]] = []  # at most two: the batch in hand and the next
         self.mapped = 0  # bytes read since the last that were given back
@@ -58,8 +58,11 @@ class Pixels:
             self.mapped = 0
         return batch
 
+    def _pick(self, positions: Tensor) -> Tensor:
+        return torch.from_numpy(self.dataset.images[positions.numpy()])
+
     def _read(self, positions: Tensor) -> Tensor:
-        pictures = torch.from_numpy(self.dataset.images[positions.numpy()])
+        pictures = self._pick(positions)
         return pictures.pin_memory() if self.device.type == "cuda" else pictures
 
 

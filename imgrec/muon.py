@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 REST = 0.04  # AdamW's rate for a Muon rate of 1
 
@@ -22,7 +23,13 @@ class Muon(torch.optim.AdamW):
     """
 
     def __init__(
-        self, groups: list[dict[str, Any]], lr: float, momentum: float, weight_decay: float, fused: bool | None
+        self,
+        groups: list[dict[str, Any]],
+        lr: float,
+        momentum: float,
+        weight_decay: float,
+        fused: bool | None = None,
+        capturable: bool = False,
     ) -> None:
         split = []
         for group in groups:
@@ -33,7 +40,7 @@ class Muon(torch.optim.AdamW):
             split.append({**group, "params": both[True], "matrices": True})
             split.append({**group, "params": both[False], "matrices": False, "share": REST * share, "lr": REST * lr})
         split = [group for group in split if group["params"]]
-        super().__init__(split, lr, weight_decay=weight_decay, fused=fused)
+        super().__init__(split, lr, weight_decay=weight_decay, fused=fused, capturable=capturable)
         self.momentum = momentum
 
     @torch.no_grad()
@@ -46,37 +53,61 @@ class Muon(torch.optim.AdamW):
         finally:
             self.param_groups = groups
         for group in groups:
+            alike: dict[int, list[nn.Parameter]] = {}
             for weight in group["params"] if group["matrices"] else ():
                 if weight.grad is not None:
-                    self._turn(weight, group["lr"])
+                    alike.setdefault(min(len(weight), weight[0].numel()), []).append(weight)
+            for weights in alike.values():
+                self._turn(weights, group["lr"])
 
-    def _turn(self, weight: nn.Parameter, rate: float) -> None:
-        state = self.state[weight]
-        if not state:
-            state["step"] = torch.zeros(())  # AdamW, when it is loaded, wants one in every state
-            state["momentum"] = torch.zeros_like(weight)
-            state["length"] = weight.norm().clamp(min=1e-3 * weight.numel() ** 0.5)
-        state["momentum"].mul_(self.momentum).add_(weight.grad)
-        ahead = weight.grad.add(state["momentum"], alpha=self.momentum)  # Nesterov
-        step = orthogonal(ahead.flatten(1)).view_as(weight)
-        weight.sub_(step * (rate * state["length"] / step.norm().clamp(min=1e-12)))
-        weight.mul_(state["length"] / weight.norm().clamp(min=1e-12))
+    def _turn(self, weights: list[nn.Parameter], rate: float | Tensor) -> None:
+        """Weights whose matrices have the same shorter side at once: a stack is one product instead of many."""
+        states = [self.state[weight] for weight in weights]
+        for weight, state in zip(weights, states, strict=True):
+            if not state:
+                state["step"] = torch.zeros(())  # AdamW, when it is loaded, wants one in every state
+                state["momentum"] = torch.zeros_like(weight)
+                state["length"] = weight.norm().clamp(min=1e-3 * weight.numel() ** 0.5)
+        momenta, gradients = [state["momentum"] for state in states], [weight.grad for weight in weights]
+        torch._foreach_mul_(momenta, self.momentum)
+        torch._foreach_add_(momenta, gradients)
+        ahead = torch._foreach_add(gradients, momenta, alpha=self.momentum)  # Nesterov
+        steps = orthogonal(pad_sequence([_tall(one) for one in ahead], batch_first=True))  # zeros stay zeros
+        lengths = torch.stack([state["length"] for state in states])
+        steps = steps * (rate * lengths / steps.flatten(1).norm(dim=1).clamp(min=1e-12))[:, None, None]
+        for weight, step in zip(weights, steps, strict=True):
+            step = step[: weight.numel() // step.shape[1]]
+            weight.sub_((step.mT if _is_wide(weight) else step).reshape(weight.shape))
+        shares = lengths / torch.stack(torch._foreach_norm(weights)).clamp(min=1e-12)
+        for weight, share in zip(weights, shares, strict=True):
+            weight.mul_(share)
+
+
+def _is_wide(weight: Tensor) -> bool:
+    return len(weight) <= weight[0].numel()
+
+
+def _tall(weight: Tensor) -> Tensor:
+    """As a matrix with the longer side first, (longer, shorter)."""
+    matrix = weight.flatten(1)
+    return matrix.mT if _is_wide(weight) else matrix
 
 
 def _is_matrix(weight: Tensor) -> bool:
     return weight.ndim > 1 and len(weight) > 1 and weight[0].numel() > 1
 
 
-def orthogonal(matrix: Tensor, rounds: int = 5) -> Tensor:
-    """About the orthogonal matrix nearest to this one, float (M, N): its singular values go to between 0.7 and 1.2.
+def orthogonal(matrices: Tensor, rounds: int = 5) -> Tensor:
+    """About the orthogonal matrices nearest to these, float (…, M, N): their singular values go to between 0.7 and 1.2.
 
     The Newton-Schulz iteration with Jordan's coefficients, which bring small values up fast: only products of matrices.
     """
-    x = matrix.bfloat16() if matrix.is_cuda else matrix.float()
-    x = x / (x.norm() + 1e-7)
-    if wide := x.shape[0] <= x.shape[1]:
-        x = x.T
+    x = matrices.bfloat16() if matrices.is_cuda else matrices.float()
+    x = (x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)).reshape(-1, *x.shape[-2:])
+    if wide := x.shape[1] <= x.shape[2]:
+        x = x.mT
     for _ in range(rounds):
-        square = x.T @ x
-        x = 3.4445 * x + x @ (-4.7750 * square + 2.0315 * square @ square)
-    return (x.T if wide else x).to(matrix.dtype)
+        square = x.mT @ x
+        turn = torch.baddbmm(square, square, square, beta=-4.7750, alpha=2.0315)
+        x = torch.baddbmm(x, x, turn, beta=3.4445)
+    return (x.mT if wide else x).to(matrices.dtype).reshape(matrices.shape)

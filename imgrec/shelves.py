@@ -30,6 +30,11 @@ def _fused(groups: list[dict[str, Any]]) -> bool | None:
     )
 
 
+def _on_gpu(groups: list[dict[str, Any]]) -> bool:
+    """Whether steps may be recorded, so that all an optimiser counts must lie on the device."""
+    return all(weight.is_cuda for group in groups for weight in group["params"])
+
+
 WHOLE_SET = "gradient-descent"  # the optimiser whose batch is the whole training set
 
 OPTIMISERS = {
@@ -37,14 +42,14 @@ OPTIMISERS = {
         mark("AdamW"),
         mark("Adapts the step of every weight; a good first choice."),
         lambda weights, r: torch.optim.AdamW(
-            weights, r.learning_rate, weight_decay=r.weight_decay, fused=_fused(weights)
+            weights, r.learning_rate, weight_decay=r.weight_decay, fused=_fused(weights), capturable=_on_gpu(weights)
         ),
     ),
     "adam": Choice(
         "Adam",
         mark("Like AdamW, with the weight decay inside the gradient."),
         lambda weights, r: torch.optim.Adam(
-            weights, r.learning_rate, weight_decay=r.weight_decay, fused=_fused(weights)
+            weights, r.learning_rate, weight_decay=r.weight_decay, fused=_fused(weights), capturable=_on_gpu(weights)
         ),
     ),
     "momentum": Choice(
@@ -69,7 +74,9 @@ OPTIMISERS = {
     "muon": Choice(
         mark("Muon"),
         mark("Turns every weight matrix by the same share; fewest epochs for convolutions, wants a rate of about 0.1."),
-        lambda weights, r: Muon(weights, r.learning_rate, r.momentum, r.weight_decay, _fused(weights)),
+        lambda weights, r: Muon(
+            weights, r.learning_rate, r.momentum, r.weight_decay, _fused(weights), _on_gpu(weights)
+        ),
     ),
     WHOLE_SET: Choice(
         mark("Gradient descent"),

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from imgrec import augment, hardware
 from imgrec.batches import Pixels, mix, seed_of
 from imgrec.data import Dataset
+from imgrec.graphs import Replayed
 from imgrec.hooks import listening
 from imgrec.language import tr
 from imgrec.models import build
@@ -29,7 +30,7 @@ from imgrec.shelves import LOSSES, OPTIMISERS, SCHEDULES, WHOLE_SET
 from imgrec.weights import Passport, Preprocess, Start, WeightsError, fill
 
 LOOKED_AT = 5000  # training pictures that a network may look at before the first step
-COUNTED = 20_000  # training pictures whose mean and deviation stand for all
+COUNTED = 5000  # training pictures whose mean and deviation stand for all
 WORTH_MEASURING = 5e7  # pixels that a training looks at, from which on the faster precision is looked for
 
 
@@ -129,6 +130,7 @@ class Training:
         self.sums = torch.zeros(
             2, dtype=torch.float64 if self.device.type != "mps" else torch.float32, device=self.device
         )
+        self._record()
 
     def fit(self) -> Iterator[Step | Check | Epoch]:
         """Train what is left of the recipe's epochs. Stop between any two events; ``state`` is whole at each of them."""
@@ -136,14 +138,14 @@ class Training:
         while not self.over:
             self.thaw()
             started, first = time.perf_counter(), self.step
-            batches = torch.tensor_split(self.order(), self.steps)  # equal to within one picture: no tiny last batch
-            seen = sum(map(len, batches[:first]))
+            feeds = _pieces(self._feed(self.order()), self.steps)  # equal to within one picture: no tiny last batch
+            seen = sum(len(feed["batch"]) for feed in feeds[:first])
             already = seen
-            for batch, following in zip_longest(batches[first:], batches[first + 1 :]):
+            for feed, following in zip_longest(feeds[first:], feeds[first + 1 :]):
                 if following is not None:
-                    self.train.expect(following)
-                self._learn(batch)
-                self.step, seen = self.step + 1, seen + len(batch)
+                    self.train.expect(following["batch"])
+                self._learn(feed)
+                self.step, seen = self.step + 1, seen + len(feed["batch"])
                 loss, accuracy = self.sums / seen
                 yield Step(self.epoch + 1, self.step, self.steps, seen, loss, accuracy, self._rate())
             yield from self._finish_epoch(started, seen - already)
@@ -157,11 +159,24 @@ class Training:
     def inputs(self, indices: Tensor, epoch: int) -> Tensor:
         """What the network is fed for these training pictures (positions within the split, int64 (N,)) in an epoch:
         augmented and normalised, float32 (N, C, H, W)."""
-        images = self.train.images(indices)
-        images = augment.augment(images, self.plan, self.train.position(indices), self.recipe.seed, epoch)
-        if (side := self.side(epoch)) < images.shape[-1]:
-            images = nn.functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
-        return self._normalised(images)
+        return self._inputs(self._feed(indices, epoch), epoch)
+
+    def _feed(self, batch: Tensor, epoch: int | None = None) -> dict[str, Tensor]:
+        """What a step is told of its pictures: ``batch``, positions within the split, int64 (N,). If these are on a GPU,
+        so is all of the feed, with what is drawn for the pictures; else that is drawn when they are at hand."""
+        if self.train.resident is None or self.device.type != "cuda":
+            return {"batch": batch}
+        positions = self.train.position(batch).to(self.device)
+        draws = augment.draw(self.plan, positions, self.recipe.seed, self.epoch if epoch is None else epoch)
+        return {"batch": batch.to(self.device), **draws}
+
+    def _inputs(self, feed: dict[str, Tensor], epoch: int) -> Tensor:
+        images, draws = self.train.images(feed["batch"]), {name: feed[name] for name in feed if name != "batch"}
+        if self.plan and not draws:
+            draws = augment.draw(self.plan, self.train.position(feed["batch"]), self.recipe.seed, epoch)
+        images = augment.apply(images, draws)
+        side = self.side(epoch)
+        return self._normalised(shrunk(images, side) if side < images.shape[-1] else images)
 
     def side(self, epoch: int) -> int:
         """Pixels along a side of the pictures in this epoch: with ``start_small`` fewer at first, in steps of four."""
@@ -169,47 +184,74 @@ class Training:
         share = first + (1 - first) * 1.5 * epoch / self.recipe.epochs
         return size if share >= 1 else min(size, max(4, 4 * math.floor(size * share / 4)))
 
-    def _learn(self, batch: Tensor) -> None:
+    def _learn(self, feed: dict[str, Tensor]) -> None:
         self._train_mode()
         self._reseed(seed_of(self.recipe.seed, self.epoch, self.step))
+        self._turn_rates()
+        if self.replayed and self.pieces == 1:
+            learns = [weight.requires_grad for weight in self.backbone[:1]]
+            self.replayed((len(feed["batch"]), self.side(self.epoch), *learns), feed)
+        else:
+            self._descend(feed)
+        self._average()
+
+    def _turn_rates(self) -> None:
+        """Give every group of weights the rate of this step; a replayed step reads it from a tensor."""
         for group in self.optimiser.param_groups:
-            group["lr"] = self._rate() * group["share"]
-        loss, hits = self._gradients(batch)
+            rate = self._rate() * group["share"]
+            if self.replayed is None:
+                group["lr"] = rate
+            elif isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = torch.tensor(rate, device=self.device)
+
+    def _descend(self, feed: dict[str, Tensor]) -> None:
+        """One optimiser step, and what it is counted by; all that it changes are tensors."""
+        loss, hits = self._gradients(feed)
         if self.recipe.l1:
             self._pull()
         if self.recipe.clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
         self.optimiser.step()
-        self._average()
         with torch.no_grad():
-            self.sums += torch.stack([loss * len(batch), hits])
+            self.sums += torch.stack([loss * len(feed["batch"]), hits])
+
+    def _record(self) -> None:
+        """On a GPU steps are recorded and replayed, if their pictures are there and nothing in them is the CPU's."""
+        on_gpu = self.device.type == "cuda" and self.train.resident is not None
+        self.replayed = Replayed(self._descend, self.device) if on_gpu and self.recipe.mix == "none" else None
 
     def learn(self, batch: Tensor) -> float:
         """One step on a batch of positions within the split; its mean loss."""
         before = float(self.sums[0])
-        self._learn(batch)
+        self._learn(self._feed(batch))
         return (float(self.sums[0]) - before) / len(batch)
 
-    def _gradients(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+    def _gradients(self, feed: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Leave the mean loss's gradients in the weights; gives that loss and the hits. Where the memory does not hold
         the whole batch it goes in pieces, smaller ones until they fit, whose gradients add up to the same."""
         while True:
             try:
                 self.optimiser.zero_grad(set_to_none=True)
-                results = [self._piece(piece, len(piece) / len(batch)) for piece in batch.tensor_split(self.pieces)]
+                parts = _pieces(feed, self.pieces)
+                results = [self._piece(part, len(part["batch"]) / len(feed["batch"])) for part in parts]
                 return results[0] if len(results) == 1 else tuple(map(sum, zip(*results, strict=True)))
             except torch.OutOfMemoryError as error:
-                if self.pieces >= len(batch):
+                if self.device.type == "cuda" and torch.cuda.is_current_stream_capturing():
+                    raise  # whole batches fit; it is only the recording that does not
+                if self.pieces >= len(feed["batch"]):
                     raise TrainingError(
                         tr("Not even one picture at a time fits into the memory; make them smaller.")
                     ) from error
-                self.pieces = min(2 * self.pieces, len(batch))
+                self.pieces = min(2 * self.pieces, len(feed["batch"]))
                 hardware.release(self.device)
 
-    def _piece(self, batch: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    def _piece(self, feed: dict[str, Tensor], share: float) -> tuple[Tensor, Tensor]:
         """Forward and backward for a part of a batch; its part of the mean loss, and its hits."""
-        labels = self.train.labels[batch.to(self.device)]
-        inputs = self.known["train"][batch.to(self.device)] if self.known else self.inputs(batch, self.epoch)
+        batch = feed["batch"].to(self.device)
+        labels = self.train.labels[batch]
+        inputs = self.known["train"][batch] if self.known else self._inputs(feed, self.epoch)
         others, kept = None, 1.0
         if self.recipe.mix != "none" and not self.known and len(inputs) > 1:
             inputs, others, kept = mix(inputs, self.recipe.mix, seed_of(self.recipe.seed, self.epoch, self.step))
@@ -396,6 +438,7 @@ class Training:
                 fill(self.judged, state["judged"], "checkpoint")
             self.precision, self.best_epoch = str(state["precision"]), int(state["best_epoch"])
             self.learning_rate = float(state.get("learning_rate", self.learning_rate))
+            self._record()  # what was recorded changes tensors that are not the optimiser's any more
         except (KeyError, TypeError, ValueError) as error:
             raise WeightsError(tr("The checkpoint does not fit this training: {error}", error=error)) from None
 
@@ -436,11 +479,14 @@ class Training:
     def _faster(self) -> str:
         """The precision in which this network learns faster here, measured on one batch; float32 if little is gained.
 
-        A short training is not worth the measurement, and stays float32 on every machine.
+        A short training is not worth the measurement, and stays float32 on every machine; a GPU that knows bfloat16 is
+        always faster in it, which one batch, started kernel by kernel, would not show.
         """
         pixels = len(self.train) * self.recipe.epochs * self.passport.preprocess.size**2
         if pixels < WORTH_MEASURING:
             return "float32"
+        if self.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+            return "bfloat16"
         batch = torch.arange(min(self.recipe.batch_size, len(self.train)))
         inputs, labels = self._plain(self.train, batch), self.train.labels[batch.to(self.device)]
         seconds = {name: min(self._timed(name, inputs, labels) for _ in range(3)) for name in ("float32", "bfloat16")}
@@ -457,6 +503,21 @@ class Training:
         hardware.wait(self.device)
         self.model.zero_grad(set_to_none=True)
         return time.perf_counter() - started
+
+
+def shrunk(images: Tensor, side: int) -> Tensor:
+    """Square pictures (N, C, S, S) at a smaller side, as torch's bilinear interpolation with antialias gives them, but as
+    two products with what it makes of a diagonal: torch's kernel takes a GPU as long as the network does."""
+    size = images.shape[-1]
+    diagonal = torch.eye(size, device=images.device)[None, None]
+    weights = nn.functional.interpolate(diagonal, (side, size), mode="bilinear", antialias=True)[0, 0]
+    return weights @ images @ weights.T
+
+
+def _pieces(feed: dict[str, Tensor], count: int) -> list[dict[str, Tensor]]:
+    """A feed in so many parts, equal to within one picture."""
+    parts = zip(*(values.tensor_split(count) for values in feed.values()), strict=True)
+    return [dict(zip(feed, part, strict=True)) for part in parts]
 
 
 def fit(recipe: Recipe, dataset: Dataset) -> Iterator[Step | Check | Epoch]:

@@ -12,7 +12,7 @@ LAYERS = (
     ("language",),
     ("recipe", "images", "home", "spreadsheet", "hooks"),
     ("privacy",),
-    ("hardware", "data", "augment", "models", "muon", "takeaway", "webpage", "lessons", "coach", "runs"),
+    ("hardware", "data", "augment", "models", "muon", "graphs", "takeaway", "webpage", "lessons", "coach", "runs"),
     ("weights", "shelves", "batches", "neighbours"),
     ("train", "predict"),
     (

@@ -13,7 +13,7 @@ from imgrec.evaluate import evaluate
 from imgrec.muon import Muon, orthogonal
 from imgrec.predict import Predictor
 from imgrec.recipe import Recipe
-from imgrec.train import Epoch, Step, Training, TrainingError
+from imgrec.train import Epoch, Step, Training, TrainingError, shrunk
 
 BASE = Recipe(epochs=2, batch_size=16, device="cpu", precision="float32")
 
@@ -120,17 +120,17 @@ def test_a_batch_that_does_not_fit_goes_in_pieces_whose_gradients_are_the_same(m
     small = Training(recipe, grey())
     piece = small._piece
 
-    def short_of_memory(batch, share):
-        if len(batch) > 5:
+    def short_of_memory(feed, share):
+        if len(feed["batch"]) > 5:
             raise torch.OutOfMemoryError("no room")
-        return piece(batch, share)
+        return piece(feed, share)
 
     monkeypatch.setattr(small, "_piece", short_of_memory)
     list(small.fit())
     assert small.pieces == 4
     for a, b in zip(whole.model.parameters(), small.model.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-5)
-    monkeypatch.setattr(small, "_piece", lambda batch, share: (_ for _ in ()).throw(torch.OutOfMemoryError("none")))
+    monkeypatch.setattr(small, "_piece", lambda feed, share: (_ for _ in ()).throw(torch.OutOfMemoryError("none")))
     small.epoch = 0
     with pytest.raises(TrainingError, match="Not even one picture"):
         list(small.fit())
@@ -140,6 +140,9 @@ def test_pictures_grow_until_two_thirds_of_the_training():
     recipe = replace(BASE, model="fast", start_small=0.5, epochs=6, optimiser="muon", learning_rate=0.1)
     training = Training(recipe, grey(size=32))
     sides = [training.inputs(torch.arange(2), epoch).shape[-1] for epoch in range(6)]
+    images = training.train.images(torch.arange(2))
+    torchs = torch.nn.functional.interpolate(images, (20, 20), mode="bilinear", antialias=True)
+    assert torch.allclose(shrunk(images, 20), torchs, atol=1e-6)
     assert sides == [16, 20, 24, 28, 32, 32]
     assert [training.side(epoch) for epoch in range(6)] == sides
     list(training.fit())
@@ -215,6 +218,22 @@ def test_muons_steps_are_nearly_orthogonal_and_weights_keep_their_length(shape):
     assert weight.norm().item() == pytest.approx(matrix.norm().item(), rel=1e-4)
     moved = (weight - matrix).norm() / matrix.norm()
     assert 0.05 < moved < 0.12
+
+
+def test_muon_turns_every_weight_as_if_it_were_alone():
+    shapes = ((8, 3, 3, 3), (8, 40), (40, 8), (16, 8, 1, 1))  # the shorter side is 8 in all: one stack
+    generator = torch.Generator().manual_seed(0)
+    weights = [torch.nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
+    for weight in weights:
+        weight.grad = torch.randn(weight.shape, generator=generator)
+    expected = []
+    for weight in weights:
+        step = orthogonal(weight.grad.flatten(1)).view_as(weight)
+        moved = weight - step * (0.1 * weight.norm() / step.norm())
+        expected.append((moved * weight.norm() / moved.norm()).detach())
+    Muon([{"params": weights}], 0.1, 0.6, 0.0).step()
+    for weight, alone in zip(weights, expected, strict=True):
+        assert torch.allclose(weight, alone, atol=1e-5)
 
 
 @pytest.mark.parametrize("views", ["one", "mirror", "shifted", "six"])

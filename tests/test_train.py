@@ -69,8 +69,8 @@ def test_loss_and_accuracy_are_means_over_pictures_not_over_batches():
 def test_every_picture_is_seen_once_an_epoch():
     training = Training(SMALL, tiny())
     seen = []
-    original = training.inputs
-    training.inputs = lambda indices, epoch: (seen.append(indices.tolist()), original(indices, epoch))[1]
+    original = training._inputs
+    training._inputs = lambda feed, epoch: (seen.append(feed["batch"].tolist()), original(feed, epoch))[1]
     next(event for event in training.fit() if isinstance(event, Epoch))
     assert sorted(itertools.chain(*seen)) == list(range(len(training.train)))
 

@@ -13,6 +13,7 @@ from math import prod
 from torch import Tensor, nn
 
 from imgrec.language import mark, tr
+from imgrec.models.pooling import MaxPool2d
 from imgrec.models.shelf import SHELF, Card, ModelError
 
 PREFIX = "custom:"
@@ -47,7 +48,7 @@ def _pool(layer: type[nn.Module]) -> Callable[[int, float, dict[str, int]], nn.M
 
 KINDS: dict[str, Kind] = {
     "conv": Kind(mark("Convolution; its number is that of its maps."), _conv, ("maps", 32, 1, 2048), WINDOW),
-    "max": Kind(mark("Max pooling: the largest value of each window."), _pool(nn.MaxPool2d), ("window", 2, 1, 16), {"stride": (1, 16)}),
+    "max": Kind(mark("Max pooling: the largest value of each window."), _pool(MaxPool2d), ("window", 2, 1, 16), {"stride": (1, 16)}),
     "avg": Kind(mark("Average pooling: the mean of each window."), _pool(nn.AvgPool2d), ("window", 2, 1, 16), {"stride": (1, 16)}),
     "global": Kind(mark("Average over the whole of each map."), lambda maps, number, options: nn.AdaptiveAvgPool2d(1)),
     "norm": Kind(mark("Batch norm: each map to mean 0 and deviation 1."), lambda maps, number, options: nn.BatchNorm2d(maps)),

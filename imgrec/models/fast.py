@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from imgrec.language import mark
+from imgrec.models.pooling import AdaptiveMaxPool2d, MaxPool2d
 from imgrec.models.shelf import register
 
 PAPER = "K. Jordan, 94% on CIFAR-10 in 3.29 seconds on a single GPU, arXiv:2404.00498"
@@ -40,7 +41,7 @@ class Fast(nn.Module):
         self.whiten, self.first = Whitening(channels), nn.GELU()
         maps = (2 * 4 * channels, *self.maps)
         self.groups = nn.Sequential(*(Group(*pair) for pair in pairwise(maps)))
-        self.pool = nn.AdaptiveMaxPool2d(1)
+        self.pool = AdaptiveMaxPool2d(1)
         self.head = nn.Linear(maps[-1], classes, bias=False)
 
     def look_at(self, images: Tensor) -> None:
@@ -99,7 +100,7 @@ class Group(nn.Module):
         super().__init__()
         self.first, self.pool, self.first_norm, self.first_bend = (
             NearIdentity(before, maps),
-            nn.MaxPool2d(2),
+            MaxPool2d(2),
             Shift(maps),
             nn.GELU(),
         )
