@@ -117,6 +117,17 @@ def test_not_even_a_single_word_is_shown_untranslated(path):
             )
 
 
+CORE_AND_PAGES = [*sorted(messages.ROOT.glob("imgrec/*.py")), *sorted(messages.ROOT.glob("pages/*.py"))]
+TELLING = {"told", "progress", "under_way"}  # whose second argument says what is being done
+
+
+@pytest.mark.parametrize("path", CORE_AND_PAGES, ids=lambda path: path.name)
+def test_what_is_being_done_is_told_in_the_language(path):
+    for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(call, ast.Call) and getattr(call.func, "attr", getattr(call.func, "id", "")) in TELLING:
+            assert not [text for text in call.args[1:2] if isinstance(getattr(text, "value", None), str)], call.lineno
+
+
 ALLOWED = {
     "many folder ",
     "Language / 语言",
