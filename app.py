@@ -85,12 +85,12 @@ class Visitors:
 
 def warm_up() -> None:
     """Load torch, and read what is known of all runs, while the first visitor still reads the first page."""
-    import torchvision  # noqa: F401
-
     import imgrec.predict
     import imgrec.train  # noqa: F401
+    from imgrec.models.imagenet import torchvision_models
     from imgrec.runs import rows
 
+    torchvision_models()
     rows()
     put_aside()
 

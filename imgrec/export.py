@@ -69,7 +69,7 @@ def export(
                 raise ExportError(tr("int8 needs the pictures the run learned from, which are not on this machine."))
             content, found = _int8(predictor, dataset, told)
         else:
-            told(0.2, "exporting and comparing")
+            told(0.2, tr("exporting and comparing"))
             content, found = _proved(FORMATS[to].write, predictor)
     write_atomic(out, content)
     return {"to": to, "out": str(out), "bytes": len(content), **found}
@@ -100,7 +100,7 @@ def _int8(predictor: Predictor, dataset: Dataset, told: Told) -> tuple[bytes, di
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    told(0.1, "exporting")
+    told(0.1, tr("exporting"))
     plain, difference = _proved(_onnx, predictor)
     where = dataset.indices("train")[:: max(1, len(dataset.indices("train")) // CALIBRATION)][:CALIBRATION]
     given = iter([{"pictures": dataset.images[where[i : i + 32]]} for i in range(0, len(where), 32)])
@@ -109,7 +109,7 @@ def _int8(predictor: Predictor, dataset: Dataset, told: Told) -> tuple[bytes, di
         def get_next(self) -> dict | None:
             return next(given, None)
 
-    told(0.3, "measuring what range the values have")
+    told(0.3, tr("measuring what range the values have"))
     with tempfile.TemporaryDirectory() as folder:
         source, prepared, target = (Path(folder) / name for name in ("a.onnx", "b.onnx", "c.onnx"))
         source.write_bytes(plain)
@@ -125,7 +125,7 @@ def _int8(predictor: Predictor, dataset: Dataset, told: Told) -> tuple[bytes, di
             ) from error
         small = target.read_bytes()
     test = dataset.indices("test")[:TESTED]
-    told(0.6, "testing both")
+    told(0.6, tr("testing both"))
     figures = [_figures(content, dataset, test) for content in (plain, small)]
     lost = figures[0]["accuracy"] - figures[1]["accuracy"] if len(test) else 0.0
     if lost > MOST_LOST:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 
 import psutil
@@ -60,11 +60,16 @@ def describe(device: torch.device) -> str:
     )
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
+def one_thread() -> AbstractContextManager[None]:
     """Compute in this thread alone, for small networks that several visitors may train at once: at the end of every step
     their threads would wait for each other's turn on a core, ten times as long as a step takes."""
-    torch.set_num_threads(1)
+    return threads(1)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Compute with so many threads what this one computes while the block lasts."""
+    torch.set_num_threads(count)
     try:
         yield
     finally:

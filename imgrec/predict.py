@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +27,8 @@ from imgrec.runs import Run, RunError, open_run
 from imgrec.weights import VIEWS, Passport, fill, load_weights
 
 MOST_MEMBERS = 5  # of an ensemble
+OWN_CORE = 4  # pictures that are enough to share a batch out among the cores
+Said = TypeVar("Said")
 
 
 @dataclass(frozen=True)
@@ -113,11 +117,30 @@ class Predictor:
         wanted = self.passport.preprocess
         return fit(picture, wanted.size, wanted.channels, wanted.resize)
 
-    @torch.inference_mode()
     def logits(self, seen: np.ndarray) -> torch.Tensor:
         """Logits float32 (N, classes) on the CPU for pictures from ``see``, uint8 (N, size, size, channels)."""
+        return torch.cat(self._shared_out(self._logits, seen))
+
+    @torch.inference_mode()
+    def _logits(self, seen: np.ndarray) -> torch.Tensor:
         images = torch.tensor(seen).to(self.device).permute(0, 3, 1, 2).float() / 255
         return self.passport.answer(self.model, images).cpu()
+
+    def _shared_out(self, ask: Callable[[np.ndarray], Said], seen: np.ndarray) -> list[Said]:
+        """What ``ask`` says of the pictures, in their order: of all at once, or on a CPU of a part for each core.
+
+        Cores that share every layer wait for the slowest at its end, and where others want a core too, as clients and
+        decoders do, that is most of the time. Parts of their own they finish alone.
+        """
+        parts = shares(len(seen), hardware.THREADS) if self.device.type == "cpu" else 1
+        if parts == 1:
+            return [ask(seen)]
+
+        def alone(part: np.ndarray) -> Said:
+            with hardware.threads(hardware.THREADS // parts):
+                return ask(part)
+
+        return list(_askers().map(alone, np.array_split(seen, parts)))
 
     def probabilities(self, seen: np.ndarray, batch: int = 256) -> np.ndarray:
         """Softmax over the classes, float32 (N, classes), for uint8 (N, size, size, channels), possibly a memory map."""
@@ -126,19 +149,24 @@ class Predictor:
         ]
         return np.concatenate(parts) if parts else np.zeros((0, len(self.classes)), np.float32)
 
-    @torch.inference_mode()
     def look(self, seen: np.ndarray, batch: int = 256) -> tuple[torch.Tensor, np.ndarray]:
         """Logits float32 (N, classes), and what the last linear layer decides by, float32 (N, features), for uint8
         (N, size, size, channels)."""
+        looks = [
+            look
+            for start in range(0, max(len(seen), 1), batch)
+            for look in self._shared_out(self._look, seen[start : start + batch])
+        ]
+        return torch.cat([logits for logits, _ in looks]), np.concatenate([features for _, features in looks])
+
+    def _look(self, seen: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
         last = [layer for layer in self.model.modules() if isinstance(layer, nn.Linear)][-1]
+        if not len(seen):
+            return torch.zeros(0, len(self.classes)), np.zeros((0, last.in_features), np.float32)
         caught: list[np.ndarray] = []
-        logits, features = [torch.zeros(0, len(self.classes))], [np.zeros((0, last.in_features), np.float32)]
         with listening([last], lambda _, came, __: caught.append(came[0].flatten(1).float().cpu().numpy())):
-            for start in range(0, len(seen), batch):
-                caught.clear()
-                logits.append(self.logits(seen[start : start + batch]))
-                features.append(caught[0])  # of the first view, which is the picture as it is
-        return torch.cat(logits), np.concatenate(features)
+            logits = self._logits(seen)
+        return logits, caught[0]  # of the first view, which is the picture as it is
 
     def features(self, seen: np.ndarray) -> np.ndarray:
         """The second of what `look` gives."""
@@ -176,6 +204,16 @@ class Predictor:
         """The same network, whose answers are the mean over other views of a picture. Raises RecipeError."""
         passport = dataclasses.replace(self.passport, views=one_of("views", views, VIEWS))
         return Predictor(self.model, passport, self.name, str(self.device), self.neighbours)
+
+
+def shares(pictures: int, threads: int) -> int:
+    """Among how many cores or groups of them so many pictures are shared out, all of one size: a divisor of ``threads``."""
+    return max(n for n in range(1, threads + 1) if threads % n == 0 and (n == 1 or n * OWN_CORE <= pictures))
+
+
+@lru_cache
+def _askers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(hardware.THREADS, thread_name_prefix="ask")
 
 
 class Ensemble:

@@ -16,6 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
+from imgrec.hardware import THREADS
 from imgrec.predict import Classified, Ensemble, Predictor
 
 BATCH = 32  # pictures that share a forward pass
@@ -87,6 +90,7 @@ class Batcher:
         return [item.future for item in items]
 
     def _work(self) -> None:
+        torch.set_num_threads(THREADS)  # whatever others compute with when this thread begins
         held: deque[_Waiting] = deque()
         while True:
             self._gather(held)

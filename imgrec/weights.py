@@ -27,7 +27,7 @@ from imgrec.home import folder, write_atomic
 from imgrec.images import RESIZES
 from imgrec.language import tr
 from imgrec.models import SHELF, build, card
-from imgrec.models.imagenet import MEAN, STD, imagenet_state
+from imgrec.models.imagenet import MEAN, STD, imagenet_state, torchvision_models
 
 
 class WeightsError(ValueError):
@@ -193,9 +193,7 @@ def _published(model: str) -> tuple[str, str]:
         raise WeightsError(
             tr("{title} has no ImageNet weights; use weights=none, a run or a file.", title=card(model).title)
         )
-    from torchvision.models import get_model_weights
-
-    address = get_model_weights(SHELF[model].build.args[0]).DEFAULT.url
+    address = torchvision_models().get_model_weights(SHELF[model].build.args[0]).DEFAULT.url
     return address.rpartition("/")[2], address
 
 

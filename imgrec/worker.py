@@ -146,7 +146,7 @@ def work_study(
 
     job = study_folder(kind, name, **options)
     job.path.mkdir(parents=True, exist_ok=True)
-    with under_way(job, "loading"):
+    with under_way(job, tr("loading")):
         job.clear_requests()
         requests, shown = _Requests(job, process), 0.0
 

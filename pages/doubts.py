@@ -82,7 +82,9 @@ def worse(run: Run, dataset: Dataset) -> None:
                     levels, values = found["level"][chosen].tolist(), found["accuracy"][chosen].tolist()
                     told = ", ".join(f"{level:g}: {value:.0%}" for level, value in zip(levels, values, strict=True))
                     parts.chart(
-                        charts.worsening(levels, values, tr(CHANGES[kind].unit)), f"worse_{kind}", f"{kind}: {told}"
+                        charts.worsening(levels, values, tr(CHANGES[kind].unit)),
+                        f"worse_{kind}",
+                        f"{tr(CHANGES[kind].title)}: {told}",
                     )
         if len(found["strangers"]):
             told = zip(found["strangers"].tolist(), found["rejected"].tolist(), strict=True)

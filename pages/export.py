@@ -17,7 +17,7 @@ from pages import parts
 @st.cache_data(max_entries=6, show_spinner=False)
 def made(name: str, changed: int, to: str, _run: Run) -> tuple[bytes, dict]:
     """The file, and what was found when it was compared with the network it came from."""
-    bar = st.progress(0.0, "loading")
+    bar = st.progress(0.0, tr("loading"))
     predictor, dataset = Predictor.open(name, "cpu"), None
     if to == "int8":
         wanted = predictor.passport.preprocess

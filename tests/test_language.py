@@ -12,7 +12,7 @@ from test_pages import PAGES, open_page, texts
 from imgrec import language
 from imgrec.data import class_names, named, open_dataset
 from imgrec.data.names import KNOWN
-from imgrec.language import FOLDER, LANGUAGES, plural, tr
+from imgrec.language import FOLDER, LANGUAGES, plural, speaking, tr
 from imgrec.predict import predictor
 from imgrec.recipe import Recipe, RecipeError
 
@@ -117,6 +117,17 @@ def test_not_even_a_single_word_is_shown_untranslated(path):
             )
 
 
+CORE_AND_PAGES = [*sorted(messages.ROOT.glob("imgrec/*.py")), *sorted(messages.ROOT.glob("pages/*.py"))]
+TELLING = {"told", "progress", "under_way"}  # whose second argument says what is being done
+
+
+@pytest.mark.parametrize("path", CORE_AND_PAGES, ids=lambda path: path.name)
+def test_what_is_being_done_is_told_in_the_language(path):
+    for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(call, ast.Call) and getattr(call.func, "attr", getattr(call.func, "id", "")) in TELLING:
+            assert not [text for text in call.args[1:2] if isinstance(getattr(text, "value", None), str)], call.lineno
+
+
 ALLOWED = {
     "many folder ",
     "Language / 语言",
@@ -145,6 +156,14 @@ def test_errors_of_the_core_speak_the_language_too(chinese):
     with pytest.raises(RecipeError) as caught:
         Recipe(resize="stretch")
     assert HAN.search(str(caught.value))
+
+
+def test_what_is_wrong_with_a_picture_is_said_in_the_language_although_another_thread_finds_out():
+    with speaking("zh_CN"):
+        results = predictor("digits-seed-cnn").classify(
+            [("empty.png", b""), ("text.png", b"hello"), ("cut.gif", b"GIF89a")]
+        )
+    assert [bool(HAN.search(result.error)) for result in results] == [True, True, True]
 
 
 def test_classes_that_everybody_has_are_named_in_the_language_and_those_of_people_stay_theirs(chinese):

@@ -1,5 +1,9 @@
 """Claims over the whole shelf of models, so that a new row is tested by being there."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -7,6 +11,7 @@ from imgrec.models import SHELF, ModelError, build, card, layers, operations, pa
 from imgrec.models.custom import EXAMPLE
 from imgrec.weights import Passport, Preprocess, fill, load_weights, save_weights
 
+ROOT = Path(__file__).parent.parent
 SIZES = {"smallest": None, "digits": 8, "odd": 33, "photo": 96}
 LARGE = (
     "vit-b-16",
@@ -145,3 +150,18 @@ def test_a_seed_gives_the_same_weights_every_time():
 def test_an_unknown_model_is_refused_with_what_there_is():
     with pytest.raises(ModelError, match="softmax-regression"):
         build("softmax", 3, 1, 8)
+
+
+def test_networks_of_torchvision_come_without_torchs_compiler_which_is_there_when_somebody_calls_it():
+    code = """
+import sys, torch
+from imgrec import models
+models.build("resnet18", 3, 3, 64)(torch.zeros(2, 3, 64, 64))
+print([name for name in ("torch._dynamo", "torch._dynamo.utils", "sympy") if name in sys.modules])
+from torchvision.ops import roi_align
+import torchvision
+print(torchvision.__name__, roi_align(torch.ones(1, 1, 8, 8), torch.tensor([[0.0, 0, 0, 4, 4]]), 2).sum().item())
+print(sys.modules["torchvision.ops.roi_align"].is_compile_supported("cpu"), "torch._dynamo" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.split("\n")[:3] == ["[]", "torchvision 4.0", "True True"], done.stdout + done.stderr

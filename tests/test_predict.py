@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+import threading
 import zipfile
 from pathlib import Path
 
@@ -14,13 +15,14 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
+from imgrec import hardware
 from imgrec.data import open_dataset
 from imgrec.evaluate import evaluate
 from imgrec.explain import METHODS, explain, overlay
 from imgrec.export import FORMATS, ExportError, export
 from imgrec.images import to_png
 from imgrec.models import ModelError
-from imgrec.predict import Predictor, predictor
+from imgrec.predict import Predictor, predictor, shares
 from imgrec.runs import RunError, create_run, delete_run, list_runs, open_run
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
@@ -62,6 +64,31 @@ def test_a_picture_gives_the_same_answer_alone_and_among_others(model, digits):
     together = np.stack([r.probabilities for r in model.classify(files)])
     alone = np.stack([model.classify([file])[0].probabilities for file in files])
     assert np.allclose(together, alone, atol=1e-6)
+
+
+def test_a_batch_is_shared_out_among_the_cores_and_its_answers_stay_the_same(model, digits, monkeypatch):
+    both, forward, seen = threading.Barrier(2, timeout=20), model.model.forward, digits.images[:37]
+
+    def met(images):
+        if len(images) == 16:  # half of 32; the last five stay together
+            both.wait()
+        return forward(images)
+
+    alone = model._look(seen)
+    monkeypatch.setattr(hardware, "THREADS", 2)
+    monkeypatch.setattr(model.model, "forward", met)
+    for part, expected in zip(model.look(seen, batch=32), alone, strict=True):
+        assert np.allclose(part, expected, atol=1e-5)
+    assert np.allclose(model.logits(seen[:32]), alone[0][:32], atol=1e-5)
+    assert [len(part) for part in model.look(seen[:0])] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("pictures", "threads", "parts"),
+    [(32, 2, 2), (8, 2, 2), (7, 2, 1), (32, 16, 8), (32, 12, 6), (64, 7, 7), (1, 9, 1)],
+)
+def test_no_core_is_left_out_and_none_gets_too_little(pictures, threads, parts):
+    assert shares(pictures, threads) == parts
 
 
 def test_the_trained_pipeline_and_the_predictor_see_the_same_pixels(model, digits):

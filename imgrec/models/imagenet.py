@@ -1,12 +1,15 @@
 """The networks that made history on ImageNet, as torchvision builds them, for any classes, colours and picture size.
 
-torchvision takes a second to import, so that happens when one of them is built.
+torchvision takes a moment to import, so that happens when one of them is built.
 """
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Mapping
 from functools import partial
+from types import ModuleType
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -27,12 +30,10 @@ class Family(nn.Module):
     def __init__(
         self, builder: str, last: str, least: int, options: Mapping[str, object], classes: int, channels: int, size: int
     ) -> None:
-        from torchvision.models import get_model
-
         super().__init__()
         fixed = builder.startswith("vit")  # it has a position for every patch of a 224-pixel picture
         self.least = 224 if fixed else max(least, size)
-        self.backbone = get_model(builder, weights=None, **options)
+        self.backbone = torchvision_models().get_model(builder, weights=None, **options)
         whole, _, name = last.rpartition(".")
         dense = self.backbone.get_submodule(last)
         setattr(self.backbone.get_submodule(whole), name, nn.Identity())
@@ -46,23 +47,50 @@ class Family(nn.Module):
         return self.head(self.backbone(images))
 
 
+def torchvision_models() -> ModuleType:
+    """torchvision.models, without torch's compiler, which nobody here asks for and which takes longer to import than all
+    else together: torchvision wants one function of it, to be called in a pooling layer that none of these networks has.
+
+    That function is lent a place to be found in while torchvision is imported, and brings the compiler when it is called.
+    """
+    wanted = "torch._dynamo.utils"
+    if "torchvision" in sys.modules or wanted in sys.modules:
+        return importlib.import_module("torchvision.models")
+    lent = ModuleType(wanted)
+
+    def compiler(name: str):
+        if name.startswith("__"):  # who looks through all modules, as `inspect` does, wants no compiler
+            raise AttributeError(name)
+        if sys.modules.get(wanted) is lent:
+            del sys.modules[wanted]
+        return getattr(importlib.import_module(wanted), name)
+
+    lent.is_compile_supported = lambda device: compiler("is_compile_supported")(device)
+    lent.__getattr__ = compiler  # whatever else is asked for meanwhile
+    sys.modules[wanted] = lent
+    try:
+        return importlib.import_module("torchvision.models")
+    finally:
+        if sys.modules.get(wanted) is lent:
+            del sys.modules[wanted]
+
+
 def imagenet_state(name: str, state: Mapping[str, Tensor] | None = None) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """ImageNet weights of a model of the shelf by our layers' names, and the names of the 1,000 classes.
 
     ``state``: a torchvision file's content; without it torchvision's own file is read, or downloaded to torch's hub
     folder. Raises what torchvision raises: OSError, RuntimeError.
     """
-    from torchvision.models import get_model, get_model_weights
-
+    vision = torchvision_models()
     builder, last, _, options = SHELF[name].build.args
-    known = get_model_weights(builder).DEFAULT
+    known = vision.get_model_weights(builder).DEFAULT
     if state is None:
         options = {key: value for key, value in options.items() if key != "init_weights"}
         if "aux_logits" in options:  # torchvision reads the side exits and drops them by itself
             options = {"transform_input": False}
-        network = get_model(builder, weights=known, progress=False, **options)
+        network = vision.get_model(builder, weights=known, progress=False, **options)
     else:
-        network = get_model(builder, weights=None, **options)
+        network = vision.get_model(builder, weights=None, **options)
         network.load_state_dict({k: v for k, v in state.items() if not k.startswith(("AuxLogits.", "aux1.", "aux2."))})
     own = {
         f"head.{key.removeprefix(last + '.')}" if key.startswith(last + ".") else f"backbone.{key}": value
