@@ -249,6 +249,20 @@ def test_a_page_is_drawn_in_each_language_and_the_choice_stays_in_the_address(pa
     page.get_by_role("button", name="Stop", exact=True).click()
 
 
+def take_photo(page):
+    """Press the camera's button as a person does: when the video runs, and again where nothing was taken, for the video
+    begins anew whenever the page around it changes its width."""
+    camera, button = (page.get_by_test_id(f"stCameraInput{part}") for part in ("WebcamComponent", "Button"))
+
+    def taken():
+        if camera.count() and button.is_enabled() and page.locator("video").evaluate("video => video.readyState") == 4:
+            button.click()
+        return not camera.count()
+
+    camera.wait_for()
+    wait_for(taken)
+
+
 def test_words_of_streamlit_itself_are_chinese_too(page, server):
     def written(place):
         return page.locator(place).first.evaluate("e => getComputedStyle(e, '::after').content").strip('"')
@@ -256,7 +270,7 @@ def test_words_of_streamlit_itself_are_chinese_too(page, server):
     visit(page, server, "predict?run=cifar10-fast&lang=zh")
     assert written("[data-testid=stFileUploaderDropzone] button p") == "上传"
     page.get_by_text("摄像头").first.click()
-    page.locator("[data-testid=stCameraInputButton]:not([disabled])").click()
+    take_photo(page)
     page.get_by_text("camera.jpg").wait_for()
     assert written("[data-testid=stCameraInputButton]") == "清除照片"
     page.locator("[data-testid=stCameraInputButton]").click()
@@ -267,8 +281,7 @@ def test_words_of_streamlit_itself_are_chinese_too(page, server):
 def test_a_photo_taken_with_the_camera_is_classified(page, server):
     visit(page, server, "predict?run=digits-seed-cnn")
     page.get_by_text("Camera", exact=True).click()
-    wait_for(lambda: page.locator("video").evaluate("video => video.readyState") == 4)
-    page.get_by_role("button", name="Take photo").click()
+    take_photo(page)
     page.get_by_text("camera.jpg").wait_for()
     page.get_by_text("add up to 1.0000").wait_for()
 
@@ -377,8 +390,7 @@ def test_a_data_set_is_built_from_files_and_camera_corrected_and_trained_on(page
     page.get_by_label("Class 2", exact=True).fill("camera")
     page.get_by_text("Camera", exact=True).nth(1).click()
     for shots in (1, 2, 3):
-        wait_for(lambda: page.locator("video").evaluate("video => video.readyState") == 4)
-        page.get_by_role("button", name="Take photo").click()
+        take_photo(page)
         page.get_by_text(f"{shots} picture{'s' * (shots > 1)}", exact=True).wait_for()
         idle(page)
     page.get_by_label("Name of the data set").fill("mine")
