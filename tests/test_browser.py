@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -309,6 +310,31 @@ def test_every_lesson_is_played_through_with_the_keyboard_and_checks_its_questio
         assert page.get_by_text("Not yet.").count() == 0, address
         page.get_by_text("For teachers").wait_for()
         page.get_by_text("The same in PyTorch").wait_for()
+    for before, after in pairwise(address for address in ADDRESSES if address.startswith("learn_")):
+        visit(page, server, before)
+        page.get_by_test_id("stMain").locator(f"a[href*={after}]").click()
+        page.wait_for_url(f"**/{after}*")
+
+
+def test_a_cell_of_a_map_is_clicked_and_followed_back_to_the_pixels(page, server):
+    """Row 10 of the goals goes on: from a number of a later layer to one of the layer before, and to the first."""
+    visit(page, server, "learn_network?run=shapes-seed-cnn")
+    layer = page.get_by_role("slider", name="Layer")
+    for _ in range(3):
+        layer.press("ArrowRight")
+        idle(page)
+    page.get_by_text("4. Conv2d").wait_for()
+    cell = page.get_by_role("button", name="The map with its cell")
+    box = cell.bounding_box()
+    cell.click(position={"x": box["width"] * 0.99, "y": box["height"] * 0.01})
+    page.get_by_text(re.compile(r"at row 0, column 15")).wait_for()
+    cell.press("ArrowDown")
+    page.get_by_text(re.compile(r"at row 1, column 15")).wait_for()
+    for before in ("3. ReLU", "2. MaxPool2d", "1. Conv2d"):
+        page.get_by_role("button", name="Go back to that cell").first.click()
+        page.get_by_text(before).wait_for()
+        idle(page)
+    assert page.get_by_role("button", name="Go back to that cell").count() == 0  # these are the pixels
 
 
 def test_who_starts_a_run_may_stop_it_others_may_look_and_the_operator_may_all(browser, tmp_path, monkeypatch):
