@@ -90,6 +90,14 @@ def signed_bars(names: Sequence[str], values: Sequence[float]) -> Figure:
     return figure.update_yaxes(tickvals=places, ticktext=[plain(name) for name in names], fixedrange=True)
 
 
+def _two_lines(words: str) -> str:
+    """Long words in two lines, cut after a comma, or else at the space that is nearest to the middle."""
+    cut = next((words.index(comma) + len(comma) for comma in (", ", "，") if comma in words), 0)
+    spaces = [i + 1 for i, letter in enumerate(words) if letter == " " and len(words) > 8]
+    cut = cut or min(spaces, key=lambda i: abs(i - len(words) / 2), default=0)
+    return f"{words[:cut].strip()}<br>{words[cut:]}" if cut else words
+
+
 def sketch(boxes: Sequence[tuple[float, float, str]], arrows: Sequence[tuple[int, int]]) -> Figure:
     """Boxes (x, y, words) with arrows between them; an arrow that passes over boxes of its row goes around them."""
     wide, high = 0.4, 0.32
@@ -98,8 +106,8 @@ def sketch(boxes: Sequence[tuple[float, float, str]], arrows: Sequence[tuple[int
     came = [", ".join(words[start] for start, end in arrows if end == number) for number in range(len(boxes))]
     figure.add_scatter(
         x=[x for x, *_ in boxes], y=[y for _, y, _ in boxes], mode="text",
-        text=[word.replace(", ", ",<br>") if len(word) > 6 else word for word in words], hovertext=came,
-        textfont={"size": 12}, hoverinfo="text", showlegend=False,
+        text=[_two_lines(word) for word in words], hovertext=came,
+        textfont={"size": 11}, hoverinfo="text", showlegend=False,
     )  # fmt: skip
     shapes = [
         {"type": "rect", "x0": x - wide, "x1": x + wide, "y0": y - high, "y1": y + high, "line": {"color": BLUE, "width": 2}}

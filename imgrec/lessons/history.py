@@ -26,17 +26,17 @@ def _row(*words: str, more: tuple[tuple[int, int], ...] = ()) -> Sketch:
 
 
 IN, SUM, JOINED = mark("in"), "+", mark("side by side")
-DENSE, POOL = mark("dense"), mark("pooling")
+DENSE, POOL, CONV = mark("dense"), mark("pooling"), mark("conv")
 SKETCHES: dict[str, Sketch] = {  # by the network of the shelf
-    "seed-cnn": _row(mark("picture"), "conv", POOL, "conv", POOL, DENSE),
-    "alexnet": _row(mark("picture"), "5 × conv", "ReLU", POOL, "dropout", DENSE),
+    "seed-cnn": _row(mark("picture"), CONV, POOL, CONV, POOL, DENSE),
+    "alexnet": _row(mark("picture"), CONV, "ReLU", POOL, "dropout", DENSE),
     "vgg11": _row(IN, "3 × 3", "3 × 3", POOL, "3 × 3", "3 × 3", POOL),
     "googlenet": Sketch(
         ((0, 0, IN), (1, 1.5, "1 × 1"), (1, 0.5, "3 × 3"), (1, -0.5, "5 × 5"), (1, -1.5, POOL), (2, 0, JOINED)),
         tuple((0, i) for i in range(1, 5)) + tuple((i, 5) for i in range(1, 5)),
     ),
-    "resnet18": _row(IN, "conv", "conv", SUM, "ReLU", more=((0, 3),)),
-    "densenet121": _row(IN, "conv", "conv", "conv", JOINED, more=((0, 2), (0, 3), (0, 4), (1, 3), (1, 4), (2, 4))),
+    "resnet18": _row(IN, CONV, CONV, SUM, "ReLU", more=((0, 3),)),
+    "densenet121": _row(IN, CONV, CONV, CONV, JOINED, more=((0, 2), (0, 3), (0, 4), (1, 3), (1, 4), (2, 4))),
     "se-resnet18": _row(mark("maps"), mark("mean of each"), DENSE, mark("0 to 1"), "×", more=((0, 4),)),
     "mobilenet-v2": _row(mark("maps"), mark("3 × 3, each map alone"), mark("1 × 1, all maps"), mark("maps")),
     "efficientnet-b0": Sketch(
