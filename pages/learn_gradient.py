@@ -71,7 +71,9 @@ with left:
     rows(weights, biases, 3)
     teaching.formula(
         rf"z_{{\text{{{c}}}}}",
-        " + ".join(rf"{w:.2f} \cdot {x:.1f}" for w, x in zip(weights[target], inputs, strict=True))
+        " + ".join(rf"{w:.2f} \cdot {x:.1f}" for w, x in zip(weights[target], inputs, strict=True)).replace(
+            "+", r"\\ & \quad +"
+        )
         + rf" \\ & \quad + {biases[target]:.2f}",
         f"{now.logits[target]:.3f}",
     )

@@ -28,10 +28,10 @@ def begin(title: str, words: str) -> None:
     st.session_state["lesson_title"] = title
     st.title(title, anchor=False)
     st.html("<style>.katex-display{padding:.4em 0}</style>")  # else the tops of fractions are cut off
-    left, right = st.columns([5, 1], vertical_alignment="center")
+    left, right = st.columns([4, 1], vertical_alignment="center")
     left.markdown(words)
     if right.toggle(tr("Large type"), key="large_type", persist_state="session", help=tr("For a projector.")):
-        st.html("<style>[data-testid=stMain]{font-size:1.35rem;zoom:1.3}</style>")
+        st.html("<style>html{font-size:130%} [data-testid=stMain] .js-plotly-plot{zoom:1.3}</style>")
 
 
 def question(key: str) -> None:

@@ -316,6 +316,18 @@ def test_every_lesson_is_played_through_with_the_keyboard_and_checks_its_questio
         page.wait_for_url(f"**/{after}*")
 
 
+def test_large_type_keeps_every_table_within_its_column(page, server):
+    visit(page, server, "learn_gradient")
+    page.get_by_text("Large type", exact=True).click()
+    text = page.locator("[data-testid=stMain] p").first
+    wait_for(lambda: text.evaluate("part => parseFloat(getComputedStyle(part).fontSize)") > 20)  # pixels, instead of 16
+    wide = """() => [...document.querySelectorAll('[data-testid=stDataFrame]')].map((table) =>
+        table.getBoundingClientRect().width - table.closest('[data-testid=stColumn]').getBoundingClientRect().width)"""
+    wait_for(lambda: [excess for excess in page.evaluate(wide) if excess > 1] == [])
+    page.wait_for_timeout(SECOND)  # they measure themselves again
+    assert [excess for excess in page.evaluate(wide) if excess > 1] == []
+
+
 def test_a_cell_of_a_map_is_clicked_and_followed_back_to_the_pixels(page, server):
     """Row 10 of the goals goes on: from a number of a later layer to one of the layer before, and to the first."""
     visit(page, server, "learn_network?run=shapes-seed-cnn")
