@@ -8,6 +8,7 @@ from imgrec.language import mark, tr
 from imgrec.lessons import convolution
 from imgrec.runs import usable_runs
 from pages import parts, teaching
+from pages.cells import cells
 
 SIDE = 24  # pixels of the lesson's picture: few enough to see each one
 LEARNED = mark("Learned by a network")
@@ -62,7 +63,7 @@ def follow(step: convolution.Window, kernel: np.ndarray) -> None:
             for number, (title, values) in enumerate(zip(titles, layer, strict=True)):
                 with st.container(width="content", gap="xxsmall"):
                     st.caption(f"{title} ({tr(channel)})" if channel and not number else title)
-                    st.html(teaching.table(values, signed=number > 0))
+                    st.html(teaching.table(values, white=not number))
     added = step.products.flatten() if step.products.size <= MOST_TERMS else step.products.sum((-2, -1)).flatten()
     terms = " ".join(f"{'+' if p >= 0 else '−'} {abs(p):.2f}" for p in added).removeprefix("+ ")
     st.markdown(
@@ -111,15 +112,17 @@ with right:
         alt=tr("The picture with the window"),
     )
     pictures[0].caption(tr("The picture, {side} × {side}, and the window on it", side=SIDE))
-    pictures[1].image(
-        teaching.framed(teaching.shades(result, signed=True), row, column, 1), width="stretch", alt=tr("The result")
-    )
+    with pictures[1]:
+        cells(
+            teaching.framed(teaching.shades(result, signed=True), row, column, 1), (side, side), (row, column),
+            (f"row {side}", f"column {side}"), tr("The result; point at a number of it, or use the arrow keys"),
+        )  # fmt: skip
     pictures[1].caption(tr("The result, {side} × {side}: orange above zero, blue below", side=side))
 follow(convolution.window(pixels, kernel, row, column, stride, padding, dilation), kernel)
-st.latex(
-    rf"\text{{size}} = \left\lfloor \frac{{n + 2p - d\,(k - 1) - 1}}{{s}} \right\rfloor + 1 = \left\lfloor "
-    rf"\frac{{{SIDE} + 2\cdot{padding} - {dilation}\cdot({size} - 1) - 1}}{{{stride}}} \right\rfloor + 1 = {side}"
-)
+teaching.formula(
+    rf"\text{{{tr('size')}}}", r"\left\lfloor \frac{n + 2p - d\,(k - 1) - 1}{s} \right\rfloor + 1",
+    rf"\left\lfloor \frac{{{SIDE} + 2\cdot{padding} - {dilation}\cdot({size} - 1) - 1}}{{{stride}}} \right\rfloor + 1", str(side),
+)  # fmt: skip
 if activation or pooling:
     st.subheader(tr("What comes after"), anchor=False)
     stages = [(tr("Convolution"), result)]
@@ -140,11 +143,12 @@ st.subheader(tr("Receptive field"), anchor=False)
 left, right = st.columns([3, 2])
 layers = left.slider(tr("Such convolutions, one after another"), 1, 5, 2, key="field_layers")
 field = convolution.receptive_field(layers, size, stride, dilation)
-left.latex(
-    rf"1 + \sum_{{l=0}}^{{{layers - 1}}} d\,(k - 1)\,s^l = 1 + "
-    + " + ".join(rf"{dilation}\cdot{size - 1}\cdot{stride**layer}" for layer in range(layers))
-    + f" = {field}"
-)
+with left:
+    teaching.formula(
+        rf"1 + \sum_{{l=0}}^{{{layers - 1}}} d\,(k - 1)\,s^l",
+        "1 + " + " + ".join(rf"{dilation}\cdot{size - 1}\cdot{stride**layer}" for layer in range(layers)),
+        str(field),
+    )
 left.markdown(
     tr(
         "Through all of them one number in the middle sees **{field} × {field}** pixels of the picture. So a deep network "

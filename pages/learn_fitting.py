@@ -111,9 +111,9 @@ def side(letter: str, model: str, count: int, remedy: str) -> dict:
             tr("The larger, the more it has learned by heart."),
         ),
     )
-    teaching.formula(rf"{last['train_accuracy']:.1%} - {last['validation_accuracy']:.1%} = {gap:.1%}")
+    teaching.formula(f"{last['train_accuracy']:.1%} - {last['validation_accuracy']:.1%}", f"{gap:.1%}")
     for advice in advise(rows, 0, 10)[:1]:
-        st.caption(f"**{tr(advice.kind).capitalize()}.** {advice.words}")
+        st.caption(tr("**{kind}.** {words}", kind=tr(advice.kind).capitalize(), words=advice.words))
     return best
 
 

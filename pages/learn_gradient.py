@@ -6,12 +6,25 @@ import streamlit as st
 from imgrec import charts
 from imgrec.language import mark, tr
 from imgrec.lessons import gradient
-from imgrec.lessons.softmax import squared_error
 from pages import parts, teaching
 
 CLASSES = (mark("cat"), mark("dog"), mark("bird"))
 FEATURES = (mark("ears"), mark("wings"), mark("fur"))
+STEPS = 30
+CODE = {
+    "Cross-entropy": "functional.cross_entropy(logits, target)",
+    mark("Mean squared error"): "functional.mse_loss(logits.softmax(1), functional.one_hot(target, 3).float())",
+}
 WEIGHTS = np.array([[0.5, -0.2, 0.3], [0.1, 0.0, 0.4], [-0.3, 0.2, 0.1]])
+
+
+def rows(weights: np.ndarray, biases: np.ndarray, digits: int) -> None:
+    """A row for each class: its weights and its bias, or their gradients."""
+    parts.table(
+        {"class": tr(c), **dict(zip(FEATURES, np.round(w, digits).tolist(), strict=True)), mark("bias"): round(float(b), digits)}
+        for c, w, b in zip(CLASSES, weights, biases, strict=True)
+    )  # fmt: skip
+
 
 teaching.begin(
     tr("How a network learns: one step by hand"),
@@ -41,69 +54,75 @@ with right:
         tr("It is a"), range(3), format_func=lambda i: tr(CLASSES[i]), default=1, required=True, key="gradient_target"
     )
     rate = st.slider(tr("Learning rate"), 0.05, 5.0, 0.5, 0.05, key="gradient_rate")
-    taken = st.slider(tr("Steps already taken on this picture"), 0, 30, 0, key="gradient_taken")
-weights, biases = WEIGHTS, np.zeros(3)
-for _ in range(taken):
-    done = gradient.step(inputs, target, weights, biases, rate)
-    weights, biases = done.new_weights, done.new_biases
-now = gradient.step(inputs, target, weights, biases, rate)
-after = gradient.step(inputs, target, now.new_weights, now.new_biases, rate)
+    taken = st.slider(tr("Steps already taken on this picture"), 0, STEPS, 0, key="gradient_taken")
+loss = st.segmented_control(
+    tr("Loss"), list(gradient.LOSSES), default="Cross-entropy", required=True, key="gradient_loss", format_func=tr
+)
+paths = {name: gradient.steps(inputs, target, WEIGHTS, np.zeros(3), rate, STEPS + 2, name) for name in gradient.LOSSES}
+now, after = paths[loss][taken : taken + 2]
+before = paths[loss][taken - 1] if taken else None
+weights, biases = (before.new_weights, before.new_biases) if before else (WEIGHTS, np.zeros(3))
+names, features = [tr(name) for name in CLASSES], [tr(name) for name in FEATURES]
+c, probability = names[target], now.probabilities[target]
 st.subheader(tr("1. Forward"), anchor=False)
 left, right = st.columns(2)
 with left:
     st.caption(tr("Weights (a row per class) and bias"))
-    st.dataframe(
-        [
-            {"class": c, **dict(zip(FEATURES, np.round(w, 3).tolist(), strict=True)), "bias": round(float(b), 3)}
-            for c, w, b in zip(CLASSES, weights, biases, strict=True)
-        ],
-        hide_index=True,
+    rows(weights, biases, 3)
+    teaching.formula(
+        rf"z_{{\text{{{c}}}}}",
+        " + ".join(rf"{w:.2f} \cdot {x:.1f}" for w, x in zip(weights[target], inputs, strict=True)).replace(
+            "+", r"\\ & \quad +"
+        )
+        + rf" \\ & \quad + {biases[target]:.2f}",
+        f"{now.logits[target]:.3f}",
     )
-    c = CLASSES[target]
-    terms = " + ".join(rf"{w:.2f} \cdot {x:.1f}" for w, x in zip(weights[target], inputs, strict=True))
-    st.latex(rf"z_{{\text{{{c}}}}} = {terms} + {biases[target]:.2f} = {now.logits[target]:.3f}".replace("+ -", "- "))
 with right:
-    parts.likeliest(CLASSES, now.probabilities, "gradient_before")
+    parts.likeliest(names, now.probabilities, "gradient_before")
 st.subheader(tr("2. Loss"), anchor=False)
-st.latex(rf"L = -\log p_{{\text{{{c}}}}} = -\log {now.probabilities[target]:.4f} = {now.loss:.4f}")
-st.caption(
-    tr(
-        "The mean squared error would be {probabilities:.4f}: it hardly complains about an answer that is "
-        "surely wrong, so it learns slower.",
-        probabilities=squared_error(now.probabilities, target),
+if loss == "Cross-entropy":
+    teaching.formula("L", rf"-\log p_{{\text{{{c}}}}}", rf"-\log {probability:.4f}", f"{now.loss:.4f}")
+else:
+    squares = (rf"({p:.2f} - {int(i == target)})^2" for i, p in enumerate(now.probabilities))
+    teaching.formula(
+        "L", r"\tfrac{1}{3} \sum_k (p_k - y_k)^2", rf"\tfrac{{1}}{{3}} ({' + '.join(squares)})", f"{now.loss:.4f}"
     )
-)
 st.subheader(tr("3. Backward"), anchor=False)
 left, right = st.columns(2)
 with left:
-    st.markdown(tr("The blame of each class is its probability, minus 1 for the right one:"))
+    st.markdown(
+        tr("The blame of each class is its probability, minus 1 for the right one:")
+        if loss == "Cross-entropy"
+        else tr("The blame of each class goes back through the squares and the softmax, which make it small where an answer is sure:")
+    )  # fmt: skip
     parts.chart(
-        charts.signed_bars(CLASSES, now.blame.tolist()),
+        charts.signed_bars(names, now.blame.tolist()),
         "blame",
-        ", ".join(f"{n} {b:+.3f}" for n, b in zip(CLASSES, now.blame, strict=True)),
+        ", ".join(f"{n} {b:+.3f}" for n, b in zip(names, now.blame, strict=True)),
     )
 with right:
     st.markdown(tr("The gradient of a weight is the blame of its class × the input it is multiplied with:"))
-    st.dataframe(
-        [
-            {"class": n, **dict(zip(FEATURES, np.round(g, 4).tolist(), strict=True)), "bias": round(float(b), 4)}
-            for n, g, b in zip(CLASSES, now.weights_gradient, now.blame, strict=True)
-        ],
-        hide_index=True,
-    )
+    rows(now.weights_gradient, now.blame, 4)
 st.subheader(tr("4. Update"), anchor=False)
 w, g, new = weights[target, 0], now.weights_gradient[target, 0], now.new_weights[target, 0]
-st.latex(rf"w_{{\text{{{c}, {FEATURES[0]}}}}} \leftarrow {w:.3f} - {rate:.2f} \cdot ({g:.4f}) = {new:.3f}")
+teaching.formula(
+    rf"w_{{\text{{{c}, {features[0]}}}}}", r"w - \eta \, g", rf"{w:.3f} - {rate:.2f} \cdot ({g:.4f})", f"{new:.3f}"
+)
 parts.metrics(
     (tr("Loss before"), f"{now.loss:.4f}", None),
     (tr("Loss after"), f"{after.loss:.4f}", None),
-    (tr("Probability of {c}", c=c), f"{now.probabilities[target]:.1%} → {after.probabilities[target]:.1%}", None),
+    (tr("Probability of {c}", c=c), f"{probability:.1%} → {after.probabilities[target]:.1%}", None),
 )
-losses = gradient.steps(inputs, target, WEIGHTS, np.zeros(3), rate, 30)
+learned = {tr(name): [done.probabilities[target] for done in path[: STEPS + 1]] for name, path in paths.items()}
 parts.chart(
-    charts.falling({tr("loss"): losses}, tr("step"), tr("loss")),
+    charts.falling(learned, tr("step"), tr("Probability of {c}", c=c)),
     "gradient_losses",
-    tr("The loss falls from {first:.3f} to {last:.3f} in 30 steps", first=losses[0], last=losses[-1]),
+    ", ".join(f"{name}: {line[0]:.1%} → {line[-1]:.1%}" for name, line in learned.items()),
+)
+st.caption(
+    tr(
+        "The same steps with either loss: the squared error hardly complains about an answer that is surely wrong, so it learns slower."
+    )
 )
 teaching.question("gradient")
 teaching.in_pytorch(f"""
@@ -113,7 +132,8 @@ from torch.nn import functional
 inputs, target = torch.tensor([{inputs.tolist()}]), torch.tensor([{target}])
 weights = torch.tensor({np.round(weights, 4).tolist()}, requires_grad=True)
 biases = torch.tensor({np.round(biases, 4).tolist()}, requires_grad=True)
-loss = functional.cross_entropy(functional.linear(inputs, weights, biases), target)
+logits = functional.linear(inputs, weights, biases)
+loss = {CODE[loss]}
 loss.backward()  # fills weights.grad and biases.grad
 with torch.no_grad():
     weights -= {rate} * weights.grad

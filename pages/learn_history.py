@@ -1,9 +1,11 @@
 """Lesson: a short history: each idea with its picture, its size and what it reaches on the same pictures."""
 
+import numpy as np
 import streamlit as st
 
 from imgrec import charts, jobs, models
 from imgrec.language import mark, tr
+from imgrec.lessons import history
 from imgrec.recipe import Recipe
 from imgrec.runs import list_runs
 from pages import gallery, parts, teaching, visitors
@@ -12,25 +14,25 @@ from pages import gallery, parts, teaching, visitors
 MILESTONES = (
     (
         1966,
-        mark("Rules by hand"),
+        history.RULES,
         "",
         mark("People wrote down what an eye, an edge or a corner is. It worked for the pictures they had thought of."),
     ),
     (
         1967,
-        mark("Nearest neighbours"),
+        history.NEAREST,
         "",
         mark("No rules at all: look for the most similar known picture. No learning, and every pixel counts the same."),
     ),
     (
         1984,
-        mark("Decision trees"),
+        history.TREE,
         "",
         mark("Questions about single values, chosen by the data. Good for tables, weak for pictures."),
     ),
     (
         1995,
-        mark("Support vector machines"),
+        history.MACHINE,
         "",
         mark("The widest gap between two classes. For fifteen years the best, with features made by hand."),
     ),
@@ -54,6 +56,18 @@ SIZE = 96  # pixels that the figures are for
 QUICK = ("softmax-regression", "seed-cnn-tiny", "seed-cnn", "mobilenet-v3-small", "resnet18", "se-resnet18")
 
 
+def before_networks(method: str) -> None:
+    """What a method says of things that were measured twice, everywhere on the plane of these measurements."""
+    seen, kind = history.points()
+    axis = np.linspace(-2, 2, 81)
+    places = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
+    answers = history.says(method, seen, kind, places).reshape(len(axis), len(axis))
+    right = float((history.says(method, seen, kind, seen) == kind).mean())
+    told = tr("Two kinds of things by two measurements. What lies in the blue is taken for a disc, in the orange for a diamond: {right:.0%} of these are right.", right=right)  # fmt: skip
+    parts.chart(charts.regions(axis, answers, seen, kind), "history_regions", told)
+    st.caption(told)
+
+
 def milestone() -> None:
     """One idea at a time, drawn."""
     names = [f"{year}  {tr(title)}" for year, title, *_ in MILESTONES]
@@ -62,19 +76,25 @@ def milestone() -> None:
     st.subheader(f"{tr(title)}, {year}", anchor=False)
     if not network:
         st.write(tr(words))
+        before_networks(title)
         return
     card = models.card(network)
     st.write(tr(words) if words else tr(card.idea))
+    drawn = history.SKETCHES[network]
+    boxes = [(x, y, tr(said)) for x, y, said in drawn.boxes]
+    parts.chart(charts.sketch(boxes, drawn.arrows), "history_sketch", " → ".join(said for *_, said in boxes))
     size = max(SIZE, card.smallest) if network != "vit-b-16" else 224
     weights, operations = models.parameters(network, 10, 3, size), models.operations(network, 10, 3, size)
     parts.metrics(
         (tr("Weights"), f"{weights:,}", tr("Numbers that it learns.")),
         (tr("Multiply-adds"), f"{operations:,}", tr("For one picture.")),
     )
-    st.latex(rf"\frac{{{operations:,}}}{{{weights:,}}} = {operations / weights:.1f}".replace(",", r"{,}"))
+    teaching.formula(rf"\frac{{{operations:,}}}{{{weights:,}}}".replace(",", "{,}"), f"{operations / weights:.1f}")
     st.caption(
         tr(
-            "So often each weight is used for one picture: a convolution uses the same ones everywhere, a dense layer once."
+            "So often each weight is used for one picture of {size} × {size} pixels: a convolution uses the same ones "
+            "everywhere, a dense layer once.",
+            size=size,
         )
     )
     parts.chart(
@@ -82,7 +102,7 @@ def milestone() -> None:
         "history_network",
         tr("The layers of {title} as boxes", title=tr(title)),
     )
-    st.caption(tr("After: {paper}.", paper=parts.text(card.paper, 300)))
+    st.caption(tr("Source: {paper}.", paper=parts.text(card.paper.removeprefix("after "), 300)))
 
 
 def reached(name: str) -> list[dict]:

@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 
 from imgrec import charts, jobs
+from imgrec.augment import AUGMENTATIONS, parse
 from imgrec.data import class_names
 from imgrec.language import tr
 from imgrec.lessons import invariance
@@ -27,21 +28,21 @@ def moving(name: str, picture: np.ndarray, kind: str, key: str, label: int) -> N
     lines = {names[i]: (list(change.values), probabilities[:, i].tolist()) for i in first[: SHOWN + 1]}
     share = invariance.steady(probabilities, label)
     parts.chart(
-        charts.functions(lines),
+        charts.functions(lines, x_title=tr(change.unit), y_title=tr("probability"), shares=True),
         key,
         tr("Probabilities while the picture changes: right for {share:.0%} of the values", share=share),
     )
     right = int((probabilities.argmax(1) == label).sum())
-    teaching.formula(rf"\frac{{{right}}}{{{len(probabilities)}}} = {share:.0%}")
-    plan = open_run(name).recipe.augment
+    teaching.formula(rf"\frac{{{right}}}{{{len(probabilities)}}}", f"{share:.0%}")
+    plan = ", ".join(tr(AUGMENTATIONS[change].title) for change in parse(open_run(name).recipe.augment))
     st.caption(
         tr(
             "{name}, trained with {plan}: right for **{share:.0%}** of the values.",
             name=parts.text(name),
-            plan=parts.text(plan),
+            plan=plan,
             share=share,
         )
-        if plan != "none"
+        if plan
         else tr(
             "{name}, trained without augmentation: right for **{share:.0%}** of the values.",
             name=parts.text(name),
@@ -56,7 +57,7 @@ teaching.begin(
         "A cat is a cat when it is turned, moved or in the shade. A network does not know that; it learns it from pictures that were turned, moved and shaded. Change a picture and watch when the answer changes, with a network trained without such pictures and with one trained on them."
     ),
 )
-run, model = parts.model_picker()
+run, model = parts.model_picker(first="digits-seed-cnn")
 picture, label = teaching.of_a_run(run, model, "invariance")
 kind = st.segmented_control(
     tr("Change"), list(invariance.CHANGES), default="rotate", required=True, key="invariance_kind",

@@ -11,6 +11,7 @@ from imgrec.lessons import network
 from imgrec.predict import Predictor
 from imgrec.runs import Run
 from pages import moments, parts, teaching
+from pages.cells import cells
 
 SHOWN = 32  # maps of a layer that are drawn
 
@@ -53,10 +54,25 @@ def drawn(values: np.ndarray) -> np.ndarray:
     return teaching.shades(values, signed=True)
 
 
-def follow(found: list[network.Layer], index: int, picture: np.ndarray) -> None:
+def controls(found: list[network.Layer], index: int) -> tuple[str, str, str]:
+    """The keys of the controls of a layer: its map, row and column."""
+    maps, height, width = found[index].values.shape
+    return f"map {index} {maps}", f"row {index} {height}", f"column {index} {width}"
+
+
+def show(run: str, found: list[network.Layer], index: int, number: int, row: int, column: int) -> None:
+    """Choose a cell of another layer, the nearest one that it has."""
+    st.session_state[f"layer {run}"] = index
+    for key, place, side in zip(controls(found, index), (number, row, column), found[index].values.shape, strict=True):
+        if side > 1:
+            st.session_state[key] = min(max(place, 0), side - 1)
+
+
+def follow(run: str, found: list[network.Layer], index: int, picture: np.ndarray) -> None:
     """One number of a layer, back to where it comes from."""
     layer = found[index]
     maps, height, width = layer.values.shape
+    map_key, row_key, column_key = controls(found, index)
     st.subheader(tr("Follow one number"), anchor=False)
     first, second, third = st.columns(3)
     number = int(
@@ -64,20 +80,20 @@ def follow(found: list[network.Layer], index: int, picture: np.ndarray) -> None:
             tr("Feature map"),
             0,
             maps - 1,
-            min(st.session_state.get("network_map", 0), maps - 1),
-            key=f"map {index} {maps}",
+            0,
+            key=map_key,
         )
     )
-    row = second.slider(tr("Row"), 0, height - 1, height // 2, key=f"row {index} {height}") if height > 1 else 0
-    column = third.slider(tr("Column"), 0, width - 1, width // 2, key=f"column {index} {width}") if width > 1 else 0
+    row = second.slider(tr("Row"), 0, height - 1, height // 2, key=row_key) if height > 1 else 0
+    column = third.slider(tr("Column"), 0, width - 1, width // 2, key=column_key) if width > 1 else 0
     value = float(layer.values[number, row, column])
     grow = max(1, 240 // max(height, width))
     left, right = st.columns(2)
-    left.image(
-        teaching.framed(drawn(layer.values[number]), row, column, 1, grow=grow),
-        width=260,
-        alt=tr("The map with its cell"),
-    )
+    with left:
+        cells(
+            teaching.framed(drawn(layer.values[number]), row, column, 1, grow=grow), (height, width), (row, column),
+            (row_key, column_key), tr("The map with its cell; point at another one, or use the arrow keys"), 260,
+        )  # fmt: skip
     left.caption(
         tr(
             "Map {number} of this layer; at row {row}, column {column} it is **{value:.3f}**.",
@@ -95,18 +111,28 @@ def follow(found: list[network.Layer], index: int, picture: np.ndarray) -> None:
         alt=tr("What it sees of the picture"),
     )
     right.caption(tr("Of the picture it can see {tall} × {wide} pixels (its receptive field).", tall=tall, wide=wide))
-    came = network.origin(layer, number, row, column)
-    if came is None:
-        before = layer.given[number, row, column] if layer.given.shape == layer.values.shape else None
+    came, before = network.origin(layer, number, row, column), network.source(found, index)
+
+    def back(place: int, top: int, left: int) -> None:
         if before is not None:
+            st.button(
+                tr("Go back to that cell"), icon=":material/arrow_back:", key=f"back {place}", on_click=show,
+                args=(run, found, before, place, top, left),
+            )  # fmt: skip
+
+    if came is None:
+        if layer.given.shape == layer.values.shape:
             st.markdown(
                 tr(
                     "{kind} makes **{value:.3f}** of **{before:.3f}**, the number at the same place before it.",
                     kind=layer.kind,
                     value=value,
-                    before=float(before),
+                    before=float(layer.given[number, row, column]),
                 )
             )
+            back(number, row, column)
+        elif layer.kind.startswith("Conv"):
+            st.caption(tr("More maps come in than are kept here, so this sum cannot be written out."))
         return
     if came.kernels is None:
         terms = ", ".join(f"{v:.2f}" for v in came.windows[0].flatten())
@@ -118,6 +144,9 @@ def follow(found: list[network.Layer], index: int, picture: np.ndarray) -> None:
                 total=came.total,
             )
         )
+        best = int(came.windows[0].argmax())  # of max pooling the number itself
+        down, right = divmod(best, came.windows.shape[-1])
+        back(number, came.top + down, came.left + right)
         return
     order = np.argsort(-np.abs(came.sums), kind="stable")
     st.markdown(
@@ -127,16 +156,21 @@ def follow(found: list[network.Layer], index: int, picture: np.ndarray) -> None:
             sums=len(came.sums),
         )
     )
-    st.latex(
-        rf"y = \sum_{{c,i,j}} w_{{cij}}\,x_{{cij}} + b = {came.sums.sum():.3f} {came.bias:+.3f} = {came.total:.3f}"
+    teaching.formula(
+        "y", r"\sum_{c,i,j} w_{cij}\,x_{cij} + b", f"{came.sums.sum():.3f} {came.bias:+.3f}", f"{came.total:.3f}"
     )
+    size, dilation = came.windows.shape[-1], layer.module.dilation[0]
+    middle = size // 2 * dilation
+    first = number // (layer.module.out_channels // layer.module.groups) * len(came.sums)  # map that comes in
     for place in order[:3].tolist():
         one, two, three = st.columns([1, 1, 1])
-        one.caption(tr("Window in map {place}", place=place))
-        one.html(teaching.table(came.windows[place], signed=True))
+        one.caption(tr("Window in map {place}", place=first + place))
+        one.html(teaching.table(came.windows[place]))
         two.caption(tr("× its kernel"))
-        two.html(teaching.table(came.kernels[place], signed=True))
-        three.metric(tr("adds"), f"{came.sums[place]:+.3f}")
+        two.html(teaching.table(came.kernels[place]))
+        with three:
+            st.metric(tr("adds"), f"{came.sums[place]:+.3f}")
+            back(first + place, came.top + middle, came.left + middle)
 
 
 teaching.begin(
@@ -147,7 +181,7 @@ teaching.begin(
         "pixels."
     ),
 )
-run, model = parts.model_picker(tr("Network"))
+run, model = parts.model_picker(tr("Network"), first="shapes-seed-cnn")
 picture = seen_by(model)
 model = of_an_epoch(run, model)
 image = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
@@ -183,7 +217,7 @@ else:
         76,
     )
     if clicked is not None:
-        st.session_state["network_map"] = clicked
+        st.session_state[controls(found, index)[0]] = clicked
     more = tr(" The first {shown} are shown.", shown=len(shown)) if len(layer.values) > len(shown) else ""
     st.caption(
         tr(
@@ -192,7 +226,7 @@ else:
             more=more,
         )
     )
-    follow(found, index, picture)
+    follow(run.name, found, index, picture)
 teaching.question("network")
 teaching.in_pytorch("""
 import torch

@@ -2,16 +2,23 @@
 
 import copy
 
+import numpy as np
 import streamlit as st
 import torch
 
 from imgrec import charts
-from imgrec.language import tr
+from imgrec.language import mark, tr
 from imgrec.lessons import optimisers
 from imgrec.runs import open_run
 from pages import parts, teaching
 
 NETWORK, PICTURES, MOST_STEPS = "network", 64, 100
+FORMULAS = {
+    mark("Gradient descent"): r"w - \eta\,g",
+    "Momentum": r"w - \eta\,v \\ v &= 0.9\,v + g",
+    "RMSprop": r"w - \frac{\eta\,g}{\sqrt{s}} \\ s &= 0.99\,s + 0.01\,g^2",
+    "Adam": r"w - \frac{\eta\,\hat m}{\sqrt{\hat s}} \\ m &= 0.9\,m + 0.1\,g \\ s &= 0.999\,s + 0.001\,g^2",
+}
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -36,7 +43,7 @@ def landscape(name: str) -> optimisers.Surface:
     """The surface that was chosen; for a network's the visitor chooses a run, or the page says why it cannot be drawn."""
     if name != NETWORK:
         return optimisers.SURFACES[name]
-    run, model = parts.model_picker(tr("Network"))
+    run, model = parts.model_picker(tr("Network"), first="digits-seed-cnn")
     weights = sum(values.numel() for values in model.model.parameters())
     if weights > optimisers.MOST_WEIGHTS:
         st.info(tr("This network has {n:,} weights; drawing its landscape would take too long. Choose one of fewer than {most:,}.", n=weights, most=optimisers.MOST_WEIGHTS))  # fmt: skip
@@ -80,30 +87,23 @@ with left:
         key="race_noise",
         help=tr("A batch sees only some pictures, so its slope is a little wrong."),
     )
-    racers = st.multiselect(
-        tr("Who runs"),
-        list(optimisers.RACERS),
-        list(optimisers.RACERS),
-        key="racers",
+    racers = st.pills(
+        tr("Who runs"), list(optimisers.RACERS), selection_mode="multi", default=list(optimisers.RACERS), key="racers",
         format_func=tr,
-        placeholder=tr("none"),
-    )
+    )  # fmt: skip
 paths = {racer: optimisers.path(surface, racer, rate, -(-steps // 30) * 30, noise)[: steps + 1] for racer in racers}
 axis, heights = optimisers.heights(surface, optimisers.POINTS if name == NETWORK else 81)
 with right:
     fates = {racer: optimisers.fate(surface, passed) for racer, passed in paths.items()}
-    told = ", ".join(f"{tr(racer)}: {tr(fate)}" for racer, fate in fates.items())
+    told = ", ".join(f"{tr(racer)}: {fate}" for racer, fate in fates.items())
     parts.chart(
         charts.race(axis, heights, {tr(racer): passed for racer, passed in paths.items()}, surface.lowest),
         "race",
         tr("After {steps} steps: {told}", steps=steps, told=told),
     )
-st.dataframe(
-    [
-        {tr("racer"): tr(racer), tr("after"): tr(fates[racer]), "x": round(float(p[-1, 0]), 3), "y": round(float(p[-1, 1]), 3), tr("height"): round(float(p[-1, 2]), 4)}
-        for racer, p in paths.items()
-    ],
-    hide_index=True,
+parts.table(
+    {mark("racer"): tr(racer), mark("after"): fates[racer], "x": round(float(p[-1, 0]), 3), "y": round(float(p[-1, 1]), 3), mark("height"): round(float(p[-1, 2]), 4)}
+    for racer, p in paths.items()
 )  # fmt: skip
 if paths:
     low = min(float(p[:, 2].min()) for p in paths.values())
@@ -113,12 +113,12 @@ if paths:
         "race_heights",
         tr("Height by step for each racer"),
     )
-st.latex(
-    r"\text{gradient descent: } w \leftarrow w - \eta \, g \qquad \text{momentum: } v \leftarrow 0.9\,v + g, \; w \leftarrow w - \eta\, v"
-)
-st.latex(
-    r"\text{Adam: } m \leftarrow 0.9\,m + 0.1\,g,\; s \leftarrow 0.999\,s + 0.001\,g^2,\; w \leftarrow w - \eta \, \frac{\hat m}{\sqrt{\hat s} + \varepsilon}"
-)
+st.markdown(tr("The last step of each along x, with η = {rate} and the gradient g:", rate=rate))
+for racer, passed in paths.items():
+    if len(passed) > 1 and np.isfinite(passed[-2:]).all():
+        before, x = passed[-2:, 0]
+        teaching.formula(rf"\text{{{tr(racer)}: }} w'", FORMULAS[racer])
+        teaching.formula("x'", f"{before:.3f} {x - before:+.3f}", f"{x:.3f}")
 teaching.question("optimisers")
 teaching.in_pytorch(
     f"""

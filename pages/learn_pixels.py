@@ -35,7 +35,7 @@ with left:
 number = teaching.COLOURS.index(name)
 with right:
     seen = pixels.cut(picture, row, column, WINDOW)[..., number]
-    st.html(teaching.table(seen.astype(float), 0))
+    st.html(teaching.table(seen.astype(float), 0, white=255))
     st.caption(
         tr(
             "How {name} each of the {window} pixels in the frame is: 0 is none, 255 is all there can be.",
@@ -75,10 +75,13 @@ with left:
 with right:
     parts.chart(charts.histogram(after.flatten().tolist(), tr("after")), "after", tr("Histogram of the values after"))
 first = float(seen[0, 0])
-st.latex(
-    rf"x' = \frac{{x / 255 - \text{{mean}}}}{{\text{{deviation}}}} = \frac{{{first:.0f} / 255 - {mean:.2f}}}{{{deviation:.2f}}} = {(first / 255 - mean) / deviation:.2f}"
+teaching.formula(
+    "x'", rf"\frac{{x / 255 - \text{{{tr('mean')}}}}}{{\text{{{tr('standard deviation')}}}}}",
+    rf"\frac{{{first:.0f} / 255 - {mean:.2f}}}{{{deviation:.2f}}}", f"{(first / 255 - mean) / deviation:.2f}",
+)  # fmt: skip
+st.caption(
+    tr("After: mean {mean:+.2f}, standard deviation {std:.2f}.", mean=round(after.mean(), 2) + 0.0, std=after.std())
 )
-st.caption(tr("After: mean {mean:+.2f}, standard deviation {std:.2f}.", mean=after.mean(), std=after.std()))
 teaching.question("pixels")
 teaching.in_pytorch(f"""
 import torch

@@ -7,6 +7,7 @@ from imgrec import charts
 from imgrec.language import tr
 from imgrec.lessons import convolution, pooling
 from pages import parts, teaching
+from pages.cells import cells
 
 SIDE = 24
 
@@ -48,6 +49,7 @@ kind = right.segmented_control(
 )
 result = pooling.pool(active, size, kind)
 side = result.shape[0]
+left, right = st.columns(2)
 with left:
     down = st.slider(tr("Row of the result"), 0, side - 1, side // 2, key=f"pool_row {size}")
 with right:
@@ -65,11 +67,11 @@ stages[1].image(
     alt=tr("After the activation"),
 )
 stages[1].caption(tr("After {title}: {mean:.0%} of it are zero", title=row.title, mean=(active == 0).mean()))
-stages[2].image(
-    teaching.framed(teaching.shades(result, True), down, across, 1, grow=12 * size),
-    width="stretch",
-    alt=tr("After pooling"),
-)
+with stages[2]:
+    cells(
+        teaching.framed(teaching.shades(result, True), down, across, 1, grow=12 * size), (side, side), (down, across),
+        (f"pool_row {size}", f"pool_column {size}"), tr("After pooling; point at a number of it, or use the arrow keys"),
+    )  # fmt: skip
 stages[2].caption(
     tr("After pooling, {side} × {side}: {size:.0%} of the numbers are left", side=side, size=result.size / active.size)
 )

@@ -120,9 +120,11 @@ with right:
         )
     )
 best = int(order[0])
-st.latex(
-    rf"p_{{\text{{{CLASSES[best]}}}}} = \frac{{e^{{{steps.scaled[best]:.2f}}}}}{{{' + '.join(f'e^{{{s:.2f}}}' for s in steps.scaled)}}}"
-    rf" = \frac{{{steps.exponents[best]:.3f}}}{{{steps.total:.3f}}} = {steps.probabilities[best]:.4f}"
+teaching.formula(
+    rf"p_{{\text{{{tr(CLASSES[best])}}}}}",
+    rf"\frac{{e^{{{steps.scaled[best]:.2f}}}}}{{{' + '.join(f'e^{{{s:.2f}}}' for s in steps.scaled)}}}",
+    rf"\frac{{{steps.exponents[best]:.3f}}}{{{steps.total:.3f}}}",
+    f"{steps.probabilities[best]:.4f}",
 )
 target = st.selectbox(
     tr("If the right answer is"), range(4), format_func=lambda i: tr(CLASSES[i]), key="softmax_target"

@@ -72,7 +72,11 @@ with st.spinner(tr("The network looks at the pictures …")):
     lines, counts = curves(name, run.file("best.safetensors").stat().st_mtime_ns, dataset.name, dataset.fingerprint)
 shown = {tr(who): (counts, values) for who, values in lines.items()}
 st.subheader(tr("A new last layer on …"), anchor=False)
-parts.chart(charts.functions(shown), "transfer_curves", tr("Test accuracy by pictures per class"))
+parts.chart(
+    charts.functions(shown, x_title=tr("pictures of each class"), y_title=tr("test accuracy"), shares=True),
+    "transfer_curves",
+    tr("Test accuracy by pictures per class"),
+)
 each = st.select_slider(
     tr("Pictures of each class to learn from"), counts, counts[min(3, len(counts) - 1)], key="transfer_each"
 )
@@ -80,15 +84,16 @@ at = counts.index(each)
 parts.metrics(*((tr(who).capitalize(), f"{values[at]:.1%}", None) for who, values in lines.items()))
 with_it, without = lines["the trained network"][at], lines["the pixels"][at]
 gain = with_it - without
-teaching.formula(rf"{with_it:.1%} - {without:.1%} = {gain:+.1%}")
+teaching.formula(f"{with_it:.1%} - {without:.1%}", f"{gain:+.1%}")
 st.caption(
     tr("Nothing but the last layer learns here, in one step.")
     + " "
     + (
         tr(
-            "With {n} pictures of each class the trained network's features know {gain:.0%} more than the pixels.",
+            "With {n} pictures of each class the trained network's features are right about {gain:.0f} more of a hundred "
+            "pictures than the pixels.",
             n=each,
-            gain=gain,
+            gain=100 * gain,
         )
         if gain > 0
         else tr(

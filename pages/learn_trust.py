@@ -92,13 +92,16 @@ def fool(run, model: Predictor) -> np.ndarray:
             after=parts.text(names[now]),
         )
     )
-    st.latex(
-        r"x' = x + \varepsilon \cdot \mathrm{sign}\left(\nabla_x L(x, y)\right) \qquad \varepsilon = "
-        + f"{strength}/255"
-    )
+    middle = picture.shape[0] // 2, picture.shape[1] // 2
+    middle = (*middle, int(np.abs(picture[middle] - 127.5).argmin()))  # the channel that is furthest from both ends
+    value, way, end = (float(values[middle]) for values in (picture, direction, nudged))
+    teaching.formula(
+        "x'", r"x + \varepsilon \cdot \mathrm{sign}\left(\nabla_x L(x, y)\right)",
+        rf"\tfrac{{{value:.0f}}}{{255}} + \tfrac{{{strength}}}{{255}} \cdot ({way:+.0f})", rf"\tfrac{{{end:.0f}}}{{255}}",
+    )  # fmt: skip
     st.caption(
         tr(
-            "The gradient of the loss by the picture says for every pixel which way makes the answer worse; each pixel moves that way by the same small step."
+            "The gradient of the loss by the picture says for every pixel which way makes the answer worse; each pixel moves that way by the same small step. The numbers are those of the pixel in the middle."
         )
     )
     return picture
@@ -172,7 +175,7 @@ teaching.begin(
         "A network is a function with many numbers, not a mind. It can be fooled by changes that nobody sees, be sure and wrong, be worse for some than for others, and give reasons that are none. And the photos we show it tell more than we think."
     ),
 )
-run, model = parts.model_picker()
+run, model = parts.model_picker(first="shapes-seed-cnn")
 picture = fool(run, model)
 sure(run)
 reasons(run, model, picture)

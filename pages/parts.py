@@ -154,14 +154,15 @@ def shapes_options() -> None:
     )
 
 
-def run_picker(usable: bool = False, label: str = "", trained_on: str = "") -> Run | None:
+def run_picker(usable: bool = False, label: str = "", trained_on: str = "", first: str = "") -> Run | None:
     """A box to choose a run, newest first, kept in the address as ?run=…; None when there is none.
 
-    Those that learned from the data set ``trained_on`` come before the others.
+    Those that learned from the data set ``trained_on`` come before the others, and the run named ``first`` before all.
     """
     runs = usable_runs() if usable else list_runs()
     if trained_on:
         runs.sort(key=lambda run: not run.title.endswith(f" on {trained_on}"))
+    runs.sort(key=lambda run: run.name != first)
     names = [run.name for run in runs]
     if not names:
         return None
@@ -172,11 +173,11 @@ def run_picker(usable: bool = False, label: str = "", trained_on: str = "") -> R
     return open_run(address_box(label or tr("Run"), names, "run", tr("Each training is kept as a run.")))
 
 
-def model_picker(label: str = ""):
+def model_picker(label: str = "", first: str = ""):
     """The box of `run_picker` for runs that can classify: the run and its Predictor; the page ends here without one."""
     from imgrec.predict import predictor  # brings torch in, which other pages do without
 
-    run = run_picker(usable=True, label=label or tr("Model"))
+    run = run_picker(usable=True, label=label or tr("Model"), first=first)
     if run is None:
         st.info(tr("No trained model yet. Train one first; the digits take well under a minute."))
         link("train", "Train a network", ":material/arrow_forward:", dataset="digits")

@@ -16,7 +16,7 @@ from imgrec.home import home, server_secret
 from imgrec.language import mark, tr
 
 NOT_OF_A_LESSON = re.compile(
-    r"(language|recipe_|augment_|on_|strength_|preset|sample_|predict_|evaluate_|bring|started|tables|deleted|operator|question_|set_|hide_|share_|moments|lesson_title|dataset|run\b|large_type|.* in the address)"
+    r"(language|recipe_|augment_|on_|strength_|preset|sample_|predict_|evaluate_|bring|started|tables|deleted|operator|question_|set_|back |cells |hide_|share_|moments|lesson_title|dataset|run\b|large_type|.* in the address)"
 )
 LABELS = {  # by how a control's key begins; of several, the longest counts
     "activation": mark("Function"),
@@ -28,6 +28,7 @@ LABELS = {  # by how a control's key begins; of several, the longest counts
     "fit_count_": mark("Training pictures"),
     "fit_model_": mark("Network"),
     "fit_remedy_": mark("Against overfitting"),
+    "gradient_loss": mark("Loss"),
     "gradient_rate": mark("Learning rate"),
     "gradient_taken": mark("Steps already taken on this picture"),
     "gradient_target": mark("It is a"),
@@ -45,7 +46,6 @@ LABELS = {  # by how a control's key begins; of several, the longest counts
     "lesson_source": mark("Picture"),
     "logit_": mark("Score"),
     "map": mark("Feature map"),
-    "network_map": mark("Feature map"),
     "network_epoch": mark("After epoch"),
     "network_number": mark("Which one"),
     "network_source": mark("Picture"),

@@ -21,32 +21,17 @@ if TYPE_CHECKING:
 
 COLOURS = (mark("red"), mark("green"), mark("blue"))  # the channels of a picture
 
-# The lessons in their order: address, title of the way on.
-ORDER = (
-    ("learn_pixels", mark("Pictures are numbers")),
-    ("learn_convolution", mark("Convolution")),
-    ("learn_pooling", mark("Activation and pooling")),
-    ("learn_softmax", mark("From scores to classes")),
-    ("learn_network", mark("A whole network")),
-    ("learn_gradient", mark("Loss and gradient")),
-    ("learn_optimisers", mark("Optimisers race")),
-    ("learn_fitting", mark("Over- and underfitting")),
-    ("learn_invariance", mark("Invariance")),
-    ("learn_transfer", mark("Transfer learning")),
-    ("learn_history", mark("A short history")),
-    ("learn_trust", mark("Can we trust it?")),
-)
-
 
 def begin(title: str, words: str) -> None:
     """The title, what the lesson is about, and large type for those in the back row."""
     sharing.restore()
     st.session_state["lesson_title"] = title
     st.title(title, anchor=False)
-    left, right = st.columns([5, 1], vertical_alignment="center")
+    st.html("<style>.katex-display{padding:.4em 0}</style>")  # else the tops of fractions are cut off
+    left, right = st.columns([4, 1], vertical_alignment="center")
     left.markdown(words)
     if right.toggle(tr("Large type"), key="large_type", persist_state="session", help=tr("For a projector.")):
-        st.html("<style>[data-testid=stMain]{font-size:1.35rem;zoom:1.3}</style>")
+        st.html("<style>html{font-size:130%} [data-testid=stMain] .js-plotly-plot{zoom:1.3}</style>")
 
 
 def question(key: str) -> None:
@@ -116,14 +101,17 @@ def worksheet(title: str, goal: str, questions: Sequence[tuple[str, str]]) -> st
 def further(address: str) -> None:
     """The lesson as it is now for others, and the way to the lessons before and after."""
     sharing.offer()
-    place = [name for name, _ in ORDER].index(address)
-    left, right = st.columns(2)
-    if place:
-        with left:
-            parts.link(ORDER[place - 1][0], ORDER[place - 1][1], ":material/arrow_back:")
-    if place + 1 < len(ORDER):
-        with right:
-            parts.link(ORDER[place + 1][0], ORDER[place + 1][1], ":material/arrow_forward:")
+    lessons = [
+        None,
+        *(name for name in parts.PAGE if name.startswith("learn_")),
+        None,
+    ]  # none where a page stands alone
+    place = lessons.index(address) if address in lessons else 0
+    ways = (lessons[place - 1], ":material/arrow_back:"), (lessons[place + 1], ":material/arrow_forward:")
+    for column, (lesson, icon) in zip(st.columns(2), ways, strict=True):
+        if lesson:
+            with column:
+                st.page_link(parts.PAGE[lesson], icon=icon)
 
 
 def picture(side: int, channels: int = 3) -> np.ndarray:
@@ -164,9 +152,11 @@ def of_a_run(run: Run, model: Predictor, key: str) -> tuple[np.ndarray, int]:
     return picture, label
 
 
-def formula(text: str) -> None:
-    """A formula with numbers in it; a percent sign would begin a comment."""
-    st.latex(text.replace("%", r"\,\%"))
+def formula(left: str, *steps: str) -> None:
+    """``left`` = the first step = the next …, a line for each, so that a phone shows them all. A percent sign would begin a
+    comment, and a minus after a plus is one sign."""
+    lines = r" \\[.4em] ".join(rf"{left if not number else ''} &= {step}" for number, step in enumerate(steps))
+    st.latex(rf"\begin{{aligned}} {lines} \end{{aligned}}".replace("%", r"\,\%").replace("+ -", "- "))
 
 
 def own(side: int, channels: int, resize: str, key: str) -> np.ndarray:
@@ -203,18 +193,19 @@ def framed(image: np.ndarray, row: int, column: int, height: int, width: int = 0
     return image
 
 
-def table(values: np.ndarray, digits: int = 2, signed: bool = False) -> str:
-    """Numbers as an HTML table, to be shown by st.html; cells as bright as the values, or orange above zero and blue below."""
-    low, high, most = float(values.min()), float(values.max()), max(float(np.abs(values).max()), 1e-9)
+def table(values: np.ndarray, digits: int = 2, white: float = 0.0) -> str:
+    """Numbers as an HTML table, to be shown by st.html; cells as bright as the pixels they are, of which ``white`` is the
+    brightest, or without that orange above zero and blue below."""
+    most = max(float(np.abs(values).max()), 1e-9)
     rows = ""
     for row in values:
         cells = ""
         for value in row:
-            if signed:
+            if not white:
                 colour = "230,159,0" if value > 0 else "0,114,178"
                 look = f"background:rgba({colour},{0.75 * abs(value) / most:.2f})"
             else:
-                grey = round(255 * (0.5 if high == low else (value - low) / (high - low)))
+                grey = round(255 * min(max(float(value) / white, 0), 1))
                 look = f"background:rgb({grey},{grey},{grey});color:{'#000' if grey > 115 else '#fff'}"
             cells += f'<td style="{look};padding:.25rem .45rem">{value:.{digits}f}</td>'
         rows += f"<tr>{cells}</tr>"

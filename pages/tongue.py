@@ -10,6 +10,7 @@ CAMERA = (
 )
 STREAMLITS = (  # words of its own, for which it has no other language: where they stand
     ("[data-testid=stFileUploaderDropzone] button p", mark("Upload")),
+    ("[data-testid=stFileUploaderDropzoneInstructions] span", mark("or drag it here")),
     (CAMERA.format("is"), mark("Take photo")),
     (CAMERA.format("not"), mark("Clear photo")),
 )

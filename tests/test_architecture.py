@@ -40,7 +40,13 @@ RESERVED = {
     "plotly": ("imgrec/charts/", "pages/parts.py"),
     "subprocess": ("imgrec/jobs.py",),
     "fastapi": ("imgrec/api.py",),
-    "sklearn": ("imgrec/data/", "imgrec/evaluate.py", "imgrec/embedding.py", "imgrec/baselines.py"),
+    "sklearn": (
+        "imgrec/data/",
+        "imgrec/evaluate.py",
+        "imgrec/embedding.py",
+        "imgrec/baselines.py",
+        "imgrec/lessons/history.py",
+    ),
     "umap": ("imgrec/embedding.py",),
     "pickle": ("imgrec/data/readers.py",),
 }

@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -249,6 +250,20 @@ def test_a_page_is_drawn_in_each_language_and_the_choice_stays_in_the_address(pa
     page.get_by_role("button", name="Stop", exact=True).click()
 
 
+def take_photo(page):
+    """Press the camera's button as a person does: when the video runs, and again where nothing was taken, for the video
+    begins anew whenever the page around it changes its width."""
+    camera, button = (page.get_by_test_id(f"stCameraInput{part}") for part in ("WebcamComponent", "Button"))
+
+    def taken():
+        if camera.count() and button.is_enabled() and page.locator("video").evaluate("video => video.readyState") == 4:
+            button.click()
+        return not camera.count()
+
+    camera.wait_for()
+    wait_for(taken)
+
+
 def test_words_of_streamlit_itself_are_chinese_too(page, server):
     def written(place):
         return page.locator(place).first.evaluate("e => getComputedStyle(e, '::after').content").strip('"')
@@ -256,7 +271,7 @@ def test_words_of_streamlit_itself_are_chinese_too(page, server):
     visit(page, server, "predict?run=cifar10-fast&lang=zh")
     assert written("[data-testid=stFileUploaderDropzone] button p") == "上传"
     page.get_by_text("摄像头").first.click()
-    page.locator("[data-testid=stCameraInputButton]:not([disabled])").click()
+    take_photo(page)
     page.get_by_text("camera.jpg").wait_for()
     assert written("[data-testid=stCameraInputButton]") == "清除照片"
     page.locator("[data-testid=stCameraInputButton]").click()
@@ -267,8 +282,7 @@ def test_words_of_streamlit_itself_are_chinese_too(page, server):
 def test_a_photo_taken_with_the_camera_is_classified(page, server):
     visit(page, server, "predict?run=digits-seed-cnn")
     page.get_by_text("Camera", exact=True).click()
-    wait_for(lambda: page.locator("video").evaluate("video => video.readyState") == 4)
-    page.get_by_role("button", name="Take photo").click()
+    take_photo(page)
     page.get_by_text("camera.jpg").wait_for()
     page.get_by_text("add up to 1.0000").wait_for()
 
@@ -296,6 +310,43 @@ def test_every_lesson_is_played_through_with_the_keyboard_and_checks_its_questio
         assert page.get_by_text("Not yet.").count() == 0, address
         page.get_by_text("For teachers").wait_for()
         page.get_by_text("The same in PyTorch").wait_for()
+    for before, after in pairwise(address for address in ADDRESSES if address.startswith("learn_")):
+        visit(page, server, before)
+        page.get_by_test_id("stMain").locator(f"a[href*={after}]").click()
+        page.wait_for_url(f"**/{after}*")
+
+
+def test_large_type_keeps_every_table_within_its_column(page, server):
+    visit(page, server, "learn_gradient")
+    page.get_by_text("Large type", exact=True).click()
+    text = page.locator("[data-testid=stMain] p").first
+    wait_for(lambda: text.evaluate("part => parseFloat(getComputedStyle(part).fontSize)") > 20)  # pixels, instead of 16
+    wide = """() => [...document.querySelectorAll('[data-testid=stDataFrame]')].map((table) =>
+        table.getBoundingClientRect().width - table.closest('[data-testid=stColumn]').getBoundingClientRect().width)"""
+    wait_for(lambda: [excess for excess in page.evaluate(wide) if excess > 1] == [])
+    page.wait_for_timeout(SECOND)  # they measure themselves again
+    assert [excess for excess in page.evaluate(wide) if excess > 1] == []
+
+
+def test_a_cell_of_a_map_is_clicked_and_followed_back_to_the_pixels(page, server):
+    """Row 10 of the goals goes on: from a number of a later layer to one of the layer before, and to the first."""
+    visit(page, server, "learn_network?run=shapes-seed-cnn")
+    layer = page.get_by_role("slider", name="Layer")
+    for _ in range(3):
+        layer.press("ArrowRight")
+        idle(page)
+    page.get_by_text("4. Conv2d").wait_for()
+    cell = page.get_by_role("button", name="The map with its cell")
+    box = cell.bounding_box()
+    cell.click(position={"x": box["width"] * 0.99, "y": box["height"] * 0.01})
+    page.get_by_text(re.compile(r"at row 0, column 15")).wait_for()
+    cell.press("ArrowDown")
+    page.get_by_text(re.compile(r"at row 1, column 15")).wait_for()
+    for before in ("3. ReLU", "2. MaxPool2d", "1. Conv2d"):
+        page.get_by_role("button", name="Go back to that cell").first.click()
+        page.get_by_text(before).wait_for()
+        idle(page)
+    assert page.get_by_role("button", name="Go back to that cell").count() == 0  # these are the pixels
 
 
 def test_who_starts_a_run_may_stop_it_others_may_look_and_the_operator_may_all(browser, tmp_path, monkeypatch):
@@ -377,8 +428,7 @@ def test_a_data_set_is_built_from_files_and_camera_corrected_and_trained_on(page
     page.get_by_label("Class 2", exact=True).fill("camera")
     page.get_by_text("Camera", exact=True).nth(1).click()
     for shots in (1, 2, 3):
-        wait_for(lambda: page.locator("video").evaluate("video => video.readyState") == 4)
-        page.get_by_role("button", name="Take photo").click()
+        take_photo(page)
         page.get_by_text(f"{shots} picture{'s' * (shots > 1)}", exact=True).wait_for()
         idle(page)
     page.get_by_label("Name of the data set").fill("mine")

@@ -38,10 +38,12 @@ SAMPLES = {
     "race": (np.linspace(-2, 2, 5), np.ones((5, 5)), {"Adam": np.zeros((4, 3))}, ((0, 0),)),
     "ranking": (ROWS,),
     "rates": ((1e-4, 1e-3, 1e-2), (2.0, 1.0, 3.0), 1e-3),
+    "regions": (np.linspace(-2, 2, 5), np.ones((5, 5)), np.zeros((4, 2)), np.array([0, 1, 0, 1])),
     "reliability": (ROWS,),
     "signed_bars": (("a", "b"), (0.5, -0.5)),
     "size_scatter": (ROWS,),
     "sizes": (ROWS, {"svm": 0.4}),
+    "sketch": (((0, 0, "a"), (1, 0, "b"), (2, 0, "c")), ((0, 1), (1, 2), (0, 2))),
     "slices": (ROWS, 0.6),
     "worsening": ((0, 1, 2), (0.9, 0.8, 0.7), "noise"),
 }  # fmt: skip

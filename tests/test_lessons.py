@@ -108,24 +108,37 @@ def test_softmax_and_losses_equal_torchs(temperature):
 # Gradient
 
 
-def test_one_step_by_hand_is_one_step_of_torch():
+@pytest.mark.parametrize("loss", gradient.LOSSES)
+def test_one_step_by_hand_is_one_step_of_torch(loss):
     draws = np.random.default_rng(3)
     weights, biases, inputs = draws.normal(size=(3, 4)), draws.normal(size=3), draws.normal(size=4)
-    step = gradient.step(inputs, 2, weights, biases, 0.3)
+    step = gradient.step(inputs, 2, weights, biases, 0.3, loss)
     layer = torch.nn.Linear(4, 3).double()
     layer.weight.data, layer.bias.data = torch.tensor(weights), torch.tensor(biases)
-    loss = functional.cross_entropy(layer(torch.tensor(inputs)[None]), torch.tensor([2]))
-    loss.backward()
-    assert step.loss == pytest.approx(loss.item())
+    logits = layer(torch.tensor(inputs)[None])
+    theirs = {
+        "Cross-entropy": functional.cross_entropy(logits, torch.tensor([2])),
+        "Mean squared error": functional.mse_loss(logits.softmax(1), torch.eye(3).double()[2:]),
+    }[loss]
+    theirs.backward()
+    assert step.loss == pytest.approx(theirs.item())
     assert np.allclose(step.weights_gradient, layer.weight.grad)
     assert np.allclose(step.blame, layer.bias.grad)
     torch.optim.SGD(layer.parameters(), 0.3).step()
     assert np.allclose(step.new_weights, layer.weight.detach())
     assert np.allclose(step.new_biases, layer.bias.detach())
-    losses = gradient.steps(inputs, 2, weights, biases, 0.3, 10)
-    assert len(losses) == 11
+    taken = gradient.steps(inputs, 2, weights, biases, 0.3, 10, loss)
+    losses = [done.loss for done in taken]
+    assert len(losses) == 10
     assert losses[0] == pytest.approx(step.loss)
     assert losses == sorted(losses, reverse=True)
+    assert np.array_equal(taken[1].logits, step.new_weights @ inputs + step.new_biases)
+
+
+def test_an_answer_that_is_surely_wrong_gets_little_blame_from_the_squared_error():
+    weights, inputs = np.array([[8.0], [0.0]]), np.ones(1)
+    least, most = (abs(gradient.step(inputs, 1, weights, np.zeros(2), 1.0, loss).blame[1]) for loss in reversed(gradient.LOSSES))  # fmt: skip
+    assert most > 100 * least
 
 
 # Optimisers
@@ -248,6 +261,31 @@ def test_every_number_of_a_convolution_is_the_sum_that_the_lesson_shows(name):
                 assert origin.total == pytest.approx(float(layer.values[number, row, column]), abs=1e-3)
                 checked += 1
     assert checked > 5
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet-v3-small"])
+def test_what_a_layer_gave_is_shown_though_a_later_one_writes_over_it(name):
+    """torchvision's activations work in place, and so does a shortcut."""
+    model = build(name, 5, 3, 64, seed=1).eval()
+    found = network.layers(model, torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
+    followed = 0
+    for index, layer in enumerate(found):
+        if layer.kind == "BatchNorm2d":
+            with torch.no_grad():
+                again = (
+                    layer.module(torch.from_numpy(layer.given)[None])[0]
+                    if len(layer.given) == layer.module.num_features
+                    else None
+                )
+            assert again is None or np.allclose(layer.values, again, atol=1e-4), layer.name
+        elif layer.kind in ("ReLU", "Hardswish"):
+            assert (layer.given < 0).any(), layer.name
+        before = network.source(found, index)
+        if before is not None:
+            assert np.array_equal(found[before].values, layer.given)
+            followed += 1
+    assert network.source(found, 0) is None
+    assert followed > len(found) // 2
 
 
 def test_the_receptive_field_is_where_the_gradient_is_not_zero():

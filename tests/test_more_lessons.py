@@ -15,9 +15,9 @@ from imgrec import privacy
 from imgrec.data import open_dataset
 from imgrec.data.dataset import LEFT_OUT
 from imgrec.images import ImageError
-from imgrec.lessons import adversarial, fitting, invariance, transfer
+from imgrec.lessons import adversarial, fitting, history, invariance, transfer
 from imgrec.lessons.quiz import QUESTIONS
-from pages import sharing, teaching
+from pages import sharing
 
 
 @pytest.mark.parametrize("kind", invariance.CHANGES)
@@ -156,7 +156,7 @@ def test_a_lessons_address_brings_back_its_settings_and_leaves_controls_out():
     assert forged.slider(key="stride").value == 1
 
 
-@pytest.mark.parametrize("page", [f"{lesson}.py" for lesson, _ in teaching.ORDER])
+@pytest.mark.parametrize("page", [f"{asked.lesson}.py" for asked in QUESTIONS.values()])
 def test_every_control_of_a_lesson_can_be_shared_under_its_name(page):
     test = open_page(page, share_lesson=True)
     names = test.multiselect(key="hide_controls").options
@@ -245,6 +245,30 @@ def test_a_worksheet_has_the_questions_and_the_answers_on_a_page_of_their_own():
     assert "A &lt;b&gt;title" in page
     assert page.index("Why?") < page.index("break-before:page") or page.index("class=answers") > page.index("Why?")
     assert "Because &amp; so" in page
+
+
+def test_what_came_before_networks_says_of_points_what_it_should():
+    seen, kind = history.points()
+    asked = np.random.default_rng(0).uniform(-2, 2, (200, 2))
+    nearest = torch.cdist(torch.from_numpy(asked), torch.from_numpy(seen)).argmin(1).numpy()
+    assert np.array_equal(history.says(history.NEAREST, seen, kind, asked), kind[nearest])
+    right = {method: (history.says(method, seen, kind, seen) == kind).mean() for method in history.BEFORE}
+    assert right[history.NEAREST] == 1  # it knows them by heart
+    assert right[history.RULES] < min(right[history.TREE], right[history.MACHINE])
+    steps = np.stack([np.linspace(-2, 2, 50), np.zeros(50)], 1)
+    assert np.abs(np.diff(history.says(history.MACHINE, seen, kind, steps))).sum() == 1  # one straight border
+
+
+@pytest.mark.parametrize("number", range(14))
+def test_every_step_of_the_history_is_drawn(number):
+    test = open_page("learn_history.py", history_year=number)
+    assert not test.exception
+    assert len(test.get("plotly_chart")) >= 2  # beside the one of all on the same pictures
+
+
+def test_the_right_answer_has_no_favourite_place():
+    places = [asked.right for asked in QUESTIONS.values()]
+    assert all(places.count(place) <= len(places) / 2 for place in range(3))
 
 
 def test_every_question_has_one_right_answer_and_a_lesson_of_its_own():

@@ -589,15 +589,6 @@ def test_a_lesson_asks_a_question_checks_the_answer_and_has_a_plan_and_code_that
     assert "**Time**" in texts(test)
 
 
-def test_lessons_lead_to_one_another_in_the_order_of_the_menu():
-    from pages import teaching
-
-    menu = (Path(__file__).parent.parent / "pages" / "main.py").read_text("utf-8")
-    places = [menu.index(f'"{address}"') for address, _ in teaching.ORDER]
-    assert places == sorted(places)
-    assert {f"{address}.py" for address, _ in teaching.ORDER} == set(LESSONS)
-
-
 def test_predict_shows_as_many_classes_as_asked_at_the_temperature_asked(trained):
     import numpy as np
 

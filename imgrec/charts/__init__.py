@@ -3,7 +3,7 @@
 from imgrec.charts.data import aspect_bars, channel_bars, class_counts, confidence_bars, size_scatter
 from imgrec.charts.evaluation import class_scores, confusion, curve, probability_bars, reliability, slices, worsening
 from imgrec.charts.figure import Figure
-from imgrec.charts.lessons import falling, functions, histogram, race, signed_bars
+from imgrec.charts.lessons import falling, functions, histogram, race, regions, signed_bars, sketch
 from imgrec.charts.style import percent, plain, thin
 from imgrec.charts.training import curves, network, networks, overlaid, parallel, ranking, rates, sizes
 
@@ -30,10 +30,12 @@ __all__ = [
     "race",
     "ranking",
     "rates",
+    "regions",
     "reliability",
     "signed_bars",
     "size_scatter",
     "sizes",
+    "sketch",
     "slices",
     "thin",
     "worsening",

@@ -89,6 +89,8 @@ class Figure(BaseFigure):
                     {f"{titles[1]} \\ {titles[0]}": name, **dict(zip(across, map(_plain, row), strict=True))}
                     for name, row in zip(down, values, strict=True)
                 ]
+            elif trace.get("mode") == "text":
+                rows += [{"": said, "←": came} for said, came in zip(trace["text"], trace["hovertext"], strict=True)]
             elif trace["type"] != "contour" and "customdata" not in trace:
                 series = {"": trace["name"]} if len(named) > 1 and trace.get("name") else {}
                 y = trace["y"]

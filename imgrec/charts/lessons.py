@@ -27,9 +27,10 @@ def histogram(values: Sequence[float], title: str, bins: int = 30, counted: str 
 
 
 def functions(
-    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], at: tuple[float, float] | None = None
-) -> Figure:
-    """Functions as lines, {name: (x, y)}, and a point on one of them."""
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], at: tuple[float, float] | None = None,
+    x_title: str = "", y_title: str = "", shares: bool = False,
+) -> Figure:  # fmt: skip
+    """Functions as lines, {name: (x, y)}, and a point on one of them; ``shares``: y is from 0 to 1, in percent."""
     figure = Figure()
     for (name, (x, y)), colour in zip(curves.items(), MANY, strict=False):
         figure.add_scatter(x=x, y=y, mode="lines", name=plain(name), line={"color": colour, "width": 3})
@@ -37,7 +38,8 @@ def functions(
         figure.add_scatter(
             x=[at[0]], y=[at[1]], mode="markers", marker={"color": VERMILION, "size": 13}, showlegend=False
         )
-    return styled(figure, 320, showlegend=True).update_xaxes(fixedrange=True).update_yaxes(fixedrange=True)
+    styled(figure, 320, x_title=x_title, y_title=y_title, showlegend=True).update_xaxes(fixedrange=True)
+    return figure.update_yaxes(fixedrange=True, **({"range": [0, 1.02], "tickformat": ".0%"} if shares else {}))
 
 
 def race(
@@ -72,7 +74,7 @@ def falling(lines: Mapping[str, Sequence[float]], x: str, y: str, logarithmic: b
     for (name, values), colour in zip(lines.items(), RACERS, strict=False):
         figure.add_scatter(y=list(values), mode="lines", name=plain(name), line={"color": colour, "width": 2.5})
     styled(figure, 300, x_title=x, y_title=y, showlegend=len(lines) > 1)
-    return figure.update_yaxes(type="log" if logarithmic else "linear")
+    return figure.update_yaxes(type="log" if logarithmic else "linear", exponentformat="power")
 
 
 def signed_bars(names: Sequence[str], values: Sequence[float]) -> Figure:
@@ -86,3 +88,64 @@ def signed_bars(names: Sequence[str], values: Sequence[float]) -> Figure:
     most = max(1.0, *(abs(v) for v in values)) * 1.25
     figure.update_layout(margin={"t": 4, "r": 24}).update_xaxes(range=[-most, most], zeroline=True, fixedrange=True)
     return figure.update_yaxes(tickvals=places, ticktext=[plain(name) for name in names], fixedrange=True)
+
+
+def _two_lines(words: str) -> str:
+    """Long words in two lines, cut after a comma, or else at the space that is nearest to the middle."""
+    cut = next((words.index(comma) + len(comma) for comma in (", ", "，") if comma in words), 0)
+    spaces = [i + 1 for i, letter in enumerate(words) if letter == " " and len(words) > 8]
+    cut = cut or min(spaces, key=lambda i: abs(i - len(words) / 2), default=0)
+    return f"{words[:cut].strip()}<br>{words[cut:]}" if cut else words
+
+
+def sketch(boxes: Sequence[tuple[float, float, str]], arrows: Sequence[tuple[int, int]]) -> Figure:
+    """Boxes (x, y, words) with arrows between them; an arrow that passes over boxes of its row goes around them."""
+    wide, high = 0.4, 0.32
+    figure = Figure()
+    words = [plain(said) for *_, said in boxes]
+    came = [", ".join(words[start] for start, end in arrows if end == number) for number in range(len(boxes))]
+    figure.add_scatter(
+        x=[x for x, *_ in boxes], y=[y for _, y, _ in boxes], mode="text",
+        text=[_two_lines(word) for word in words], hovertext=came,
+        textfont={"size": 11}, hoverinfo="text", showlegend=False,
+    )  # fmt: skip
+    shapes = [
+        {"type": "rect", "x0": x - wide, "x1": x + wide, "y0": y - high, "y1": y + high, "line": {"color": BLUE, "width": 2}}
+        for x, y, _ in boxes
+    ]  # fmt: skip
+    heads, tops = [], [0.0]
+    for start, end in arrows:
+        (x0, y0, _), (x1, y1, _) = boxes[start], boxes[end]
+        around = y0 == y1 and x1 - x0 > 1
+        top = y0 + 0.35 + 0.35 * (x1 - x0) if around else y1
+        if around:
+            shapes.append({"type": "path", "path": f"M {x0} {y0 + high} L {x0} {top} L {x1} {top}", "line": {"color": ORANGE, "width": 2}})  # fmt: skip
+            tops.append(top)
+        begin, finish = ((x1, top), (x1, y1 + high)) if around else ((x0 + wide, y0), (x1 - wide, y1))
+        heads.append({
+            "x": finish[0], "y": finish[1], "ax": begin[0], "ay": begin[1], "xref": "x", "yref": "y", "axref": "x", "ayref": "y",
+            "text": "", "showarrow": True, "arrowhead": 2, "arrowwidth": 2, "arrowcolor": ORANGE if around else BLUE,
+        })  # fmt: skip
+    ys = [y for _, y, _ in boxes]
+    low, top = min(ys) - 0.5, max(*ys, *tops) + 0.5
+    styled(figure, round(60 + 55 * (top - low)), shapes=shapes, annotations=heads, hovermode=False)
+    figure.update_xaxes(visible=False, fixedrange=True, range=[-0.6, max(x for x, *_ in boxes) + 0.6])
+    return figure.update_yaxes(visible=False, fixedrange=True, range=[low, top])
+
+
+def regions(axis: Sequence[float], answers: np.ndarray, points: np.ndarray, kind: np.ndarray) -> Figure:
+    """Which of two kinds is said of every place of a plane, (len(axis), len(axis)) of 0 and 1, and points (N, 2) of each."""
+    figure = Figure(
+        contour(
+            x=axis, y=axis, z=answers, showscale=False, ncontours=2, hoverinfo="skip", line={"width": 0}, opacity=0.35,
+            colorscale=[[0, BLUE], [0.5, BLUE], [0.5, ORANGE], [1, ORANGE]],
+        )
+    )  # fmt: skip
+    for number, (colour, symbol) in enumerate(((BLUE, "circle"), (ORANGE, "diamond"))):
+        x, y = points[kind == number].T
+        figure.add_scatter(
+            x=x, y=y, mode="markers", showlegend=False, name=str(number + 1),
+            marker={"color": colour, "symbol": symbol, "size": 9, "line": {"color": "#fff", "width": 1}},
+        )  # fmt: skip
+    styled(figure, 320, x_title=tr("first measurement"), y_title=tr("second measurement"))
+    return figure.update_xaxes(fixedrange=True).update_yaxes(fixedrange=True)

@@ -22,9 +22,9 @@ from imgrec.charts.style import (
     styled,
     thin,
 )
-from imgrec.language import tr
+from imgrec.language import mark, tr
 
-KIND_COLOURS = {"Conv": BLUE, "Pool": GREEN, "Linear": ORANGE, "Norm": GREY, "Attention": PURPLE}
+KIND_COLOURS = {mark("Conv"): BLUE, mark("Pool"): GREEN, mark("Linear"): ORANGE, mark("Norm"): GREY, mark("Attention"): PURPLE}  # fmt: skip
 
 
 def network(rows: Sequence[Mapping[str, Any]]) -> Figure:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from imgrec.hooks import listening
 
-MOST_MAPS = 64  # of a layer that are kept
+MOST_MAPS = 64  # of a layer that are kept; of small maps as many as make MOST_NUMBERS
+MOST_NUMBERS = 200_000
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,31 @@ def layers(network: nn.Module, image: Tensor) -> list[Layer]:
     """Every convolution, pooling, activation and dense layer in the order they compute, for a normalised picture (1, C, H, W)."""
     names = {module: name for name, module in network.named_modules()}
     found: list[Layer] = []
+    for module in names:
+        if getattr(module, "inplace", False):  # it would write over what came in, which is to be shown
+            module.inplace = False
 
     def note(module: nn.Module, given: tuple[Tensor, ...], gave: Tensor) -> None:
         if isinstance(gave, Tensor) and gave.ndim in (2, 4) and len(gave) == 1:
-            came, left = (value[0, :MOST_MAPS].float().cpu().numpy() for value in (given[0], gave))
+            came, left = (_kept(value[0]) for value in (given[0], gave))
             found.append(Layer(names[module], type(module).__name__, module, came, left))
 
     kept = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.ReLU, nn.ReLU6, nn.GELU, nn.SiLU, nn.Hardswish, nn.BatchNorm2d, nn.Linear)  # fmt: skip
     with listening((module for module in network.modules() if isinstance(module, kept)), note):
         network(image)
     return found
+
+
+def _kept(values: Tensor) -> np.ndarray:
+    """A copy, since a shortcut is added to the very numbers that a layer gave."""
+    most = max(MOST_MAPS, MOST_NUMBERS // max(1, values[0].numel()))
+    return values[:most].float().cpu().numpy().copy()
+
+
+def source(found: list[Layer], index: int) -> int | None:
+    """Which layer gave exactly what comes into layer ``index``; None for the first, and where something else lies between."""
+    came = found[index].given
+    return next((i for i in reversed(range(index)) if np.array_equal(found[i].values, came)), None)
 
 
 def origin(layer: Layer, number: int, row: int, column: int) -> Origin | None:

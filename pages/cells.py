@@ -1,0 +1,57 @@
+"""Shared: a map whose cells can be chosen, by pointing at one or with the arrow keys; it moves two sliders of the page."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from pages import parts
+
+_cells = st.components.v2.component(
+    "imgrec_cells",
+    html="<button><img></button>",
+    css="""
+      button { all: unset; display: block; width: 100%; cursor: crosshair; border-radius: 6px; line-height: 0; margin: 3px; }
+      button:focus-visible { outline: 3px solid var(--st-primary-color); }
+      img { width: 100%; border-radius: 6px; image-rendering: pixelated; }
+    """,
+    js="""
+      const MOVES = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+      export default function ({ data, parentElement, setTriggerValue }) {
+        const button = parentElement.querySelector('button'), image = parentElement.querySelector('img');
+        image.src = data.src;
+        image.alt = button.ariaLabel = data.alt;
+        button.style.maxWidth = data.width ? `${data.width}px` : '';
+        const choose = (row, column) => setTriggerValue('cell', [
+          Math.min(Math.max(row, 0), data.rows - 1), Math.min(Math.max(column, 0), data.columns - 1)]);
+        image.onclick = (event) => {
+          const { left, top, width, height } = image.getBoundingClientRect();
+          choose(Math.floor((event.clientY - top) / height * data.rows), Math.floor((event.clientX - left) / width * data.columns));
+        };
+        button.onkeydown = (event) => {
+          if (!(event.key in MOVES)) return;
+          event.preventDefault();
+          const [down, right] = MOVES[event.key];
+          choose(data.row + down, data.column + right);
+        };
+      }
+    """,
+)
+
+
+def cells(picture: np.ndarray, shape: tuple[int, int], at: tuple[int, int], sliders: tuple[str, str], alt: str, width: int = 0) -> None:  # fmt: skip
+    """A picture of a map of ``shape`` cells, of which ``at`` is chosen; what is chosen instead goes to the two sliders."""
+    key = f"cells {sliders[0]}"
+
+    def chosen() -> None:
+        cell = st.session_state[key].get("cell")
+        for slider, place, side in zip(sliders, cell or (), shape, strict=False):
+            if side > 1:  # along a single cell there is no slider
+                st.session_state[slider] = int(place)
+
+    _cells(
+        key=key,
+        data={"src": parts.data_url(picture), "alt": alt, "width": width, "rows": shape[0], "columns": shape[1], "row": at[0], "column": at[1]},
+        on_cell_change=chosen,
+        height="content",
+    )  # fmt: skip
