@@ -18,6 +18,8 @@ FLAGS = [
     "--use-fake-device-for-media-stream",
 ]
 
+PATIENCE = 120.0  # seconds to wait for what must come; only what was promised sooner is given less
+
 os.environ["IMGREC_NICE"] = "0"  # or workers would stand back for other tests, and get a thirtieth of a core
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 
@@ -107,7 +109,7 @@ def browser():
         browser.close()
 
 
-def wait_for(condition, seconds=30.0, every=0.05):
+def wait_for(condition, seconds=PATIENCE, every=0.05):
     """Wait until ``condition()`` is true and return it; fail when it is not in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

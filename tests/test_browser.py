@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from browsing import ROOT, Server, idle, visit
+from browsing import ROOT, Server, idle, new_context, visit
 from conftest import wait_for
 
 from imgrec.data import Item, import_dataset, open_dataset
@@ -68,8 +68,7 @@ def server(workspace):
 @pytest.fixture
 def page(browser, server):
     """A tab that fails the test when it asks another host or breaks the content security policy."""
-    context = browser.new_context(viewport={"width": 1280, "height": 1000}, accept_downloads=True)
-    context.set_default_timeout(30 * SECOND)
+    context = new_context(browser, viewport={"width": 1280, "height": 1000}, accept_downloads=True)
     asked, refused = [], []
     context.on("request", lambda request: asked.append(request.url))
     page = context.new_page()
@@ -143,7 +142,7 @@ def test_a_newcomer_looks_augments_trains_stops_and_classifies(page, server, bro
     page.get_by_text("flip_horizontal=0.5").first.wait_for()
 
     run = start_training(page, 500)
-    wait_for(lambda: epoch_shown(page) >= 2, 60)
+    wait_for(lambda: epoch_shown(page) >= 2)
     first, drawn = epoch_shown(page), points_drawn(page)
     wait_for(lambda: epoch_shown(page) > first and points_drawn(page) > drawn)
 
@@ -151,7 +150,7 @@ def test_a_newcomer_looks_augments_trains_stops_and_classifies(page, server, bro
     wait_for(lambda: run_in_address(page) == run.name)
     shown = wait_for(lambda: epoch_shown(page))
     wait_for(lambda: epoch_shown(page) > shown)
-    other = browser.new_context().new_page()
+    other = new_context(browser).new_page()
     other.goto(page.evaluate("location.href"))
     other.get_by_text("training", exact=True).wait_for()
     wait_for(lambda: epoch_shown(other) > shown)
@@ -162,7 +161,7 @@ def test_a_newcomer_looks_augments_trains_stops_and_classifies(page, server, bro
     assert run.status == "stopped"
 
     run = start_training(page, 3)
-    page.get_by_text("Test accuracy").wait_for(timeout=90 * SECOND)
+    page.get_by_text("Test accuracy").wait_for()
     assert run.status == "finished"
 
     page.get_by_text("Classify your own pictures with it").click()
@@ -193,7 +192,7 @@ def test_a_killed_worker_is_lost_and_resumes_also_after_a_restart_of_the_server(
     """Row 2 of the goals: a new browser shows the same run; it never says running when nothing runs."""
     visit(page, server, "train?dataset=digits")
     run = start_training(page, 1000)
-    wait_for(lambda: run.status == "training" and len(run.epochs) > 2, 60)
+    wait_for(lambda: run.status == "training" and len(run.epochs) > 2)
     address = page.evaluate("location.href")
     server.kill()
     reached = len(run.epochs)
@@ -210,7 +209,7 @@ def test_a_killed_worker_is_lost_and_resumes_also_after_a_restart_of_the_server(
     page.goto(address)
     page.get_by_text("lost", exact=True).wait_for()
     page.get_by_role("button", name="Resume").click()
-    page.get_by_text("training", exact=True).wait_for(timeout=60 * SECOND)
+    page.get_by_text("training", exact=True).wait_for()
     page.get_by_role("button", name="Stop").click()
     page.get_by_text("stopped", exact=True).wait_for(timeout=5 * SECOND)
 
@@ -304,7 +303,7 @@ def test_who_starts_a_run_may_stop_it_others_may_look_and_the_operator_may_all(b
     monkeypatch.setenv("IMGREC_HOME", str(tmp_path))
     server = Server(tmp_path)
     try:
-        mine, other, operator = (browser.new_context().new_page() for _ in range(3))
+        mine, other, operator = (new_context(browser).new_page() for _ in range(3))
         visit(mine, server, "train?dataset=shapes")
         mine.get_by_label("Epochs", exact=True).fill("300")
         mine.get_by_label("Epochs", exact=True).press("Enter")
@@ -403,7 +402,7 @@ def test_a_data_set_is_built_from_files_and_camera_corrected_and_trained_on(page
 
     visit(page, server, "train?dataset=mine")
     run = start_training(page, 2)
-    page.get_by_text("Test accuracy").wait_for(timeout=60 * SECOND)
+    page.get_by_text("Test accuracy").wait_for()
     assert run.read("classes.json")["classes"] == list(open_dataset("mine").classes)
 
 
@@ -473,7 +472,7 @@ def test_what_is_enclosed_on_the_map_is_labelled_and_a_network_labels_the_rest(p
     page.get_by_role("heading", name="What are these pictures?").wait_for()
     visit(page, server, "label?dataset=mine&run=digits-seed-cnn")
     page.get_by_role("button", name="Propose labels").click()
-    page.get_by_role("button", name=re.compile(r"Accept \d+ of 100")).click(timeout=60 * SECOND)
+    page.get_by_role("button", name=re.compile(r"Accept \d+ of 100")).click()
     wait_for(lambda: len(open_dataset("mine").unlabelled) < 20)
     page.get_by_role("button", name="labelled as proposed").click()
     wait_for(lambda: len(open_dataset("mine").unlabelled) == 100)
@@ -533,6 +532,6 @@ def test_a_download_without_internet_ends_in_one_sentence_that_says_what_to_do(p
     visit(page, server, "dataset")
     page.get_by_text("Download more data sets").click()
     page.get_by_role("button", name="Download").first.click()
-    page.get_by_text("python -m imgrec import").first.wait_for(timeout=90 * SECOND)
+    page.get_by_text("python -m imgrec import").first.wait_for()
     time.sleep(1.5)
     idle(page)

@@ -90,7 +90,7 @@ def test_killed_at_random_steps_a_run_ends_like_one_that_never_was(uninterrupted
         wait_for(lambda: run.status in ("lost", "finished"), 3)
         if run.status == "lost":
             jobs.resume(run.name)
-    wait_for(lambda: run.status == "finished", 60)
+    wait_for(lambda: run.status == "finished")
     assert same(ending(run), uninterrupted)
 
 
@@ -316,7 +316,7 @@ def test_two_apps_on_one_workspace_start_at_the_same_moment_and_train_one_after_
         most = max(most, sum(run.state.get("phase") == "training" and run.alive for run in runs))
         return all(run.status == "finished" for run in runs)
 
-    wait_for(over, 80)
+    wait_for(over)
     assert most == 1
     wait_for(lambda: not os.listdir(folder("runs") / ".queue"))
 

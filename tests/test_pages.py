@@ -414,7 +414,7 @@ def test_a_learning_rate_is_looked_for_and_one_click_puts_it_into_the_form():
     test.number_input(key="recipe_epochs").set_value(2).run()
     test.button(key="start preflight").click().run()
     recipe = Recipe(epochs=2, learning_rate=0.001).to_json()
-    wait_for(lambda: (job := jobs.study_job("preflight", "digits", recipe=recipe)) and job.status == "finished", 60)
+    wait_for(lambda: (job := jobs.study_job("preflight", "digits", recipe=recipe)) and job.status == "finished")
     test.run()
     assert not test.exception
     assert {"About", "Memory", "Precision"} <= {metric.label for metric in test.metric}
@@ -528,7 +528,7 @@ def test_the_report_is_one_page_without_script_or_foreign_address(own_copy):
 def test_worse_pictures_are_studied_and_drawn(own_copy):
     test = open_page("evaluate.py", {"run": own_copy}, evaluate_view="Worse pictures")
     test.button(key="start robustness").click().run()
-    wait_for(lambda: (job := jobs.study_job("robustness", "digits", run=own_copy)) and job.status == "finished", 90)
+    wait_for(lambda: (job := jobs.study_job("robustness", "digits", run=own_copy)) and job.status == "finished")
     found = jobs.study_result(jobs.study_job("robustness", "digits", run=own_copy))
     noise = found["accuracy"][found["change"] == "noise"]
     assert noise[0] > 0.9
