@@ -29,6 +29,7 @@ def workspace(tmp_path_factory, monkeypatch):
     """Every test gets an empty IMGREC_HOME; nothing touches the real one."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("IMGREC_HOME", str(home))
+    monkeypatch.setattr("imgrec.runs.START_GRACE", 10 * PATIENCE)  # tests queue runs for which no worker comes
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # AppTest puts its page there for good
     return home
 
