@@ -564,10 +564,30 @@ def test_runs_are_found_compared_noted_deleted_and_brought_back(own_copy):
     assert other.notes.tags == ("demo", "7b")
     test.session_state["runs_table"] = {"selection": {"rows": [picked[1]], "columns": [], "cells": []}}
     test.run()
+    test.multiselect(key="runs_columns").set_value(["optimiser", "test_loss", "best_epoch"]).run()
+    shown = test.dataframe[0].value.set_index("run").loc[own_copy]
+    assert shown["optimiser"] == "adamw"
+    assert 0 < shown["test_loss"] < 1
+    assert 1 <= shown["best_epoch"] <= 3
     test.button(key="delete").click().run()
     assert other.name not in set(test.dataframe[0].value["run"])
     test.button(key="undo_delete").click().run()
     assert other.name in set(test.dataframe[0].value["run"])
+
+
+def test_a_finished_run_is_the_start_of_another_with_a_click(own_copy):
+    """Its settings fill the form; its weights are where the new one begins."""
+    test = open_page("runs.py")
+    number = test.dataframe[0].value["run"].tolist().index(own_copy)
+    test.session_state["runs_table"] = {"selection": {"rows": [number], "columns": [], "cells": []}}
+    test.run()
+    test.button(key="further").click().run()
+    assert test.session_state["recipe_weights"] == own_copy
+    assert test.session_state["recipe_epochs"] == open_run(own_copy).recipe.epochs
+    test.session_state["runs_table"] = {"selection": {"rows": [number], "columns": [], "cells": []}}
+    test.run()
+    test.button(key="again").click().run()
+    assert test.session_state["recipe_weights"] == "none"
 
 
 LESSONS = [page for page in PAGES if page.startswith("learn_")]
