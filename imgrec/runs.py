@@ -325,9 +325,14 @@ def open_run(name: str) -> Run:
 
 def list_runs(bundled: bool = False) -> list[Run]:
     """All runs, newest first; with ``bundled`` followed by those that come with imgrec."""
+    return [Run(Path(path)) for path in _paths(bundled)]
+
+
+def _paths(bundled: bool) -> list[str]:
+    """The folders of `list_runs`."""
     place = folder("runs")
-    runs = [Run(place / name) for name in sorted(_folders(place), key=_age_key, reverse=True)]
-    return runs + [Run(BUNDLED / name) for name in sorted(_folders(BUNDLED))] * bundled
+    found = [f"{place}/{name}" for name in sorted(_folders(place), key=_age_key, reverse=True)]
+    return found + [f"{BUNDLED}/{name}" for name in sorted(_folders(BUNDLED))] * bundled
 
 
 def usable_runs() -> list[Run]:
@@ -379,15 +384,14 @@ def rows(bundled: bool = True) -> list[dict[str, Any]]:
     if not _rows:
         _rows.update(_kept_rows())
     found, fresh = [], 0
-    for run in list_runs(bundled):
-        path = str(run.path)
+    for path in _paths(bundled):
         try:
             changed = os.stat(path).st_mtime_ns
         except OSError:
             continue
         known, row = _rows.get(path, (None, {}))
         if known != changed:
-            row = _row(run)
+            row = _row(Run(Path(path)))
             if row["status"] in ENDED:
                 _rows[path] = changed, row
                 fresh += 1
@@ -407,7 +411,7 @@ def _kept_rows() -> dict[str, tuple[int, dict[str, Any]]]:
     place = folder("runs")
     try:
         kept = orjson.loads((place / ROWS).read_bytes())
-        return {str(place / row["run"]): (changed, row) for changed, row in kept["rows"] if kept["form"] == _form()}
+        return {f"{place}/{row['run']}": (changed, row) for changed, row in kept["rows"] if kept["form"] == _form()}
     except (OSError, ValueError, TypeError, KeyError):
         return {}
 

@@ -18,6 +18,7 @@ import pytest
 from browsing import ROOT, Server, idle, new_context, visit
 from conftest import wait_for
 
+from imgrec import jobs
 from imgrec.data import Item, import_dataset, open_dataset
 from imgrec.images import to_png
 from imgrec.lessons.quiz import QUESTIONS
@@ -212,6 +213,46 @@ def test_a_killed_worker_is_lost_and_resumes_also_after_a_restart_of_the_server(
     page.get_by_text("training", exact=True).wait_for()
     page.get_by_role("button", name="Stop").click()
     page.get_by_text("stopped", exact=True).wait_for(timeout=5 * SECOND)
+
+
+def test_two_servers_on_one_workspace_and_three_browsers_that_press_start_at_the_same_moment(browser, workspace):
+    """Row 13 of the goals: each gets a run of its own, one trains, the others see their place; also when a server dies."""
+    servers = [Server(workspace), Server(workspace)]
+    pages = [new_context(browser).new_page() for _ in range(3)]
+    try:
+        for page, server in zip(pages, (*servers, servers[1]), strict=True):
+            visit(page, server, "train?dataset=shapes")
+            page.get_by_label("Epochs", exact=True).fill("300")
+            page.get_by_label("Epochs", exact=True).press("Enter")
+            idle(page)
+        moment = 1000 * time.time() + 3000
+        for page in pages:
+            button = page.get_by_role("button", name="Start training")
+            button.evaluate("(button, at) => { setTimeout(() => button.click(), at - Date.now()) }", moment)
+        wait_for(lambda: len(list_runs()) == 3)
+        runs = wait_for(lambda: (live := jobs.live_runs()) and len(live) == 3 and live)
+        wait_for(lambda: runs[0].status == "training" and all(run.status == "waiting" for run in runs[1:]))
+        shown = {wait_for(lambda page=page: run_in_address(page)): page for page in pages}
+        assert set(shown) == {run.name for run in runs}
+        shown[runs[0].name].get_by_text("training", exact=True).wait_for()
+        for number in (2, 3):
+            shown[runs[number - 1].name].get_by_text(f"Number {number} in the queue").wait_for()
+        servers[0].kill()
+        assert [run.status for run in runs] == ["training", "waiting", "waiting"]
+        os.kill(runs[0].state["pid"], signal.SIGKILL)
+        wait_for(lambda: runs[0].status == "lost", 3)
+        wait_for(lambda: runs[1].status == "training")
+        visit(pages[1], servers[1], "predict?run=digits-seed-cnn")  # what had finished before opens
+        visit(pages[1], servers[1], f"train?run={runs[2].name}")
+        pages[1].get_by_text("Number 2 in the queue").wait_for()
+    finally:
+        for page in pages:
+            page.context.close()
+        for server in servers:
+            server.kill()
+        for run in list_runs():
+            if run.alive:
+                os.kill(run.state["pid"], signal.SIGKILL)
 
 
 @pytest.mark.parametrize(("width", "scheme", "dataset"), [(1280, "light", "trap"), (400, "dark", "")])
