@@ -715,6 +715,28 @@ def test_the_network_after_each_epoch_is_shown_when_somebody_asks(own_copy):
     assert "features.0" in layers.options
 
 
+def test_the_slider_grows_while_a_run_learns_and_stays_where_somebody_put_it(own_copy):
+    run = open_run(own_copy)
+    run.update(phase="training")
+    kept = run.file("snapshots")
+    with run.lock:  # it is learning now
+        kept.rename(run.file("away"))
+        test = open_page("train.py", {"run": own_copy, "dataset": "digits"})
+        test.toggle(key="moments").set_value(True).run()
+        assert "something to see after its first epoch" in texts(test)
+        run.file("away").rename(kept)
+        slider = lambda: test.run().select_slider(key=f"moment {own_copy}")  # noqa: E731
+        assert slider().value == 3
+        shutil.copy(kept / "0003.safetensors", kept / "0004.safetensors")
+        assert slider().value == 4  # who looks at the latest sees the next
+        slider().set_value(2)
+        assert slider().value == 2
+        shutil.copy(kept / "0003.safetensors", kept / "0005.safetensors")
+        assert slider().value == 2
+        assert slider().options == ["1", "2", "3", "4", "5"]
+        assert not test.exception
+
+
 def test_who_waits_for_a_training_is_asked_a_question_and_then_another(own_copy):
     run = open_run(own_copy)
     run.update(phase="training")
