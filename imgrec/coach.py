@@ -12,12 +12,15 @@ from imgrec.language import mark, tr
 
 FEWEST = 3  # epochs before anything is said
 PATIENCE = 5  # epochs without anything better that make a plateau
+DEAD = 0.5  # share of the ReLU units; networks that learn well leave up to a third of them at zero
 NOTICEABLE = 0.02  # a loss or an accuracy that changes by less has not changed
+EXPLAINS = {"overfitting", "rate too high", "dead units"}  # a plateau or a low accuracy
 
 
 @dataclass(frozen=True)
 class Advice:
-    """One thing that the curves show. ``kind``: overfitting, underfitting, rate too high, rate too low, plateau, good."""
+    """One thing that the curves show. ``kind``: overfitting, underfitting, rate too high, dead units, rate too low,
+    plateau, good."""
 
     kind: str
     epoch: int  # from which on it shows
@@ -29,7 +32,7 @@ def advise(epochs: Sequence[Mapping[str, Any]], planned: int = 0, classes: int =
     """What these epochs show, the most important first; empty if there are too few to say.
 
     ``epochs``: rows with train_loss, train_accuracy and, if there are validation pictures, validation_loss and
-    validation_accuracy. ``planned``: how many there will be; what only the end can tell is said at the end.
+    validation_accuracy, and dead_units, the share of the ReLU units that are zero for every picture. ``planned``: how many there will be; what only the end can tell is said at the end.
     ``classes``: to know what guessing reaches.
     """
     if len(epochs) < FEWEST:
@@ -43,14 +46,15 @@ def advise(epochs: Sequence[Mapping[str, Any]], planned: int = 0, classes: int =
     over = not planned or len(epochs) >= planned
     found = [
         _rate_too_high(train, numbers),
+        _dead_units([row.get("dead_units") or 0.0 for row in epochs], numbers),
         _overfitting(train, loss, score, numbers) if checked else None,
         _underfitting(train, accuracy, score, numbers, classes) if over else None,
         _plateau(loss, train, accuracy, numbers),
     ]
     said = [advice for advice in found if advice]
     kinds = {advice.kind for advice in said}
-    if "overfitting" in kinds or "rate too high" in kinds:  # these explain a plateau or a low accuracy
-        said = [advice for advice in said if advice.kind in ("overfitting", "rate too high")]
+    if kinds & EXPLAINS:
+        said = [advice for advice in said if advice.kind in EXPLAINS]
     elif "underfitting" in kinds or "rate too low" in kinds:
         said = [advice for advice in said if advice.kind != "plateau"]
     if not said and over:
@@ -78,6 +82,18 @@ def _rate_too_high(train: np.ndarray, numbers: list[int]) -> Advice | None:
     return Advice(
         mark("rate too high"), numbers[first], tr("The training loss jumps up, first in epoch {numbers}: the steps are too big.", numbers=numbers[first]),
         tr("Divide the learning rate by 3 to 10, or clip the gradients at 1."),
+    )  # fmt: skip
+
+
+def _dead_units(shares: Sequence[float], numbers: list[int]) -> Advice | None:
+    """At the end so many ReLU units are zero for every picture that it is no choice of the network any more."""
+    alive = [place for place, share in enumerate(shares) if share < DEAD]
+    first = alive[-1] + 1 if alive else 0
+    if first == len(shares):
+        return None
+    return Advice(
+        mark("dead units"), numbers[first], tr("Since epoch {epoch} most ReLU units are zero for every picture, now {share:.0%} of them: such units learn nothing any more.", epoch=numbers[first], share=shares[-1]),
+        tr("Start again with a learning rate 3 to 10 times lower, or with a warm-up, for what is dead stays dead; or take a network with batch normalisation or GELU."),
     )  # fmt: skip
 
 

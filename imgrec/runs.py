@@ -19,13 +19,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import orjson
 from filelock import FileLock, Timeout
 
+from imgrec import __version__
 from imgrec.home import folder, write_atomic
 from imgrec.language import mark, tr
 from imgrec.recipe import Recipe, RecipeError
 
 SETTINGS = [field.name for field in dataclasses.fields(Recipe)]
+METRICS = {  # more figures of a run: the file and the name there
+    **{name: ("state.json", name) for name in ("epoch", "best_epoch", "images_per_second")},
+    **{
+        name: ("evaluation.json", name)
+        for name in ("balanced_accuracy", "top5", "calibration_error", "linear_accuracy")
+    },
+    "test_loss": ("evaluation.json", "loss"),
+}
 STATUSES = {
     "new": mark("Its worker is being started."),
     "waiting": mark("It waits for its turn or is loading."),
@@ -105,7 +115,9 @@ class Run:
     def read(self, name: str) -> dict[str, Any]:
         """A JSON file of the run as a dict; empty if it is missing or damaged."""
         try:
-            content = json.loads(self.file(name).read_text("utf-8"))
+            with open(f"{self.path}/{name}", "rb", 0) as file:
+                written = file.read()
+            content = json.loads(written) if b"NaN" in written or b"Infinity" in written else orjson.loads(written)
         except (OSError, ValueError):
             return {}
         return content if isinstance(content, dict) else {}
@@ -313,8 +325,14 @@ def open_run(name: str) -> Run:
 
 def list_runs(bundled: bool = False) -> list[Run]:
     """All runs, newest first; with ``bundled`` followed by those that come with imgrec."""
-    runs = [Run(folder("runs") / name) for name in sorted(_folders(folder("runs")), key=_age_key, reverse=True)]
-    return runs + [Run(BUNDLED / name) for name in sorted(_folders(BUNDLED))] * bundled
+    return [Run(Path(path)) for path in _paths(bundled)]
+
+
+def _paths(bundled: bool) -> list[str]:
+    """The folders of `list_runs`."""
+    place = folder("runs")
+    found = [f"{place}/{name}" for name in sorted(_folders(place), key=_age_key, reverse=True)]
+    return found + [f"{BUNDLED}/{name}" for name in sorted(_folders(BUNDLED))] * bundled
 
 
 def usable_runs() -> list[Run]:
@@ -353,46 +371,76 @@ def restore_run(name: str) -> Run:
     return Run(back)
 
 
-_rows: dict[tuple[str, int], dict[str, Any]] = {}  # (path, changed) → what `rows` says of a run that has ended
+_rows: dict[str, tuple[int, dict[str, Any]]] = {}  # folder → when it changed, what `rows` says of a run that has ended
+ROWS, WORTH = ".rows.json", 50  # where those are kept for the next server, and how many new ones make that worth while
 
 
 def rows(bundled: bool = True) -> list[dict[str, Any]]:
-    """All runs as rows of a table, newest first: what `Run.summary` tells, the star, tags and note, then every setting.
+    """All runs as rows of a table, newest first: what `Run.summary` tells, the star, tags and note, all METRICS, then
+    every setting.
 
     What has ended is read once and then only when something in its folder has changed: ten thousand take a moment.
     """
-    found = []
-    for run in list_runs(bundled):
+    if not _rows:
+        _rows.update(_kept_rows())
+    found, fresh = [], 0
+    for path in _paths(bundled):
         try:
-            key = (str(run.path), os.stat(run.path).st_mtime_ns)
+            changed = os.stat(path).st_mtime_ns
         except OSError:
             continue
-        if key not in _rows:
-            row = _row(run)
-            if row["status"] not in ENDED:
-                found.append(row)
-                continue
-            if len(_rows) > 50_000:
-                _rows.clear()
-            _rows[key] = row
-        found.append(_rows[key])
+        known, row = _rows.get(path, (None, {}))
+        if known != changed:
+            row = _row(Run(Path(path)))
+            if row["status"] in ENDED:
+                _rows[path] = changed, row
+                fresh += 1
+        found.append(row)
+    if fresh > WORTH:
+        _keep_rows({row["run"] for row in found})
     return found
+
+
+def _form() -> list[str]:
+    """What a kept row must have been made of, or it is read anew."""
+    return [__version__, *METRICS, *SETTINGS]
+
+
+def _kept_rows() -> dict[str, tuple[int, dict[str, Any]]]:
+    """What an earlier server kept of `rows`; empty if there is nothing of use."""
+    place = folder("runs")
+    try:
+        kept = orjson.loads((place / ROWS).read_bytes())
+        return {f"{place}/{row['run']}": (changed, row) for changed, row in kept["rows"] if kept["form"] == _form()}
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
+
+
+def _keep_rows(there: set[str]) -> None:
+    """Keep what is known of the runs in this workspace, and forget those that are gone."""
+    place = str(folder("runs"))
+    for path in [path for path in _rows if os.path.dirname(path) == place and os.path.basename(path) not in there]:
+        del _rows[path]
+    known = [pair for path, pair in _rows.items() if os.path.dirname(path) == place]
+    with suppress(OSError):  # it only saves time
+        write_atomic(folder("runs") / ROWS, orjson.dumps({"form": _form(), "rows": known}))
 
 
 def _row(run: Run) -> dict[str, Any]:
     """One row of `rows`, read with as few looks at the disk as it takes; a damaged recipe leaves its settings out."""
     state, settings, notes = run.state, run.read("recipe.json"), run.notes
-    phase = state.get("phase")
+    phase, files = state.get("phase"), {"state.json": state, "evaluation.json": run.read("evaluation.json")}
     return {
         "star": notes.star,
         "run": run.name,
         "status": phase if phase in ENDED else run.status,
         "validation_accuracy": state.get("best_validation_accuracy"),
-        "test_accuracy": run.read("evaluation.json").get("accuracy"),
+        "test_accuracy": files["evaluation.json"].get("accuracy"),
         "created": state.get("created"),
         "bundled": run.bundled,
         "tags": list(notes.tags),
         "note": notes.text,
+        **{name: files[file].get(key) for name, (file, key) in METRICS.items()},
         **{name: settings[name] for name in SETTINGS if name in settings},
     }
 

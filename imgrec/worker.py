@@ -43,6 +43,7 @@ from imgrec.runs import CHECKPOINT, RATE, REQUESTS, Run, RunError
 STATE_EVERY = 0.2  # seconds between two writings of state.json
 CHECKPOINT_EVERY = 20.0  # seconds at the most between two checkpoints
 STOP_WITHIN = 1.5  # seconds a worker process gets to end by itself after a stop
+LOOKED_AT = 64  # pictures that tell which units are dead
 RESERVE = 2**16  # bytes kept back, so that even on a full disk the end can be written down
 
 
@@ -290,7 +291,8 @@ class _Diary:
             **self._place(),
             **self.best,
         )
-        self.run.append("log.jsonl", asdict(event))  # after the state: who sees the epoch finds its figures there
+        entry = {**asdict(event), "dead_units": self._dead_units()}
+        self.run.append("log.jsonl", entry)  # after the state: who sees the epoch finds its figures there
         keep(self.run, self.training.weights(), event.epoch)
         first = not self.run.file("best.safetensors").exists()
         if first or time.monotonic() - self.saved > 2 or self.training.over:
@@ -351,6 +353,18 @@ class _Diary:
             "images_per_second": images / seconds if seconds > 0.05 else None,
             "seconds_left": seconds / gone * (1 - progress) if gone > 0 else None,
         }
+
+    def _dead_units(self) -> float | None:
+        """The share of ReLU units that are zero for each of some validation pictures; None where nothing can tell."""
+        import torch
+
+        from imgrec.snapshots import dead
+
+        training, count = self.training, len(self.training.validation)
+        if training.known or not count:  # only the head learns, or there are no pictures
+            return None
+        some = torch.linspace(0, count - 1, min(LOOKED_AT, count)).long()
+        return dead(training.judged, training.passport.preprocess.normalise(training.validation.images(some)))
 
     def _memory(self) -> int:
         return self.hardware.used_bytes(self.training.device)

@@ -212,7 +212,9 @@ def waiting(run: Run, me: str) -> str:
     seconds = jobs.expected_wait(run)
     if len(before) > 5:
         words.append(tr("{n} more", n=len(before) - 5))
-    said = tr("Waiting for its turn. Before it: {runs}.", runs=", ".join(words))
+    said = tr("Number {n} in the queue. Before it: {runs}.", n=len(before) + 1, runs=", ".join(words))
+    if seconds is None:
+        return said + " " + tr("When it begins can be told once the first of them trains.")
     if seconds:
         said += " " + tr("It should begin in about {time}.", time=parts.duration(seconds))
     return said

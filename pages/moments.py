@@ -21,18 +21,26 @@ def at(run: str, epoch: int, changed: int, _run: Run) -> Predictor:
     return snapshots.at(_run, Passport.from_dict(_run.read("classes.json")), epoch)
 
 
-@st.fragment
+def chosen(kept: list[int], key: str) -> int:
+    """The epoch on the slider, which grows while the run learns; who looks at the latest goes on doing so."""
+    latest = st.session_state.get(f"{key} latest")
+    before = st.session_state.get(key, latest)
+    st.session_state[key] = kept[-1] if before == latest or before not in kept else before
+    st.session_state[f"{key} latest"] = kept[-1]
+    return st.select_slider(tr("After epoch"), kept, key=key) if len(kept) > 1 else kept[0]
+
+
 def show(run: Run) -> None:
     """A slider over the epochs that were kept: filters, what it thinks of some pictures, and what it confuses."""
     kept = snapshots.moments(run)
     if not kept:
-        st.caption(tr("Nothing was kept along the way: it is too large a network, or from before moments were kept."))
+        st.caption(
+            tr("There is something to see after its first epoch.")
+            if parts.live(run)
+            else tr("Nothing was kept along the way: it is too large a network, or from before moments were kept.")
+        )
         return
-    epoch = (
-        st.select_slider(tr("After epoch"), kept, kept[-1], key=f"moment {run.name} {len(kept)}")
-        if len(kept) > 1
-        else kept[0]
-    )
+    epoch = chosen(kept, f"moment {run.name}")
     try:
         model = at(run.name, epoch, snapshots.stamp(run, epoch), run)
         wanted = model.passport.preprocess

@@ -13,7 +13,7 @@ from imgrec import charts
 from imgrec.events import write_events
 from imgrec.language import mark, tr
 from imgrec.recipe import Recipe
-from imgrec.runs import LIVE, SETTINGS, Notes, Run, RunError, delete_run, open_run, restore_run, rows
+from imgrec.runs import LIVE, METRICS, SETTINGS, Notes, Run, RunError, delete_run, open_run, restore_run, rows
 from imgrec.spreadsheet import as_csv
 from pages import parts, visitors
 
@@ -21,7 +21,10 @@ SHOWN = ("star", "run", "status", "model", "dataset", "epochs", "validation_accu
 MOST_SHOWN, MOST_COMPARED = 1000, 12
 TITLES = {field.name: field.metadata["title"] for field in dataclasses.fields(Recipe)} | {
     "star": "★", "run": mark("Run"), "status": mark("Status"), "validation_accuracy": mark("validation accuracy"),
-    "test_accuracy": mark("test accuracy"), "tags": mark("Tags"), "note": mark("Note"),
+    "test_accuracy": mark("test accuracy"), "tags": mark("Tags"), "note": mark("Note"), "best_epoch": mark("best epoch"),
+    "epoch": mark("epochs learned"), "images_per_second": mark("pictures per second"),
+    "balanced_accuracy": mark("balanced accuracy"), "top5": mark("among the first five"), "test_loss": mark("test loss"),
+    "calibration_error": mark("calibration error"), "linear_accuracy": mark("a linear classifier's accuracy"),
 }  # fmt: skip
 
 
@@ -40,9 +43,9 @@ def wanted(table: list[dict]) -> tuple[list[dict], list[str]]:
     )
     columns = third.multiselect(
         tr("More columns"),
-        SETTINGS,
+        [*SETTINGS, *METRICS],
         key="runs_columns",
-        placeholder=tr("any setting"),
+        placeholder=tr("any setting or figure"),
         format_func=lambda name: tr(TITLES[name]),
     )
     starred = st.toggle(tr("Only starred"), key="runs_starred")
@@ -99,9 +102,12 @@ def one(name: str, table: dict[str, dict]) -> None:
             key="events", help=tr("Event files; unpack them and open the folder with tensorboard --logdir."),
         )  # fmt: skip
         if st.button(tr("Train again with changes"), icon=":material/content_copy:", key="again"):
-            for setting, value in dataclasses.asdict(run.recipe).items():
-                st.session_state[f"recipe_{setting}"] = value
-            parts.go_to("train", dataset=run.recipe.dataset)
+            fill_in(run)
+        if run.usable and st.button(
+            tr("Train further from it"), icon=":material/fast_forward:", key="further",
+            help=tr("A new training with the same settings that starts from the best weights of this one."),
+        ):  # fmt: skip
+            fill_in(run, weights=name)
     if run.bundled:
         st.caption(tr("It came with imgrec and stays as it is."))
         return
@@ -127,6 +133,13 @@ def one(name: str, table: dict[str, dict]) -> None:
         else:
             st.session_state["deleted"] = name
             st.rerun()
+
+
+def fill_in(run: Run, **changes: object) -> None:
+    """Go to the page that trains with this run's settings in its form, some of them changed."""
+    for setting, value in {**dataclasses.asdict(run.recipe), **changes}.items():
+        st.session_state[f"recipe_{setting}"] = value
+    parts.go_to("train", dataset=run.recipe.dataset)
 
 
 def events(run: Run) -> bytes:

@@ -292,8 +292,10 @@ try:
         st.fragment(teaching.while_waiting)()
     else:
         result(run)
-    if snapshots.moments(run) and st.toggle(tr("Watch it learn: the network after each epoch"), key="moments"):
-        moments.show(run)
+    if (alive or snapshots.moments(run)) and st.toggle(
+        tr("Watch it learn: the network after each epoch"), key="moments"
+    ):
+        st.fragment(moments.show, run_every=10 if alive else None)(run)
     if not alive:
         with st.expander(tr("Recipe, as JSON")):
             st.json(dataclasses.asdict(recipe))

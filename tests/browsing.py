@@ -9,7 +9,7 @@ import urllib.request
 from contextlib import closing
 from pathlib import Path
 
-from conftest import wait_for
+from conftest import PATIENCE, wait_for
 
 ROOT = Path(__file__).parent.parent
 
@@ -35,7 +35,7 @@ class Server:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        wait_for(self._answers, 60)
+        wait_for(self._answers)
 
     def _answers(self) -> bool:
         assert self.process.poll() is None, "the server ended by itself"
@@ -48,6 +48,13 @@ class Server:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+def new_context(browser, **options):
+    """A browser's memory of its own, as patient as the tests are elsewhere."""
+    context = browser.new_context(**options)
+    context.set_default_timeout(1000 * PATIENCE)
+    return context
 
 
 def visit(page, server, address=""):

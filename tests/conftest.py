@@ -18,6 +18,8 @@ FLAGS = [
     "--use-fake-device-for-media-stream",
 ]
 
+PATIENCE = 120.0  # seconds to wait for what must come; only what was promised sooner is given less
+
 os.environ["IMGREC_NICE"] = "0"  # or workers would stand back for other tests, and get a thirtieth of a core
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 
@@ -27,6 +29,7 @@ def workspace(tmp_path_factory, monkeypatch):
     """Every test gets an empty IMGREC_HOME; nothing touches the real one."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("IMGREC_HOME", str(home))
+    monkeypatch.setattr("imgrec.runs.START_GRACE", 10 * PATIENCE)  # tests queue runs for which no worker comes
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # AppTest puts its page there for good
     return home
 
@@ -107,7 +110,7 @@ def browser():
         browser.close()
 
 
-def wait_for(condition, seconds=30.0, every=0.05):
+def wait_for(condition, seconds=PATIENCE, every=0.05):
     """Wait until ``condition()`` is true and return it; fail when it is not in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

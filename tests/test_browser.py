@@ -16,9 +16,10 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from browsing import ROOT, Server, idle, visit
+from browsing import ROOT, Server, idle, new_context, visit
 from conftest import wait_for
 
+from imgrec import jobs
 from imgrec.data import Item, import_dataset, open_dataset
 from imgrec.images import to_png
 from imgrec.lessons.quiz import QUESTIONS
@@ -69,8 +70,7 @@ def server(workspace):
 @pytest.fixture
 def page(browser, server):
     """A tab that fails the test when it asks another host or breaks the content security policy."""
-    context = browser.new_context(viewport={"width": 1280, "height": 1000}, accept_downloads=True)
-    context.set_default_timeout(30 * SECOND)
+    context = new_context(browser, viewport={"width": 1280, "height": 1000}, accept_downloads=True)
     asked, refused = [], []
     context.on("request", lambda request: asked.append(request.url))
     page = context.new_page()
@@ -144,7 +144,7 @@ def test_a_newcomer_looks_augments_trains_stops_and_classifies(page, server, bro
     page.get_by_text("flip_horizontal=0.5").first.wait_for()
 
     run = start_training(page, 500)
-    wait_for(lambda: epoch_shown(page) >= 2, 60)
+    wait_for(lambda: epoch_shown(page) >= 2)
     first, drawn = epoch_shown(page), points_drawn(page)
     wait_for(lambda: epoch_shown(page) > first and points_drawn(page) > drawn)
 
@@ -152,7 +152,7 @@ def test_a_newcomer_looks_augments_trains_stops_and_classifies(page, server, bro
     wait_for(lambda: run_in_address(page) == run.name)
     shown = wait_for(lambda: epoch_shown(page))
     wait_for(lambda: epoch_shown(page) > shown)
-    other = browser.new_context().new_page()
+    other = new_context(browser).new_page()
     other.goto(page.evaluate("location.href"))
     other.get_by_text("training", exact=True).wait_for()
     wait_for(lambda: epoch_shown(other) > shown)
@@ -163,7 +163,7 @@ def test_a_newcomer_looks_augments_trains_stops_and_classifies(page, server, bro
     assert run.status == "stopped"
 
     run = start_training(page, 3)
-    page.get_by_text("Test accuracy").wait_for(timeout=90 * SECOND)
+    page.get_by_text("Test accuracy").wait_for()
     assert run.status == "finished"
 
     page.get_by_text("Classify your own pictures with it").click()
@@ -194,7 +194,7 @@ def test_a_killed_worker_is_lost_and_resumes_also_after_a_restart_of_the_server(
     """Row 2 of the goals: a new browser shows the same run; it never says running when nothing runs."""
     visit(page, server, "train?dataset=digits")
     run = start_training(page, 1000)
-    wait_for(lambda: run.status == "training" and len(run.epochs) > 2, 60)
+    wait_for(lambda: run.status == "training" and len(run.epochs) > 2)
     address = page.evaluate("location.href")
     server.kill()
     reached = len(run.epochs)
@@ -211,9 +211,49 @@ def test_a_killed_worker_is_lost_and_resumes_also_after_a_restart_of_the_server(
     page.goto(address)
     page.get_by_text("lost", exact=True).wait_for()
     page.get_by_role("button", name="Resume").click()
-    page.get_by_text("training", exact=True).wait_for(timeout=60 * SECOND)
+    page.get_by_text("training", exact=True).wait_for()
     page.get_by_role("button", name="Stop").click()
     page.get_by_text("stopped", exact=True).wait_for(timeout=5 * SECOND)
+
+
+def test_two_servers_on_one_workspace_and_three_browsers_that_press_start_at_the_same_moment(browser, workspace):
+    """Row 13 of the goals: each gets a run of its own, one trains, the others see their place; also when a server dies."""
+    servers = [Server(workspace), Server(workspace)]
+    pages = [new_context(browser).new_page() for _ in range(3)]
+    try:
+        for page, server in zip(pages, (*servers, servers[1]), strict=True):
+            visit(page, server, "train?dataset=shapes")
+            page.get_by_label("Epochs", exact=True).fill("300")
+            page.get_by_label("Epochs", exact=True).press("Enter")
+            idle(page)
+        moment = 1000 * time.time() + 3000
+        for page in pages:
+            button = page.get_by_role("button", name="Start training")
+            button.evaluate("(button, at) => { setTimeout(() => button.click(), at - Date.now()) }", moment)
+        wait_for(lambda: len(list_runs()) == 3)
+        runs = wait_for(lambda: (live := jobs.live_runs()) and len(live) == 3 and live)
+        wait_for(lambda: runs[0].status == "training" and all(run.status == "waiting" for run in runs[1:]))
+        shown = {wait_for(lambda page=page: run_in_address(page)): page for page in pages}
+        assert set(shown) == {run.name for run in runs}
+        shown[runs[0].name].get_by_text("training", exact=True).wait_for()
+        for number in (2, 3):
+            shown[runs[number - 1].name].get_by_text(f"Number {number} in the queue").wait_for()
+        servers[0].kill()
+        assert [run.status for run in runs] == ["training", "waiting", "waiting"]
+        os.kill(runs[0].state["pid"], signal.SIGKILL)
+        wait_for(lambda: runs[0].status == "lost", 3)
+        wait_for(lambda: runs[1].status == "training")
+        visit(pages[1], servers[1], "predict?run=digits-seed-cnn")  # what had finished before opens
+        visit(pages[1], servers[1], f"train?run={runs[2].name}")
+        pages[1].get_by_text("Number 2 in the queue").wait_for()
+    finally:
+        for page in pages:
+            page.context.close()
+        for server in servers:
+            server.kill()
+        for run in list_runs():
+            if run.alive:
+                os.kill(run.state["pid"], signal.SIGKILL)
 
 
 @pytest.mark.parametrize(("width", "scheme", "dataset"), [(1280, "light", "trap"), (400, "dark", "")])
@@ -355,7 +395,7 @@ def test_who_starts_a_run_may_stop_it_others_may_look_and_the_operator_may_all(b
     monkeypatch.setenv("IMGREC_HOME", str(tmp_path))
     server = Server(tmp_path)
     try:
-        mine, other, operator = (browser.new_context().new_page() for _ in range(3))
+        mine, other, operator = (new_context(browser).new_page() for _ in range(3))
         visit(mine, server, "train?dataset=shapes")
         mine.get_by_label("Epochs", exact=True).fill("300")
         mine.get_by_label("Epochs", exact=True).press("Enter")
@@ -453,7 +493,7 @@ def test_a_data_set_is_built_from_files_and_camera_corrected_and_trained_on(page
 
     visit(page, server, "train?dataset=mine")
     run = start_training(page, 2)
-    page.get_by_text("Test accuracy").wait_for(timeout=60 * SECOND)
+    page.get_by_text("Test accuracy").wait_for()
     assert run.read("classes.json")["classes"] == list(open_dataset("mine").classes)
 
 
@@ -523,7 +563,7 @@ def test_what_is_enclosed_on_the_map_is_labelled_and_a_network_labels_the_rest(p
     page.get_by_role("heading", name="What are these pictures?").wait_for()
     visit(page, server, "label?dataset=mine&run=digits-seed-cnn")
     page.get_by_role("button", name="Propose labels").click()
-    page.get_by_role("button", name=re.compile(r"Accept \d+ of 100")).click(timeout=60 * SECOND)
+    page.get_by_role("button", name=re.compile(r"Accept \d+ of 100")).click()
     wait_for(lambda: len(open_dataset("mine").unlabelled) < 20)
     page.get_by_role("button", name="labelled as proposed").click()
     wait_for(lambda: len(open_dataset("mine").unlabelled) == 100)
@@ -583,6 +623,6 @@ def test_a_download_without_internet_ends_in_one_sentence_that_says_what_to_do(p
     visit(page, server, "dataset")
     page.get_by_text("Download more data sets").click()
     page.get_by_role("button", name="Download").first.click()
-    page.get_by_text("python -m imgrec import").first.wait_for(timeout=90 * SECOND)
+    page.get_by_text("python -m imgrec import").first.wait_for()
     time.sleep(1.5)
     idle(page)

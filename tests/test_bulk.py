@@ -42,7 +42,7 @@ def table(content: bytes | str) -> list[dict]:
 
 
 def ended(job):
-    return wait_for(lambda: job.status not in LIVE and job.status, 60)
+    return wait_for(lambda: job.status not in LIVE and job.status)
 
 
 def test_every_picture_of_an_archive_gets_a_row_with_all_its_probabilities(archive, digits):
@@ -94,11 +94,11 @@ def test_a_job_is_cancelled_within_two_seconds_and_a_killed_one_is_lost(tmp_path
         for i in range(20_000):
             file.writestr(f"{i:05d}.png", to_png(digits.images[i % 1000]))
     job, other = bulk.start(NAME, path), bulk.start(NAME, path)
-    wait_for(lambda: job.state.get("progress"), 60)
+    wait_for(lambda: job.state.get("progress"))
     job.ask("stop")
     wait_for(lambda: job.status == "stopped" and not job.alive, 2)
     assert not job.file("answers.csv").exists()
-    wait_for(lambda: other.state.get("progress"), 60)
+    wait_for(lambda: other.state.get("progress"))
     os.kill(other.state["pid"], signal.SIGKILL)
     wait_for(lambda: other.status == "lost", 3)
 

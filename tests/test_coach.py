@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from imgrec import jobs, worker
 from imgrec.coach import advise
+from imgrec.recipe import Recipe
 
 
 def epochs(train, validation=None, accuracy=None, score=None):
@@ -71,6 +73,31 @@ def test_a_plateau_is_named_with_its_epoch():
     advice = only(epochs(level))
     assert advice.kind == "plateau"
     assert advice.epoch in (6, 7)
+
+
+def test_dead_units_are_named_with_the_epoch_of_their_death_and_explain_why_nothing_is_learned():
+    still = 2.302 + NOISE / 10
+    rows = epochs(still, accuracy=np.full(20, 0.1), score=np.full(20, 0.1))
+    shares = [None, 0.1, 0.7, 0.3, *[0.8] * 16]  # it woke up once
+    advice = only([row | {"dead_units": share} for row, share in zip(rows, shares, strict=True)], classes=10)
+    assert (advice.kind, advice.epoch) == ("dead units", 5)
+    assert "80%" in advice.words
+    assert "learning rate 3 to 10 times lower" in advice.attempt
+    well = [row | {"dead_units": 0.31} for row in epochs(FALLING, FALLING + 0.03)]
+    assert only(well).kind == "good"
+
+
+def test_a_real_training_at_far_too_high_a_rate_ends_with_dead_units():
+    run = jobs.enqueue(Recipe(epochs=5, optimiser="adam", learning_rate=0.3, device="cpu"))
+    for _ in worker.work(run):
+        pass
+    assert run.epochs[-1]["dead_units"] > 0.5
+    assert "dead units" in [advice.kind for advice in advise(run.epochs, classes=10)]
+    well = jobs.enqueue(Recipe(epochs=4, device="cpu"))
+    for _ in worker.work(well):
+        pass
+    assert 0 <= well.epochs[-1]["dead_units"] < 0.5
+    assert "dead units" not in [advice.kind for advice in advise(well.epochs, classes=10)]
 
 
 def test_a_rate_so_low_that_nothing_moves():

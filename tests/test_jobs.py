@@ -102,7 +102,7 @@ def test_a_paused_run_lets_the_next_one_go_and_goes_on_later():
     run, other = running(), jobs.start(Recipe(epochs=1))
     jobs.stop(run.name, "pause")
     wait_for(lambda: run.status == "paused" and not run.alive)
-    wait_for(lambda: other.status == "finished", 60)
+    wait_for(lambda: other.status == "finished")
     reached = len(run.epochs)
     jobs.resume(run.name)
     wait_for(lambda: run.status == "training" and len(run.epochs) > reached)

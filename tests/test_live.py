@@ -110,6 +110,12 @@ def test_what_is_told_is_never_older_than_half_a_second(running):
     assert live_run._now() == int(2 * time.monotonic())
 
 
+def told_anew(name):
+    """What is said without waiting half a second for the next look."""
+    live_run._kept.clear()
+    return content(name)["said"][0][2]
+
+
 def test_who_waits_reads_whose_runs_come_first_and_which_are_their_own(running):
     mine = create_run(Recipe(epochs=4, dataset="digits"), Owner("b" * 24, "Blue Owl"))
     mine.update(phase="waiting", ahead=1)
@@ -118,4 +124,7 @@ def test_who_waits_reads_whose_runs_come_first_and_which_are_their_own(running):
         jobs._queue_up(run)
     assert "Before it: Amber Fox (training)" in content(mine.name, "me=" + "b" * 24)["said"][0][2]
     assert "Before it: yours (training)" in content(mine.name, "me=" + "a" * 24)["said"][0][2]
+    assert "Number 2 in the queue." in content(mine.name)["said"][0][2]
     assert "It should begin in about 50 s." in content(mine.name)["said"][0][2]
+    running.update(seconds_left=None)  # it is still loading
+    assert "can be told once the first of them trains" in told_anew(mine.name)

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from browsing import Server, idle, visit
+from browsing import Server, idle, new_context, visit
 from conftest import wait_for
 from joserfc import jwt
 from joserfc.jwk import RSAKey
@@ -74,7 +74,7 @@ client_secret = "hush"
 server_metadata_url = "{provider.address}/.well-known/openid-configuration"
 """)
     server.start("--secrets.files", str(secrets))
-    first, second, stranger = (browser.new_context().new_page() for _ in range(3))
+    first, second, stranger = (new_context(browser).new_page() for _ in range(3))
     try:
         for page in (first, second):
             visit(page, server)

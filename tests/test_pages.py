@@ -414,7 +414,7 @@ def test_a_learning_rate_is_looked_for_and_one_click_puts_it_into_the_form():
     test.number_input(key="recipe_epochs").set_value(2).run()
     test.button(key="start preflight").click().run()
     recipe = Recipe(epochs=2, learning_rate=0.001).to_json()
-    wait_for(lambda: (job := jobs.study_job("preflight", "digits", recipe=recipe)) and job.status == "finished", 60)
+    wait_for(lambda: (job := jobs.study_job("preflight", "digits", recipe=recipe)) and job.status == "finished")
     test.run()
     assert not test.exception
     assert {"About", "Memory", "Precision"} <= {metric.label for metric in test.metric}
@@ -528,7 +528,7 @@ def test_the_report_is_one_page_without_script_or_foreign_address(own_copy):
 def test_worse_pictures_are_studied_and_drawn(own_copy):
     test = open_page("evaluate.py", {"run": own_copy}, evaluate_view="Worse pictures")
     test.button(key="start robustness").click().run()
-    wait_for(lambda: (job := jobs.study_job("robustness", "digits", run=own_copy)) and job.status == "finished", 90)
+    wait_for(lambda: (job := jobs.study_job("robustness", "digits", run=own_copy)) and job.status == "finished")
     found = jobs.study_result(jobs.study_job("robustness", "digits", run=own_copy))
     noise = found["accuracy"][found["change"] == "noise"]
     assert noise[0] > 0.9
@@ -564,10 +564,30 @@ def test_runs_are_found_compared_noted_deleted_and_brought_back(own_copy):
     assert other.notes.tags == ("demo", "7b")
     test.session_state["runs_table"] = {"selection": {"rows": [picked[1]], "columns": [], "cells": []}}
     test.run()
+    test.multiselect(key="runs_columns").set_value(["optimiser", "test_loss", "best_epoch"]).run()
+    shown = test.dataframe[0].value.set_index("run").loc[own_copy]
+    assert shown["optimiser"] == "adamw"
+    assert 0 < shown["test_loss"] < 1
+    assert 1 <= shown["best_epoch"] <= 3
     test.button(key="delete").click().run()
     assert other.name not in set(test.dataframe[0].value["run"])
     test.button(key="undo_delete").click().run()
     assert other.name in set(test.dataframe[0].value["run"])
+
+
+def test_a_finished_run_is_the_start_of_another_with_a_click(own_copy):
+    """Its settings fill the form; its weights are where the new one begins."""
+    test = open_page("runs.py")
+    number = test.dataframe[0].value["run"].tolist().index(own_copy)
+    test.session_state["runs_table"] = {"selection": {"rows": [number], "columns": [], "cells": []}}
+    test.run()
+    test.button(key="further").click().run()
+    assert test.session_state["recipe_weights"] == own_copy
+    assert test.session_state["recipe_epochs"] == open_run(own_copy).recipe.epochs
+    test.session_state["runs_table"] = {"selection": {"rows": [number], "columns": [], "cells": []}}
+    test.run()
+    test.button(key="again").click().run()
+    assert test.session_state["recipe_weights"] == "none"
 
 
 LESSONS = [page for page in PAGES if page.startswith("learn_")]
@@ -684,6 +704,28 @@ def test_the_network_after_each_epoch_is_shown_when_somebody_asks(own_copy):
     assert "gradients that are all near zero" in texts(test)
     layers = next(box for box in test.selectbox if str(box.key).startswith("moment layer"))
     assert "features.0" in layers.options
+
+
+def test_the_slider_grows_while_a_run_learns_and_stays_where_somebody_put_it(own_copy):
+    run = open_run(own_copy)
+    run.update(phase="training")
+    kept = run.file("snapshots")
+    with run.lock:  # it is learning now
+        kept.rename(run.file("away"))
+        test = open_page("train.py", {"run": own_copy, "dataset": "digits"})
+        test.toggle(key="moments").set_value(True).run()
+        assert "something to see after its first epoch" in texts(test)
+        run.file("away").rename(kept)
+        slider = lambda: test.run().select_slider(key=f"moment {own_copy}")  # noqa: E731
+        assert slider().value == 3
+        shutil.copy(kept / "0003.safetensors", kept / "0004.safetensors")
+        assert slider().value == 4  # who looks at the latest sees the next
+        slider().set_value(2)
+        assert slider().value == 2
+        shutil.copy(kept / "0003.safetensors", kept / "0005.safetensors")
+        assert slider().value == 2
+        assert slider().options == ["1", "2", "3", "4", "5"]
+        assert not test.exception
 
 
 def test_who_waits_for_a_training_is_asked_a_question_and_then_another(own_copy):

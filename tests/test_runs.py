@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from imgrec import runs
+from imgrec.home import folder
 from imgrec.recipe import Recipe
 from imgrec.runs import (
     MOST_AWAY,
@@ -198,6 +200,43 @@ def test_only_the_last_deleted_runs_are_kept():
     with pytest.raises(RunError, match="gone for good"):
         restore_run(runs[0].name)
     restore_run(runs[-1].name)
+
+
+def forget():
+    """What a server that is started anew does not know."""
+    runs._rows.clear()
+
+
+def test_what_the_table_says_of_runs_that_ended_is_kept_for_the_next_server(monkeypatch):
+    ended = [create_run(Recipe()) for _ in range(runs.WORTH + 1)]
+    for run in ended:
+        run.update(phase="stopped")
+    live, read = create_run(Recipe()), []
+    before = rows(bundled=False)
+    forget()
+    whole = runs._row
+    monkeypatch.setattr(runs, "_row", lambda run: read.append(run.name) or whole(run))
+    assert rows(bundled=False) == before
+    assert read == [live.name]
+    ended[3].annotate(Notes(True))
+    delete_run(ended[5])
+    forget()
+    after = {row["run"]: row for row in rows(bundled=False)}
+    assert read == [live.name, live.name, ended[3].name]
+    assert after[ended[3].name]["star"]
+    assert ended[5].name not in after
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"[1]", b'{"form": 3, "rows": [[1, {}]]}', b"\xff", b'{"form": [], "rows": 7}']
+)
+def test_a_damaged_list_of_rows_is_read_anew_from_the_runs(damage):
+    for _ in range(3):
+        create_run(Recipe()).update(phase="stopped")
+    before = rows(bundled=False)
+    (folder("runs") / runs.ROWS).write_bytes(damage)
+    forget()
+    assert rows(bundled=False) == before
 
 
 def test_notes_are_kept_cut_and_shown_in_the_table():

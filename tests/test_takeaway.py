@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browsing import new_context
 from conftest import unavailable
 from PIL import Image
 
@@ -76,13 +77,13 @@ def test_the_page_says_in_a_browser_without_network_what_the_product_says(browse
     out = tmp_path / "page.html"
     export(model, "page", out)
     files = photos(tmp_path)
-    context = browser.new_context(offline=True)
+    context = new_context(browser, offline=True)
     page = context.new_page()
     asked, errors = [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(out.as_uri())
-    page.get_by_text("Ready.").wait_for(timeout=30_000)
+    page.get_by_text("Ready.").wait_for()
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     page.locator("input").set_input_files([*files, tmp_path / "broken.jpg"])
     page.locator("article").nth(len(files) - 1).wait_for()
