@@ -1,24 +1,29 @@
-"""Shared: a map whose cells can be chosen, by pointing at one or with the arrow keys; it moves two sliders of the page."""
+"""Shared: a map whose cells are chosen by pointing, by arrow keys, or one after another by itself; it moves two sliders."""
 
 from __future__ import annotations
 
 import numpy as np
 import streamlit as st
 
+from imgrec.language import tr
 from pages import parts
 
 _cells = st.components.v2.component(
     "imgrec_cells",
-    html="<button><img></button>",
+    html="<button class='map'><img></button><button class='play'></button>",
     css="""
-      button { all: unset; display: block; width: 100%; cursor: crosshair; border-radius: 6px; line-height: 0; margin: 3px; }
+      .map { all: unset; display: block; width: 100%; cursor: crosshair; border-radius: 6px; line-height: 0; margin: 3px; }
+      .play { all: unset; cursor: pointer; padding: 2px 8px; margin: 3px; border-radius: 6px; font: 0.875rem var(--st-font);
+              color: var(--st-text-color); border: 1px solid var(--st-border-color); }
       button:focus-visible { outline: 3px solid var(--st-primary-color); }
       img { width: 100%; border-radius: 6px; image-rendering: pixelated; }
     """,
     js="""
       const MOVES = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+      const PACE = 700;  // milliseconds a cell is looked at
+      const timers = new WeakMap();
       export default function ({ data, parentElement, setTriggerValue }) {
-        const button = parentElement.querySelector('button'), image = parentElement.querySelector('img');
+        const [button, play] = parentElement.querySelectorAll('button'), image = parentElement.querySelector('img');
         image.src = data.src;
         image.alt = button.ariaLabel = data.alt;
         button.style.maxWidth = data.width ? `${data.width}px` : '';
@@ -34,6 +39,19 @@ _cells = st.components.v2.component(
           const [down, right] = MOVES[event.key];
           choose(data.row + down, data.column + right);
         };
+        const following = () => {  // as one reads, and from the last to the first
+          const next = (data.row * data.columns + data.column + 1) % (data.rows * data.columns);
+          choose(Math.floor(next / data.columns), next % data.columns);
+        };
+        const plays = () => play.ariaPressed === 'true';
+        const wait = () => {
+          clearTimeout(timers.get(parentElement));
+          play.textContent = plays() ? `⏸ ${data.pause}` : `▶ ${data.play}`;
+          if (plays()) timers.set(parentElement, setTimeout(following, PACE));
+        };
+        play.onclick = () => { play.ariaPressed = !plays(); wait(); };
+        wait();  // what was chosen is drawn by now: on to the next
+        return () => clearTimeout(timers.get(parentElement));
       }
     """,
 )
@@ -51,7 +69,8 @@ def cells(picture: np.ndarray, shape: tuple[int, int], at: tuple[int, int], slid
 
     _cells(
         key=key,
-        data={"src": parts.data_url(picture), "alt": alt, "width": width, "rows": shape[0], "columns": shape[1], "row": at[0], "column": at[1]},
+        data={"src": parts.data_url(picture), "alt": alt, "width": width, "rows": shape[0], "columns": shape[1], "row": at[0], "column": at[1],
+              "play": tr("Play"), "pause": tr("Pause")},
         on_cell_change=chosen,
         height="content",
     )  # fmt: skip

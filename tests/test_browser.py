@@ -386,7 +386,29 @@ def test_a_cell_of_a_map_is_clicked_and_followed_back_to_the_pixels(page, server
         page.get_by_role("button", name="Go back to that cell").first.click()
         page.get_by_text(before).wait_for()
         idle(page)
-    assert page.get_by_role("button", name="Go back to that cell").count() == 0  # these are the pixels
+    wait_for(lambda: page.get_by_role("button", name="Go back to that cell").count() == 0)  # these are the pixels
+
+
+def test_a_window_slides_by_itself_until_it_is_stopped(page, server):
+    visit(page, server, "learn_convolution")
+    at = re.compile(r"at row (\d+), column (\d+)")
+
+    def place():
+        row, column = map(int, at.search(page.get_by_text(at).inner_text()).groups())
+        return row * 24 + column
+
+    began = place()
+    play = page.get_by_role("button", name="Play")
+    play.focus()
+    play.press("Enter")
+    page.get_by_role("button", name="Pause").wait_for()
+    wait_for(lambda: place() > began + 2)
+    page.get_by_role("button", name="Pause").click()
+    idle(page)
+    time.sleep(1)
+    stopped = place()
+    time.sleep(2)
+    assert place() == stopped
 
 
 def test_who_starts_a_run_may_stop_it_others_may_look_and_the_operator_may_all(browser, tmp_path, monkeypatch):
