@@ -19,7 +19,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import orjson
 from filelock import FileLock, Timeout
 
 from imgrec import __version__
@@ -117,7 +116,7 @@ class Run:
         try:
             with open(f"{self.path}/{name}", "rb", 0) as file:
                 written = file.read()
-            content = json.loads(written) if b"NaN" in written or b"Infinity" in written else orjson.loads(written)
+            content = json.loads(written)
         except (OSError, ValueError):
             return {}
         return content if isinstance(content, dict) else {}
@@ -410,7 +409,7 @@ def _kept_rows() -> dict[str, tuple[int, dict[str, Any]]]:
     """What an earlier server kept of `rows`; empty if there is nothing of use."""
     place = folder("runs")
     try:
-        kept = orjson.loads((place / ROWS).read_bytes())
+        kept = json.loads((place / ROWS).read_bytes())
         return {f"{place}/{row['run']}": (changed, row) for changed, row in kept["rows"] if kept["form"] == _form()}
     except (OSError, ValueError, TypeError, KeyError):
         return {}
@@ -423,7 +422,7 @@ def _keep_rows(there: set[str]) -> None:
         del _rows[path]
     known = [pair for path, pair in _rows.items() if os.path.dirname(path) == place]
     with suppress(OSError):  # it only saves time
-        write_atomic(folder("runs") / ROWS, orjson.dumps({"form": _form(), "rows": known}))
+        write_atomic(folder("runs") / ROWS, json.dumps({"form": _form(), "rows": known}))
 
 
 def _row(run: Run) -> dict[str, Any]:

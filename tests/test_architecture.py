@@ -38,6 +38,7 @@ LAYERS = (
 RESERVED = {
     "streamlit": ("app.py", "pages/"),
     "plotly": ("imgrec/charts/", "pages/parts.py"),
+    "orjson": ("pages/",),
     "subprocess": ("imgrec/jobs.py",),
     "fastapi": ("imgrec/api.py",),
     "sklearn": (
