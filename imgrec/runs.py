@@ -190,10 +190,10 @@ class Run:
         phase = self.state.get("phase")  # it may have ended between the two looks
         if phase in ENDED:
             return phase
-        if request := self.asked():
-            return REQUESTS[request]
-        young = phase == "new" and abs(time.time() - state.get("updated", 0)) < START_GRACE
-        return "new" if young else "lost"
+        young, request = phase == "new" and abs(time.time() - state.get("updated", 0)) < START_GRACE, self.asked()
+        if young and request in (None, "finish"):  # its worker is on its way, and will learn an epoch at least
+            return "new"
+        return REQUESTS[request] if request else "lost"
 
     @property
     def silent_seconds(self) -> float:

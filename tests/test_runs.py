@@ -85,6 +85,17 @@ def test_a_worker_that_died_after_a_stop_is_stopped_not_lost():
     assert run.status == "stopped"
 
 
+def test_a_run_that_is_to_finish_before_its_worker_came_is_still_new(monkeypatch):
+    run = create_run(Recipe())
+    run.ask("finish")
+    assert run.status == "new"
+    run.ask("stop")
+    assert run.status == "stopped"
+    run.file("stop").unlink()
+    monkeypatch.setattr("imgrec.runs.START_GRACE", 0)  # it did not come
+    assert run.status == "stopped"
+
+
 def test_every_status_has_its_sentence():
     assert all(text.endswith(".") for text in STATUSES.values())
 
