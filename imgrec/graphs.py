@@ -41,9 +41,7 @@ class Replayed:
             graph.replay()
             return
         here = torch.cuda.current_stream()
-        self.stream.wait_stream(
-            here
-        )  # recording wants a stream of its own, and gradients stay on the one they began on
+        self.stream.wait_stream(here)  # recording wants a stream of its own, and gradients stay where they began
         with torch.cuda.stream(self.stream):
             self.work(feed)
         here.wait_stream(self.stream)
@@ -52,7 +50,7 @@ class Replayed:
         """Write the work down without doing it."""
         graph, held = torch.cuda.CUDAGraph(), {name: values.clone() for name, values in feed.items()}
         try:
-            with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
+            with torch.cuda.graph(graph, self.pool, self.stream, capture_error_mode="thread_local"):  # others go on
                 self.work(held)
             self.recorded[key] = graph, held
         except (RuntimeError, torch.OutOfMemoryError):
