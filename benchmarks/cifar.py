@@ -115,7 +115,7 @@ def yardstick(name: str) -> Callable[[int], tuple[float, float]]:
     biases = [layer.bias for layer in body if isinstance(layer, nn.BatchNorm2d)]
 
     def answer(images: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(device.type, torch.bfloat16, enabled=not on_gpu):
+        with torch.autocast(device.type, torch.bfloat16, enabled=not on_gpu and hardware.knows_bfloat16(device)):
             return network(images.contiguous(memory_format=torch.channels_last)) / 256
 
     def turned(gradient: torch.Tensor) -> torch.Tensor:

@@ -65,7 +65,7 @@ def ours(name: str, task: Task, seed: int | None = None) -> float:
     recipe = Recipe(
         dataset=name, model=task.model, image_size=task.size, batch_size=task.batch, seed=seed or 0, optimiser="adamw",
         epochs=2 if seed is None else EPOCHS, augment=f"flip_horizontal=0.5,shift={task.shift / task.size}",
-        learning_rate=0.001, schedule="constant", precision="auto" if task is SMALL else "bfloat16",
+        learning_rate=0.001, schedule="constant",
     )  # fmt: skip
     training = Training(recipe, dataset)
     steps = (event for event in training.fit() if isinstance(event, Step))
@@ -84,10 +84,7 @@ def resident(name: str, task: Task) -> float:
     from imgrec.recipe import Recipe
     from imgrec.train import Training
 
-    precision = "auto" if task is SMALL else "bfloat16"
-    recipe = Recipe(
-        dataset=name, model=task.model, image_size=task.size, batch_size=task.batch, epochs=15, precision=precision
-    )
+    recipe = Recipe(dataset=name, model=task.model, image_size=task.size, batch_size=task.batch, epochs=15)
     training = Training(recipe, open_dataset(name, task.size))
     batch = torch.arange(task.batch)
     inputs, labels = training.inputs(batch, 0), training.train.labels[batch]

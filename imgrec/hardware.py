@@ -32,6 +32,13 @@ def pick(wish: str = "auto") -> torch.device:
     return torch.device(wish)
 
 
+def knows_bfloat16(device: torch.device) -> bool:
+    """Whether the device computes in bfloat16 by itself; where it only imitates it, that takes many times as long."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
 def describe(device: torch.device) -> str:
     """The device and its free memory in words, such as 'CPU (AMD EPYC), 2 cores, 20.3 of 23.5 GiB free'."""
     if device.type == "cuda":

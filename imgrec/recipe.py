@@ -243,7 +243,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "weights": "imagenet",
         "freeze": "backbone",
         "image_size": 224,
-        "precision": "bfloat16",
     },
     mark("fast"): {
         "model": "fast",

@@ -479,13 +479,13 @@ class Training:
     def _faster(self) -> str:
         """The precision in which this network learns faster here, measured on one batch; float32 if little is gained.
 
-        A short training is not worth the measurement, and stays float32 on every machine; a GPU that knows bfloat16 is
-        always faster in it, which one batch, started kernel by kernel, would not show.
+        A short training is not worth the measurement, and stays float32 on every machine. A GPU that knows bfloat16 is
+        always faster in it, which one batch, started kernel by kernel, would not show; what only imitates it never is.
         """
         pixels = len(self.train) * self.recipe.epochs * self.passport.preprocess.size**2
-        if pixels < WORTH_MEASURING:
+        if pixels < WORTH_MEASURING or not hardware.knows_bfloat16(self.device):
             return "float32"
-        if self.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        if self.device.type == "cuda":
             return "bfloat16"
         batch = torch.arange(min(self.recipe.batch_size, len(self.train)))
         inputs, labels = self._plain(self.train, batch), self.train.labels[batch.to(self.device)]

@@ -24,6 +24,12 @@ os.environ["IMGREC_NICE"] = "0"  # or workers would stand back for other tests, 
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 
 
+def pytest_collection_modifyitems(items):
+    """The two longest files first, or at the end one of two workers would wait for the other's."""
+    first = ("test_browser", "test_models")
+    items.sort(key=lambda item: first.index(item.path.stem) if item.path.stem in first else len(first))
+
+
 @pytest.fixture(autouse=True)
 def workspace(tmp_path_factory, monkeypatch):
     """Every test gets an empty IMGREC_HOME; nothing touches the real one."""

@@ -256,6 +256,22 @@ def test_pictures_that_do_not_fit_in_memory_are_streamed_and_give_the_same_train
     assert same(weights(resident), weights(streamed))
 
 
+@pytest.mark.parametrize(
+    ("known", "gain", "chosen"), [(True, 2, "bfloat16"), (True, 1.1, "float32"), (False, 2, "float32")]
+)
+def test_bfloat16_is_chosen_where_it_is_measured_to_be_faster_and_never_where_it_is_imitated(
+    known, gain, chosen, monkeypatch
+):
+    measured = []
+    monkeypatch.setattr(hardware, "knows_bfloat16", lambda device: known)
+    monkeypatch.setattr(
+        Training, "_timed", lambda self, name, *batch: measured.append(name) or (1 if name == "float32" else 1 / gain)
+    )
+    monkeypatch.setattr("imgrec.train.WORTH_MEASURING", 1)
+    assert Training(SMALL, tiny()).precision == chosen
+    assert bool(measured) == known
+
+
 def test_bfloat16_learns_too():
     epochs = [
         e
