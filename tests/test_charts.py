@@ -100,3 +100,15 @@ def test_settings_are_merged_and_empty_ones_left_out():
     layout = figure.to_dict()["layout"]
     assert layout["margin"] == {"t": 3, "b": 2}
     assert layout["xaxis"] == {"range": [0, 1], "tickformat": ".0%"}
+
+
+def test_there_is_room_beside_an_axis_for_what_it_says():
+    def layout(*names):
+        return charts.probability_bars([{"name": name, "probability": 0.5} for name in names]).to_dict()["layout"]
+
+    short, long, chinese = (layout(name)["margin"]["l"] for name in ("cat", "automobile", "小汽车小汽车小汽车小"))
+    assert 20 < short < long < chinese
+    assert layout("cat")["yaxis"]["automargin"] is False
+    assert layout("a name of a class that is very long")["yaxis"]["automargin"] is True  # Plotly looks how long
+    titled, plain = (charts.falling({"a": [1.0, 0.5]}, "step", title).to_dict()["layout"] for title in ("loss", ""))
+    assert titled["margin"]["l"] > plain["margin"]["l"]

@@ -11,6 +11,14 @@ from typing import Any
 
 from plotly.basedatatypes import BaseFigure
 
+NARROW, WIDE, NUMBER = 7.0, 12.5, 38  # pixels across: a letter, a Chinese sign, a number with some digits
+LINE, TITLE, GAP, LONGEST = 24, 24, 10, 160  # a line of numbers, a title, air; words that are left to Plotly
+
+
+def _some(values: Any) -> Any:
+    """What there is to look at, for values that may be missing; arrays hold numbers."""
+    return values if isinstance(values, list | tuple) else ()
+
 
 def _given(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
@@ -42,7 +50,29 @@ class Figure(BaseFigure):
         self._content = {"data": list(traces), "layout": {"template": {"data": {}, "layout": {}}}}
 
     def to_dict(self) -> dict[str, Any]:
+        """The content, with room beside the axes as far as it can be told here: Plotly lays a chart out twice to find it."""
+        layout = self._content["layout"]
+        for axis, side in (("xaxis", "b"), ("yaxis", "l")):
+            settings, margin = layout.get(axis, {}), layout.get("margin", {})
+            room = self._room(axis) if settings.get("automargin") else None
+            if room is not None:
+                layout[axis] = settings | {"automargin": False}
+                layout["margin"] = margin | {side: max(room, margin.get(side, 0))}
         return self._content
+
+    def _room(self, axis: str) -> int | None:
+        """Pixels for an axis's title and numbers, or on the left its words; None where only Plotly can tell."""
+        settings = self._content["layout"][axis]
+        words = settings.get("ticktext")
+        if words is None:
+            words = [v for trace in self._content["data"] for v in _some(trace.get(axis[0])) if isinstance(v, str)]
+        if settings.get("visible") is False:
+            return 0
+        title = TITLE if settings.get("title", {}).get("text") else 0
+        if axis == "xaxis":  # words below may be turned to fit
+            return None if len(words) or settings.get("type") == "category" else LINE + title
+        widest = max((sum(WIDE if ord(sign) > 0x2E7F else NARROW for sign in word) for word in words), default=NUMBER)
+        return None if widest > LONGEST or settings.get("side") == "right" else round(widest) + GAP + title
 
     def _add(self, kind: str, **fields: Any) -> Figure:
         self._content["data"].append(_trace(kind, **fields))
