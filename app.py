@@ -47,12 +47,15 @@ class SecurityHeaders:
         self.app = app
 
     async def __call__(self, scope, receive, send) -> None:
+        if scope["type"] == "websocket":  # all that is drawn goes through it, piece by piece
+            return await self.app(scope, receive, send)
+
         async def with_headers(message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", []), *HEADERS]
             await send(message)
 
-        await self.app(scope, receive, with_headers)
+        return await self.app(scope, receive, with_headers)
 
 
 departures: deque[float] = deque(maxlen=1)  # when a tab was closed last

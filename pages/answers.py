@@ -34,7 +34,7 @@ def card(network: Predictor | Ensemble, result: Classified, number: int, count: 
             st.error(parts.text(result.error, 300))
             return
         left, right = st.columns([1, 2])
-        left.image(parts.enlarge(result.seen, 200), width=200, alt=tr("The picture as the network saw it"))
+        parts.image(result.seen, tr("The picture as the network saw it"), 200, at=left)
         left.caption(
             tr("As the network saw it: {width} × {height} px", width=result.seen.shape[1], height=result.seen.shape[0])
         )
@@ -79,7 +79,7 @@ def why(model: Predictor, result: Classified, number: int) -> None:
         except ValueError as error:
             right.info(parts.text(error, 300))
             return
-        left.image(image, width=224, alt=tr("Heat map for {target}", target=shown(target)))
+        left.image(image, width=224, output_format="PNG", alt=tr("Heat map for {target}", target=shown(target)))
         proof = tr(
             "With the hottest fifth covered the probability of {target} goes from {probability:.1%} to "
             "{hidden:.1%}; covered elsewhere, to {elsewhere:.1%}.",
@@ -103,7 +103,7 @@ def covered(model: Predictor, result: Classified, found: Explanation) -> None:
     """The picture with as little covered, hottest first, as makes the network change its mind."""
     turned = flip(model, result.seen, found.heat)
     left, right = st.columns([1, 2])
-    left.image(parts.enlarge(turned.covered, 224), width=224, alt=tr("The picture with the hottest part covered"))
+    parts.image(turned.covered, tr("The picture with the hottest part covered"), 224, at=left)
     name = parts.text(class_name(turned.class_name, model.classes))
     if turned.share is None:
         right.caption(
@@ -137,7 +137,7 @@ def alike(model: Predictor, result: Classified, number: int, trained_on: str) ->
         positions, likeness = model.neighbours.nearest(model.features(result.seen[None])[0])
         parts.tiles(
             [
-                parts.Tile(parts.enlarge(dataset.images[p], 96), f"{names[dataset.labels[p]]} {share:.2f}")
+                parts.Tile(dataset.images[p], f"{names[dataset.labels[p]]} {share:.2f}", side=96)
                 for p, share in zip(positions.tolist(), likeness, strict=True)
                 if p < len(dataset.labels) and dataset.labels[p] >= 0
             ],

@@ -221,10 +221,13 @@ if len(dataset.kept):
 else:
     st.info(tr("No picture has a label yet; the page Label helps to give some."))
 take_along(dataset)
-with st.expander(tr("Download more data sets"), icon=":material/download:"):
-    st.caption(
-        tr("Well-known sets from their authors' servers, through torchvision. Nothing is fetched until you click.")
-    )
-    st.fragment(fetching, run_every=1.0 if any(map(parts.live, jobs.bring_jobs())) else None)()
+coming = any(map(parts.live, jobs.bring_jobs()))
+more = st.expander(tr("Download more data sets"), icon=":material/download:", key="more_sets", on_change="rerun")
+if more.open or coming:
+    with more:
+        st.caption(
+            tr("Well-known sets from their authors' servers, through torchvision. Nothing is fetched until you click.")
+        )
+        st.fragment(fetching, run_every=1.0 if coming else None)()
 parts.link("mend", "What is wrong with it?", ":material/healing:", dataset=dataset.name)
 parts.link("augment", "Next: preview augmentation", ":material/arrow_forward:", dataset=dataset.name)

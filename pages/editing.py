@@ -20,10 +20,10 @@ def _show(dataset: data.Dataset, position: int, suggested: str | None) -> None:
     """One picture, large, with all that is known of it; in an imported set it can be corrected here."""
     picture, mask = dataset.images[position], dataset.masks
     side = st.columns(2) if mask is not None else [st.container()]
-    side[0].image(large(dataset, position), width="stretch", alt=tr("{file}, enlarged", file=dataset.files[position]))
+    parts.image(large(dataset, position), tr("{file}, enlarged", file=dataset.files[position]), at=side[0])
     if mask is not None:
         seen = np.where(mask[position][..., None], picture, picture // 5)
-        side[1].image(parts.enlarge(seen, 400), width="stretch", alt=tr("Its mask"))
+        parts.image(seen, tr("Its mask"), side=400, at=side[1])
         side[1].caption(tr("Where the object is, known exactly because it was drawn."))
     width, height = dataset.sizes[position]
     st.markdown(

@@ -50,7 +50,7 @@ def edges(picture: np.ndarray) -> np.ndarray:
 def door(column, picture: str, alt: str, title: str, words: str, page: str, label: str, **query: str) -> None:
     """One way in: a picture, a sentence, a button."""
     with column.container(border=True, height="stretch"):
-        st.image(pictures()[picture], width="stretch", alt=alt)
+        st.image(pictures()[picture], width="stretch", output_format="PNG", alt=alt)
         st.subheader(title, anchor=False)
         st.write(words)
         if st.button(label, key=f"door_{page}", icon=":material/arrow_forward:", type="primary", width="stretch"):
@@ -90,7 +90,12 @@ st.write(
         "what it sees, and find out why. Everything stays on this machine."
     )
 )
-st.image(pictures()["banner"], width="stretch", alt=tr("Drawn shapes in many colours: the built-in data set."))
+st.image(
+    pictures()["banner"],
+    width="stretch",
+    output_format="PNG",
+    alt=tr("Drawn shapes in many colours: the built-in data set."),
+)
 doors = st.columns(3)
 door(
     doors[0], "try", tr("Coloured shapes waiting to be recognised"), tr("Try a model"),

@@ -35,13 +35,13 @@ def _picture(model: Predictor, dataset: Dataset, given: Answers, index: int) -> 
     left, right = st.columns(2)
     truth, said = given.classes[given.labels[index]], given.classes[given.predicted[index]]
     called = class_name(said, given.classes)
-    left.image(parts.enlarge(seen, 260), width=260, alt=tr("The picture as the network saw it"))
+    parts.image(seen, tr("The picture as the network saw it"), 260, at=left)
     try:
         heat = overlay(seen, explain(model, seen, "gradcam", said).heat)
     except ValueError as error:
         left.caption(parts.text(error, 200))
     else:
-        left.image(heat, width=260, alt=tr("What mattered for {said}", said=called))
+        left.image(heat, width=260, output_format="PNG", alt=tr("What mattered for {said}", said=called))
         left.caption(tr("What mattered for {said} (Grad-CAM).", said=parts.text(called)))
     with right:
         st.markdown(

@@ -45,7 +45,7 @@ def learned() -> np.ndarray:
         st.info(tr("The first layer of this network is no convolution; choose another one."))
         st.stop()
     number = st.slider(tr("Which one"), 0, len(filters) - 1, 0, key=f"kernel_filter {len(filters)}") if len(filters) > 1 else 0  # fmt: skip
-    st.image(parts.enlarge(snapshots.drawn(filters[number]), 120), width=120, alt=tr("The kernel; grey is zero"))
+    parts.image(snapshots.drawn(filters[number]), tr("The kernel; grey is zero"), 120)
     st.caption(
         tr("Nobody wrote it down: training found it. (The network also normalises the picture, and adds a bias.)")
     )
@@ -106,10 +106,8 @@ with right:
     result = convolution.convolve(pixels, kernel, stride, padding, dilation)
     padded = np.pad(image if kernel.ndim == 3 else teaching.shades(pixels), [(padding, padding)] * 2 + [(0, 0)])
     pictures = st.columns(2)
-    pictures[0].image(
-        teaching.framed(padded, row * stride, column * stride, wide),
-        width="stretch",
-        alt=tr("The picture with the window"),
+    parts.image(
+        teaching.framed(padded, row * stride, column * stride, wide), tr("The picture with the window"), at=pictures[0]
     )
     pictures[0].caption(tr("The picture, {side} × {side}, and the window on it", side=SIDE))
     with pictures[1]:
@@ -159,7 +157,7 @@ left.markdown(
     else tr("Through all of them one number sees {field} × {field} pixels: more than the picture has.", field=field)
 )
 middle = (SIDE - field) // 2
-right.image(teaching.framed(image, middle, middle, field), width=240, alt=tr("What one number sees"))
+parts.image(teaching.framed(image, middle, middle, field), tr("What one number sees"), 240, at=right)
 teaching.question("convolution")
 teaching.in_pytorch(
     "import torch\nfrom torch.nn import functional\n\n"

@@ -68,7 +68,7 @@ value = st.select_slider(tr(change.unit).capitalize(), change.values, change.non
 changed = change.apply(picture, value)
 said = model.probabilities(changed[None])[0]
 left, right = st.columns([1, 2])
-left.image(parts.enlarge(changed, 224), width=224, alt=tr("The picture after the change"))
+parts.image(changed, tr("The picture after the change"), 224, at=left)
 with right:
     parts.likeliest(model.classes, said, "invariance_bars")
 st.subheader(tr("All values at once"), anchor=False)

@@ -105,11 +105,8 @@ def follow(run: str, found: list[network.Layer], index: int, picture: np.ndarray
     )
     top, start, tall, wide = network.receptive_field(found, index, row, column)
     side = picture.shape[0]
-    right.image(
-        teaching.framed(picture, top, start, tall, wide, grow=max(1, 240 // side)),
-        width=260,
-        alt=tr("What it sees of the picture"),
-    )
+    window = teaching.framed(picture, top, start, tall, wide, grow=max(1, 240 // side))
+    parts.image(window, tr("What it sees of the picture"), 260, at=right)
     right.caption(tr("Of the picture it can see {tall} × {wide} pixels (its receptive field).", tall=tall, wide=wide))
     came, before = network.origin(layer, number, row, column), network.source(found, index)
 
@@ -188,7 +185,7 @@ image = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
 found = network.layers(model.model, model.passport.preprocess.normalise(image.to(model.device)))
 probabilities = model.probabilities(picture[None])[0]
 left, right = st.columns([1, 3])
-left.image(parts.enlarge(picture, 200), width=200, alt=tr("The picture as the network sees it"))
+parts.image(picture, tr("The picture as the network sees it"), 200, at=left)
 with right:
     parts.likeliest(model.classes, probabilities, "network_bars")
 titles = [f"{i + 1}. {layer.kind}, {' × '.join(map(str, layer.values.shape))}" for i, layer in enumerate(found)]
@@ -212,7 +209,7 @@ if layer.values.ndim == 1:
 else:
     shown = layer.values[:SHOWN]
     clicked = parts.tiles(
-        [parts.Tile(parts.enlarge(drawn(values), 96), str(i)) for i, values in enumerate(shown)],
+        [parts.Tile(drawn(values), str(i), side=96) for i, values in enumerate(shown)],
         f"maps {index}",
         76,
     )

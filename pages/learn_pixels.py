@@ -18,8 +18,8 @@ teaching.begin(
 )
 picture = teaching.picture(SIDE)
 parts.tiles(
-    [parts.Tile(parts.enlarge(picture, 192), tr("the picture, {side} × {side}", side=SIDE))]
-    + [parts.Tile(parts.enlarge(pixels.channel(picture, c), 192), tr("{name} alone", name=tr(name))) for c, name in enumerate(teaching.COLOURS)],
+    [parts.Tile(picture, tr("the picture, {side} × {side}", side=SIDE), side=192)]
+    + [parts.Tile(pixels.channel(picture, c), tr("{name} alone", name=tr(name)), side=192) for c, name in enumerate(teaching.COLOURS)],
     "channels", 130, clickable=False,
 )  # fmt: skip
 st.subheader(tr("Read the numbers"), anchor=False)
@@ -31,7 +31,7 @@ with left:
     row = st.slider(tr("Down"), 0, SIDE - WINDOW, (SIDE - WINDOW) // 2, key="pixel_row")
     column = st.slider(tr("Across"), 0, SIDE - WINDOW, (SIDE - WINDOW) // 2, key="pixel_column")
     framed = teaching.framed(picture, row, column, WINDOW, grow=8)
-    st.image(framed, width=256, alt=tr("The picture with the window"))
+    parts.image(framed, tr("The picture with the window"), 256)
 number = teaching.COLOURS.index(name)
 with right:
     seen = pixels.cut(picture, row, column, WINDOW)[..., number]

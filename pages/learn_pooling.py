@@ -55,17 +55,12 @@ with left:
 with right:
     across = st.slider(tr("Column of the result"), 0, side - 1, side // 2, key=f"pool_column {size}")
 stages = st.columns(3)
-stages[0].image(
-    teaching.framed(teaching.shades(found, True), down * size, across * size, size),
-    width="stretch",
-    alt=tr("After the convolution"),
-)
+for stage, values, words in (
+    (stages[0], found, tr("After the convolution")),
+    (stages[1], active, tr("After the activation")),
+):
+    parts.image(teaching.framed(teaching.shades(values, True), down * size, across * size, size), words, at=stage)
 stages[0].caption(tr("After the convolution, {side} × {side}", side=SIDE))
-stages[1].image(
-    teaching.framed(teaching.shades(active, True), down * size, across * size, size),
-    width="stretch",
-    alt=tr("After the activation"),
-)
 stages[1].caption(tr("After {title}: {mean:.0%} of it are zero", title=row.title, mean=(active == 0).mean()))
 with stages[2]:
     cells(

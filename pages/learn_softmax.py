@@ -34,16 +34,14 @@ def by_hand(model: Predictor, seen: np.ndarray) -> None:
     weights, bias = (values.detach().numpy() for values in (model.model.head.weight, model.model.head.bias))
     x = (seen.flatten() / 255 - model.passport.preprocess.mean[0]) / model.passport.preprocess.std[0]
     scores = weights @ x + bias
-    st.image(
-        np.repeat(np.repeat(seen.reshape(1, -1, 1), 12, 1), 12, 0), width="stretch", alt=tr("The pixels in one row")
-    )
+    parts.image(seen.reshape(1, -1, 1), tr("The pixels in one row"), side=12)
     st.caption(tr("Flatten: the rows of the picture one after another, {n} numbers.", n=len(x)))
     left, right = st.columns([1, 3])
     with left:
         digit = st.selectbox(tr("The score of"), range(10), int(scores.argmax()), key="softmax_score")
         found = score(x, weights[digit], bias[digit])
         products = teaching.shades(found.products.reshape(seen.shape[:2]), True)
-        st.image(parts.enlarge(products, 160), width=160, alt=tr("What each pixel adds to the score"))
+        parts.image(products, tr("What each pixel adds to the score"), 160)
         st.caption(tr("What each pixel adds or takes away: pixel times weight."))
     with right:
         parts.chart(
@@ -78,7 +76,7 @@ def against_a_cnn() -> None:
     number = st.slider(tr("Which one"), 0, 99, 0, key="softmax_shape")
     seen = shapes.images[shapes.indices("test")[number]]
     columns = st.columns([1, 2, 2])
-    columns[0].image(parts.enlarge(seen, 160), width=160, alt=tr("A shape it never saw"))
+    parts.image(seen, tr("A shape it never saw"), 160, at=columns[0])
     for column, title, model, share in (
         (columns[1], tr("Softmax regression"), plain, accuracy),
         (columns[2], tr("A small CNN"), predictor(cnn.name), cnn.read("evaluation.json")["accuracy"]),
@@ -149,7 +147,7 @@ model, accuracy = simplest("digits")
 digits = parts.open_dataset("digits")
 parts.tiles(
     [
-        parts.Tile(parts.enlarge(teaching.shades(w.reshape(8, 8), True), 96), str(i))
+        parts.Tile(teaching.shades(w.reshape(8, 8), True), str(i), side=96)
         for i, w in enumerate(model.model.head.weight.detach().numpy())
     ],
     "weights",
@@ -159,7 +157,7 @@ parts.tiles(
 st.caption(tr("Of pictures it never saw it gets {accuracy:.1%} right.", accuracy=accuracy))
 left, right = st.columns([1, 3], vertical_alignment="center")
 position = int(digits.indices("test")[right.slider(tr("A picture it never saw"), 0, 99, 0, key="softmax_picture")])
-left.image(parts.enlarge(digits.images[position], 120), width=120, alt=tr("A digit"))
+parts.image(digits.images[position], tr("A digit"), 120, at=left)
 left.caption(tr("Its label is {classes}.", classes=digits.classes[digits.labels[position]]))
 by_hand(model, digits.images[position])
 against_a_cnn()

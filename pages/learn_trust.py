@@ -38,7 +38,7 @@ def reasons(run, model: Predictor, picture: np.ndarray) -> None:
             except ValueError as error:
                 st.info(parts.text(error, 300))
                 return
-            st.image(image, width="stretch", alt=tr("Heat map for {target}", target=name))
+            st.image(image, width="stretch", output_format="PNG", alt=tr("Heat map for {target}", target=name))
             st.markdown(f"**{title}**")
             st.caption(
                 tr(
@@ -75,7 +75,7 @@ def fool(run, model: Predictor) -> np.ndarray:
         (columns[1], shown, tr("The nudge, stretched so that it can be seen")),
         (columns[2], nudged, tr("Both together")),
     ):
-        column.image(parts.enlarge(seen, 224), width="stretch", alt=words)
+        parts.image(seen, words, side=224, at=column)
         column.caption(words)
     left, right = st.columns(2)
     for column, probabilities, key in ((left, before, "trust_before"), (right, after, "trust_after")):

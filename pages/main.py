@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 if str(ROOT) not in sys.path:  # the server puts only this folder there
     sys.path.insert(0, str(ROOT))
 
-from imgrec.language import mark, tr  # noqa: E402
+from imgrec.language import current, mark, speaking, tr  # noqa: E402
 from pages import parts, tongue, visitors  # noqa: E402
 
 LAB, LEARN = mark("Lab"), mark("Learn")
@@ -45,11 +45,12 @@ PAGES = (
 
 st.set_page_config(page_title="imgrec", page_icon=str(ROOT / "pages" / "icon.svg"), layout="wide")
 tongue.choose()
-visitors.sign_in()
-sections: dict[str, list] = {}
-for file, title, address, icon, section in PAGES:
-    page = st.Page(file, title=tr(title), icon=icon, url_path=address, default=not address)
-    sections.setdefault(tr(section) if section else "", []).append(page)
-    parts.PAGE[address or "home"] = page
-st.logo(str(ROOT / "pages" / "icon.svg"), size="large")
-st.navigation(sections, expanded=True).run()
+with speaking(current()):  # asked once, not for every word
+    visitors.sign_in()
+    sections: dict[str, list] = {}
+    for file, title, address, icon, section in PAGES:
+        page = st.Page(file, title=tr(title), icon=icon, url_path=address, default=not address)
+        sections.setdefault(tr(section) if section else "", []).append(page)
+        parts.PAGE[address or "home"] = page
+    st.logo(str(ROOT / "pages" / "icon.svg"), size="large")
+    st.navigation(sections, expanded=True).run()

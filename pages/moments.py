@@ -51,9 +51,7 @@ def show(run: Run) -> None:
     filters = snapshots.first_filters(model.model)
     if filters is not None:
         st.caption(tr("What the first layer looks for after epoch {epoch}; grey is zero.", epoch=epoch))
-        parts.tiles(
-            [parts.Tile(parts.enlarge(snapshots.drawn(f), 72)) for f in filters], "filters", 48, clickable=False
-        )
+        parts.tiles([parts.Tile(snapshots.drawn(f), side=72) for f in filters], "filters", 48, clickable=False)
     where = dataset.indices("validation")
     if not len(where):
         return
@@ -65,8 +63,8 @@ def show(run: Run) -> None:
         said, truth = int(row.argmax()), int(dataset.labels[position])
         items.append(
             parts.Tile(
-                parts.enlarge(dataset.images[position], 96), f"{names[said]} {row[said]:.0%}",
-                tr("It is {classes}: {row:.1%}", classes=names[truth], row=row[truth]), marked=said != truth,
+                dataset.images[position], f"{names[said]} {row[said]:.0%}",
+                tr("It is {classes}: {row:.1%}", classes=names[truth], row=row[truth]), said != truth, 96,
             )
         )  # fmt: skip
     parts.tiles(items, "watched", 84, clickable=False)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,8 @@ HEADINGS = (  # of tables, see `table`
 )  # fmt: skip
 ARCHIVES = tuple(ending[1:] for ending in uploads.ARCHIVES)
 ARCHIVE_MB = 1000  # what a browser may send at once; bigger ones come by server folder or command line
+KEPT_PICTURE = 2**14  # bytes of a picture up to which its address is kept for the next time it is drawn
+PHOTO = 2**19  # bytes beyond which a picture is sent as a JPEG
 BUSY = mark("The network is being asked …")
 follow(tongue.spoken)
 
@@ -241,12 +244,14 @@ def likeliest(classes: Sequence[str], probabilities: np.ndarray, key: str, most:
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture uint8 (H, W, C) in a grid, with a caption and a longer text for the pointer and for screen readers."""
+    """A picture uint8 (H, W, C) in a grid, enlarged to about ``side`` pixels, with a caption and a longer text for the pointer
+    and for screen readers."""
 
     picture: np.ndarray
     caption: str = ""
     title: str = ""
     marked: bool = False
+    side: int = 0
 
 
 def tiles(items: Sequence[Tile], key: str, size: int = 76, clickable: bool = True, columns: int = 0) -> int | None:
@@ -256,7 +261,7 @@ def tiles(items: Sequence[Tile], key: str, size: int = 76, clickable: bool = Tru
     """
     content = [
         {
-            "src": data_url(item.picture),
+            "src": data_url(item.picture, item.side),
             "caption": item.caption,
             "title": item.title or item.caption,
             "marked": item.marked,
@@ -295,9 +300,26 @@ def floors(evaluation: dict) -> list[tuple[str, str, str]]:
     return [(label, f"{value:.1%}", help) for label, value, help in rows]
 
 
-def data_url(picture: np.ndarray) -> str:
-    """A picture as a PNG inside an address."""
-    return "data:image/png;base64," + base64.b64encode(to_png(picture)).decode()
+def image(picture: np.ndarray, alt: str, width: int | str = "stretch", side: int = 0, at=st) -> None:
+    """A picture uint8 (H, W, C) as wide as asked, its pixels repeated until there are about ``side``, or ``width``, of them.
+
+    Every pixel keeps its value: an array that st.image is given becomes a JPEG, in which colours run into each other.
+    Only for large photos that is good enough.
+    """
+    side = side or (width if isinstance(width, int) else 0)
+    at.image(picture if picture.nbytes > PHOTO else data_url(picture, side), width=width, alt=alt)
+
+
+def data_url(picture: np.ndarray, side: int = 0) -> str:
+    """A picture uint8 (H, W, C), enlarged to about ``side`` pixels, as a PNG inside an address."""
+    make = _kept_url if picture.nbytes <= KEPT_PICTURE else _kept_url.__wrapped__
+    return make(picture.tobytes(), picture.shape, side)
+
+
+@lru_cache(1000)
+def _kept_url(content: bytes, shape: tuple[int, ...], side: int) -> str:
+    png = to_png(enlarge(np.frombuffer(content, np.uint8).reshape(shape), side))
+    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def thumbnail_url(picture: np.ndarray, most: int = 96) -> str:

@@ -171,7 +171,7 @@ def qr_code(address: str) -> None:
     """An address as a picture to point a phone at."""
     picture = io.BytesIO()
     segno.make(address, error="l").save(picture, kind="png", scale=5, border=3)
-    st.image(picture.getvalue(), width=260, alt=tr("The address as a QR code"))
+    st.image(picture.getvalue(), width=260, output_format="PNG", alt=tr("The address as a QR code"))
 
 
 def _sign(content: bytes) -> bytes:
