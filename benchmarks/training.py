@@ -91,7 +91,7 @@ def resident(name: str, task: Task) -> float:
     model, optimiser = training.model.train(), torch.optim.AdamW(training.model.parameters())
 
     def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=training.precision == "bfloat16"):
+        with training.precision.autocast():
             loss = torch.nn.functional.cross_entropy(model(inputs).float(), labels)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()

@@ -357,7 +357,8 @@ def describe(draws: dict[str, Tensor], i: int) -> str:
 
 
 def apply(images: Tensor, draws: dict[str, Tensor]) -> Tensor:
-    """The images, float32 (N, C, H, W) in 0..1, after what was drawn for them: new ones in 0..1; no draws, the same.
+    """The images (N, C, H, W), float32 in 0..1 or bytes, after what was drawn for them: float32 in 0..1, new ones but for
+    floats without draws. Bytes give what their floats would, to the bit, and sooner where whole pixels are copied.
 
     As in a camera: things move, light changes, the lens blurs, the sensor adds noise, and at the end values are cut.
     Every picture is treated alone: its neighbours in the batch change it by no more than the rounding of float32.
@@ -365,14 +366,21 @@ def apply(images: Tensor, draws: dict[str, Tensor]) -> Tensor:
     rows = _rows(draws)
     channels, height, width = images.shape[1:]
     if moves := [row.work(draws[row.name], width / height) for row in rows if row.kind in ("move", "copy")]:
-        change = _move if any(row.kind == "move" for row in rows) else _copy
-        images = change(images, reduce(torch.matmul, moves))
+        matrix = reduce(torch.matmul, moves)
+        blurs = any(row.kind == "move" for row in rows)
+        images = _move(as_floats(images), matrix) if blurs else as_floats(_copy(images, matrix))
+    images = as_floats(images)
     if colours := [row.work(draws[row.name], channels) for row in rows if row.kind == "colour"]:
         images = _recolour(images, reduce(lambda before, then: then @ before, colours))
     for row in rows:
         if row.kind == "pixels":
             images = row.work(images, draws[row.name].to(images.device))
     return images.clamp_(0, 1) if rows else images  # in place: after any row they are new
+
+
+def as_floats(images: Tensor) -> Tensor:
+    """Bytes as float32 in 0..1; floats stay the same."""
+    return images if images.is_floating_point() else images.float().div_(255)
 
 
 def augment(images: Tensor, plan: dict[str, float], indices: Tensor, seed: int, epoch: int) -> Tensor:

@@ -18,7 +18,7 @@ MOST_BYTES = 2**30  # of all that is kept; the oldest goes first
 def place(training: Training, fingerprint: str) -> Path:
     """Where the features are kept for these pictures, this preprocessing and this backbone."""
     backbone = {name: value for name, value in training.model.state_dict().items() if not name.startswith("head.")}
-    about = [fingerprint, training.recipe.model, repr(training.passport.preprocess), training.precision, backbone]
+    about = [fingerprint, training.recipe.model, repr(training.passport.preprocess), training.precision.name, backbone]
     return folder("features") / f"{digest(about)[:32]}.safetensors"
 
 

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from imgrec import hardware
+
 REST = 0.04  # AdamW's rate for a Muon rate of 1
 
 
@@ -41,6 +43,7 @@ class Muon(torch.optim.AdamW):
             split.append({**group, "params": both[False], "matrices": False, "share": REST * share, "lr": REST * lr})
         split = [group for group in split if group["params"]]
         super().__init__(split, lr, weight_decay=weight_decay, fused=fused, capturable=capturable)
+        self._step_supports_amp_scaling = False  # a step too large for float16 is left out by who calls it
         self.momentum = momentum
 
     @torch.no_grad()
@@ -102,7 +105,8 @@ def orthogonal(matrices: Tensor, rounds: int = 5) -> Tensor:
 
     The Newton-Schulz iteration with Jordan's coefficients, which bring small values up fast: only products of matrices.
     """
-    x = matrices.bfloat16() if matrices.is_cuda else matrices.float()
+    short = matrices.is_cuda and hardware.knows_bfloat16(matrices.device)
+    x = matrices.bfloat16() if short else matrices.float()
     x = (x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)).reshape(-1, *x.shape[-2:])
     if wide := x.shape[1] <= x.shape[2]:
         x = x.mT

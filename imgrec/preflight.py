@@ -64,7 +64,7 @@ def look_ahead(
     kept = np.isfinite(losses)
     smoothed = smooth(np.array(losses)[kept].tolist())
     return Preflight(
-        seconds * training.steps * recipe.epochs, hardware.used_bytes(training.device), training.precision,
+        seconds * training.steps * recipe.epochs, hardware.used_bytes(training.device), training.precision.name,
         rates[: len(losses)][kept], smoothed, suggest(rates[: len(losses)][kept], smoothed),
     )  # fmt: skip
 

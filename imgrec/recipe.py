@@ -182,8 +182,11 @@ class Recipe:
     precision: str = setting(
         "auto",
         mark("Precision"),
-        mark("bfloat16 is faster on recent hardware; 'auto' measures it for long trainings, short ones stay float32."),
-        choices=("auto", "float32", "bfloat16"),
+        mark(
+            "bfloat16 is faster on recent hardware, float16 on GPUs from before 2020; 'auto' measures it for long "
+            "trainings, short ones stay float32."
+        ),
+        choices=("auto", "float32", "bfloat16", "float16"),
     )
     device: str = setting(
         "auto", mark("Device"), mark("'auto' takes the GPU if there is one."), choices=("auto", "cpu", "cuda", "mps")

@@ -18,20 +18,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from imgrec import augment, hardware
-from imgrec.batches import Pixels, mix, seed_of
+from imgrec import hardware
+from imgrec.batches import Inputs, Pixels, mix, pieces, seed_of
 from imgrec.data import Dataset
 from imgrec.graphs import Replayed
 from imgrec.hooks import listening
 from imgrec.language import tr
 from imgrec.models import build
+from imgrec.precision import WORTH_MEASURING, Precision, faster
 from imgrec.recipe import Recipe, one_of
 from imgrec.shelves import LOSSES, OPTIMISERS, SCHEDULES, WHOLE_SET
 from imgrec.weights import Passport, Preprocess, Start, WeightsError, fill
 
 LOOKED_AT = 5000  # training pictures that a network may look at before the first step
 COUNTED = 5000  # training pictures whose mean and deviation stand for all
-WORTH_MEASURING = 5e7  # pixels that a training looks at, from which on the faster precision is looked for
 
 
 class TrainingError(RuntimeError):
@@ -88,7 +88,6 @@ class Training:
         self.recipe, self.device = recipe, hardware.pick(recipe.device)
         self.learning_rate = recipe.learning_rate  # may be changed between two steps
         hardware.keep_memory()
-        self.plan = augment.parse(recipe.augment)
         self.schedule = SCHEDULES[one_of("schedule", recipe.schedule, SCHEDULES)].make
         self.loss = LOSSES[one_of("loss", recipe.loss, LOSSES)].make
         self.passport = Passport(recipe.model, dataset.classes, _preprocess(recipe, dataset, start), recipe.views)
@@ -107,14 +106,13 @@ class Training:
             raise TrainingError(
                 tr("{name} has no training pictures; import some or change its splits.", name=dataset.name)
             )
-        scale, shift = self.passport.preprocess.scale_and_shift(self.device)
-        self.scale_row, self.shift_row = (values.repeat(dataset.image_size) for values in (scale, shift))
+        self.fed = Inputs(recipe, self.train, self.passport.preprocess)
         if hasattr(self.model, "look_at") and not start:
             first = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(recipe.seed))[:LOOKED_AT]
-            self.model.look_at(self._plain(self.train, first))
+            self.model.look_at(self.fed.plain(self.train, first))
         if recipe.start_small < 1:
             self._check_small()
-        self.precision = self._faster() if recipe.precision == "auto" else recipe.precision
+        self.precision = Precision(self._faster() if recipe.precision == "auto" else recipe.precision, self.device)
         self.model.eval()
         self.known: dict[str, Tensor] = {}  # split → the features of a frozen backbone, float32 (N, F)
         whole = recipe.optimiser == WHOLE_SET
@@ -138,7 +136,7 @@ class Training:
         while not self.over:
             self.thaw()
             started, first = time.perf_counter(), self.step
-            feeds = _pieces(self._feed(self.order()), self.steps)  # equal to within one picture: no tiny last batch
+            feeds = pieces(self.fed.feed(self.order(), self.epoch), self.steps)  # no tiny last batch
             seen = sum(len(feed["batch"]) for feed in feeds[:first])
             already = seen
             for feed, following in zip_longest(feeds[first:], feeds[first + 1 :]):
@@ -159,30 +157,7 @@ class Training:
     def inputs(self, indices: Tensor, epoch: int) -> Tensor:
         """What the network is fed for these training pictures (positions within the split, int64 (N,)) in an epoch:
         augmented and normalised, float32 (N, C, H, W)."""
-        return self._inputs(self._feed(indices, epoch), epoch)
-
-    def _feed(self, batch: Tensor, epoch: int | None = None) -> dict[str, Tensor]:
-        """What a step is told of its pictures: ``batch``, positions within the split, int64 (N,). If these are on a GPU,
-        so is all of the feed, with what is drawn for the pictures; else that is drawn when they are at hand."""
-        if self.train.resident is None or self.device.type != "cuda":
-            return {"batch": batch}
-        positions = self.train.position(batch).to(self.device)
-        draws = augment.draw(self.plan, positions, self.recipe.seed, self.epoch if epoch is None else epoch)
-        return {"batch": batch.to(self.device), **draws}
-
-    def _inputs(self, feed: dict[str, Tensor], epoch: int) -> Tensor:
-        images, draws = self.train.images(feed["batch"]), {name: feed[name] for name in feed if name != "batch"}
-        if self.plan and not draws:
-            draws = augment.draw(self.plan, self.train.position(feed["batch"]), self.recipe.seed, epoch)
-        images = augment.apply(images, draws)
-        side = self.side(epoch)
-        return self._normalised(shrunk(images, side) if side < images.shape[-1] else images)
-
-    def side(self, epoch: int) -> int:
-        """Pixels along a side of the pictures in this epoch: with ``start_small`` fewer at first, in steps of four."""
-        size, first = self.passport.preprocess.size, self.recipe.start_small
-        share = first + (1 - first) * 1.5 * epoch / self.recipe.epochs
-        return size if share >= 1 else min(size, max(4, 4 * math.floor(size * share / 4)))
+        return self.fed.inputs(self.fed.feed(indices, epoch), epoch)
 
     def _learn(self, feed: dict[str, Tensor]) -> None:
         self._train_mode()
@@ -190,7 +165,7 @@ class Training:
         self._turn_rates()
         if self.replayed and self.pieces == 1:
             learns = [weight.requires_grad for weight in self.backbone[:1]]
-            self.replayed((len(feed["batch"]), self.side(self.epoch), *learns), feed)
+            self.replayed((len(feed["batch"]), self.fed.side(self.epoch), *learns), feed)
         else:
             self._descend(feed)
         self._average()
@@ -209,23 +184,27 @@ class Training:
     def _descend(self, feed: dict[str, Tensor]) -> None:
         """One optimiser step, and what it is counted by; all that it changes are tensors."""
         loss, hits = self._gradients(feed)
+        self.precision.step(self.optimiser, self._change_gradients)
+        with torch.no_grad():
+            self.sums += torch.stack([loss * len(feed["batch"]), hits])
+
+    def _change_gradients(self) -> None:
+        """What the recipe does to the gradients before a step."""
         if self.recipe.l1:
             self._pull()
         if self.recipe.clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
-        self.optimiser.step()
-        with torch.no_grad():
-            self.sums += torch.stack([loss * len(feed["batch"]), hits])
 
     def _record(self) -> None:
         """On a GPU steps are recorded and replayed, if their pictures are there and nothing in them is the CPU's."""
-        on_gpu = self.device.type == "cuda" and self.train.resident is not None
-        self.replayed = Replayed(self._descend, self.device) if on_gpu and self.recipe.mix == "none" else None
+        there = self.device.type == "cuda" and self.train.resident is not None
+        steady = self.recipe.mix == "none" and self.precision.name != "float16"  # whose scale the CPU decides
+        self.replayed = Replayed(self._descend, self.device) if there and steady else None
 
     def learn(self, batch: Tensor) -> float:
         """One step on a batch of positions within the split; its mean loss."""
         before = float(self.sums[0])
-        self._learn(self._feed(batch))
+        self._learn(self.fed.feed(batch, self.epoch))
         return (float(self.sums[0]) - before) / len(batch)
 
     def _gradients(self, feed: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -234,7 +213,7 @@ class Training:
         while True:
             try:
                 self.optimiser.zero_grad(set_to_none=True)
-                parts = _pieces(feed, self.pieces)
+                parts = pieces(feed, self.pieces)
                 results = [self._piece(part, len(part["batch"]) / len(feed["batch"])) for part in parts]
                 return results[0] if len(results) == 1 else tuple(map(sum, zip(*results, strict=True)))
             except torch.OutOfMemoryError as error:
@@ -251,17 +230,17 @@ class Training:
         """Forward and backward for a part of a batch; its part of the mean loss, and its hits."""
         batch = feed["batch"].to(self.device)
         labels = self.train.labels[batch]
-        inputs = self.known["train"][batch] if self.known else self._inputs(feed, self.epoch)
+        inputs = self.known["train"][batch] if self.known else self.fed.inputs(feed, self.epoch)
         others, kept = None, 1.0
         if self.recipe.mix != "none" and not self.known and len(inputs) > 1:
             inputs, others, kept = mix(inputs, self.recipe.mix, seed_of(self.recipe.seed, self.epoch, self.step))
-        with self._autocast():
+        with self.precision.autocast():
             logits = (self.model.head if self.known else self.model)(inputs).float()
             loss = kept * self._mean_loss(logits, labels)
             if others is not None:
                 loss = loss + (1 - kept) * self._mean_loss(logits, labels[others])
         loss = loss * share if share < 1 else loss
-        loss.backward()
+        self.precision.backward(loss)
         return loss.detach(), (logits.argmax(1) == labels).sum()
 
     @torch.no_grad()
@@ -333,11 +312,11 @@ class Training:
         sums = torch.zeros_like(self.sums)
         batches = torch.arange(len(self.validation)).split(512)
         for number, batch in enumerate(batches, 1):
-            with torch.no_grad(), self._autocast():
+            with torch.no_grad(), self.precision.autocast():
                 if self.known:
                     logits = self.judged.head(self.known["validation"][batch.to(self.device)]).float()
                 else:
-                    logits = self.judged(self._plain(self.validation, batch)).float()
+                    logits = self.judged(self.fed.plain(self.validation, batch)).float()
             labels = self.validation.labels[batch.to(self.device)]
             loss = self.loss(logits, labels, 0.0).mean()
             sums += torch.stack([loss * len(batch), (logits.argmax(1) == labels).sum()])
@@ -352,22 +331,10 @@ class Training:
         elif self.device.type == "mps":
             torch.mps.manual_seed(seed)
 
-    def _plain(self, pixels: Pixels, batch: Tensor) -> Tensor:
-        """Pictures as the network is fed them without augmentation, float32 (N, C, H, W)."""
-        return self._normalised(pixels.images(batch))
-
-    def _normalised(self, images: Tensor) -> Tensor:
-        """As `Preprocess.normalise`, to the bit, with the channels last in memory: whole rows at once, not three values."""
-        count, channels, height, width = images.shape
-        rows = images.permute(0, 2, 3, 1).reshape(count * height, width * channels)
-        values = rows.shape[1]  # a row of smaller pictures needs fewer
-        rows = torch.addcmul(self.shift_row[:values], rows, self.scale_row[:values])
-        return rows.view(count, height, width, channels).permute(0, 3, 1, 2)
-
     @property
     def looks_once(self) -> bool:
         """Whether the backbone says the same of a picture in every epoch, so that asking it once is enough."""
-        return self.recipe.freeze == "backbone" and not self.plan and self.recipe.start_small == 1
+        return self.recipe.freeze == "backbone" and not self.fed.plan and self.recipe.start_small == 1
 
     def look_once(self) -> Iterator[Check]:
         """A frozen backbone says the same of a picture in every epoch: ask it once, and train the head on its answers.
@@ -387,8 +354,8 @@ class Training:
         with listening([self.model.head], lambda _, came, __: caught.append(came[0].float())):
             for split, pixels in (("train", self.train), ("validation", self.validation)):
                 for batch in pieces[split] if len(pixels) else ():
-                    with torch.no_grad(), self._autocast():
-                        self.model(self._plain(pixels, batch))
+                    with torch.no_grad(), self.precision.autocast():
+                        self.model(self.fed.plain(pixels, batch))
                     looked += 1
                     yield Check(0, looked, total)
                 known[split] = torch.cat(caught) if caught else torch.zeros(0)
@@ -420,7 +387,8 @@ class Training:
             "best": self.best,
             "best_epoch": self.best_epoch,
             "sums": self.sums,
-            "precision": self.precision,
+            "precision": self.precision.name,
+            "scaler": self.precision.scaler.state_dict(),
             "learning_rate": self.learning_rate,
             "model": self.model.state_dict(),
             "judged": self.weights() if self.recipe.average else {},
@@ -436,7 +404,8 @@ class Training:
             self.sums.copy_(state["sums"])
             if self.recipe.average:
                 fill(self.judged, state["judged"], "checkpoint")
-            self.precision, self.best_epoch = str(state["precision"]), int(state["best_epoch"])
+            self.precision, self.best_epoch = Precision(str(state["precision"]), self.device), int(state["best_epoch"])
+            self.precision.scaler.load_state_dict(state.get("scaler", {}))
             self.learning_rate = float(state.get("learning_rate", self.learning_rate))
             self._record()  # what was recorded changes tensors that are not the optimiser's any more
         except (KeyError, TypeError, ValueError) as error:
@@ -458,7 +427,7 @@ class Training:
 
     def _check_small(self) -> None:
         """Raises TrainingError for a network that cannot take smaller pictures at first."""
-        side, channels = self.side(0), self.passport.preprocess.channels
+        side, channels = self.fed.side(0), self.passport.preprocess.channels
         self.model.eval()
         try:
             with torch.no_grad():
@@ -473,51 +442,16 @@ class Training:
                 )
             ) from None
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
-
     def _faster(self) -> str:
-        """The precision in which this network learns faster here, measured on one batch; float32 if little is gained.
-
-        A short training is not worth the measurement, and stays float32 on every machine. A GPU that knows bfloat16 is
-        always faster in it, which one batch, started kernel by kernel, would not show; what only imitates it never is.
-        """
+        """The precision in which this network learns faster here. A short training is not worth the measurement, and
+        stays float32 on every machine."""
         pixels = len(self.train) * self.recipe.epochs * self.passport.preprocess.size**2
-        if pixels < WORTH_MEASURING or not hardware.knows_bfloat16(self.device):
+        if pixels < WORTH_MEASURING:
             return "float32"
-        if self.device.type == "cuda":
-            return "bfloat16"
         batch = torch.arange(min(self.recipe.batch_size, len(self.train)))
-        inputs, labels = self._plain(self.train, batch), self.train.labels[batch.to(self.device)]
-        seconds = {name: min(self._timed(name, inputs, labels) for _ in range(3)) for name in ("float32", "bfloat16")}
-        return "bfloat16" if seconds["bfloat16"] * 1.2 < seconds["float32"] else "float32"
-
-    def _timed(self, precision: str, inputs: Tensor, labels: Tensor) -> float:
-        """Seconds for one batch forward and backward, which leaves nothing behind."""
-        self.precision = precision
-        self.model.eval()  # batch statistics stay as they are
-        started = time.perf_counter()
-        with self._autocast():
-            loss = self.loss(self.model(inputs).float(), labels, 0.0).mean()
-        loss.backward()
-        hardware.wait(self.device)
-        self.model.zero_grad(set_to_none=True)
-        return time.perf_counter() - started
-
-
-def shrunk(images: Tensor, side: int) -> Tensor:
-    """Square pictures (N, C, S, S) at a smaller side, as torch's bilinear interpolation with antialias gives them, but as
-    two products with what it makes of a diagonal: torch's kernel takes a GPU as long as the network does."""
-    size = images.shape[-1]
-    diagonal = torch.eye(size, device=images.device)[None, None]
-    weights = nn.functional.interpolate(diagonal, (side, size), mode="bilinear", antialias=True)[0, 0]
-    return weights @ images @ weights.T
-
-
-def _pieces(feed: dict[str, Tensor], count: int) -> list[dict[str, Tensor]]:
-    """A feed in so many parts, equal to within one picture."""
-    parts = zip(*(values.tensor_split(count) for values in feed.values()), strict=True)
-    return [dict(zip(feed, part, strict=True)) for part in parts]
+        labels = self.train.labels[batch.to(self.device)]
+        inputs = self.fed.plain(self.train, batch)
+        return faster(self.model, lambda logits: self.loss(logits, labels, 0.0).mean(), inputs, self.device)
 
 
 def fit(recipe: Recipe, dataset: Dataset) -> Iterator[Step | Check | Epoch]:

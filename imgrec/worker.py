@@ -364,7 +364,7 @@ class _Diary:
         if training.known or not count:  # only the head learns, or there are no pictures
             return None
         some = torch.linspace(0, count - 1, min(LOOKED_AT, count)).long()
-        return dead(training.judged, training.passport.preprocess.normalise(training.validation.images(some)))
+        return dead(training.judged, training.fed.plain(training.validation, some))
 
     def _memory(self) -> int:
         return self.hardware.used_bytes(self.training.device)

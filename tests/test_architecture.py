@@ -11,9 +11,10 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     ("language",),
     ("recipe", "images", "home", "spreadsheet", "hooks"),
-    ("privacy",),
-    ("hardware", "data", "augment", "models", "muon", "graphs", "takeaway", "webpage", "lessons", "coach", "runs"),
-    ("weights", "shelves", "batches", "neighbours"),
+    ("privacy", "hardware"),
+    ("data", "augment", "models", "muon", "graphs", "takeaway", "webpage", "lessons", "coach", "runs"),
+    ("weights", "shelves", "precision", "neighbours"),
+    ("batches",),
     ("train", "predict"),
     (
         "evaluate",

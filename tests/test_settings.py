@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from imgrec import batches
+from imgrec import augment, batches
 from imgrec.data import Dataset
 from imgrec.data.dataset import stratify
 from imgrec.evaluate import evaluate
 from imgrec.muon import Muon, orthogonal
 from imgrec.predict import Predictor
 from imgrec.recipe import Recipe
-from imgrec.train import Epoch, Step, Training, TrainingError, shrunk
+from imgrec.train import Epoch, Step, Training, TrainingError
 
 BASE = Recipe(epochs=2, batch_size=16, device="cpu", precision="float32")
 
@@ -140,11 +140,11 @@ def test_pictures_grow_until_two_thirds_of_the_training():
     recipe = replace(BASE, model="fast", start_small=0.5, epochs=6, optimiser="muon", learning_rate=0.1)
     training = Training(recipe, grey(size=32))
     sides = [training.inputs(torch.arange(2), epoch).shape[-1] for epoch in range(6)]
-    images = training.train.images(torch.arange(2))
+    images = augment.as_floats(training.train.images(torch.arange(2)))
     torchs = torch.nn.functional.interpolate(images, (20, 20), mode="bilinear", antialias=True)
-    assert torch.allclose(shrunk(images, 20), torchs, atol=1e-6)
+    assert torch.allclose(batches.shrunk(images, 20), torchs, atol=1e-6)
     assert sides == [16, 20, 24, 28, 32, 32]
-    assert [training.side(epoch) for epoch in range(6)] == sides
+    assert [training.fed.side(epoch) for epoch in range(6)] == sides
     list(training.fit())
 
 
@@ -162,7 +162,7 @@ def test_averaged_weights_are_what_is_judged_and_kept():
     training.model.load_state_dict(kept)
     training.model.eval()
     with torch.no_grad():
-        logits = training.model(training._plain(training.validation, torch.arange(len(training.validation))))
+        logits = training.model(training.fed.plain(training.validation, torch.arange(len(training.validation))))
     right = (logits.argmax(1) == training.validation.labels).float().mean().item()
     assert right == pytest.approx([e for e in events if isinstance(e, Epoch)][-1].validation_accuracy)
 

@@ -69,8 +69,8 @@ def test_loss_and_accuracy_are_means_over_pictures_not_over_batches():
 def test_every_picture_is_seen_once_an_epoch():
     training = Training(SMALL, tiny())
     seen = []
-    original = training._inputs
-    training._inputs = lambda feed, epoch: (seen.append(feed["batch"].tolist()), original(feed, epoch))[1]
+    original = training.fed.inputs
+    training.fed.inputs = lambda feed, epoch: (seen.append(feed["batch"].tolist()), original(feed, epoch))[1]
     next(event for event in training.fit() if isinstance(event, Epoch))
     assert sorted(itertools.chain(*seen)) == list(range(len(training.train)))
 
@@ -254,31 +254,6 @@ def test_pictures_that_do_not_fit_in_memory_are_streamed_and_give_the_same_train
     ahead = [thread is not threading.main_thread() for thread in by]
     assert sum(ahead) == SMALL.epochs * (streamed.steps - 1)  # all but the first batch of each epoch
     assert same(weights(resident), weights(streamed))
-
-
-@pytest.mark.parametrize(
-    ("known", "gain", "chosen"), [(True, 2, "bfloat16"), (True, 1.1, "float32"), (False, 2, "float32")]
-)
-def test_bfloat16_is_chosen_where_it_is_measured_to_be_faster_and_never_where_it_is_imitated(
-    known, gain, chosen, monkeypatch
-):
-    measured = []
-    monkeypatch.setattr(hardware, "knows_bfloat16", lambda device: known)
-    monkeypatch.setattr(
-        Training, "_timed", lambda self, name, *batch: measured.append(name) or (1 if name == "float32" else 1 / gain)
-    )
-    monkeypatch.setattr("imgrec.train.WORTH_MEASURING", 1)
-    assert Training(SMALL, tiny()).precision == chosen
-    assert bool(measured) == known
-
-
-def test_bfloat16_learns_too():
-    epochs = [
-        e
-        for e in fit(Recipe(epochs=8, batch_size=8, learning_rate=0.01, precision="bfloat16"), tiny())
-        if isinstance(e, Epoch)
-    ]
-    assert epochs[-1].train_loss < epochs[0].train_loss
 
 
 def test_who_computes_in_one_thread_leaves_the_others_theirs():
