@@ -203,6 +203,18 @@ def test_flips_and_shifts_only_copy_pixels():
     assert all(set(new.unique().tolist()) <= set(old.unique().tolist()) for new, old in zip(after, images, strict=True))
 
 
+@pytest.mark.parametrize(
+    "text", ["none", "flip_horizontal=0.5,shift=0.3", "flip_vertical=1,rotate=15,hue=10,noise=0.1"]
+)
+def test_bytes_become_what_their_floats_would_to_the_bit(text):
+    images = torch.randint(0, 256, (16, 3, 9, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    plan, kept = parse(text), images.clone()
+    after = augment.augment(images, plan, torch.arange(16), 0, 0)
+    assert after.dtype == torch.float32
+    assert torch.equal(after, augment.augment(images.float() / 255, plan, torch.arange(16), 0, 0))
+    assert torch.equal(images, kept)
+
+
 def test_a_shift_by_whole_pixels_is_a_roll_inside():
     images = pictures(2, 3, 10, 20)
     for extra in ({}, {"rotate": 0}):  # copied, interpolated

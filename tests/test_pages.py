@@ -1,5 +1,7 @@
 """Every page opens without an exception, in an empty workspace and in a full one, and shows something useful."""
 
+import base64
+import io
 import re
 import shutil
 from pathlib import Path
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import wait_for
 from pictures import picture, two_classes, zipped
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from imgrec import jobs
@@ -45,6 +48,24 @@ def own_copy(trained, workspace, monkeypatch):
     shutil.copytree(trained.path, workspace / "runs" / trained.name)
     monkeypatch.setenv("IMGREC_HOME", str(workspace))
     return trained.name
+
+
+@pytest.mark.parametrize("shape", [(6, 6, 3), (28, 28, 1), (200, 300, 3)])
+def test_a_picture_is_shown_with_every_pixel_as_it_is(shape):
+    """Teaching that pictures are numbers takes pictures whose numbers are right: Streamlit makes JPEGs of arrays."""
+    noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+    def page(noise):
+        from pages import parts
+
+        parts.image(noise, "noise", 60)
+
+    test = AppTest.from_function(page, kwargs={"noise": noise}).run()
+    assert not test.exception
+    [shown] = test.get("image")
+    content = base64.b64decode(shown.proto.imgs[0].url.removeprefix("data:image/png;base64,"))
+    seen, grow = np.asarray(Image.open(io.BytesIO(content))), max(1, 60 // shape[0])
+    assert np.array_equal(seen.reshape(*seen.shape[:2], -1), noise.repeat(grow, 0).repeat(grow, 1))
 
 
 @pytest.mark.parametrize("page", PAGES)
