@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from imgrec import hardware
+from imgrec.optimisers import AdamW
 
 REST = 0.04  # AdamW's rate for a Muon rate of 1
 
 
-class Muon(torch.optim.AdamW):
+class Muon(AdamW):
     """Muon for weights of two and more dimensions in ``groups``, AdamW for the rest: biases, norms, and whatever group
     says ``"head": True``.
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch.nn import functional
 
 from imgrec.language import mark
 from imgrec.muon import Muon
+from imgrec.optimisers import SGD, Adam, AdamW
 
 
 @dataclass(frozen=True)
@@ -41,21 +41,21 @@ OPTIMISERS = {
     "adamw": Choice(
         mark("AdamW"),
         mark("Adapts the step of every weight; a good first choice."),
-        lambda weights, r: torch.optim.AdamW(
+        lambda weights, r: AdamW(
             weights, r.learning_rate, weight_decay=r.weight_decay, fused=_fused(weights), capturable=_on_gpu(weights)
         ),
     ),
     "adam": Choice(
         "Adam",
         mark("Like AdamW, with the weight decay inside the gradient."),
-        lambda weights, r: torch.optim.Adam(
+        lambda weights, r: Adam(
             weights, r.learning_rate, weight_decay=r.weight_decay, fused=_fused(weights), capturable=_on_gpu(weights)
         ),
     ),
     "momentum": Choice(
         mark("SGD with Nesterov momentum"),
         mark("Rolls downhill like a ball; wants a higher rate, about 0.05."),
-        lambda weights, r: torch.optim.SGD(
+        lambda weights, r: SGD(
             weights,
             r.learning_rate,
             momentum=r.momentum,
@@ -67,9 +67,7 @@ OPTIMISERS = {
     "sgd": Choice(
         "SGD",
         mark("One step down the gradient of each batch, nothing else; wants a rate of about 0.1."),
-        lambda weights, r: torch.optim.SGD(
-            weights, r.learning_rate, weight_decay=r.weight_decay, fused=_fused(weights)
-        ),
+        lambda weights, r: SGD(weights, r.learning_rate, weight_decay=r.weight_decay, fused=_fused(weights)),
     ),
     "muon": Choice(
         mark("Muon"),
@@ -84,9 +82,7 @@ OPTIMISERS = {
             "One step per epoch, down the gradient of all pictures together: the textbook's; wants a high rate, "
             "many epochs."
         ),
-        lambda weights, r: torch.optim.SGD(
-            weights, r.learning_rate, weight_decay=r.weight_decay, fused=_fused(weights)
-        ),
+        lambda weights, r: SGD(weights, r.learning_rate, weight_decay=r.weight_decay, fused=_fused(weights)),
     ),
 }
 

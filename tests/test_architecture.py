@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     ("language",),
     ("recipe", "images", "home", "spreadsheet", "hooks"),
-    ("privacy", "hardware"),
+    ("privacy", "hardware", "optimisers"),
     ("data", "augment", "models", "muon", "graphs", "takeaway", "webpage", "lessons", "coach", "runs"),
     ("weights", "shelves", "precision", "neighbours"),
     ("batches",),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import importlib.util
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -67,11 +70,13 @@ def _resized(name: str, size: int, channels: int, resize: str) -> Dataset:
 
 def digits() -> Dataset:
     """1,797 handwritten digits of 8 × 8 pixels in 16 grey levels, spread to 0 to 255."""
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    labels = bunch.target.astype(np.int64)
-    images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[..., None]
+    package = importlib.util.find_spec(
+        "sklearn"
+    )  # to import it takes a second, which every process would spend on one file
+    with gzip.open(Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz", "rt") as file:
+        table = np.loadtxt(file, delimiter=",")  # 64 values from 0 to 16, and the label
+    labels = table[:, -1].astype(np.int64)
+    images = np.rint(table[:, :-1] * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
     return Dataset(
         name="digits",
         classes=tuple("0123456789"),

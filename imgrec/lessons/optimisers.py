@@ -58,17 +58,17 @@ SURFACES: dict[str, Surface] = {
 }  # fmt: skip
 
 RACERS: dict[str, Callable] = {  # a maker of a torch optimiser for weights and a rate
-    mark("Gradient descent"): lambda weights, rate: _torch().SGD(weights, rate),
-    "Momentum": lambda weights, rate: _torch().SGD(weights, rate, momentum=0.9),
-    "RMSprop": lambda weights, rate: _torch().RMSprop(weights, rate),
-    "Adam": lambda weights, rate: _torch().Adam(weights, rate),
+    mark("Gradient descent"): lambda weights, rate: _torchs().SGD(weights, rate),
+    "Momentum": lambda weights, rate: _torchs().SGD(weights, rate, momentum=0.9),
+    "RMSprop": lambda weights, rate: _torchs().RMSprop(weights, rate),
+    "Adam": lambda weights, rate: _torchs().Adam(weights, rate),
 }
 
 
-def _torch():
-    import torch
+def _torchs():
+    from imgrec import optimisers  # and with it torch, which the first page does without
 
-    return torch.optim
+    return optimisers
 
 
 @lru_cache(maxsize=64)
