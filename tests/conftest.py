@@ -21,7 +21,8 @@ FLAGS = [
 PATIENCE = 120.0  # seconds to wait for what must come; only what was promised sooner is given less
 
 os.environ["IMGREC_NICE"] = "0"  # or workers would stand back for other tests, and get a thirtieth of a core
-os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
+if "PYTEST_XDIST_WORKER" in os.environ:  # threads that share a core wait for each other, up to sixty times as long
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def pytest_collection_modifyitems(items):

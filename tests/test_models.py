@@ -10,6 +10,7 @@ import torch
 from imgrec.hardware import knows_bfloat16
 from imgrec.models import SHELF, ModelError, build, card, layers, operations, parameters
 from imgrec.models.custom import EXAMPLE
+from imgrec.optimisers import Adam
 from imgrec.weights import Passport, Preprocess, fill, load_weights, save_weights
 
 ROOT = Path(__file__).parent.parent
@@ -49,7 +50,7 @@ def test_one_batch_can_be_learned_by_heart(name):
     labels = torch.arange(count) % 4
     model = build(name, 4, 3, 16)
     rate = 0.0002 if name in LARGE else 0.001 if card(name).pretrained else 0.01
-    optimiser = torch.optim.Adam(model.parameters(), rate)
+    optimiser = Adam(model.parameters(), rate, fused=True)
     quick = knows_bfloat16(torch.device("cpu"))
     for _ in range(200):
         with torch.autocast("cpu", torch.bfloat16, enabled=name in LARGE and quick):
