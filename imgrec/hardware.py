@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import glob
 import platform
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 
@@ -81,6 +84,70 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(THREADS)  # not what was set before, for that may be another's one thread
+
+
+class Elbows:
+    """How many threads a training computes with on a CPU: all, but fewer while other programs hold some of the cores.
+
+    Threads that share each layer wait for the slowest of them at its end. Where two of them have to share a core, that is a
+    thousand waits a second: beside one busy program a small network on two cores learned 30 times as slowly as with one
+    thread alone. On a machine of its own a training always has all, for another number of threads rounds differently.
+
+    ``lost``: seconds that the threads of this process have waited for a core so far.
+    """
+
+    WINDOW, CROWDED, FREE, PATIENCE = 0.5, 0.5, 0.25, 3  # seconds; cores that others hold; windows on end
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, lost: Callable[[], float] | None = None) -> None:
+        self.clock, self.lost, self.count = clock, lost or seconds_without_a_core, THREADS
+        self.crowded, self.trying, self.wait = 0, False, 10.0  # windows so far; more than before; seconds until a trial
+        self.began, self.had = self.clock(), self.lost()
+
+    def look(self) -> None:
+        """To be called after every batch, by the thread that computes."""
+        seconds = self.clock() - self.began
+        if THREADS == 1 or seconds < self.WINDOW:
+            return
+        held = (self.lost() - self.had) / seconds  # by others, in cores
+        if self.trying:
+            self.trying = False
+            if held > self.FREE:
+                self.wait = min(2 * self.wait, 120.0)
+                self._take(self.count // 2)
+        elif held > self.CROWDED and self.count > 1:
+            self.crowded += 1
+            if self.crowded == self.PATIENCE:
+                self._take(self.count // 2)
+        else:
+            self.crowded = 0
+            if self.count < THREADS and held <= self.FREE and self.clock() - self.taken > self.wait:
+                self.trying = True
+                self._take(min(THREADS, 2 * self.count))
+        self.began, self.had = self.clock(), self.lost()
+
+    def _take(self, count: int) -> None:
+        self.count, self.crowded, self.taken = count, 0, self.clock()
+        torch.set_num_threads(count)
+
+    def __enter__(self) -> Elbows:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.count != THREADS:
+            torch.set_num_threads(THREADS)
+
+
+def seconds_without_a_core() -> float:
+    """How long the threads of this process have been ready to compute while others held the cores; 0 where the system does
+    not say. The second number in Linux's schedstat, in nanoseconds."""
+    waited = 0
+    for path in glob.iglob("/proc/self/task/*/schedstat"):
+        with (
+            contextlib.suppress(OSError, ValueError, IndexError),
+            open(path, "rb") as file,
+        ):  # a thread may just have ended
+            waited += int(file.read().split()[1])
+    return waited / 1e9
 
 
 def wait(device: torch.device) -> None:

@@ -83,7 +83,7 @@ def _train(run: Run, requests: _Requests) -> Iterator[object]:
         run.update(detail=tr("loading PyTorch and the pictures"), ahead=0)
         if "torch" not in sys.modules and (gpu := take_gpu(run)):
             os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # torch will see this one only
-        from imgrec import features  # after the wait: a waiting worker stays small
+        from imgrec import features, hardware  # after the wait: a waiting worker stays small
         from imgrec.train import Epoch, Training
 
         recipe = run.recipe
@@ -92,22 +92,24 @@ def _train(run: Run, requests: _Requests) -> Iterator[object]:
         training = Training(recipe, dataset, starting_weights(recipe))
         diary = _Diary(run, training, dataset)
         kept, stopped = features.recall(training, dataset.fingerprint), False
-        for event in training.fit():
-            diary.note(event)
-            if not kept and event.epoch:  # epoch 0 is the frozen network's look at every picture
-                features.keep(training, dataset.fingerprint)
-                kept = True
-            yield event
-            if requests.new_rate and (rate := run.take_rate()):
-                diary.turn(rate)
-            if diary.minutes > setting("IMGREC_MAX_MINUTES", math.inf) and not requests.word:
-                requests.word = "finish"  # what it has learned in the time it was given is tested and kept
-                run.update(note=tr("It had learned for as long as the operator allows; its best state was kept."))
-            enough = requests.word and (requests.word != "finish" or run.usable)  # nothing can be kept before that
-            if enough and not (isinstance(event, Epoch) and training.over):
-                diary.checkpoint()
-                stopped = requests.word != "finish"
-                break
+        with hardware.Elbows() as elbows:
+            for event in training.fit():
+                diary.note(event)
+                elbows.look()
+                if not kept and event.epoch:  # epoch 0 is the frozen network's look at every picture
+                    features.keep(training, dataset.fingerprint)
+                    kept = True
+                yield event
+                if requests.new_rate and (rate := run.take_rate()):
+                    diary.turn(rate)
+                if diary.minutes > setting("IMGREC_MAX_MINUTES", math.inf) and not requests.word:
+                    requests.word = "finish"  # what it has learned in the time it was given is tested and kept
+                    run.update(note=tr("It had learned for as long as the operator allows; its best state was kept."))
+                enough = requests.word and (requests.word != "finish" or run.usable)  # nothing can be kept before that
+                if enough and not (isinstance(event, Epoch) and training.over):
+                    diary.checkpoint()
+                    stopped = requests.word != "finish"
+                    break
         if not stopped:
             diary.finish(dataset)
             return
