@@ -86,7 +86,7 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(THREADS)  # not what was set before, for that may be another's one thread
 
 
-class Elbows:
+class SharedCores:
     """How many threads a training computes with on a CPU: all, but fewer while other programs hold some of the cores.
 
     Threads that share each layer wait for the slowest of them at its end. Where two of them have to share a core, that is a
@@ -129,7 +129,7 @@ class Elbows:
         self.count, self.crowded, self.taken = count, 0, self.clock()
         torch.set_num_threads(count)
 
-    def __enter__(self) -> Elbows:
+    def __enter__(self) -> SharedCores:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -92,10 +92,10 @@ def _train(run: Run, requests: _Requests) -> Iterator[object]:
         training = Training(recipe, dataset, starting_weights(recipe))
         diary = _Diary(run, training, dataset)
         kept, stopped = features.recall(training, dataset.fingerprint), False
-        with hardware.Elbows() as elbows:
+        with hardware.SharedCores() as shared:
             for event in training.fit():
                 diary.note(event)
-                elbows.look()
+                shared.look()
                 if not kept and event.epoch:  # epoch 0 is the frozen network's look at every picture
                     features.keep(training, dataset.fingerprint)
                     kept = True

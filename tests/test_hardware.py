@@ -15,12 +15,12 @@ BUSY = "while True: pass"
 LEARN = """
 import json, os, time
 from imgrec import hardware, jobs, worker
-from imgrec.hardware import Elbows
+from imgrec.hardware import SharedCores
 from imgrec.recipe import Recipe
 import torch
 
-counts, look = [], Elbows.look
-Elbows.look = lambda self: (look(self), counts.append(torch.get_num_threads()))[0]
+counts, look = [], SharedCores.look
+SharedCores.look = lambda self: (look(self), counts.append(torch.get_num_threads()))[0]
 run, end = jobs.enqueue(Recipe(epochs=1000, batch_size=32, device="cpu", precision="float32")), time.monotonic() + {seconds}
 for event in worker.work(run):
     if counts[-1] < hardware.THREADS or time.monotonic() > end:
@@ -38,34 +38,34 @@ class Machine:
         monkeypatch.setattr(hardware, "THREADS", threads)
         monkeypatch.setattr(hardware.torch, "set_num_threads", self.asked.append)
 
-    def compute(self, elbows, seconds, held):
+    def compute(self, shared, seconds, held):
         for _ in range(round(seconds * 10)):
             self.now, self.lost = self.now + 0.1, self.lost + 0.1 * held
-            elbows.look()
+            shared.look()
 
 
 def test_threads_give_way_step_by_step_and_come_back(monkeypatch):
     machine = Machine(monkeypatch)
-    with hardware.Elbows(lambda: machine.now, lambda: machine.lost) as elbows:
-        machine.compute(elbows, 100, 0.3)
-        assert (machine.asked, elbows.count) == ([], 8)
-        machine.compute(elbows, 1.0, 1.0)  # a short while says nothing
-        machine.compute(elbows, 5, 0.0)
+    with hardware.SharedCores(lambda: machine.now, lambda: machine.lost) as shared:
+        machine.compute(shared, 100, 0.3)
+        assert (machine.asked, shared.count) == ([], 8)
+        machine.compute(shared, 1.0, 1.0)  # a short while says nothing
+        machine.compute(shared, 5, 0.0)
         assert machine.asked == []
-        machine.compute(elbows, 2.2, 1.0)
+        machine.compute(shared, 2.2, 1.0)
         assert machine.asked == [4]
-        machine.compute(elbows, 20, 1.0)
+        machine.compute(shared, 20, 1.0)
         assert machine.asked == [4, 2, 1]
-        machine.compute(elbows, 60, 0.0)
+        machine.compute(shared, 60, 0.0)
         assert machine.asked == [4, 2, 1, 2, 4, 8]
     assert machine.asked[-1] == 8
 
 
 def test_trials_become_rarer_while_others_stay(monkeypatch):
     machine = Machine(monkeypatch, threads=2)
-    with hardware.Elbows(lambda: machine.now, lambda: machine.lost) as elbows:
+    with hardware.SharedCores(lambda: machine.now, lambda: machine.lost) as shared:
         for _ in range(6000):
-            machine.compute(elbows, 0.1, 1.0 if elbows.count == 2 else 0.0)  # one alone finds a core
+            machine.compute(shared, 0.1, 1.0 if shared.count == 2 else 0.0)  # one alone finds a core
         assert set(machine.asked) == {1, 2}
         assert 4 <= machine.asked.count(2) <= 10  # in ten minutes
     assert machine.asked[-1] == 2
@@ -73,7 +73,7 @@ def test_trials_become_rarer_while_others_stay(monkeypatch):
 
 def test_who_has_one_thread_keeps_it(monkeypatch):
     machine = Machine(monkeypatch, threads=1)
-    machine.compute(hardware.Elbows(lambda: machine.now, lambda: machine.lost), 60, 1.0)
+    machine.compute(hardware.SharedCores(lambda: machine.now, lambda: machine.lost), 60, 1.0)
     assert machine.asked == []
 
 
