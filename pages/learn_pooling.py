@@ -1,5 +1,7 @@
 """Lesson: activation and pooling. What is lost, and what a shift does to it."""
 
+import re
+
 import numpy as np
 import streamlit as st
 
@@ -78,7 +80,7 @@ st.markdown(
         down=down,
         across=across,
         terms=terms,
-        kind=kind.partition(" ")[0],
+        kind=re.split(" ?[(（]", tr(kind))[0],
         result=result[down, across],
     )
 )

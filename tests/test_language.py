@@ -2,6 +2,7 @@
 
 import ast
 import re
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -49,6 +50,22 @@ def test_a_translation_has_the_same_fields_and_marks_as_the_sentence(name):
             assert messages.fields(text) == messages.fields(ids[-1]), ids
             assert text.count("**") == ids[-1].count("**"), ids
             assert text.count("`") == ids[-1].count("`"), ids
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_is_meant_to_be_bold_is(name):
+    """Markdown's two stars are stars where punctuation is inside of them and a letter outside, as is usual in Chinese."""
+
+    def mark(sign):
+        return not sign.strip() or unicodedata.category(sign)[0] in "PS"
+
+    for message in messages.catalogue(name):
+        for text in message.string if isinstance(message.string, tuple) else (message.string,):
+            shown = re.sub(r"\{[^}]*\}", lambda field: "1%" if "%" in field[0] else "x", text)
+            for bold in re.finditer(r"\*\*(.+?)\*\*", shown):
+                before, after = shown[: bold.start()][-1:], shown[bold.end() :][:1]
+                assert mark(before) or not mark(bold[1][0]), text
+                assert mark(after) or not mark(bold[1][-1]), text
 
 
 def test_every_field_of_a_sentence_gets_its_value():
