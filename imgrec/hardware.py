@@ -96,7 +96,7 @@ class SharedCores:
     ``lost``: seconds that the threads of this process have waited for a core so far.
     """
 
-    WINDOW, CROWDED, FREE, PATIENCE = 0.5, 0.75, 0.25, 3  # seconds; cores that others hold; windows on end
+    WINDOW, CROWDED, FREE, PATIENCE = 0.5, 0.75, 0.5, 3  # seconds; cores that others hold; windows on end
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, lost: Callable[[], float] | None = None) -> None:
         self.clock, self.lost, self.count = clock, lost or seconds_without_a_core, THREADS
