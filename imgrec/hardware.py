@@ -93,40 +93,47 @@ class SharedCores:
     thousand waits a second: beside one busy program a small network on two cores learned 30 times as slowly as with one
     thread alone. On a machine of its own a training always has all, for another number of threads rounds differently.
 
+    So only where others hold cores it tries fewer, and later more again, for a moment each, and keeps what is faster.
     ``lost``: seconds that the threads of this process have waited for a core so far.
     """
 
-    WINDOW, CROWDED, FREE, PATIENCE = 0.5, 0.75, 0.5, 3  # seconds; cores that others hold; windows on end
+    WINDOW, HELD, PATIENCE, GAIN, REST = 0.5, 0.5, 3, 1.05, 10.0  # seconds; cores; windows on end; times; seconds
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, lost: Callable[[], float] | None = None) -> None:
         self.clock, self.lost, self.count = clock, lost or seconds_without_a_core, THREADS
-        self.crowded, self.trying, self.wait = 0, False, 10.0  # windows so far; more than before; seconds until a trial
-        self.began, self.had = self.clock(), self.lost()
+        self.crowded, self.rest, self.resting_until = 0, self.REST, 0.0  # windows on end; seconds between trials
+        self.before: tuple[int, float] | None = None  # while something is tried: how many threads there were, how fast
+        self._begin()
 
     def look(self) -> None:
         """To be called after every batch, by the thread that computes."""
+        self.batches += 1
         seconds = self.clock() - self.began
         if THREADS == 1 or seconds < self.WINDOW:
             return
-        held = (self.lost() - self.had) / seconds  # by others, in cores
-        if self.trying:
-            self.trying = False
-            if held > self.FREE:
-                self.wait = min(2 * self.wait, 120.0)
-                self._take(self.count // 2)
-        elif held > self.CROWDED and self.count > 1:
-            self.crowded += 1
-            if self.crowded == self.PATIENCE:
-                self._take(self.count // 2)
+        rate, held = self.batches / seconds, (self.lost() - self.had) / seconds
+        if self.before:
+            count, slower = self.before
+            better = rate > self.GAIN * slower or (
+                self.count > count and held <= self.HELD
+            )  # faster, or there for the taking
+            self.rest = self.REST if better else min(2 * self.rest, 6 * self.REST)
+            self.before, self.resting_until = None, self.clock() + self.rest
+            if not better:
+                self._take(count)
         else:
-            self.crowded = 0
-            if self.count < THREADS and held <= self.FREE and self.clock() - self.taken > self.wait:
-                self.trying = True
-                self._take(min(THREADS, 2 * self.count))
-        self.began, self.had = self.clock(), self.lost()
+            self.crowded = self.crowded + 1 if held > self.HELD else 0
+            fewer = self.count > 1 and self.crowded >= self.PATIENCE
+            if self.clock() >= self.resting_until and (fewer or self.count < THREADS):
+                self.before = self.count, rate
+                self._take(self.count // 2 if fewer else min(THREADS, 2 * self.count))
+        self._begin()
+
+    def _begin(self) -> None:
+        self.batches, self.began, self.had = 0, self.clock(), self.lost()
 
     def _take(self, count: int) -> None:
-        self.count, self.crowded, self.taken = count, 0, self.clock()
+        self.count, self.crowded = count, 0
         torch.set_num_threads(count)
 
     def __enter__(self) -> SharedCores:
