@@ -114,9 +114,8 @@ class SharedCores:
         rate, held = self.batches / seconds, (self.lost() - self.had) / seconds
         if self.before:
             count, slower = self.before
-            better = rate > self.GAIN * slower or (
-                self.count > count and held <= self.HELD
-            )  # faster, or there for the taking
+            free = self.count > count and held <= self.HELD  # more threads find cores
+            better = free or rate > self.GAIN * slower
             self.rest = self.REST if better else min(2 * self.rest, 6 * self.REST)
             self.before, self.resting_until = None, self.clock() + self.rest
             if not better:
@@ -149,10 +148,7 @@ def seconds_without_a_core() -> float:
     not say. The second number in Linux's schedstat, in nanoseconds."""
     waited = 0
     for path in glob.iglob("/proc/self/task/*/schedstat"):
-        with (
-            contextlib.suppress(OSError, ValueError, IndexError),
-            open(path, "rb") as file,
-        ):  # a thread may just have ended
+        with contextlib.suppress(OSError, ValueError, IndexError), open(path, "rb") as file:  # or the thread has ended
             waited += int(file.read().split()[1])
     return waited / 1e9
 

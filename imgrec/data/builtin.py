@@ -70,9 +70,7 @@ def _resized(name: str, size: int, channels: int, resize: str) -> Dataset:
 
 def digits() -> Dataset:
     """1,797 handwritten digits of 8 × 8 pixels in 16 grey levels, spread to 0 to 255."""
-    package = importlib.util.find_spec(
-        "sklearn"
-    )  # to import it takes a second, which every process would spend on one file
+    package = importlib.util.find_spec("sklearn")  # found, not imported, which takes a second for this one file
     with gzip.open(Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz", "rt") as file:
         table = np.loadtxt(file, delimiter=",")  # 64 values from 0 to 16, and the label
     labels = table[:, -1].astype(np.int64)
