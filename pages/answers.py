@@ -39,19 +39,19 @@ def card(network: Predictor | Ensemble, result: Classified, number: int, count: 
             tr("As the network saw it: {width} × {height} px", width=result.seen.shape[1], height=result.seen.shape[0])
         )
         with right:
-            bars(network, result, number, count)
+            bars(network, result, count)
         why(first(network), result, number)
         alike(first(network), result, number, trained_on)
 
 
-def bars(network: Predictor | Ensemble, result: Classified, key: object, count: int) -> None:
+def bars(network: Predictor | Ensemble, result: Classified, count: int) -> None:
     """The likeliest classes as a chart."""
     if result.known is False:
         st.warning(
             tr("Probably none of these: it is less familiar than 95 % of the pictures it was checked with."),
             icon=":material/help:",
         )
-    parts.likeliest(network.classes, result.probabilities, f"bars_{key}", count)
+    parts.likeliest(network.classes, result.probabilities, count)
     total = float(result.probabilities.sum(dtype=np.float64))
     st.caption(
         tr("Softmax: the {classes} probabilities add up to {total:.5f}.", classes=len(network.classes), total=total)

@@ -52,7 +52,7 @@ def _picture(model: Predictor, dataset: Dataset, given: Answers, index: int) -> 
                 files=parts.text(dataset.files[position]),
             )
         )
-        parts.likeliest(given.classes, given.probabilities[index], "evaluate_bars")
+        parts.likeliest(given.classes, given.probabilities[index])
         if editing.editable(dataset):
             st.caption(tr("Is the label wrong? Change it here; the run keeps what it said until it is trained anew."))
             editing.correct(dataset, (position,), "evaluated", said if said != truth else None)

@@ -20,7 +20,7 @@ WEIGHTS = np.array([[0.5, -0.2, 0.3], [0.1, 0.0, 0.4], [-0.3, 0.2, 0.1]])
 
 def rows(weights: np.ndarray, biases: np.ndarray, digits: int) -> None:
     """A row for each class: its weights and its bias, or their gradients."""
-    parts.table(
+    teaching.rows(
         {"class": tr(c), **dict(zip(FEATURES, np.round(w, digits).tolist(), strict=True)), mark("bias"): round(float(b), digits)}
         for c, w, b in zip(CLASSES, weights, biases, strict=True)
     )  # fmt: skip
@@ -78,7 +78,7 @@ with left:
         f"{now.logits[target]:.3f}",
     )
 with right:
-    parts.likeliest(names, now.probabilities, "gradient_before")
+    parts.likeliest(names, now.probabilities)
 st.subheader(tr("2. Loss"), anchor=False)
 if loss == "Cross-entropy":
     teaching.formula("L", rf"-\log p_{{\text{{{c}}}}}", rf"-\log {probability:.4f}", f"{now.loss:.4f}")
@@ -95,11 +95,7 @@ with left:
         if loss == "Cross-entropy"
         else tr("The blame of each class goes back through the squares and the softmax, which make it small where an answer is sure:")
     )  # fmt: skip
-    parts.chart(
-        charts.signed_bars(names, now.blame.tolist()),
-        "blame",
-        ", ".join(f"{n} {b:+.3f}" for n, b in zip(names, now.blame, strict=True)),
-    )
+    st.html(charts.signed_bars(names, now.blame.tolist()))
 with right:
     st.markdown(tr("The gradient of a weight is the blame of its class × the input it is multiplied with:"))
     rows(now.weights_gradient, now.blame, 4)

@@ -133,7 +133,7 @@ def together(dataset) -> None:
     before = dict(zip(found["method"].tolist(), found["accuracy"].tolist(), strict=True)) if found else {}
     if rows:
         parts.chart(charts.sizes(rows, before), "history_sizes", tr("Test accuracy over the number of weights"))
-        parts.table(
+        teaching.rows(
             {"network": row["network"], "weights": row["weights"], "accuracy": f"{row['accuracy']:.1%}"} for row in rows
         )
     missing = [name for name in QUICK if name not in {row["network"] for row in rows}]

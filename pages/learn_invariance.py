@@ -70,7 +70,7 @@ said = model.probabilities(changed[None])[0]
 left, right = st.columns([1, 2])
 parts.image(changed, tr("The picture after the change"), 224, at=left)
 with right:
-    parts.likeliest(model.classes, said, "invariance_bars")
+    parts.likeliest(model.classes, said)
 st.subheader(tr("All values at once"), anchor=False)
 others = [other.name for other in usable_runs() if other.name != run.name and sorted(other.read("classes.json").get("classes", [])) == sorted(model.classes)
           and other.read("classes.json").get("preprocess", {}).get("size") == model.passport.preprocess.size]  # fmt: skip

@@ -187,7 +187,7 @@ probabilities = model.probabilities(picture[None])[0]
 left, right = st.columns([1, 3])
 parts.image(picture, tr("The picture as the network sees it"), 200, at=left)
 with right:
-    parts.likeliest(model.classes, probabilities, "network_bars")
+    parts.likeliest(model.classes, probabilities)
 titles = [f"{i + 1}. {layer.kind}, {' × '.join(map(str, layer.values.shape))}" for i, layer in enumerate(found)]
 index = st.select_slider(tr("Layer"), range(len(found)), 0, format_func=lambda i: titles[i], key=f"layer {run.name}")
 layer = found[index]
@@ -198,7 +198,7 @@ if layer.values.ndim == 1:
         if index == len(found) - 1
         else [tr("unit {i}", i=i) for i in range(len(values))]
     )
-    parts.chart(charts.signed_bars(names, values), "units", tr("{values} values of the layer", values=len(values)))
+    st.html(charts.signed_bars(names, values))
     st.caption(
         tr(
             "{values} numbers: each is a weighted sum of all {size:,} that come in, and a bias.",

@@ -101,7 +101,7 @@ with right:
         "race",
         tr("After {steps} steps: {told}", steps=steps, told=told),
     )
-parts.table(
+teaching.rows(
     {mark("racer"): tr(racer), mark("after"): fates[racer], "x": round(float(p[-1, 0]), 3), "y": round(float(p[-1, 1]), 3), mark("height"): round(float(p[-1, 2]), 4)}
     for racer, p in paths.items()
 )  # fmt: skip

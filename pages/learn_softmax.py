@@ -44,10 +44,7 @@ def by_hand(model: Predictor, seen: np.ndarray) -> None:
         parts.image(products, tr("What each pixel adds to the score"), 160)
         st.caption(tr("What each pixel adds or takes away: pixel times weight."))
     with right:
-        parts.chart(
-            charts.signed_bars([str(i) for i in range(10)], scores.tolist()), "scores",
-            ", ".join(f"{i}: {s:+.2f}" for i, s in enumerate(scores)),
-        )  # fmt: skip
+        st.html(charts.signed_bars([str(i) for i in range(10)], scores.tolist()))
     st.markdown(
         tr(
             "Dense: the products above zero add up to {above:.2f}, those below to {below:.2f}, and with the bias of "
@@ -83,7 +80,7 @@ def against_a_cnn() -> None:
     ):
         with column:
             st.markdown(tr("**{title}**: {share:.1%} of the test pictures right", title=title, share=share))
-            parts.likeliest(model.classes, model.probabilities(seen[None])[0], f"against {title}")
+            parts.likeliest(model.classes, model.probabilities(seen[None])[0])
 
 
 teaching.begin(
@@ -105,8 +102,8 @@ with left:
 steps = softmax(logits, temperature)
 order = np.argsort(-steps.probabilities, kind="stable")
 with right:
-    parts.likeliest([tr(name) for name in CLASSES], steps.probabilities, "softmax_bars")
-    parts.table(
+    parts.likeliest([tr(name) for name in CLASSES], steps.probabilities)
+    teaching.rows(
         {"class": tr(name), mark("score"): round(float(z), 2), mark("÷ temperature"): round(float(s), 3), mark("exponent"): round(float(e), 3), mark("÷ sum"): round(float(p), 4)}
         for name, z, s, e, p in zip(CLASSES, logits, steps.scaled, steps.exponents, steps.probabilities, strict=True)
     )  # fmt: skip

@@ -78,9 +78,9 @@ def fool(run, model: Predictor) -> np.ndarray:
         parts.image(seen, words, side=224, at=column)
         column.caption(words)
     left, right = st.columns(2)
-    for column, probabilities, key in ((left, before, "trust_before"), (right, after, "trust_after")):
+    for column, probabilities in ((left, before), (right, after)):
         with column:
-            parts.likeliest(model.classes, probabilities, key)
+            parts.likeliest(model.classes, probabilities)
     names = class_names(model.classes)
     best, now = int(before.argmax()), int(after.argmax())
     st.markdown(
@@ -160,7 +160,7 @@ def secrets() -> None:
             tr("It tells where it was taken: {place} (latitude, longitude).", place=found["Place"]),
             icon=":material/location_on:",
         )
-    parts.table({"what": tr(title), "value": value} for title, value in found.items())
+    teaching.rows({"what": tr(title), "value": value} for title, value in found.items())
     st.download_button(
         tr("The same photo without all that"),
         bare,

@@ -234,12 +234,10 @@ def chart(figure: charts.Figure, key: str, alt: str, select: bool = False):
     return chosen
 
 
-def likeliest(classes: Sequence[str], probabilities: np.ndarray, key: str, most: int = 5) -> None:
+def likeliest(classes: Sequence[str], probabilities: np.ndarray, most: int = 5) -> None:
     """Bars of the likeliest classes of a softmax (C,), the likeliest on top."""
     order, names = np.argsort(-probabilities, kind="stable")[:most], data.class_names(classes)
-    top = [{"name": names[i], "probability": float(probabilities[i])} for i in order]
-    words = ", ".join(f"{row['name']} {row['probability']:.1%}" for row in top)
-    chart(charts.probability_bars(top), key, words)
+    st.html(charts.probability_bars([{"name": names[i], "probability": float(probabilities[i])} for i in order]))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from pages import parts, sharing
 if TYPE_CHECKING:
     from imgrec.predict import Predictor
 
+CELL = "padding:.3rem .5rem;border:0;border-bottom:1px solid rgba(128,128,128,.3);font-weight:400"  # of a table
 COLOURS = (mark("red"), mark("green"), mark("blue"))  # the channels of a picture
 
 
@@ -70,13 +71,21 @@ def _another() -> None:
 
 def in_pytorch(code: str) -> None:
     """The same in some lines that can be run as they are."""
-    with st.expander(tr("The same in PyTorch"), icon=":material/code:"):
-        st.code(code.strip() + "\n", language="python")
+    if inside := _opened(tr("The same in PyTorch"), ":material/code:", "same_in_pytorch"):
+        inside.code(code.strip() + "\n", language="python")
+
+
+def _opened(title: str, icon: str, key: str):
+    """An expander if it is open, else None: what is folded away would be drawn again at every step of a lesson."""
+    box = st.expander(title, icon=icon, key=key, on_change="rerun")
+    return box if box.open else None
 
 
 def plan(goal: str, minutes: int, questions: Sequence[tuple[str, str]]) -> None:
     """For teachers: the goal, the time, and questions for the class with their answers."""
-    with st.expander(tr("For teachers"), icon=":material/school:"):
+    if not (inside := _opened(tr("For teachers"), ":material/school:", "for_teachers")):
+        return
+    with inside:
         st.markdown(tr("**Goal** {goal}", goal=goal) + "\n\n" + tr("**Time** {minutes} minutes", minutes=minutes))
         for asked, answer in questions:
             st.markdown(f"- {asked} *{answer}*")
@@ -191,6 +200,24 @@ def framed(image: np.ndarray, row: int, column: int, height: int, width: int = 0
     for edge in (frame[:3], frame[-3:], frame[:, :3], frame[:, -3:]):
         edge[:] = (213, 94, 0)
     return image
+
+
+def rows(rows: Iterable[Mapping[str, object]]) -> None:
+    """A few rows as a table whose words anybody can read, select and print, with headings in the reader's language.
+
+    It is drawn at once; st.dataframe paints its own, for long ones, and tells screen readers a fifth of a second later."""
+    written, head = "", ""
+    for row in rows:
+        head = head or "".join(f'<th scope="col" style="{CELL};{_side(value)}">{escape(tr(name))}</th>' for name, value in row.items())  # fmt: skip
+        cells = (f'<td style="{CELL};{_side(value)}"><bdi>{escape(str(value))}</bdi></td>' for value in row.values())
+        written += f"<tr>{''.join(cells)}</tr>"
+    style = "width:100%;border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.875rem"
+    st.html(f'<div style="overflow-x:auto"><table style="{style}"><tr>{head}</tr>{written}</table></div>')
+
+
+def _side(value: object) -> str:
+    """Numbers end to the right, so that their digits stand below each other."""
+    return f"text-align:{'left' if isinstance(value, str) else 'right'}"
 
 
 def table(values: np.ndarray, digits: int = 2, white: float = 0.0) -> str:

@@ -256,9 +256,7 @@ def compared(run: Run, evaluation: dict) -> None:
     if found:
         pairs = zip(found["method"].tolist(), found["accuracy"].tolist(), strict=True)
         rows += [{"name": tr(baselines.METHODS[m].title), "accuracy": a, "kind": "baseline"} for m, a in pairs]
-    parts.chart(
-        charts.ranking(rows), "ranking", tr("Test accuracy of this run, other runs on the same pictures, and baselines")
-    )
+    st.html(charts.ranking(rows))
     st.caption(
         tr("Dark: this run. Light: the best run of each other network on the same pictures. Grey: without a network.")
         + (" " + tr("Those learned from the pixels of {n:,} pictures.", n=found["pictures"][0]) if found else "")

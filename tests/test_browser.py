@@ -361,7 +361,7 @@ def test_large_type_keeps_every_table_within_its_column(page, server):
     page.get_by_text("Large type", exact=True).click()
     text = page.locator("[data-testid=stMain] p").first
     wait_for(lambda: text.evaluate("part => parseFloat(getComputedStyle(part).fontSize)") > 20)  # pixels, instead of 16
-    wide = """() => [...document.querySelectorAll('[data-testid=stDataFrame]')].map((table) =>
+    wide = """() => [...document.querySelectorAll('[data-testid=stMain] table')].map((table) =>
         table.getBoundingClientRect().width - table.closest('[data-testid=stColumn]').getBoundingClientRect().width)"""
     wait_for(lambda: [excess for excess in page.evaluate(wide) if excess > 1] == [])
     page.wait_for_timeout(SECOND)  # they measure themselves again
@@ -376,8 +376,9 @@ def test_a_cell_of_a_map_is_clicked_and_followed_back_to_the_pixels(page, server
         layer.press("ArrowRight")
         idle(page)
     page.get_by_text("4. Conv2d").wait_for()
+    idle(page)
     cell = page.get_by_role("button", name="The map with its cell")
-    box = cell.bounding_box()
+    box = wait_for(cell.bounding_box)  # there is none while it is drawn anew
     cell.click(position={"x": box["width"] * 0.99, "y": box["height"] * 0.01})
     page.get_by_text(re.compile(r"at row 0, column 15")).wait_for()
     cell.press("ArrowDown")

@@ -1,12 +1,17 @@
 """Every chart is content that Plotly itself accepts, and says what it was given."""
 
+import base64
+import html
 import inspect
+import io
 import json
+import re
 
 import numpy as np
 import plotly.graph_objects as go
 import plotly.io
 import pytest
+from PIL import Image
 
 from imgrec import charts
 
@@ -34,13 +39,10 @@ SAMPLES = {
     "networks": (ROWS,),
     "overlaid": ({"a run": EPOCHS, "another": EPOCHS}, "loss"),
     "parallel": ([{"epochs": 3, "model": "lenet", "test_accuracy": 0.5}] * 2, {"epochs": "Epochs", "model": "Network", "test_accuracy": "accuracy"}),
-    "probability_bars": (ROWS,),
     "race": (np.linspace(-2, 2, 5), np.ones((5, 5)), {"Adam": np.zeros((4, 3))}, ((0, 0),)),
-    "ranking": (ROWS,),
     "rates": ((1e-4, 1e-3, 1e-2), (2.0, 1.0, 3.0), 1e-3),
     "regions": (np.linspace(-2, 2, 5), np.ones((5, 5)), np.zeros((4, 2)), np.array([0, 1, 0, 1])),
     "reliability": (ROWS,),
-    "signed_bars": (("a", "b"), (0.5, -0.5)),
     "size_scatter": (ROWS,),
     "sizes": (ROWS, {"svm": 0.4}),
     "sketch": (((0, 0, "a"), (1, 0, "b"), (2, 0, "c")), ((0, 1), (1, 2), (0, 2))),
@@ -48,10 +50,11 @@ SAMPLES = {
     "worsening": ((0, 1, 2), (0.9, 0.8, 0.7), "noise"),
 }  # fmt: skip
 NO_CHARTS = {"Figure", "percent", "plain", "thin"}
+TABLES = {"probability_bars", "ranking", "signed_bars"}  # these are HTML
 
 
 def test_every_chart_has_a_sample_here():
-    assert set(SAMPLES) == set(charts.__all__) - NO_CHARTS
+    assert set(SAMPLES) == set(charts.__all__) - NO_CHARTS - TABLES
     assert all(inspect.isfunction(getattr(charts, name)) for name in SAMPLES)
 
 
@@ -66,12 +69,53 @@ def test_plotly_accepts_every_value_of_it(name):
     assert "null" not in json.dumps(sent["layout"])
 
 
-def test_a_chart_holds_the_numbers_and_names_it_was_given():
+def test_bars_hold_the_numbers_and_names_they_were_given():
     bars = charts.probability_bars([{"name": "<b>cat", "probability": 0.75}, {"name": "dog", "probability": 0.25}])
-    [trace] = bars.to_dict()["data"]
-    assert trace["x"] == [0.25, 0.75]
-    assert bars.to_dict()["layout"]["yaxis"]["ticktext"] == ["dog", "&lt;b&gt;cat"]
-    assert trace["text"] == ["25.0 %", "75.0 %"]
+    assert said(bars) == [["<b>cat", "75.0 %"], ["dog", "25.0 %"]]
+    assert re.findall(r"width:(\d+\.\d\d%);", bars) == ["75.00%", "25.00%"]
+    signed = charts.signed_bars(["a", "b"], [-2.0, 1.0])
+    assert said(signed) == [["a", "-2.00"], ["b", "+1.00"]]
+    assert re.findall(r"width:(\d+\.\d\d%);", signed) == ["100.00%", "0.00%", "0.00%", "50.00%"]
+    ranked = charts.ranking(
+        [{"name": "svm", "accuracy": 0.5, "kind": "baseline"}, {"name": "a", "accuracy": 0.9, "kind": "this"}]
+    )
+    assert said(ranked) == [["a", "90.0 %"], ["svm", "50.0 %"]]
+
+
+def test_bars_are_nothing_but_a_table_whatever_their_names_hold():
+    hostile = "</th><script>alert(1)</script><img src=x onerror=alert(1)> \n " + "long " * 50
+    bars = charts.probability_bars([{"name": hostile, "probability": 1.0}])
+    tags = {tag.lower() for tag in re.findall(r"</?(\w+)", bars)}
+    assert tags == {"table", "tr", "th", "td", "div", "bdi"}
+    assert len(said(bars)[0][0]) <= 40
+
+
+def said(bars):
+    """The words of each row of a table of HTML."""
+    rows = re.findall("<tr>(.*?)</tr>", bars)
+    return [[html.unescape(words) for words in re.sub("<[^>]+>", "\n", row).split("\n") if words] for row in rows]
+
+
+def test_a_landscape_is_a_picture_with_its_lowest_place_where_it_is():
+    axis = np.linspace(-1, 1, 21)
+    heights = (axis[None, :] - 0.5) ** 2 + (axis[:, None] - 0.8) ** 2  # lowest to the right and far up
+    figure = charts.race(axis, heights, {}, ())
+    [ground] = figure.to_dict()["layout"]["images"]
+    left, bottom, side = ground["x"], ground["y"], ground["sizex"]
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(ground["source"].partition(",")[2]))).convert("L"))
+    rows, columns = np.nonzero(picture == picture.min())
+    x, y = ((place.mean() + 0.5) / len(picture) for place in (columns, len(picture) - 1 - rows))
+    assert (left + x * side, bottom + y * side) == pytest.approx((0.5, 0.8), abs=0.03)
+
+
+def test_regions_are_coloured_as_they_are_answered():
+    answers = np.zeros((3, 3))
+    answers[2, 0] = 1  # to the left and up
+    [ground] = charts.regions([0, 1, 2], answers, np.zeros((2, 2)), np.array([0, 1])).to_dict()["layout"]["images"]
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(ground["source"].partition(",")[2]))))
+    assert (picture[0, 0] == [0xE6, 0x9F, 0x00]).all()
+    assert (picture[2, 2] == [0, 0x72, 0xB2]).all()
+    assert (ground["x"], ground["y"], ground["sizex"], ground["sizey"]) == (-0.5, -0.5, 3, 3)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -84,8 +128,9 @@ def test_every_chart_is_a_table_as_well(name):
 
 
 def test_the_table_of_a_chart_has_its_names_and_numbers():
-    bars = charts.probability_bars([{"name": "cat", "probability": 0.75}, {"name": "dog", "probability": 0.25}])
-    assert bars.table() == [{"x": 0.25, "y": "dog"}, {"x": 0.75, "y": "cat"}]
+    scores = charts.class_scores([{"name": "<b>cat", "precision": 0.25, "recall": 0.75, "f1": 0.4}]).table()
+    assert [row["y"] for row in scores] == ["&lt;b&gt;cat"] * 2
+    assert [row["x"] for row in scores] == [0.25, 0.75]
     assert charts.confusion([[3, 1], [0, 4]], ["cat", "dog"], True).table() == [
         {"truth \\ answer": "cat", "cat": 3, "dog": 1},
         {"truth \\ answer": "dog", "cat": 0, "dog": 4},
@@ -104,7 +149,7 @@ def test_settings_are_merged_and_empty_ones_left_out():
 
 def test_there_is_room_beside_an_axis_for_what_it_says():
     def layout(*names):
-        return charts.probability_bars([{"name": name, "probability": 0.5} for name in names]).to_dict()["layout"]
+        return charts.class_scores([{**ROWS[0], "name": name} for name in names]).to_dict()["layout"]
 
     short, long, chinese = (layout(name)["margin"]["l"] for name in ("cat", "automobile", "小汽车小汽车小汽车小"))
     assert 20 < short < long < chinese

@@ -1,11 +1,12 @@
-"""Every chart of the dashboard: plain data in, a Plotly figure out."""
+"""Every chart of the dashboard: plain data in, a Plotly figure out, or HTML for lying bars."""
 
+from imgrec.charts.bars import probability_bars, ranking, signed_bars
 from imgrec.charts.data import aspect_bars, channel_bars, class_counts, confidence_bars, size_scatter
-from imgrec.charts.evaluation import class_scores, confusion, curve, probability_bars, reliability, slices, worsening
+from imgrec.charts.evaluation import class_scores, confusion, curve, reliability, slices, worsening
 from imgrec.charts.figure import Figure
-from imgrec.charts.lessons import falling, functions, histogram, race, regions, signed_bars, sketch
+from imgrec.charts.lessons import falling, functions, histogram, race, regions, sketch
 from imgrec.charts.style import percent, plain, thin
-from imgrec.charts.training import curves, network, networks, overlaid, parallel, ranking, rates, sizes
+from imgrec.charts.training import curves, network, networks, overlaid, parallel, rates, sizes
 
 __all__ = [
     "Figure",

@@ -8,14 +8,8 @@ from typing import Any
 import numpy as np
 
 from imgrec.charts.figure import Figure, bar, heatmap, scatter
-from imgrec.charts.style import BLUE, GREY, HEAT, ORANGE, SKY, bars, plain, styled
+from imgrec.charts.style import BLUE, GREY, HEAT, ORANGE, SKY, plain, styled
 from imgrec.language import tr
-
-
-def probability_bars(top: Sequence[Mapping[str, Any]]) -> Figure:
-    """Bars of [{"name", "probability"}], the likeliest on top, each with its percentage."""
-    colours = [BLUE] + [SKY] * (len(top) - 1)
-    return bars([row["name"] for row in top], [row["probability"] for row in top], colours)
 
 
 def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], clickable: bool = False) -> Figure:

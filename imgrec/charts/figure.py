@@ -28,9 +28,7 @@ def _trace(kind: str, **fields: Any) -> dict[str, Any]:
     return {"type": kind, **_given(fields)}
 
 
-bar, scatter, heatmap, contour, parcoords = (
-    partial(_trace, kind) for kind in ("bar", "scatter", "heatmap", "contour", "parcoords")
-)
+bar, scatter, heatmap, parcoords = (partial(_trace, kind) for kind in ("bar", "scatter", "heatmap", "parcoords"))
 
 
 def _plain(value: Any) -> Any:
@@ -121,7 +119,7 @@ class Figure(BaseFigure):
                 ]
             elif trace.get("mode") == "text":
                 rows += [{"": said, "←": came} for said, came in zip(trace["text"], trace["hovertext"], strict=True)]
-            elif trace["type"] != "contour" and "customdata" not in trace:
+            elif "customdata" not in trace:
                 series = {"": trace["name"]} if len(named) > 1 and trace.get("name") else {}
                 y = trace["y"]
                 x = trace["x"] if trace.get("x") is not None else range(len(y))

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
+from PIL import Image
 
-from imgrec.charts.figure import Figure, bar, contour
+from imgrec.charts.figure import Figure, bar
 from imgrec.charts.style import BLUE, MANY, ORANGE, RACERS, VERMILION, plain, styled
+from imgrec.images import to_png
 from imgrec.language import tr
+
+BANDS, FINE = 18, 8  # heights that a landscape tells apart, and its pixels to a place that was computed
+LOW, HIGH = np.array([53, 80, 107.0]), np.array([238, 242, 246.0])
 
 
 def histogram(values: Sequence[float], title: str, bins: int = 30, counted: str = "") -> Figure:
@@ -47,12 +54,7 @@ def race(
 ) -> Figure:
     """A landscape from above, dark is low, with the path of each optimiser on it; paths float (n, 3)."""
     reach = float(max(axis))
-    lifted = np.log1p(heights - heights.min())  # so that the bottom of a valley shows its slope as well
-    ground = contour(
-        x=axis, y=axis, z=lifted, colorscale=[[0, "#35506b"], [1, "#eef2f6"]], showscale=False, ncontours=18,
-        hoverinfo="skip", line={"width": 0.5, "color": "rgba(255,255,255,0.5)"},
-    )  # fmt: skip
-    figure = Figure(ground)
+    figure = _on(axis, _landscape(np.ascontiguousarray(heights, np.float32).tobytes(), heights.shape))
     figure.add_scatter(
         x=[x for x, _ in lowest], y=[y for _, y in lowest], mode="markers", name=tr("lowest"), showlegend=False,
         marker={"symbol": "star", "size": 14, "color": "#ffffff", "line": {"color": "#000", "width": 1}}, hoverinfo="skip",
@@ -68,6 +70,38 @@ def race(
     return figure.update_yaxes(range=[-reach, reach], fixedrange=True)
 
 
+def _on(axis: Sequence[float], png: bytes, opacity: float = 1.0) -> Figure:
+    """A figure on a picture of the plane that ``axis`` spans to the right and up; its ends lie in the middles of outer pixels.
+
+    Plotly would compute a contour and draw it as paths at each step of a lesson, which takes longer than all the rest."""
+    low, high = float(min(axis)), float(max(axis))
+    margin = (high - low) / (len(axis) - 1) / 2
+    low, side = low - margin, high - low + 2 * margin
+    source = "data:image/png;base64," + base64.b64encode(png).decode()
+    ground = {
+        "source": source, "xref": "x", "yref": "y", "x": low, "y": low, "sizex": side, "sizey": side,
+        "yanchor": "bottom", "sizing": "stretch", "layer": "below", "opacity": opacity,
+    }  # fmt: skip
+    return Figure().update_layout(images=[ground])
+
+
+@lru_cache(16)
+def _landscape(content: bytes, shape: tuple[int, int]) -> bytes:
+    """Heights float32 (H, W), lowest row first, as a PNG in bands of one height each, the lowest dark, with lines between."""
+    heights = np.nan_to_num(np.frombuffer(content, np.float32).reshape(shape), nan=0.0)
+    lifted = np.log1p(heights - heights.min())  # so that the bottom of a valley shows its slope as well
+    size = tuple(side * FINE for side in shape[::-1])
+    fine = np.asarray(Image.fromarray(lifted[::-1]).resize(size, Image.Resampling.BICUBIC))
+    band = (fine / max(float(lifted.max()), 1e-9) * BANDS).clip(0, BANDS - 1).astype(int)
+    share = (band / (BANDS - 1))[..., None]
+    pixels = (1 - share) * LOW + share * HIGH
+    edge = np.zeros(band.shape, bool)
+    edge[1:] |= band[1:] != band[:-1]
+    edge[:, 1:] |= band[:, 1:] != band[:, :-1]
+    pixels[edge] += 0.4 * (255 - pixels[edge])
+    return to_png(pixels.round().astype(np.uint8))
+
+
 def falling(lines: Mapping[str, Sequence[float]], x: str, y: str, logarithmic: bool = False) -> Figure:
     """Values by step, one line each."""
     figure = Figure()
@@ -75,19 +109,6 @@ def falling(lines: Mapping[str, Sequence[float]], x: str, y: str, logarithmic: b
         figure.add_scatter(y=list(values), mode="lines", name=plain(name), line={"color": colour, "width": 2.5})
     styled(figure, 300, x_title=x, y_title=y, showlegend=len(lines) > 1)
     return figure.update_yaxes(type="log" if logarithmic else "linear", exponentformat="power")
-
-
-def signed_bars(names: Sequence[str], values: Sequence[float]) -> Figure:
-    """Lying bars to both sides of zero, the first on top, each with its number."""
-    places = list(range(len(values)))[::-1]
-    bars = bar(
-        x=values, y=places, orientation="h", marker={"color": [ORANGE if v >= 0 else BLUE for v in values]},
-        text=[f"{v:+.2f}" for v in values], textposition="outside", cliponaxis=False, hoverinfo="skip",
-    )  # fmt: skip
-    figure = styled(Figure(bars), 46 + 34 * len(values), bargap=0.25)
-    most = max(1.0, *(abs(v) for v in values)) * 1.25
-    figure.update_layout(margin={"t": 4, "r": 24}).update_xaxes(range=[-most, most], zeroline=True, fixedrange=True)
-    return figure.update_yaxes(tickvals=places, ticktext=[plain(name) for name in names], fixedrange=True)
 
 
 def _two_lines(words: str) -> str:
@@ -135,12 +156,8 @@ def sketch(boxes: Sequence[tuple[float, float, str]], arrows: Sequence[tuple[int
 
 def regions(axis: Sequence[float], answers: np.ndarray, points: np.ndarray, kind: np.ndarray) -> Figure:
     """Which of two kinds is said of every place of a plane, (len(axis), len(axis)) of 0 and 1, and points (N, 2) of each."""
-    figure = Figure(
-        contour(
-            x=axis, y=axis, z=answers, showscale=False, ncontours=2, hoverinfo="skip", line={"width": 0}, opacity=0.35,
-            colorscale=[[0, BLUE], [0.5, BLUE], [0.5, ORANGE], [1, ORANGE]],
-        )
-    )  # fmt: skip
+    hues = np.array([[int(hue[i : i + 2], 16) for i in (1, 3, 5)] for hue in (BLUE, ORANGE)])
+    figure = _on(axis, to_png(hues[np.asarray(answers)[::-1].astype(int)].astype(np.uint8)), 0.35)
     for number, (colour, symbol) in enumerate(((BLUE, "circle"), (ORANGE, "diamond"))):
         x, y = points[kind == number].T
         figure.add_scatter(

@@ -1,11 +1,11 @@
-"""The look of every chart, and the bars and words they share. Colours are Okabe and Ito's (2008), safe for the colour-blind."""
+"""The look of every chart, and the words they share. Colours are Okabe and Ito's (2008), safe for the colour-blind."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from imgrec.charts.figure import Figure, bar
+from imgrec.charts.figure import Figure
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW, GREY = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#8A8F98",
@@ -48,20 +48,6 @@ def styled(figure: Figure, height: int, x_title: str = "", y_title: str = "", **
 
 def _titled(words: str) -> dict[str, Any]:
     return {"title": {"text": words}} if words else {}
-
-
-def bars(names: Sequence[str], values: Sequence[float], colours: Sequence[str]) -> Figure:
-    """Lying bars from 0 to 1, the first on top, each with its percentage."""
-    names, values, colours = ([*column][::-1] for column in (names, values, colours))
-    places = list(range(len(values)))
-    bars = bar(
-        x=values, y=places, orientation="h", marker={"color": colours}, text=[percent(v) for v in values],
-        textposition="outside", cliponaxis=False, hovertemplate="%{text}<extra></extra>",
-    )  # fmt: skip
-    figure = styled(Figure(bars), 46 + 30 * len(values), bargap=0.25)
-    figure.update_layout(margin={"t": 4, "r": 64})
-    figure.update_xaxes(range=[0, 1], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1], fixedrange=True)
-    return figure.update_yaxes(tickvals=places, ticktext=[plain(name) for name in names], fixedrange=True)
 
 
 def thin(rows: Sequence[Any], most: int) -> list[Any]:

@@ -17,7 +17,6 @@ from imgrec.charts.style import (
     SKY,
     SPLIT_COLOURS,
     VERMILION,
-    bars,
     plain,
     styled,
     thin,
@@ -193,10 +192,3 @@ def parallel(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> Fi
     line = {"color": scores, "colorscale": [[0, GREY], [0.5, SKY], [1, BLUE]], "showscale": False}
     figure = styled(Figure(parcoords(dimensions=dimensions, line=line, labelangle=-20)), 380)
     return figure.update_layout(margin={"l": 60, "r": 60, "t": 80, "b": 20})
-
-
-def ranking(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Bars of [{"name", "accuracy", "kind"}], the best on top; the kinds "this", "run" and "baseline" differ in colour."""
-    rows = sorted(rows, key=lambda row: -row["accuracy"])
-    colours = [{"this": BLUE, "run": SKY, "baseline": GREY}[row["kind"]] for row in rows]
-    return bars([row["name"] for row in rows], [row["accuracy"] for row in rows], colours)
