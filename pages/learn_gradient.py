@@ -21,8 +21,9 @@ WEIGHTS = np.array([[0.5, -0.2, 0.3], [0.1, 0.0, 0.4], [-0.3, 0.2, 0.1]])
 def rows(weights: np.ndarray, biases: np.ndarray, digits: int) -> None:
     """A row for each class: its weights and its bias, or their gradients."""
     teaching.rows(
-        {"class": tr(c), **dict(zip(FEATURES, np.round(w, digits).tolist(), strict=True)), mark("bias"): round(float(b), digits)}
-        for c, w, b in zip(CLASSES, weights, biases, strict=True)
+        ({"class": tr(c), **dict(zip(FEATURES, w, strict=True)), mark("bias"): b}
+         for c, w, b in zip(CLASSES, weights, biases, strict=True)),
+        digits,
     )  # fmt: skip
 
 

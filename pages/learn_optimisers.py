@@ -89,7 +89,7 @@ with left:
     )
     racers = st.pills(
         tr("Who runs"), list(optimisers.RACERS), selection_mode="multi", default=list(optimisers.RACERS), key="racers",
-        format_func=tr,
+        format_func=tr, wrap=True,
     )  # fmt: skip
 paths = {racer: optimisers.path(surface, racer, rate, -(-steps // 30) * 30, noise)[: steps + 1] for racer in racers}
 axis, heights = optimisers.heights(surface, optimisers.POINTS if name == NETWORK else 81)
@@ -102,7 +102,7 @@ with right:
         tr("After {steps} steps: {told}", steps=steps, told=told),
     )
 teaching.rows(
-    {mark("racer"): tr(racer), mark("after"): fates[racer], "x": round(float(p[-1, 0]), 3), "y": round(float(p[-1, 1]), 3), mark("height"): round(float(p[-1, 2]), 4)}
+    {mark("racer"): tr(racer), mark("after"): fates[racer], "x": p[-1, 0], "y": p[-1, 1], mark("height"): p[-1, 2]}
     for racer, p in paths.items()
 )  # fmt: skip
 if paths:

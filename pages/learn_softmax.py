@@ -104,7 +104,7 @@ order = np.argsort(-steps.probabilities, kind="stable")
 with right:
     parts.likeliest([tr(name) for name in CLASSES], steps.probabilities)
     teaching.rows(
-        {"class": tr(name), mark("score"): round(float(z), 2), mark("÷ temperature"): round(float(s), 3), mark("exponent"): round(float(e), 3), mark("÷ sum"): round(float(p), 4)}
+        {"class": tr(name), mark("score"): z, mark("÷ temperature"): s, mark("exponent"): e, mark("÷ sum"): p}
         for name, z, s, e, p in zip(CLASSES, logits, steps.scaled, steps.exponents, steps.probabilities, strict=True)
     )  # fmt: skip
     st.markdown(

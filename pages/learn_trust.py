@@ -78,8 +78,9 @@ def fool(run, model: Predictor) -> np.ndarray:
         parts.image(seen, words, side=224, at=column)
         column.caption(words)
     left, right = st.columns(2)
-    for column, probabilities in ((left, before), (right, after)):
+    for column, probabilities, words in ((left, before, tr("The picture")), (right, after, tr("Both together"))):
         with column:
+            st.caption(words)
             parts.likeliest(model.classes, probabilities)
     names = class_names(model.classes)
     best, now = int(before.argmax()), int(after.argmax())

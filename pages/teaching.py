@@ -19,7 +19,6 @@ from pages import parts, sharing
 if TYPE_CHECKING:
     from imgrec.predict import Predictor
 
-CELL = "padding:.3rem .5rem;border:0;border-bottom:1px solid rgba(128,128,128,.3);font-weight:400"  # of a table
 COLOURS = (mark("red"), mark("green"), mark("blue"))  # the channels of a picture
 
 
@@ -202,22 +201,31 @@ def framed(image: np.ndarray, row: int, column: int, height: int, width: int = 0
     return image
 
 
-def rows(rows: Iterable[Mapping[str, object]]) -> None:
+def rows(rows: Iterable[Mapping[str, object]], digits: int = 3) -> None:
     """A few rows as a table whose words anybody can read, select and print, with headings in the reader's language.
 
-    It is drawn at once; st.dataframe paints its own, for long ones, and tells screen readers a fifth of a second later."""
-    written, head = "", ""
+    It is drawn at once; st.dataframe paints its own, for long ones, and tells screen readers a fifth of a second later.
+    """
+    head, written = "", ""
     for row in rows:
-        head = head or "".join(f'<th scope="col" style="{CELL};{_side(value)}">{escape(tr(name))}</th>' for name, value in row.items())  # fmt: skip
-        cells = (f'<td style="{CELL};{_side(value)}"><bdi>{escape(str(value))}</bdi></td>' for value in row.values())
+        head = head or "".join(_cell("th", tr(name), value) for name, value in row.items())
+        cells = (_cell("td", _in_digits(value, digits), value) for value in row.values())
         written += f"<tr>{''.join(cells)}</tr>"
     style = "width:100%;border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.875rem"
     st.html(f'<div style="overflow-x:auto"><table style="{style}"><tr>{head}</tr>{written}</table></div>')
 
 
-def _side(value: object) -> str:
-    """Numbers end to the right, so that their digits stand below each other."""
-    return f"text-align:{'left' if isinstance(value, str) else 'right'}"
+def _in_digits(value: object, digits: int) -> str:
+    return f"{value:z.{digits}f}" if isinstance(value, float | np.floating) else f"{value:,}" if isinstance(value, int) else str(value)  # fmt: skip
+
+
+def _cell(tag: str, words: str, value: object) -> str:
+    """A cell of a table; numbers end to the right, so that their digits stand below each other."""
+    side = "left" if isinstance(value, str) else "right"
+    look = (
+        f"padding:.3rem .5rem;border:0;border-bottom:1px solid rgba(128,128,128,.3);font-weight:400;text-align:{side}"
+    )
+    return f'<{tag} style="{look}"><bdi>{escape(words)}</bdi></{tag}>'
 
 
 def table(values: np.ndarray, digits: int = 2, white: float = 0.0) -> str:

@@ -616,7 +616,7 @@ LESSONS = [page for page in PAGES if page.startswith("learn_")]
 
 @pytest.mark.parametrize("page", LESSONS)
 def test_a_lesson_asks_a_question_checks_the_answer_and_has_a_plan_and_code_that_runs(page, capsys):
-    test = open_page(page)
+    test = open_page(page, same_in_pytorch=True, for_teachers=True)
     assert not test.exception
     question = next(box for box in test.radio if box.key.startswith("question_"))
     verdicts = []

@@ -50,7 +50,7 @@ def _bar(
     """A cell with a bar over that share of it but for ``room`` em at its end, and words behind; ``mirrored``: to the left."""
     way, end = ("row-reverse", "left") if mirrored else ("row", "right")
     return (
-        f'<td style="padding:.15em 0;padding-{end}:{room}em;border:0"><div style="display:flex;flex-direction:{way};'
+        f'<td style="padding:0;padding-{end}:{room}em;border:0"><div style="padding:.15em 0;display:flex;flex-direction:{way};'
         f'align-items:center;gap:.4em;white-space:nowrap;{look}"><div style="flex:none;height:1.2em;width:{share:.2%};'
         f'background:{colour}"></div>{said}</div></td>'
     )
