@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,12 +24,14 @@ from imgrec.images import ImageError, fit, open_image
 from imgrec.language import tr
 from imgrec.neighbours import Neighbours
 from imgrec.recipe import one_of
-from imgrec.runs import Run, RunError, open_run
+from imgrec.runs import LIVE, Run, RunError, open_run
 from imgrec.weights import VIEWS, Passport, fill, load_weights
 
 MOST_MEMBERS = 5  # of an ensemble
+STEADY = 10.0  # seconds
 OWN_CORE = 4  # pictures that are enough to share a batch out among the cores
 Said = TypeVar("Said")
+_numbers = itertools.count()  # a name for each predictor that no later one gets, as its id() may be
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class Predictor:
         self.device, self.neighbours = hardware.pick(device), neighbours
         hardware.keep_memory()
         self.model = model.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
-        self.passport, self.name = passport, name
+        self.passport, self.name, self.number = passport, name, next(_numbers)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -278,7 +281,7 @@ def stream(
     """
 
     decoded = in_order(lambda file: (file[0], look_into(network, *file)), files, batch)
-    while group := list(islice(decoded, batch)):
+    while group := list(itertools.islice(decoded, batch)):
         good = [seen for _, seen in group if not isinstance(seen, ImageError)]
         said = iter(network.answer(good) if good else ())
         for name, seen in group:
@@ -304,7 +307,11 @@ def open_network(names: str) -> Predictor | Ensemble:
 
 
 def predictor(name: str) -> Predictor:
-    """The predictor of a run, kept in memory until its weights change. Raises RunError or WeightsError."""
+    """The predictor of a run, kept in memory until its weights change. Raises RunError or WeightsError.
+
+    While the run learns, its weights change with every epoch; a class that looks at them gets the same ones for STEADY
+    seconds, or each click would have all test pictures asked again, on the cores that the training wants.
+    """
     run = open_run(name)
     if not run.usable:
         raise RunError(
@@ -314,7 +321,16 @@ def predictor(name: str) -> Predictor:
                 status=run.status,
             )
         )
-    return _cached(str(run.path), run.file("best.safetensors").stat().st_mtime_ns)
+    changed, now = run.file("best.safetensors").stat().st_mtime_ns, time.monotonic()
+    shown, since = _shown.get(run.path, (0, 0.0))
+    if shown != changed and now - since < STEADY and run.status in LIVE:
+        changed = shown
+    elif shown != changed:
+        _shown[run.path] = changed, now
+    return _cached(str(run.path), changed)
+
+
+_shown: dict[Path, tuple[int, float]] = {}  # run → which of its weights are shown, and since when
 
 
 @lru_cache(maxsize=MOST_MEMBERS + 1)

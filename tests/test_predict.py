@@ -124,6 +124,33 @@ def test_the_predictor_is_kept_until_its_weights_change(trained):
     assert predictor(trained.name) is not first
 
 
+def test_while_a_run_learns_all_are_answered_by_the_same_weights_for_some_seconds(trained, monkeypatch):
+    import os
+
+    from imgrec import predict
+    from imgrec.runs import Run
+
+    path, status, now = trained.file("best.safetensors"), "training", 1000.0
+    monkeypatch.setattr(Run, "status", property(lambda run: status))
+    monkeypatch.setattr(predict.time, "monotonic", lambda: now)
+    monkeypatch.setattr(predict, "_shown", {})
+
+    def learned():
+        os.utime(path, ns=(1, path.stat().st_mtime_ns + 1_000_000))
+        return predictor(trained.name)
+
+    first = learned()
+    now += predict.STEADY - 1
+    assert learned() is first
+    now += 2
+    second = learned()
+    assert second is not first
+    assert second.number != first.number
+    assert learned() is second
+    status = "finished"
+    assert predictor(trained.name) is not second  # the last weights are shown at once
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_heat_map_has_the_pictures_size_is_not_constant_and_differs_between_classes(model, digits, method):
     seen = digits.images[3]
