@@ -2,16 +2,23 @@
 
 import asyncio
 import gc
+import gzip
+import mimetypes
 import secrets
 import threading
 import time
 from collections import deque
 from contextlib import asynccontextmanager
+from functools import lru_cache
+from pathlib import Path
 
 import streamlit as st
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import Response
 from starlette.routing import Mount, Route
+from streamlit.file_util import get_static_dir
 
 from imgrec.api import create_api
 from pages import live_run
@@ -56,6 +63,39 @@ class SecurityHeaders:
             await send(message)
 
         return await self.app(scope, receive, with_headers)
+
+
+class Packed:
+    """ASGI middleware that sends Streamlit's scripts and styles packed, which makes 2.9 of the 8 MB of a first look at a lesson.
+
+    Streamlit sends them as they are, since packing them for everybody takes too long; here each is packed once and kept.
+    """
+
+    def __init__(self, app) -> None:
+        self.app = app
+        self.folder = Path(get_static_dir())
+        self.files = {  # address → file; nothing else is ever opened
+            f"{BASE}{path.relative_to(self.folder).as_posix()}": path
+            for path in self.folder.rglob("*")
+            if path.suffix in (".js", ".css")
+        }
+        self.pack = lru_cache(len(self.files))(lambda path: gzip.compress(path.read_bytes(), 6))
+
+    async def __call__(self, scope, receive, send) -> None:
+        path = self.files.get(scope.get("path", "")) if scope.get("method") == "GET" else None
+        headers = Headers(scope=scope) if path else {}
+        if not path or "range" in headers or "gzip" not in headers.get("accept-encoding", ""):
+            return await self.app(scope, receive, send)
+        answer = Response(
+            await asyncio.to_thread(self.pack, path),
+            media_type=mimetypes.guess_type(path.name)[0],
+            headers={
+                "content-encoding": "gzip",
+                "vary": "accept-encoding",
+                "cache-control": "public, immutable, max-age=31536000",  # as Streamlit says: names change with contents
+            },
+        )
+        await answer(scope, receive, send)
 
 
 departures: deque[float] = deque(maxlen=1)  # when a tab was closed last
@@ -137,6 +177,7 @@ app = st.App(
         Middleware(SecurityHeaders),
         Middleware(Visitors),
         Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS),
+        Middleware(Packed),
     ],
     lifespan=lifespan,
 )

@@ -1,6 +1,7 @@
 """A real browser against the real server: what a newcomer does, what survives, and that nothing asks another host."""
 
 import csv
+import gzip
 import json
 import os
 import re
@@ -630,12 +631,11 @@ def test_class_names_show_as_text_everywhere_in_charts_as_well(page, server):
             wait_for(lambda: cut(24) <= shown(".xaxislayer-above text"))
         if address == "map":
             wait_for(lambda: shown(".legend span") == known)
-    for address in ("train", "predict"):
+    for address, names in (("train", ".yaxislayer-above text"), ("predict", "[data-testid=stMain] tr th")):
         visit(page, server, f"{address}?run={run}")
-        chart = page.locator(".yaxislayer-above text")
-        chart.first.wait_for()
+        page.locator(names).first.wait_for()
         assert not page.locator(".trap, a[href*=example], .katex").count(), address
-        wait_for(lambda: len(shown(".yaxislayer-above text") & (cut(18) | cut(40))) >= 5)
+        wait_for(lambda names=names: len(shown(names) & (cut(18) | cut(40))) >= 5)
 
 
 def test_another_host_name_is_refused_and_every_answer_carries_the_policy(server):
@@ -646,6 +646,34 @@ def test_another_host_name_is_refused_and_every_answer_carries_the_policy(server
         rebound = urllib.request.Request(server.address + path, headers={"Host": "evil.example"})
         with pytest.raises(urllib.error.HTTPError, match="400"):
             urllib.request.urlopen(rebound)
+
+
+def test_scripts_come_packed_to_who_can_unpack_them_and_nothing_else_comes_that_way(server):
+    """A class that opens a lesson at once fetches a third of what Streamlit would send."""
+    with urllib.request.urlopen(server.address) as answer:
+        script = re.search(r"static/js/index\.[^\"']+\.js", answer.read().decode())[0]
+
+    def get(path, **headers):
+        with urllib.request.urlopen(urllib.request.Request(f"{server.address}/{path}", headers=headers)) as answer:
+            return answer.read(), answer.headers
+
+    plain, said = get(script)
+    assert "content-encoding" not in said
+    packed, now = get(script, **{"Accept-Encoding": "gzip, br"})
+    assert now["content-encoding"] == "gzip"
+    assert {name: now[name] for name in ("cache-control", "content-type")} == {
+        name: said[name] for name in ("cache-control", "content-type")
+    }
+    assert "default-src 'self'" in now["content-security-policy"]
+    assert gzip.decompress(packed) == plain
+    assert len(packed) < 0.45 * len(plain)
+    assert get(script, **{"Accept-Encoding": "gzip", "Range": "bytes=0-9"})[0] == plain[:10]
+    for path in ("static/js/../../../config.py", "static/%2e%2e/%2e%2e/config.py", "static/js/none.js"):
+        try:
+            found, _ = get(path)
+        except urllib.error.HTTPError as error:
+            found = error.read()
+        assert b"import " not in found  # but a refusal, or the page that Streamlit has for every address
 
 
 def test_a_download_without_internet_ends_in_one_sentence_that_says_what_to_do(page, server):
