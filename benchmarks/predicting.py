@@ -57,18 +57,18 @@ def uploads(host: str, run: str, files: list[Path]) -> list[float]:
             page.wait_for_function("window.imgrecShown")
             took.append(page.evaluate("window.imgrecShown - window.imgrecChosen") / 1000)
             page.get_by_label("Remove").or_(page.locator("[data-testid=stFileUploaderDeleteBtn] button")).first.click()
-            page.wait_for_function("!document.querySelector('.js-plotly-plot')")
+            page.wait_for_function("!document.querySelector('[data-testid=stHtml] th')")
         browser.close()
     return took
 
 
-# From the change of the upload box to a drawn chart in the card that is headed by the file's name.
+# From the change of the upload box to the bars in the card that is headed by the file's name.
 WATCH = """(name) => {
   window.imgrecShown = null;
   document.querySelector('input[type=file]').addEventListener('change', () => { window.imgrecChosen = performance.now(); },
     { capture: true, once: true });
   const look = () => {
-    if (document.querySelector('.js-plotly-plot .bars path') && document.body.innerText.includes(name))
+    if (document.querySelector('[data-testid=stHtml] th') && document.body.innerText.includes(name))
       window.imgrecShown = performance.now();
     else requestAnimationFrame(look);
   };
