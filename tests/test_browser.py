@@ -21,6 +21,7 @@ from browsing import ROOT, Server, idle, new_context, visit
 from conftest import wait_for
 
 from imgrec import jobs
+from imgrec.charts import percent
 from imgrec.data import Item, import_dataset, open_dataset
 from imgrec.images import to_png
 from imgrec.lessons.quiz import QUESTIONS
@@ -188,7 +189,9 @@ def test_a_newcomer_looks_augments_trains_stops_and_classifies(page, server, bro
     said = {row["name"]: row["probability"] for row in json.loads(told.stdout)["results"][0]["classes"]}
     assert shown == pytest.approx(said, abs=1e-6)
     best = max(said, key=said.get)
-    assert page.locator(".yaxislayer-above text").last.text_content() == best
+    rows = page.locator("[data-testid=stHtml] tr")
+    assert rows.locator("th").all_text_contents() == sorted(said, key=said.get, reverse=True)[:5]
+    assert rows.first.locator("td").text_content() == percent(said[best])
 
 
 def test_a_killed_worker_is_lost_and_resumes_also_after_a_restart_of_the_server(page, server):
