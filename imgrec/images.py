@@ -5,6 +5,7 @@ Where the bytes come from, and what network sees the pixels, is the business of 
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
 import os
@@ -247,3 +248,8 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
         pixels = 255 - pixels
     pixels[values == image.info.get("transparency", -1)] = 255
     return Image.fromarray(pixels)
+
+
+def in_address(content: bytes, kind: str = "png") -> str:
+    """A picture file as an address that holds it."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

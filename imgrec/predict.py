@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,7 +31,6 @@ MOST_MEMBERS = 5  # of an ensemble
 STEADY = 10.0  # seconds
 OWN_CORE = 4  # pictures that are enough to share a batch out among the cores
 Said = TypeVar("Said")
-_numbers = itertools.count()  # a name for each predictor that no later one gets, as its id() may be
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class Predictor:
         self.device, self.neighbours = hardware.pick(device), neighbours
         hardware.keep_memory()
         self.model = model.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
-        self.passport, self.name, self.number = passport, name, next(_numbers)
+        self.passport, self.name, self.changed = passport, name, 0
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -281,7 +280,7 @@ def stream(
     """
 
     decoded = in_order(lambda file: (file[0], look_into(network, *file)), files, batch)
-    while group := list(itertools.islice(decoded, batch)):
+    while group := list(islice(decoded, batch)):
         good = [seen for _, seen in group if not isinstance(seen, ImageError)]
         said = iter(network.answer(good) if good else ())
         for name, seen in group:
@@ -321,7 +320,7 @@ def predictor(name: str) -> Predictor:
                 status=run.status,
             )
         )
-    changed, now = run.file("best.safetensors").stat().st_mtime_ns, time.monotonic()
+    changed, now = _changed(run), time.monotonic()
     shown, since = _shown.get(run.path, (0, 0.0))
     if shown != changed and now - since < STEADY and run.status in LIVE:
         changed = shown
@@ -335,4 +334,12 @@ _shown: dict[Path, tuple[int, float]] = {}  # run → which of its weights are s
 
 @lru_cache(maxsize=MOST_MEMBERS + 1)
 def _cached(path: str, changed: int) -> Predictor:
-    return Predictor.open(Run(Path(path)))
+    run = Run(Path(path))
+    changed = _changed(run)  # by now it may be later than what was asked for
+    opened = Predictor.open(run)
+    opened.changed = changed
+    return opened
+
+
+def _changed(run: Run) -> int:
+    return run.file("best.safetensors").stat().st_mtime_ns

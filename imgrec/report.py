@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 from collections.abc import Sequence
 from html import escape
@@ -12,7 +11,7 @@ import numpy as np
 from imgrec.charts import percent
 from imgrec.data import Dataset, class_names, named
 from imgrec.evaluate import Answers, reliability, report
-from imgrec.images import to_png
+from imgrec.images import in_address, to_png
 from imgrec.language import current, tr
 from imgrec.runs import Run
 
@@ -163,10 +162,10 @@ def _mistakes(given: Answers, dataset: Dataset) -> str:
         return f"<p>{tr('None.')}</p>"
     figures, names = "", [_text(name) for name in class_names(given.classes)]
     for index in wrong[np.argsort(-given.confidence[wrong], kind="stable")][:MISTAKES].tolist():
-        picture = base64.b64encode(to_png(dataset.images[given.positions[index]])).decode()
+        picture = in_address(to_png(dataset.images[given.positions[index]]))
         truth, said = names[given.labels[index]], names[given.predicted[index]]
         figures += (
-            f'<figure><img src="data:image/png;base64,{picture}" alt="{truth}"><figcaption>'
+            f'<figure><img src="{picture}" alt="{truth}"><figcaption>'
             + tr(
                 "{truth}, taken for {said} ({share})",
                 truth=truth,

@@ -12,7 +12,7 @@ from pages import parts
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def heat(
-    run: str, number: int, picture: bytes, shape: tuple, method: str, target: str, learned: bool = True
+    run: str, changed: int, picture: bytes, shape: tuple, method: str, target: str, learned: bool = True
 ) -> tuple[bytes, Explanation]:
     """The heat map of a class over a picture, and what it says; not ``learned``: by the same network with fresh weights."""
     seen, model = np.frombuffer(picture, np.uint8).reshape(shape), predictor(run)
@@ -74,7 +74,7 @@ def why(model: Predictor, result: Classified, number: int) -> None:
         right.caption(tr(METHODS[method].help))
         try:
             image, found = heat(
-                model.name, predictor(model.name).number, result.seen.tobytes(), result.seen.shape, method, target
+                model.name, predictor(model.name).changed, result.seen.tobytes(), result.seen.shape, method, target
             )
         except ValueError as error:
             right.info(parts.text(error, 300))

@@ -22,7 +22,7 @@ FORMULAS = {
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def of_network(name: str, number: int) -> optimisers.Surface:
+def of_network(name: str, changed: int) -> optimisers.Surface:
     """The landscape of a run's network, on pictures it was not trained on, computed on the CPU. Raises ValueError where its
     data set is not here, or has other classes by now."""
     from imgrec.predict import predictor
@@ -50,7 +50,7 @@ def landscape(name: str) -> optimisers.Surface:
         st.stop()
     try:
         with st.spinner(tr("Computing the loss at {n} places …", n=optimisers.POINTS**2)):
-            return of_network(run.name, model.number)
+            return of_network(run.name, model.changed)
     except ValueError as error:
         st.error(parts.text(error, 400))
         st.stop()

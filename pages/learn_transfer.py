@@ -17,7 +17,7 @@ MOST_TRAIN, MOST_TEST = 50, 400  # pictures of each class to learn from, and of 
 
 
 @st.cache_data(max_entries=12, show_spinner=False)
-def curves(run: str, number: int, name: str, fingerprint: str) -> tuple[dict[str, list[float]], list[int]]:
+def curves(run: str, changed: int, name: str, fingerprint: str) -> tuple[dict[str, list[float]], list[int]]:
     """Accuracy by pictures per class: of a linear layer on the pixels, on features of the same network with random weights, and on
     the run's features."""
     model = predictor(run).looking("one")
@@ -65,11 +65,12 @@ names = [run.name for run in runs]
 name = st.selectbox(tr("The trained network"), names, names.index(BEST) if BEST in names else 0, key="transfer_run",
                     format_func=lambda name: next(f"{run.title}" for run in runs if run.name == name))  # fmt: skip
 run = next(run for run in runs if run.name == name)
-if predictor(name).passport.preprocess.channels < dataset.channels:
+model = predictor(name)
+if model.passport.preprocess.channels < dataset.channels:
     st.info(tr("This network sees grey pictures only, and these are in colour; choose another one."))
     st.stop()
 with st.spinner(tr("The network looks at the pictures …")):
-    lines, counts = curves(name, predictor(name).number, dataset.name, dataset.fingerprint)
+    lines, counts = curves(name, model.changed, dataset.name, dataset.fingerprint)
 shown = {tr(who): (counts, values) for who, values in lines.items()}
 st.subheader(tr("A new last layer on …"), anchor=False)
 parts.chart(

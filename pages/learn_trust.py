@@ -13,7 +13,7 @@ from pages import answers, parts, teaching
 
 
 @st.cache_data(max_entries=60, show_spinner=False)
-def directions(name: str, number: int, picture: np.ndarray, label: int, _model: Predictor) -> np.ndarray:
+def directions(name: str, changed: int, picture: np.ndarray, label: int, _model: Predictor) -> np.ndarray:
     """Which way each value of a picture (S, S, C) makes the loss grow, float32 (S, S, C)."""
     network, passport = _model.model, _model.passport
     images = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
@@ -28,7 +28,7 @@ def reasons(run, model: Predictor, picture: np.ndarray) -> None:
     st.subheader(tr("Can it give its reasons?"), anchor=False)
     answer = model.classes[int(model.probabilities(picture[None])[0].argmax())]
     name = parts.text(class_name(answer, model.classes))
-    asked = (run.name, model.number, picture.tobytes(), picture.shape, "gradcam", answer)
+    asked = (run.name, model.changed, picture.tobytes(), picture.shape, "gradcam", answer)
     for column, title, learned in zip(
         st.columns(2), (tr("This network"), tr("The same with random weights")), (True, False), strict=True
     ):
@@ -63,7 +63,7 @@ def fool(run, model: Predictor) -> np.ndarray:
     st.subheader(tr("A nudge that nobody sees"), anchor=False)
     picture, label = teaching.of_a_run(run, model, "trust")
     strength = st.slider(tr("Strength of the nudge, in brightness steps of 255"), 0, 32, 4, key="trust_strength")
-    direction = directions(run.name, model.number, picture, label, model)
+    direction = directions(run.name, model.changed, picture, label, model)
     images = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
     moved = adversarial.nudged(images, torch.from_numpy(direction).permute(2, 0, 1)[None], strength / 255)
     nudged = (moved[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import os
 import re
@@ -19,7 +18,7 @@ from PIL import Image
 from imgrec import charts, data
 from imgrec.data import uploads
 from imgrec.home import in_words
-from imgrec.images import EXTENSIONS, to_png
+from imgrec.images import EXTENSIONS, in_address, to_png
 from imgrec.language import follow, mark, plural, tr
 from imgrec.runs import LIVE, Run, list_runs, open_run, usable_runs
 from pages import tongue
@@ -317,7 +316,7 @@ def data_url(picture: np.ndarray, side: int = 0) -> str:
 @lru_cache(1000)
 def _kept_url(content: bytes, shape: tuple[int, ...], side: int) -> str:
     png = to_png(enlarge(np.frombuffer(content, np.uint8).reshape(shape), side))
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+    return in_address(png)
 
 
 def thumbnail_url(picture: np.ndarray, most: int = 96) -> str:
@@ -327,7 +326,7 @@ def thumbnail_url(picture: np.ndarray, most: int = 96) -> str:
     image = Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)
     file = io.BytesIO()
     image.reduce(-(-max(image.size) // most)).save(file, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+    return in_address(file.getvalue(), "jpeg")
 
 
 def enlarge(picture: np.ndarray, side: int = 256) -> np.ndarray:

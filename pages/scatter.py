@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 
 import numpy as np
@@ -10,6 +9,7 @@ import streamlit as st
 from PIL import Image
 
 from imgrec import data
+from imgrec.images import in_address
 
 CELL = 40  # pixels of a picture in the sheet that hovering looks into
 COLOURS = (
@@ -28,7 +28,7 @@ def sheet(dataset: data.Dataset, positions: np.ndarray) -> str:
         whole.paste(shrink.resize((CELL, CELL)), (number % columns * CELL, number // columns * CELL))
     file = io.BytesIO()
     whole.save(file, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+    return in_address(file.getvalue(), "jpeg")
 
 
 def scatter(

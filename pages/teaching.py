@@ -216,7 +216,9 @@ def rows(rows: Iterable[Mapping[str, object]], digits: int = 3) -> None:
 
 
 def _in_digits(value: object, digits: int) -> str:
-    return f"{value:z.{digits}f}" if isinstance(value, float | np.floating) else f"{value:,}" if isinstance(value, int) else str(value)  # fmt: skip
+    if isinstance(value, float | np.floating):
+        return f"{value:z.{digits}f}"  # without the minus of -0.000
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _cell(tag: str, words: str, value: object) -> str:

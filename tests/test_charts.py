@@ -157,3 +157,14 @@ def test_there_is_room_beside_an_axis_for_what_it_says():
     assert layout("a name of a class that is very long")["yaxis"]["automargin"] is True  # Plotly looks how long
     titled, plain = (charts.falling({"a": [1.0, 0.5]}, "step", title).to_dict()["layout"] for title in ("loss", ""))
     assert titled["margin"]["l"] > plain["margin"]["l"]
+
+
+def test_a_landscape_without_end_is_highest_where_nothing_is_known():
+    axis = np.linspace(-1, 1, 9)
+    heights = np.tile(np.linspace(0, 8, 9), (9, 1))
+    heights[:, 0] = np.nan
+    heights[:, 1] = np.inf
+    [ground] = charts.race(axis, heights, {}, ()).to_dict()["layout"]["images"]
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(ground["source"].partition(",")[2]))).convert("L"))
+    middle = picture[len(picture) // 2].astype(int)
+    assert middle[2] > middle[-2] - 20 > middle[20]  # the left is as high as the right, and the valley lies between

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from typing import Any
 
-from imgrec.charts.style import BLUE, GREY, ORANGE, SKY, percent
+from imgrec.charts.style import BLUE, GREY, ORANGE, SKY, percent, plain
 
-MOST = 40  # letters of a name
 LINE = "rgba(128,128,128,.4) 0 1px"
 QUARTERS = f"background:repeating-linear-gradient(90deg,{LINE},transparent 1px 25%)"
 ZERO = f"background:linear-gradient(90deg,{LINE},transparent 1px)"
@@ -60,10 +58,8 @@ def _table(rows: Iterable[tuple[str, ...]]) -> str:
     """Rows of a name, from strangers perhaps, and cells."""
     content = ""
     for name, *cells in rows:
-        name = " ".join(str(name).split())
-        name = name if len(name) <= MOST else name[: MOST - 1] + "…"
         look = "padding:0 .6em 0 0;border:0;font-weight:400;text-align:right;max-width:11em;overflow-wrap:anywhere"
-        content += f'<tr><th scope="row" style="{look}"><bdi>{escape(name)}</bdi></th>{"".join(cells)}</tr>'
+        content += f'<tr><th scope="row" style="{look}"><bdi>{plain(name)}</bdi></th>{"".join(cells)}</tr>'
     return (
         '<table style="width:100%;border-collapse:collapse;line-height:1.25;font-size:.875rem;'
         f'font-variant-numeric:tabular-nums">{content}</table>'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -11,7 +10,7 @@ from PIL import Image
 
 from imgrec.charts.figure import Figure, bar
 from imgrec.charts.style import BLUE, MANY, ORANGE, RACERS, VERMILION, plain, styled
-from imgrec.images import to_png
+from imgrec.images import in_address, to_png
 from imgrec.language import tr
 
 BANDS, FINE = 18, 8  # heights that a landscape tells apart, and its pixels to a place that was computed
@@ -77,9 +76,8 @@ def _on(axis: Sequence[float], png: bytes, opacity: float = 1.0) -> Figure:
     low, high = float(min(axis)), float(max(axis))
     margin = (high - low) / (len(axis) - 1) / 2
     low, side = low - margin, high - low + 2 * margin
-    source = "data:image/png;base64," + base64.b64encode(png).decode()
     ground = {
-        "source": source, "xref": "x", "yref": "y", "x": low, "y": low, "sizex": side, "sizey": side,
+        "source": in_address(png), "xref": "x", "yref": "y", "x": low, "y": low, "sizex": side, "sizey": side,
         "yanchor": "bottom", "sizing": "stretch", "layer": "below", "opacity": opacity,
     }  # fmt: skip
     return Figure().update_layout(images=[ground])
@@ -88,7 +86,9 @@ def _on(axis: Sequence[float], png: bytes, opacity: float = 1.0) -> Figure:
 @lru_cache(16)
 def _landscape(content: bytes, shape: tuple[int, int]) -> bytes:
     """Heights float32 (H, W), lowest row first, as a PNG in bands of one height each, the lowest dark, with lines between."""
-    heights = np.nan_to_num(np.frombuffer(content, np.float32).reshape(shape), nan=0.0)
+    heights = np.frombuffer(content, np.float32).reshape(shape)
+    finite = np.isfinite(heights)
+    heights = np.where(finite, heights, heights[finite].max(initial=0))  # beyond all numbers is as high as it gets
     lifted = np.log1p(heights - heights.min())  # so that the bottom of a valley shows its slope as well
     size = tuple(side * FINE for side in shape[::-1])
     fine = np.asarray(Image.fromarray(lifted[::-1]).resize(size, Image.Resampling.BICUBIC))
