@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from contextlib import asynccontextmanager
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import streamlit as st
@@ -23,6 +23,7 @@ from imgrec.api import create_api
 from pages import live_run
 from pages.visitors import COOKIE
 
+PAGES = Path(__file__).parent / "pages"
 # The browser may load nothing from anywhere else, whatever a class name or a file name tries.
 POLICY = "; ".join(
     (
@@ -64,38 +65,45 @@ class SecurityHeaders:
         return await self.app(scope, receive, with_headers)
 
 
-KINDS = {".js": "text/javascript", ".css": "text/css"}  # what is sent packed
+LASTING = "public, immutable, max-age=31536000"  # as Streamlit says: names change with contents
+KINDS = {".js": ("text/javascript", LASTING), ".css": ("text/css", LASTING), ".html": ("text/html", "no-cache")}
+# Where the server is, said to Streamlit's page: its own guess is wrong at first for every address but the first page's, which
+# costs 0.15 s. The page looks for its scripts in this same folder, so it holds behind a proxy, too.
+SIGNPOST = b"<head><script>window.__streamlit = {BACKEND_BASE_URL: new URL('.', location.href).href}</script>"
 
 
 class Packed:
-    """ASGI middleware that sends Streamlit's scripts and styles packed, which makes 2.8 of the 8 MB of a first look at a lesson.
+    """ASGI middleware that sends Streamlit's page, scripts and styles packed: 2.8 instead of 8 MB for a first look at a lesson.
 
     Streamlit sends them as they are, since packing them for everybody takes too long; here each is packed once and kept.
     """
 
     def __init__(self, app) -> None:
         self.app = app
-        self.folder = Path(get_static_dir())
+        static = Path(get_static_dir())
         self.files = {  # address → file; nothing else is ever opened
-            f"{BASE}{path.relative_to(self.folder).as_posix()}": path
-            for path in self.folder.rglob("*")
-            if path.suffix in KINDS
+            f"{BASE}{path.relative_to(static).as_posix()}": path for path in static.rglob("*") if path.suffix in KINDS
         }
-        self.pack = lru_cache(len(self.files))(lambda path: gzip.compress(path.read_bytes(), 6))
+        self.files |= {BASE + name: static / "index.html" for name in ("", *(page.stem for page in PAGES.glob("*.py")))}
+
+    @staticmethod
+    @cache
+    def pack(path: Path) -> bytes:
+        content = path.read_bytes()
+        if path.suffix == ".html":
+            content = content.replace(b"<head>", SIGNPOST, 1).replace(b"<title>Streamlit<", b"<title>imgrec<")
+        return gzip.compress(content, 6)
 
     async def __call__(self, scope, receive, send) -> None:
         path = self.files.get(scope.get("path", "")) if scope.get("method") == "GET" else None
         headers = Headers(scope=scope) if path else {}
         if not path or "range" in headers or "gzip" not in headers.get("accept-encoding", ""):
             return await self.app(scope, receive, send)
+        kind, keep = KINDS[path.suffix]
         answer = Response(
             await asyncio.to_thread(self.pack, path),
-            media_type=KINDS[path.suffix],
-            headers={
-                "content-encoding": "gzip",
-                "vary": "accept-encoding",
-                "cache-control": "public, immutable, max-age=31536000",  # as Streamlit says: names change with contents
-            },
+            media_type=kind,
+            headers={"content-encoding": "gzip", "vary": "accept-encoding", "cache-control": keep},
         )
         await answer(scope, receive, send)
 

@@ -15,7 +15,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ METRICS = {  # more figures of a run: the file and the name there
         for name in ("balanced_accuracy", "top5", "calibration_error", "linear_accuracy")
     },
     "test_loss": ("evaluation.json", "loss"),
+    "fingerprint": ("about.json", "fingerprint"),  # of the pictures
 }
 STATUSES = {
     "new": mark("Its worker is being started."),
@@ -238,8 +239,16 @@ class Run:
 
     @property
     def usable(self) -> bool:
-        """Whether it holds weights that can classify."""
-        return self.file("best.safetensors").exists() and self.file("classes.json").exists()
+        """Whether it holds weights that can classify; that it did is kept until something in its folder changes."""
+        try:
+            changed = os.stat(self.path).st_mtime_ns
+            if _usable.get(self.path) != changed:
+                for name in ("best.safetensors", "classes.json"):
+                    os.stat(self.file(name))
+                _usable[self.path] = changed
+        except OSError:
+            return False
+        return True
 
     def resumable(self) -> str | None:
         """None if `resume` can go on from a checkpoint, else one sentence why not."""
@@ -324,14 +333,18 @@ def open_run(name: str) -> Run:
 
 def list_runs(bundled: bool = False) -> list[Run]:
     """All runs, newest first; with ``bundled`` followed by those that come with imgrec."""
-    return [Run(Path(path)) for path in _paths(bundled)]
+    return [Run(_path(path)) for path in _paths(bundled)]
 
 
 def _paths(bundled: bool) -> list[str]:
     """The folders of `list_runs`."""
     place = folder("runs")
-    found = [f"{place}/{name}" for name in sorted(_folders(place), key=_age_key, reverse=True)]
+    found = [f"{place}/{name}" for name in _by_age(tuple(_folders(place)))]
     return found + [f"{BUNDLED}/{name}" for name in sorted(_folders(BUNDLED))] * bundled
+
+
+_path = lru_cache(20_000)(Path)  # ten thousand are made for a list of all runs, and making one takes 15 µs
+_usable: dict[Path, int] = {}  # a run's folder → when it had changed last when it was usable
 
 
 def usable_runs() -> list[Run]:
@@ -428,7 +441,13 @@ def _keep_rows(there: set[str]) -> None:
 def _row(run: Run) -> dict[str, Any]:
     """One row of `rows`, read with as few looks at the disk as it takes; a damaged recipe leaves its settings out."""
     state, settings, notes = run.state, run.read("recipe.json"), run.notes
-    phase, files = state.get("phase"), {"state.json": state, "evaluation.json": run.read("evaluation.json")}
+    phase, files = (
+        state.get("phase"),
+        {
+            "state.json": state,
+            **{name: run.read(name) for name in ("evaluation.json", "about.json")},
+        },
+    )
     return {
         "star": notes.star,
         "run": run.name,
@@ -449,6 +468,12 @@ def _folders(place: Path) -> list[str]:
         return [entry.name for entry in os.scandir(place) if entry.is_dir() and not entry.name.startswith(".")]
     except OSError:
         return []
+
+
+@lru_cache(4)
+def _by_age(names: tuple[str, ...]) -> list[str]:
+    """Newest first; kept, for ten thousand are asked for by every click."""
+    return sorted(names, key=_age_key, reverse=True)
 
 
 def _age_key(name: str) -> tuple[str, int]:

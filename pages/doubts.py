@@ -7,9 +7,9 @@ from imgrec import charts, jobs
 from imgrec.data import Dataset, named, read_columns
 from imgrec.evaluate import Answers, amend, calibration_error, fit_temperature, mcnemar, reliability, slices
 from imgrec.language import mark, tr
-from imgrec.predict import Predictor, predictor
+from imgrec.predict import Predictor
 from imgrec.robustness import CHANGES
-from imgrec.runs import Run, list_runs, open_run
+from imgrec.runs import Run, open_run, rows
 from pages import gallery, judged, parts
 
 
@@ -150,17 +150,15 @@ def parts_of_it(dataset: Dataset, given: Answers) -> None:
 
 def versus(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> None:
     """Another run on the same pictures: who is better, and is that more than chance?"""
-    print_ = dataset.fingerprint
-    others = [
-        r.name
-        for r in list_runs(bundled=True)[:300]
-        if r.usable and r.name != run.name and r.read("about.json").get("fingerprint") == print_
-    ]
+    same = (row["run"] for row in rows() if row["fingerprint"] == dataset.fingerprint)
+    others = [name for name in same if name != run.name and open_run(name).usable]
     if not others:
         st.info(tr("No other finished run learned from these pictures; train one more to compare."))
         return
     other = open_run(st.selectbox(tr("Compare with"), others, key="versus"))
-    rival = predictor(other.name)
+    rival = parts.network(other.name)
+    if not rival:
+        return
     theirs = judged.of_split(other, rival, dataset, "test")
     found = mcnemar(given.right, theirs.right)
     parts.metrics(

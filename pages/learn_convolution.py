@@ -33,14 +33,8 @@ def chosen_kernel() -> np.ndarray:
 
 def learned() -> np.ndarray:
     """A kernel of the first layer of a network; grey ones are (k, k)."""
-    from imgrec.predict import predictor  # brings torch in, which the other kernels do without
-
     name = st.selectbox(tr("The trained network"), [run.name for run in usable_runs()], key="kernel_run")
-    try:
-        filters = snapshots.first_filters(predictor(name).model)
-    except (ValueError, OSError) as error:
-        st.error(parts.text(error, 300))
-        st.stop()
+    filters = snapshots.first_filters((parts.network(name) or st.stop()).model)
     if filters is None or filters.shape[1] > LARGEST:
         st.info(tr("The first layer of this network is no convolution; choose another one."))
         st.stop()

@@ -1,13 +1,14 @@
 """Lesson: a short history: each idea with its picture, its size and what it reaches on the same pictures."""
 
+from contextlib import suppress
+
 import numpy as np
 import streamlit as st
 
-from imgrec import charts, jobs, models
+from imgrec import charts, jobs, models, runs
 from imgrec.language import mark, tr
 from imgrec.lessons import history
 from imgrec.recipe import Recipe
-from imgrec.runs import list_runs
 from pages import gallery, parts, teaching, visitors
 
 # Year, title, network of the shelf (or none), what was new. Sources stand with the networks on the page Networks.
@@ -108,19 +109,20 @@ def milestone() -> None:
 def reached(name: str) -> list[dict]:
     """The best run of every network on this data set: its weights and its test accuracy."""
     best: dict[str, dict] = {}
-    for run in list_runs(bundled=True)[:500]:
-        accuracy = run.read("evaluation.json").get("accuracy")
-        if accuracy is None or run.read("recipe.json").get("dataset") != name:
+    for row in sorted(
+        (row for row in runs.rows() if row.get("dataset") == name and row["test_accuracy"] is not None),
+        key=lambda row: -row["test_accuracy"],
+    ):
+        network = str(row.get("model")).partition(":")[0]
+        if network in best:
             continue
-        recipe, passport = run.recipe, run.read("classes.json")
-        size = passport.get("preprocess", {})
-        try:
-            weights = models.parameters(recipe.model, len(passport["classes"]), size["channels"], size["size"])
-        except (KeyError, ValueError, RuntimeError):
-            continue
-        row = {"network": recipe.model.partition(":")[0], "weights": weights, "accuracy": accuracy, "run": run.name}
-        if accuracy > best.get(row["network"], {"accuracy": -1.0})["accuracy"]:
-            best[row["network"]] = row
+        passport = runs.open_run(row["run"]).read("classes.json")
+        given = passport.get("preprocess", {})
+        with suppress(KeyError, ValueError, RuntimeError):  # a damaged passport: the next best of that network
+            weights = models.parameters(row["model"], len(passport["classes"]), given["channels"], given["size"])
+            best[network] = {
+                "network": network, "weights": weights, "accuracy": row["test_accuracy"], "run": row["run"],
+            }  # fmt: skip
     return sorted(best.values(), key=lambda row: row["weights"])
 
 

@@ -8,17 +8,17 @@ from imgrec.augment import AUGMENTATIONS, parse
 from imgrec.data import class_names
 from imgrec.language import tr
 from imgrec.lessons import invariance
-from imgrec.predict import predictor
+from imgrec.predict import Predictor
 from imgrec.recipe import Recipe
-from imgrec.runs import open_run, usable_runs
+from imgrec.runs import open_run
 from pages import parts, teaching, visitors
 
 SHOWN = 3  # classes whose probabilities are drawn
 
 
-def moving(name: str, picture: np.ndarray, kind: str, key: str, label: int) -> None:
+def moving(name: str, model: Predictor, picture: np.ndarray, kind: str, key: str, label: int) -> None:
     """The probabilities of one network over all values of a change."""
-    model, change = predictor(name), invariance.CHANGES[kind]
+    change = invariance.CHANGES[kind]
     probabilities = model.probabilities(invariance.sweep(picture, kind))
     middle = change.values.index(change.none)
     first = list(
@@ -72,16 +72,20 @@ parts.image(changed, tr("The picture after the change"), 224, at=left)
 with right:
     parts.likeliest(model.classes, said)
 st.subheader(tr("All values at once"), anchor=False)
-others = [other.name for other in usable_runs() if other.name != run.name and sorted(other.read("classes.json").get("classes", [])) == sorted(model.classes)
-          and other.read("classes.json").get("preprocess", {}).get("size") == model.passport.preprocess.size]  # fmt: skip
+others = [
+    name
+    for name, given in parts.alike(run, model)
+    if given.get("preprocess", {}).get("size") == model.passport.preprocess.size
+]
 columns = st.columns(2)
 with columns[0]:
-    moving(run.name, picture, kind, "invariance_first", label)
+    moving(run.name, model, picture, kind, "invariance_first", label)
 with columns[1]:
     if others:
         other = st.selectbox(tr("Compare with"), others, key="invariance_other")
-        index = predictor(other).classes.index(model.classes[label])
-        moving(other, picture, kind, "invariance_second", index)
+        if second := parts.network(other):
+            index = second.classes.index(model.classes[label])
+            moving(other, second, picture, kind, "invariance_second", index)
     else:
         st.info(
             tr(

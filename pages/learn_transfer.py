@@ -57,15 +57,13 @@ teaching.begin(
     ),
 )
 dataset = parts.dataset_picker(tr("The new task: pictures that the network has never seen."))
-runs = [run for run in usable_runs() if run.recipe.dataset.partition(":")[0] != dataset.name.partition(":")[0]]
-if not runs:
+same = parts.runs_of(dataset.name)
+names = [run.name for run in usable_runs() if run.name not in same]
+if not names:
     st.info(tr("It takes a network that was trained on other pictures; choose another data set."))
     st.stop()
-names = [run.name for run in runs]
-name = st.selectbox(tr("The trained network"), names, names.index(BEST) if BEST in names else 0, key="transfer_run",
-                    format_func=lambda name: next(f"{run.title}" for run in runs if run.name == name))  # fmt: skip
-run = next(run for run in runs if run.name == name)
-model = predictor(name)
+name = st.selectbox(tr("The trained network"), names, names.index(BEST) if BEST in names else 0, key="transfer_run")
+model = parts.network(name) or st.stop()
 if model.passport.preprocess.channels < dataset.channels:
     st.info(tr("This network sees grey pictures only, and these are in colour; choose another one."))
     st.stop()

@@ -1,5 +1,7 @@
 """Networks: which one shall it be? The shelf with the story, the size and the layers of each."""
 
+import time
+
 import streamlit as st
 
 from imgrec import charts, models
@@ -9,19 +11,21 @@ from pages import parts
 SIZES = (28, 32, 64, 96, 128, 224)
 
 
-@st.cache_data(show_spinner=False, max_entries=16)
 def figures(size: int, channels: int, classes: int) -> list[dict]:
-    """A row per network that takes such pictures."""
-    rows = []
-    for card in models.SHELF.values():
-        if size >= card.smallest:
-            asked = (card.name, classes, channels, size)
-            rows.append(
-                {
-                    "network": card.title, "year": card.year, "weights": models.parameters(*asked),
-                    "multiply-adds": models.operations(*asked), mark("ImageNet weights"): card.pretrained,
-                }
-            )  # fmt: skip
+    """A row per network that takes such pictures; the first time they are counted, which a bar shows."""
+    cards, rows = [card for card in models.SHELF.values() if size >= card.smallest], []
+    bar, started = st.empty(), time.monotonic()
+    for number, card in enumerate(cards):
+        if time.monotonic() - started > 0.2:
+            bar.progress(number / len(cards), tr("Counting what each needs: {title}", title=tr(card.title)))
+        asked = (card.name, classes, channels, size)
+        rows.append(
+            {
+                "network": card.title, "year": card.year, "weights": models.parameters(*asked),
+                "multiply-adds": models.operations(*asked), mark("ImageNet weights"): card.pretrained,
+            }
+        )  # fmt: skip
+    bar.empty()
     return rows
 
 
@@ -52,7 +56,7 @@ def about(name: str, size: int, channels: int, classes: int) -> None:
             "Point at one."
         )
     )
-    st.caption(tr("After: {paper}.", paper=parts.text(card.paper, 300)))
+    st.caption(tr("After: {paper}.", paper=parts.text(card.paper.removeprefix("after "), 300)))
     with st.expander(tr("As a table")):
         parts.table({**row, "shape": " × ".join(map(str, row["shape"]))} for row in found)
     if card.pretrained:
@@ -76,11 +80,11 @@ colours = middle.segmented_control(
 )
 classes = right.number_input(tr("Classes"), 2, 1000, 10, key="network_classes", persist_state="session")
 channels = 3 if colours == "colour" else 1
-rows = figures(size, channels, int(classes))
 names = [card.name for card in models.SHELF.values() if size >= card.smallest]
 name = parts.address_box(tr("Network"), names, "network", tr("Each is a row of the shelf."))
 about(name, size, channels, int(classes))
 st.subheader(tr("All of them"), anchor=False)
+rows = figures(size, channels, int(classes))
 parts.chart(
     charts.networks([row for row in rows if row["network"] != "Your own CNN"]),
     "shelf",

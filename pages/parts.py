@@ -20,7 +20,7 @@ from imgrec.data import uploads
 from imgrec.home import in_words
 from imgrec.images import EXTENSIONS, in_address, to_png
 from imgrec.language import follow, mark, plural, tr
-from imgrec.runs import LIVE, Run, list_runs, open_run, usable_runs
+from imgrec.runs import LIVE, Run, RunError, list_runs, open_run, rows, usable_runs
 from pages import tongue
 
 PAGE: dict[str, st.Page] = {}  # address → page, filled by main.py
@@ -38,6 +38,7 @@ ARCHIVES = tuple(ending[1:] for ending in uploads.ARCHIVES)
 ARCHIVE_MB = 1000  # what a browser may send at once; bigger ones come by server folder or command line
 KEPT_PICTURE = 2**14  # bytes of a picture up to which its address is kept for the next time it is drawn
 PHOTO = 2**19  # bytes beyond which a picture is sent as a JPEG
+MOST_ALIKE = 300  # newest runs that are looked through for those of the same classes
 BUSY = mark("The network is being asked …")
 follow(tongue.spoken)
 
@@ -163,7 +164,8 @@ def run_picker(usable: bool = False, label: str = "", trained_on: str = "", firs
     """
     runs = usable_runs() if usable else list_runs()
     if trained_on:
-        runs.sort(key=lambda run: not run.title.endswith(f" on {trained_on}"))
+        learned = runs_of(trained_on)
+        runs.sort(key=lambda run: run.name not in learned)
     runs.sort(key=lambda run: run.name != first)
     names = [run.name for run in runs]
     if not names:
@@ -177,8 +179,6 @@ def run_picker(usable: bool = False, label: str = "", trained_on: str = "", firs
 
 def model_picker(label: str = "", first: str = ""):
     """The box of `run_picker` for runs that can classify: the run and its Predictor; the page ends here without one."""
-    from imgrec.predict import predictor  # brings torch in, which other pages do without
-
     run = run_picker(usable=True, label=label or tr("Model"), first=first)
     if run is None:
         st.info(tr("No trained model yet. Train one first; the digits take well under a minute."))
@@ -186,10 +186,39 @@ def model_picker(label: str = "", first: str = ""):
         st.stop()
     try:
         run.recipe  # noqa: B018  unreadable: said here, once
-        return run, predictor(run.name)
-    except (ValueError, OSError) as error:
+    except RunError as error:
         st.error(text(error, 400))
         st.stop()
+    return run, network(run.name) or st.stop()
+
+
+def network(names: str):
+    """The network of a run, or of several with commas between; None once it was said why it cannot be opened."""
+    from imgrec.predict import open_network  # brings torch in, which other pages do without
+
+    try:
+        return open_network(names)
+    except (ValueError, OSError) as error:
+        st.error(text(error, 400))
+        return None
+
+
+def alike(run: Run, model) -> list[tuple[str, dict]]:
+    """The other runs, among the newest, that tell the same classes apart: name and passport."""
+    others = (other for other in usable_runs()[:MOST_ALIKE] if other != run)
+    passports = ((other.name, _passport(other, os.stat(other.path).st_mtime_ns)) for other in others)
+    return [(name, given) for name, given in passports if sorted(given.get("classes", [])) == sorted(model.classes)]
+
+
+@lru_cache(2 * MOST_ALIKE)
+def _passport(run: Run, changed: int) -> dict:
+    """What a run says of its classes; ``changed`` is when its folder did."""
+    return run.read("classes.json")
+
+
+def runs_of(dataset: str) -> set[str]:
+    """The names of all runs that learned from the data set of that name, whatever its options."""
+    return {row["run"] for row in rows() if str(row.get("dataset")).partition(":")[0] == dataset.partition(":")[0]}
 
 
 def status_badge(run: Run) -> str:

@@ -6,8 +6,8 @@ import streamlit as st
 from imgrec.data import Dataset, class_names
 from imgrec.language import mark, tr
 from imgrec.models import card
-from imgrec.predict import MOST_MEMBERS, Ensemble, Predictor, open_network
-from imgrec.runs import Run, usable_runs
+from imgrec.predict import MOST_MEMBERS, Ensemble, Predictor
+from imgrec.runs import Run
 from imgrec.spreadsheet import as_csv
 from imgrec.weights import VIEWS
 from pages import answers, live, many, parts
@@ -63,7 +63,7 @@ def options(run: Run, model: Predictor) -> tuple[Predictor | Ensemble, float, in
     """The network as it shall answer, the temperature, and how many classes are shown."""
     with st.expander(tr("How it answers"), icon=":material/tune:"):
         left, right = st.columns(2)
-        others = [r.name for r in usable_runs()[:300] if r.name != run.name and same_classes(r, model)]
+        others = [name for name, _ in parts.alike(run, model)]
         chosen = left.multiselect(
             tr("Ask others as well"), others, key="predict_others", max_selections=MOST_MEMBERS - 1,
             placeholder=tr("runs of the same classes") if others else tr("no other run knows the same classes"),
@@ -80,14 +80,10 @@ def options(run: Run, model: Predictor) -> tuple[Predictor | Ensemble, float, in
         )  # fmt: skip
         most = len(model.classes)
         count = right.slider(tr("Classes shown"), 1, min(most, 50), min(5, most), key="predict_top") if most > 1 else 1
-    network = open_network(",".join([run.name, *chosen])) if chosen else model
+    network = (parts.network(",".join([run.name, *chosen])) if chosen else None) or model
     if views != model.passport.views:
         network = network.looking(views)
     return network, temperature, count
-
-
-def same_classes(run: Run, model: Predictor) -> bool:
-    return sorted(run.read("classes.json").get("classes", [])) == sorted(model.classes)
 
 
 def about(run: Run, model: Predictor) -> None:

@@ -25,6 +25,7 @@ TITLES = {field.name: field.metadata["title"] for field in dataclasses.fields(Re
     "epoch": mark("epochs learned"), "images_per_second": mark("pictures per second"),
     "balanced_accuracy": mark("balanced accuracy"), "top5": mark("among the first five"), "test_loss": mark("test loss"),
     "calibration_error": mark("calibration error"), "linear_accuracy": mark("a linear classifier's accuracy"),
+    "fingerprint": mark("fingerprint of the pictures"),
 }  # fmt: skip
 
 
@@ -49,11 +50,9 @@ def wanted(table: list[dict]) -> tuple[list[dict], list[str]]:
         format_func=lambda name: tr(TITLES[name]),
     )
     starred = st.toggle(tr("Only starred"), key="runs_starred")
-    found = [
-        row for row in table
-        if (dataset in ("all", row.get("dataset"))) and (row["star"] or not starred)
-        and all(word in " ".join(map(str, row.values())).lower() for word in words.lower().split())
-    ]  # fmt: skip
+    found = [row for row in table if dataset in ("all", row.get("dataset")) and (row["star"] or not starred)]
+    for word in words.lower().split():
+        found = [row for row in found if word in " ".join(map(str, row.values())).lower()]
     return found, [*SHOWN, *columns]
 
 
@@ -167,6 +166,8 @@ def compare(names: list[str], table: dict[str, dict]) -> None:
             )
     chosen = [table[name] for name in names]
     different = [name for name in SETTINGS if len({str(row.get(name)) for row in chosen}) > 1]
+    if len({row["fingerprint"] for row in chosen} - {None}) > 1:  # None before it has begun
+        different.append("fingerprint")
     st.subheader(tr("What differs"), anchor=False)
     if different:
         results = ("validation_accuracy", "test_accuracy")
@@ -189,7 +190,7 @@ def compare(names: list[str], table: dict[str, dict]) -> None:
             )
         )
     scored = [row for row in chosen if row.get("validation_accuracy") is not None]
-    numbers = [name for name in different if name not in ("dataset", "seed")][:8]
+    numbers = [name for name in different if name not in ("dataset", "fingerprint", "seed")][:8]
     if len(scored) > 2 and numbers:
         parts.chart(
             charts.parallel(scored, {name: tr(TITLES[name]) for name in (*numbers, "validation_accuracy")}),

@@ -4,11 +4,11 @@ import dataclasses
 
 import streamlit as st
 
-from imgrec import baselines, charts, hardware, jobs, models, shelves, snapshots
+from imgrec import baselines, charts, hardware, jobs, models, runs, shelves, snapshots
 from imgrec.data import named
 from imgrec.language import current, tr
 from imgrec.recipe import PRESETS, Recipe
-from imgrec.runs import Run, list_runs
+from imgrec.runs import Run
 from pages import gallery, layers, live_run, moments, parts, teaching, visitors
 
 FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
@@ -241,10 +241,10 @@ def compared(run: Run, evaluation: dict) -> None:
     if evaluation.get("linear_accuracy"):
         rows.append({"name": tr("a linear classifier"), "accuracy": evaluation["linear_accuracy"], "kind": "baseline"})
     best: dict[str, float] = {}
-    for other in list_runs(bundled=True)[:300]:
-        same = other.name != run.name and other.read("about.json").get("fingerprint") == about.get("fingerprint")
-        if same and (accuracy := other.read("evaluation.json").get("accuracy")):
-            model = str(other.read("recipe.json").get("model"))
+    for other in runs.rows():
+        same = other["run"] != run.name and other["fingerprint"] == about.get("fingerprint")
+        if same and (accuracy := other["test_accuracy"]):
+            model = str(other.get("model"))
             best[model] = max(accuracy, best.get(model, 0.0))
     rows += [
         {"name": tr("{model} (best other run)", model=model), "accuracy": accuracy, "kind": "run"}

@@ -138,3 +138,11 @@ def small_disk(place, size):
     finally:
         if mounted:
             subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.fixture
+def own_copy(trained, workspace, monkeypatch):
+    """A full workspace that a test may change."""
+    shutil.copytree(trained.path, workspace / "runs" / trained.name)
+    monkeypatch.setenv("IMGREC_HOME", str(workspace))
+    return trained.name

@@ -17,6 +17,7 @@ from imgrec.data.dataset import LEFT_OUT
 from imgrec.images import ImageError
 from imgrec.lessons import adversarial, fitting, history, invariance, transfer
 from imgrec.lessons.quiz import QUESTIONS
+from imgrec.runs import open_run
 from pages import sharing
 
 
@@ -186,6 +187,17 @@ def test_one_number_of_a_convolution_is_followed_in_every_channel(settings, tabl
     products = sum((seen * kernel).sum() for seen, kernel in zip(shown[::3], shown[1::3], strict=True))
     assert total == pytest.approx(products, abs=0.02 * tables)
     assert total == pytest.approx(sum(product.sum() for product in shown[2::3]), abs=0.02 * tables)
+
+
+@pytest.mark.parametrize("lesson", ["learn_invariance.py", "learn_transfer.py", "learn_convolution.py"])
+def test_a_second_network_that_cannot_be_read_is_said_and_breaks_no_lesson(lesson, own_copy):
+    """A run beside the one that is looked at may be damaged; which one it is, and why, is said."""
+    run = open_run(own_copy)
+    run.file("best.safetensors").write_bytes(b"")
+    chosen = {"kernel_name": "Learned by a network", "kernel_run": run.name} | {"invariance_other": run.name}
+    test = open_page(lesson, **chosen, transfer_run=run.name, dataset="shapes", run="digits-seed-cnn")
+    assert not test.exception
+    assert "cannot be read as weights" in test.error[0].value
 
 
 def test_what_is_no_convolution_is_said_to_be_none(monkeypatch):

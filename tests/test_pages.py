@@ -42,14 +42,6 @@ def texts(test):
     return " ".join([*said, *(element.proto.json for element in test.get("bidi_component"))])
 
 
-@pytest.fixture
-def own_copy(trained, workspace, monkeypatch):
-    """A full workspace that a test may change."""
-    shutil.copytree(trained.path, workspace / "runs" / trained.name)
-    monkeypatch.setenv("IMGREC_HOME", str(workspace))
-    return trained.name
-
-
 @pytest.mark.parametrize("shape", [(6, 6, 3), (28, 28, 1), (200, 300, 3)])
 def test_a_picture_is_shown_with_every_pixel_as_it_is(shape):
     """Teaching that pictures are numbers takes pictures whose numbers are right: Streamlit makes JPEGs of arrays."""
@@ -578,6 +570,10 @@ def test_runs_are_found_compared_noted_deleted_and_brought_back(own_copy):
     different = test.dataframe[1].value.set_index("setting")
     assert list(different.index) == ["Learning rate", "validation accuracy", "test accuracy"]
     assert different.loc["Learning rate", other.name] == "0.0123"
+    other.write("about.json", {"fingerprint": "of other pictures"})
+    test.run()
+    different = test.dataframe[1].value.set_index("setting")
+    assert different.loc["fingerprint of the pictures", other.name] == "of other pictures"
     test.session_state["runs_table"] = {"selection": {"rows": [picked[1]], "columns": [], "cells": []}}
     test.run()
     test.text_input[1].set_value("demo, 7b")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -177,6 +178,12 @@ def test_only_a_run_with_weights_is_usable(trained, workspace, monkeypatch):
     monkeypatch.setenv("IMGREC_HOME", str(workspace))
     create = create_run(Recipe())
     assert create.name not in [run.name for run in usable_runs()]
+    for name in ("classes.json", "best.safetensors"):
+        shutil.copy(trained.file(name), create.file(name))
+        assert create.usable == (name == "best.safetensors")
+    time.sleep(0.02)  # the clock of the disk goes in steps
+    create.file("best.safetensors").unlink()
+    assert not create.usable
 
 
 def test_a_run_of_a_network_of_ones_own_has_a_name_that_every_system_takes():

@@ -104,20 +104,36 @@ def layers(name: str, classes: int, channels: int, size: int) -> list[dict[str, 
     return rows
 
 
-@lru_cache(maxsize=2000)
 def operations(name: str, classes: int, channels: int, size: int) -> int:
     """Multiply-adds for one picture, counted while its shapes run through the network without any numbers."""
+    return _operations(name, channels, size) + (classes - 1) * _parameters(name, channels, size)[2]
+
+
+def parameters(name: str, classes: int, channels: int, size: int, head: bool = False) -> int:
+    """How many numbers the network learns, or its last layer alone; computed from its shapes without using memory."""
+    every, last, _ = _parameters(name, channels, size)
+    return (last if head else every) + (classes - 1) * last
+
+
+# For one class, since only the last layer grows with their number, and a change of it shall not count all networks anew.
+
+
+@lru_cache(maxsize=2000)
+def _operations(name: str, channels: int, size: int) -> int:
     from torch.utils.flop_counter import FlopCounterMode
 
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        network = card(name).build(classes, channels, size).eval()
+        network = card(name).build(1, channels, size).eval()
         network(torch.empty(1, channels, size, size))
     return counter.get_total_flops() // 2
 
 
 @lru_cache(maxsize=2000)
-def parameters(name: str, classes: int, channels: int, size: int, head: bool = False) -> int:
-    """How many numbers the network learns, or its last layer alone; computed from its shapes without using memory."""
+def _parameters(name: str, channels: int, size: int) -> tuple[int, int, int]:
+    """Of the network, of its last layer, and of that without the bias."""
     with torch.device("meta"):
-        network = card(name).build(classes, channels, size)
-        return sum(p.numel() for p in (network.head if head else network).parameters())
+        network = card(name).build(1, channels, size)
+    return tuple(
+        sum(p.numel() for p in part)
+        for part in (network.parameters(), network.head.parameters(), [network.head.weight])
+    )
