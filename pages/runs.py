@@ -31,25 +31,30 @@ TITLES = {field.name: field.metadata["title"] for field in dataclasses.fields(Re
 
 def wanted(table: list[dict]) -> tuple[list[dict], list[str]]:
     """The rows that are asked for, and the columns."""
-    first, second, third = st.columns([3, 2, 2], vertical_alignment="bottom")
-    words = first.text_input(
+    left, right = st.columns([4, 1], vertical_alignment="bottom")
+    words = left.text_input(
         tr("Find"), key="runs_find", max_chars=100, placeholder=tr("a model, a data set, a tag, a word of a note")
     )
-    sets = sorted({row.get("dataset", "") for row in table})
-    dataset = second.selectbox(
-        tr("Data set"),
-        ["all", *sets],
-        key="runs_dataset",
-        format_func=lambda name: " ".join(name.split()) if name != "all" else tr("all"),
-    )
-    columns = third.multiselect(
-        tr("More columns"),
-        [*SETTINGS, *METRICS],
-        key="runs_columns",
-        placeholder=tr("any setting or figure"),
-        format_func=lambda name: tr(TITLES[name]),
-    )
-    starred = st.toggle(tr("Only starred"), key="runs_starred")
+    chosen = (st.session_state.get(f"runs_{name}") for name in ("columns", "starred"))
+    active = any(chosen) or st.session_state.get("runs_dataset", "all") != "all"
+    with right.popover(  # folded away, for three more kinds of controls would make the page stand a tenth later
+        tr("Filter, columns"), icon=":material/filter_alt:", type="primary" if active else "secondary", width="stretch"
+    ):
+        sets = sorted({row.get("dataset", "") for row in table})
+        dataset = st.selectbox(
+            tr("Data set"),
+            ["all", *sets],
+            key="runs_dataset",
+            format_func=lambda name: " ".join(name.split()) if name != "all" else tr("all"),
+        )
+        starred = st.toggle(tr("Only starred"), key="runs_starred")
+        columns = st.multiselect(
+            tr("More columns"),
+            [*SETTINGS, *METRICS],
+            key="runs_columns",
+            placeholder=tr("any setting or figure"),
+            format_func=lambda name: tr(TITLES[name]),
+        )
     found = [row for row in table if dataset in ("all", row.get("dataset")) and (row["star"] or not starred)]
     for word in words.lower().split():
         found = [row for row in found if word in " ".join(map(str, row.values())).lower()]
@@ -58,6 +63,9 @@ def wanted(table: list[dict]) -> tuple[list[dict], list[str]]:
 
 def pick(found: list[dict], columns: list[str]) -> list[str]:
     """The table; gives the names of the runs that are picked in it."""
+    if not found:
+        st.info(tr("No run is like that; look for another word, or choose another filter."))
+        return []
     shown = [
         {name: row.get(name) for name in dict.fromkeys(columns)}
         | {"star": "★" if row["star"] else "", "status": tr(row["status"])}
