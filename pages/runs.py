@@ -6,6 +6,7 @@ import json
 import tempfile
 import zipfile
 from pathlib import Path
+from zlib import crc32
 
 import streamlit as st
 
@@ -18,7 +19,8 @@ from imgrec.spreadsheet import as_csv
 from pages import parts, visitors
 
 SHOWN = ("star", "run", "status", "model", "dataset", "epochs", "validation_accuracy", "test_accuracy", "tags", "note")
-MOST_SHOWN, MOST_COMPARED = 1000, 12
+RESULTS = ("validation_accuracy", "test_accuracy")
+MOST_SHOWN, MOST_COMPARED = 300, 12
 TITLES = {field.name: field.metadata["title"] for field in dataclasses.fields(Recipe)} | {
     "star": "★", "run": mark("Run"), "status": mark("Status"), "validation_accuracy": mark("validation accuracy"),
     "test_accuracy": mark("test accuracy"), "tags": mark("Tags"), "note": mark("Note"), "best_epoch": mark("best epoch"),
@@ -36,7 +38,8 @@ def wanted(table: list[dict]) -> tuple[list[dict], list[str]]:
         tr("Find"), key="runs_find", max_chars=100, placeholder=tr("a model, a data set, a tag, a word of a note")
     )
     chosen = (st.session_state.get(f"runs_{name}") for name in ("columns", "starred"))
-    active = any(chosen) or st.session_state.get("runs_dataset", "all") != "all"
+    first = st.session_state.get("runs_dataset", "all"), st.session_state.get("runs_order", "newest")
+    active = any(chosen) or first != ("all", "newest")
     with right.popover(  # folded away, for three more kinds of controls would make the page stand a tenth later
         tr("Filter, columns"), icon=":material/filter_alt:", type="primary" if active else "secondary", width="stretch"
     ):
@@ -55,10 +58,29 @@ def wanted(table: list[dict]) -> tuple[list[dict], list[str]]:
             placeholder=tr("any setting or figure"),
             format_func=lambda name: tr(TITLES[name]),
         )
+        order = st.selectbox(
+            tr("Order of all"),
+            ["newest", *(name for name in dict.fromkeys((*RESULTS, *METRICS, *SETTINGS)) if name != "fingerprint")],
+            key="runs_order",
+            format_func=lambda name: tr(TITLES[name]) if name != "newest" else tr("newest first"),
+            help=tr("A click on a heading sorts what is shown; this sorts all runs, also those that are not shown."),
+        )
+        smallest = order != "newest" and st.toggle(tr("Smallest first"), key="runs_smallest")
     found = [row for row in table if dataset in ("all", row.get("dataset")) and (row["star"] or not starred)]
     for word in words.lower().split():
         found = [row for row in found if word in " ".join(map(str, row.values())).lower()]
+    if order != "newest":
+        columns = [*columns, order]
+        known = [row for row in found if row.get(order) is not None]
+        known.sort(key=lambda row: _rank(row[order]), reverse=not smallest)
+        found = known + [row for row in found if row.get(order) is None]
     return found, [*SHOWN, *columns]
+
+
+def _rank(value: object) -> tuple[bool, float, str]:
+    """What a column is ordered by: numbers by their size, all else by how it is written."""
+    number = isinstance(value, int | float) and value == value
+    return number, value if number else 0.0, str(value)
 
 
 def pick(found: list[dict], columns: list[str]) -> list[str]:
@@ -66,13 +88,29 @@ def pick(found: list[dict], columns: list[str]) -> list[str]:
     if not found:
         st.info(tr("No run is like that; look for another word, or choose another filter."))
         return []
+    st.caption(
+        tr(
+            "{n:,} runs, newest first; a click on a heading sorts. Tick one to work with it, several to compare."
+            if st.session_state.get("runs_order", "newest") == "newest"
+            else "{n:,} runs; a click on a heading sorts. Tick one to work with it, several to compare.",
+            n=len(found),
+        )
+        + (
+            " " + tr("The first {n:,} are shown; find, filter or order to see others.", n=MOST_SHOWN)
+            if len(found) > MOST_SHOWN
+            else ""
+        )
+    )
     shown = [
         {name: row.get(name) for name in dict.fromkeys(columns)}
         | {"star": "★" if row["star"] else "", "status": tr(row["status"])}
         for row in found[:MOST_SHOWN]
     ]
-    event = st.dataframe(
-        shown, hide_index=True, key="runs_table", on_select="rerun", selection_mode="multi-row",
+    names = [row["run"] for row in shown]
+    ticked = [names.index(name) for name in st.session_state.get("runs_picked", ()) if name in names]
+    event = st.dataframe(  # it keeps the numbers of rows, which are other runs as soon as one is added: then it is a new one
+        shown, hide_index=True, key=f"runs_table {crc32(repr(names).encode())}", on_select="rerun", selection_mode="multi-row",
+        selection_default={"selection": {"rows": ticked}}, placeholder="",
         column_config={
             **{name: tr(TITLES[name]) for name in columns},
             "star": st.column_config.TextColumn(TITLES["star"], width=30),
@@ -81,18 +119,8 @@ def pick(found: list[dict], columns: list[str]) -> list[str]:
             "tags": st.column_config.ListColumn(tr(TITLES["tags"])),
         },
     )  # fmt: skip
-    st.caption(
-        tr(
-            "{n:,} runs, newest first; a click on a heading sorts. Tick one to work with it, several to compare.",
-            n=len(found),
-        )
-        + (
-            " " + tr("The first {n:,} are shown; find or filter to see others.", n=MOST_SHOWN)
-            if len(found) > MOST_SHOWN
-            else ""
-        )
-    )
-    return [shown[number]["run"] for number in event.selection.rows if number < len(shown)]
+    st.session_state["runs_picked"] = picked = [names[number] for number in event.selection.rows if number < len(names)]
+    return picked
 
 
 def one(name: str, table: dict[str, dict]) -> None:
@@ -178,9 +206,8 @@ def compare(names: list[str], table: dict[str, dict]) -> None:
         different.append("fingerprint")
     st.subheader(tr("What differs"), anchor=False)
     if different:
-        results = ("validation_accuracy", "test_accuracy")
         st.dataframe(
-            [{tr("setting"): tr(TITLES[key]), **{row["run"]: _said(row.get(key)) for row in chosen}} for key in (*different, *results)],
+            [{tr("setting"): tr(TITLES[key]), **{row["run"]: _said(row.get(key)) for row in chosen}} for key in (*different, *RESULTS)],
             hide_index=True,
         )  # fmt: skip
     else:

@@ -551,6 +551,14 @@ def test_worse_pictures_are_studied_and_drawn(own_copy):
     )
 
 
+def tick(test, *names):
+    """Tick runs in the table, as a visitor does."""
+    table = test.dataframe[0]
+    rows = [table.value["run"].tolist().index(name) for name in names]
+    test.session_state[table.key] = {"selection": {"rows": rows, "columns": [], "cells": []}}
+    return test.run()
+
+
 def test_runs_are_found_compared_noted_deleted_and_brought_back(own_copy):
     """Row 20 of the goals: only the differing settings, curves overlaid, clone with a change, notes, delete."""
     other = create_run(Recipe(learning_rate=0.0123, epochs=3))
@@ -562,10 +570,7 @@ def test_runs_are_found_compared_noted_deleted_and_brought_back(own_copy):
     test.text_input(key="runs_find").set_value("0.0123").run()
     assert own_copy not in set(test.dataframe[0].value["run"])
     test.text_input(key="runs_find").set_value("").run()
-    table = test.dataframe[0].value["run"].tolist()
-    picked = [table.index(own_copy), table.index(other.name)]
-    test.session_state["runs_table"] = {"selection": {"rows": picked, "columns": [], "cells": []}}
-    test.run()
+    tick(test, own_copy, other.name)
     assert not test.exception
     different = test.dataframe[1].value.set_index("setting")
     assert list(different.index) == ["Learning rate", "validation accuracy", "test accuracy"]
@@ -574,35 +579,48 @@ def test_runs_are_found_compared_noted_deleted_and_brought_back(own_copy):
     test.run()
     different = test.dataframe[1].value.set_index("setting")
     assert different.loc["fingerprint of the pictures", other.name] == "of other pictures"
-    test.session_state["runs_table"] = {"selection": {"rows": [picked[1]], "columns": [], "cells": []}}
-    test.run()
+    tick(test, other.name)
     test.text_input[1].set_value("demo, 7b")
     test.button(key=next(b.key for b in test.button if b.label == "Keep")).click().run()
     assert other.notes.tags == ("demo", "7b")
-    test.session_state["runs_table"] = {"selection": {"rows": [picked[1]], "columns": [], "cells": []}}
-    test.run()
+    tick(test, other.name)
     test.multiselect(key="runs_columns").set_value(["optimiser", "test_loss", "best_epoch"]).run()
     shown = test.dataframe[0].value.set_index("run").loc[own_copy]
     assert shown["optimiser"] == "adamw"
     assert 0 < shown["test_loss"] < 1
     assert 1 <= shown["best_epoch"] <= 3
+    test.selectbox(key="runs_order").set_value("validation_accuracy").run()
+    assert test.dataframe[0].value["validation_accuracy"].dropna().is_monotonic_decreasing
+    test.selectbox(key="runs_order").set_value("epochs").run()
+    assert test.toggle(key="runs_smallest").set_value(True).run().dataframe[0].value["run"].iloc[0] == other.name
+    test.selectbox(key="runs_order").set_value("test_loss").run()
+    assert test.dataframe[0].value["run"].iloc[-1] == other.name  # what was never tested comes last
+    test.selectbox(key="runs_order").set_value("newest").run()
+    tick(test, other.name)
     test.button(key="delete").click().run()
     assert other.name not in set(test.dataframe[0].value["run"])
     test.button(key="undo_delete").click().run()
     assert other.name in set(test.dataframe[0].value["run"])
 
 
+def test_a_ticked_run_stays_the_ticked_one_when_another_is_added_above_it(own_copy):
+    """The table knows rows by their numbers; Delete must never take the neighbour of what was ticked."""
+    test = tick(open_page("runs.py"), own_copy)
+    assert test.subheader[0].value.replace("\\", "") == own_copy
+    newer = create_run(Recipe())
+    test.run()
+    assert test.dataframe[0].value["run"].iloc[0] == newer.name
+    assert test.subheader[0].value.replace("\\", "") == own_copy
+
+
 def test_a_finished_run_is_the_start_of_another_with_a_click(own_copy):
     """Its settings fill the form; its weights are where the new one begins."""
     test = open_page("runs.py")
-    number = test.dataframe[0].value["run"].tolist().index(own_copy)
-    test.session_state["runs_table"] = {"selection": {"rows": [number], "columns": [], "cells": []}}
-    test.run()
+    tick(test, own_copy)
     test.button(key="further").click().run()
     assert test.session_state["recipe_weights"] == own_copy
     assert test.session_state["recipe_epochs"] == open_run(own_copy).recipe.epochs
-    test.session_state["runs_table"] = {"selection": {"rows": [number], "columns": [], "cells": []}}
-    test.run()
+    tick(test, own_copy)
     test.button(key="again").click().run()
     assert test.session_state["recipe_weights"] == "none"
 
