@@ -35,7 +35,7 @@ PAGES = (
     "learn_softmax",
 )
 INTERACTION, SLOWER, PER_SESSION, STAYS = 2.0, 0.15, 15.0, 1.0  # targets with a training: seconds, share, MB
-ROUNDS = 6
+ROUNDS = 10
 RERUN, READY = 0.4, 3.0  # and without: seconds for a rerun, for a page's first drawing
 
 

@@ -1,7 +1,8 @@
 """How soon the page Runs stands with ten thousand runs in the workspace, in a real browser.
 
 ``python -m benchmarks.many_runs`` makes them and opens the page with a server that never saw them, with one that was
-started anew, and beside that with one run, for a browser takes its time to draw any page. Exit status 1: the page was not there within a second.
+started anew, and beside that with one run, for a browser takes its time to draw any page. Each figure is the median of
+some tabs. Exit status 1: the page was not there within a second.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import json
 import os
 import shutil
+import statistics
 import sys
 import tempfile
 import time
@@ -25,6 +27,7 @@ OPENED, WARM = (
     1.0,
     15.0,
 )  # seconds: until the page stands, and for the server to load what it needs, which it does in advance
+TABS = 7
 READY = """(last) => new Promise((resolve) => {
   const look = () => document.querySelector(last)
     && document.querySelector('[data-testid=stApp][data-test-script-state=notRunning]')
@@ -58,22 +61,31 @@ def opened(page, act: Callable[[], object], last: str, started: str = "0") -> fl
     return page.evaluate(READY % started, last) / 1000
 
 
-def browse(kind: str) -> dict[str, float]:
-    """What it took to open the page from the menu, and by its address with the whole dashboard drawn anew."""
+def browse(kind: str) -> dict[str, list[float]]:
+    """What it took to open the page from the menu of a new tab, and by its address with the whole dashboard drawn anew."""
     from playwright.sync_api import sync_playwright
 
     link, table = "[data-testid=stSidebarNavLink][href$='/runs']", "[data-testid=stDataFrame] canvas"
+    times: dict[str, list[float]] = {}
     with sync_playwright() as playwright, server() as (host, _):
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        opened(page, lambda: page.goto(f"http://{host}/learn_pixels"), "h1")
-        time.sleep(WARM)
-        page.evaluate("addEventListener('click', (event) => { window.clicked = event.timeStamp; }, {capture: true})")
-        times = {"from the menu": opened(page, page.locator(link).click, table, "window.clicked")}
-        times["by its address"] = opened(page, lambda: page.reload(wait_until="commit"), table)
-        times["and once more"] = opened(page, lambda: page.reload(wait_until="commit"), table)
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        for tab in range(TABS):
+            page = context.new_page()
+            opened(page, lambda page=page: page.goto(f"http://{host}/learn_pixels"), "h1")
+            time.sleep(WARM if tab == 0 else 2)
+            page.evaluate(
+                "addEventListener('click', (event) => { window.clicked = event.timeStamp; }, {capture: true})"
+            )
+            for how, act, started in (
+                ("from the menu", page.locator(link).click, "window.clicked"),
+                ("by its address", lambda page=page: page.reload(wait_until="commit"), "0"),
+            ):
+                times.setdefault(f"{kind}, {how}", []).append(opened(page, act, table, started))
+                time.sleep(1)
+            page.close()
         browser.close()
-    return {f"{kind}, {how}": seconds for how, seconds in times.items()}
+    return times
 
 
 def main() -> int:
@@ -91,9 +103,14 @@ def main() -> int:
         os.environ["IMGREC_HOME"] = place
         make(1)
         none = browse("beside it, one run")
+    middle = {kind: statistics.median(seconds) for kind, seconds in times.items()}
     for kind, seconds in {**times, **none}.items():
-        print(f"  {kind:<48} {seconds:.2f} s{'' if seconds < OPENED else f' (target: {OPENED:g} s, missed)'}")
-    return 0 if max(times.values()) < OPENED else 1
+        missed = middle.get(kind, 0) >= OPENED
+        print(
+            f"  {kind:<48} {statistics.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f} in {TABS} tabs)"
+            + f"; target: {OPENED:g} s, missed" * missed
+        )
+    return 0 if max(middle.values()) < OPENED else 1
 
 
 if __name__ == "__main__":
