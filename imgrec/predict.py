@@ -28,7 +28,7 @@ from imgrec.runs import LIVE, Run, RunError, open_run
 from imgrec.weights import VIEWS, Passport, fill, load_weights
 
 MOST_MEMBERS = 5  # of an ensemble
-STEADY = 10.0  # seconds
+STEADY = 20.0  # seconds
 OWN_CORE = 4  # pictures that are enough to share a batch out among the cores
 Said = TypeVar("Said")
 

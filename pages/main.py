@@ -1,6 +1,7 @@
 """The frame of the dashboard: its title, its pages and the way between them."""
 
 import sys
+from copy import copy
 from pathlib import Path
 
 import streamlit as st
@@ -43,13 +44,23 @@ PAGES = (
     ("learn_trust.py", mark("Trust"), "learn_trust", ":material/verified_user:", LEARN),
 )
 
+
+@st.cache_resource(show_spinner=False)
+def made(language: str) -> list:
+    """All pages in a language. Making one looks its file up, for all an eighth of the time that a click takes."""
+    with speaking(language):
+        return [
+            st.Page(file, title=tr(title), icon=icon, url_path=address, default=not address)
+            for file, title, address, icon, _ in PAGES
+        ]
+
+
 st.set_page_config(page_title="imgrec", page_icon=str(ROOT / "pages" / "icon.svg"), layout="wide")
 tongue.choose()
 with speaking(current()):  # asked once, not for every word
     visitors.sign_in()
     sections: dict[str, list] = {}
-    for file, title, address, icon, section in PAGES:
-        page = st.Page(file, title=tr(title), icon=icon, url_path=address, default=not address)
+    for page, (_, _, address, _, section) in zip(map(copy, made(current())), PAGES, strict=True):
         sections.setdefault(tr(section) if section else "", []).append(page)
         parts.PAGE[address or "home"] = page
     st.logo(str(ROOT / "pages" / "icon.svg"), size="large")
