@@ -441,13 +441,8 @@ def _keep_rows(there: set[str]) -> None:
 def _row(run: Run) -> dict[str, Any]:
     """One row of `rows`, read with as few looks at the disk as it takes; a damaged recipe leaves its settings out."""
     state, settings, notes = run.state, run.read("recipe.json"), run.notes
-    phase, files = (
-        state.get("phase"),
-        {
-            "state.json": state,
-            **{name: run.read(name) for name in ("evaluation.json", "about.json")},
-        },
-    )
+    phase = state.get("phase")
+    files = {"state.json": state} | {name: run.read(name) for name in ("evaluation.json", "about.json")}
     return {
         "star": notes.star,
         "run": run.name,

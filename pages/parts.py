@@ -6,7 +6,7 @@ import io
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -205,9 +205,13 @@ def network(names: str):
 
 def alike(run: Run, model) -> list[tuple[str, dict]]:
     """The other runs, among the newest, that tell the same classes apart: name and passport."""
-    others = (other for other in usable_runs()[:MOST_ALIKE] if other != run)
-    passports = ((other.name, _passport(other, os.stat(other.path).st_mtime_ns)) for other in others)
-    return [(name, given) for name, given in passports if sorted(given.get("classes", [])) == sorted(model.classes)]
+    found = []
+    for other in usable_runs()[:MOST_ALIKE]:
+        with suppress(OSError):  # deleted just now
+            given = _passport(other, os.stat(other.path).st_mtime_ns)
+            if other != run and sorted(given.get("classes", [])) == sorted(model.classes):
+                found.append((other.name, given))
+    return found
 
 
 @lru_cache(2 * MOST_ALIKE)
