@@ -11,7 +11,7 @@ if str(ROOT) not in sys.path:  # the server puts only this folder there
     sys.path.insert(0, str(ROOT))
 
 from imgrec.language import current, mark, speaking, tr  # noqa: E402
-from pages import parts, tongue, visitors  # noqa: E402
+from pages import parts, tongue, turns, visitors  # noqa: E402
 
 LAB, LEARN = mark("Lab"), mark("Learn")
 # One row is one page: file, title, address, icon, section.
@@ -56,12 +56,13 @@ def made(language: str) -> list:
 
 
 st.set_page_config(page_title="imgrec", page_icon=str(ROOT / "pages" / "icon.svg"), layout="wide")
-tongue.choose()
-with speaking(current()):  # asked once, not for every word
-    visitors.sign_in()
-    sections: dict[str, list] = {}
-    for page, (_, _, address, _, section) in zip(map(copy, made(current())), PAGES, strict=True):
-        sections.setdefault(tr(section) if section else "", []).append(page)
-        parts.PAGE[address or "home"] = page
-    st.logo(str(ROOT / "pages" / "icon.svg"), size="large")
-    st.navigation(sections, expanded=True).run()
+with turns.TURNS.turn():
+    tongue.choose()
+    with speaking(current()):  # asked once, not for every word
+        visitors.sign_in()
+        sections: dict[str, list] = {}
+        for page, (_, _, address, _, section) in zip(map(copy, made(current())), PAGES, strict=True):
+            sections.setdefault(tr(section) if section else "", []).append(page)
+            parts.PAGE[address or "home"] = page
+        st.logo(str(ROOT / "pages" / "icon.svg"), size="large")
+        st.navigation(sections, expanded=True).run()
