@@ -12,7 +12,9 @@ import os
 import re
 import unicodedata
 import warnings
+import zlib
 from contextlib import AbstractContextManager
+from hashlib import blake2b
 from typing import BinaryIO
 
 import numpy as np
@@ -144,7 +146,8 @@ def to_png(array: np.ndarray) -> bytes:
             )
         )
     file = io.BytesIO()
-    Image.fromarray(array[..., 0] if array.shape[2:] == (1,) else array).save(file, "PNG")
+    drawn = Image.fromarray(array[..., 0] if array.shape[2:] == (1,) else array)
+    drawn.save(file, "PNG", compress_type=zlib.Z_RLE)  # half the time of the default; smaller where pixels are repeated
     return file.getvalue()
 
 
@@ -253,3 +256,8 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
 def in_address(content: bytes, kind: str = "png") -> str:
     """A picture file as an address that holds it."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def by_content(pictures: np.ndarray) -> tuple[bytes, tuple[int, ...]]:
+    """What tells uint8 pictures from all others: a digest of their pixels, and their shape."""
+    return blake2b(np.ascontiguousarray(pictures), digest_size=16).digest(), pictures.shape

@@ -20,7 +20,7 @@ from torch import nn
 from imgrec import hardware
 from imgrec.data.parallel import in_order
 from imgrec.hooks import listening
-from imgrec.images import ImageError, fit, open_image
+from imgrec.images import ImageError, by_content, fit, open_image
 from imgrec.language import tr
 from imgrec.neighbours import Neighbours
 from imgrec.recipe import one_of
@@ -29,6 +29,7 @@ from imgrec.weights import VIEWS, Passport, fill, load_weights
 
 MOST_MEMBERS = 5  # of an ensemble
 STEADY = 20.0  # seconds
+RECALLED = 200  # questions
 OWN_CORE = 4  # pictures that are enough to share a batch out among the cores
 Said = TypeVar("Said")
 
@@ -85,6 +86,7 @@ class Predictor:
         hardware.keep_memory()
         self.model = model.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
         self.passport, self.name, self.changed = passport, name, 0
+        self._recalled: dict[tuple, np.ndarray] = {}
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -150,6 +152,18 @@ class Predictor:
             self.passport.probabilities(self.logits(seen[i : i + batch])).numpy() for i in range(0, len(seen), batch)
         ]
         return np.concatenate(parts) if parts else np.zeros((0, len(self.classes)), np.float32)
+
+    def recalled(self, seen: np.ndarray) -> np.ndarray:
+        """As `probabilities`; of the last questions the answer is still known. For pages, which ask the same with every
+        click."""
+        asked = by_content(seen)
+        found = self._recalled.get(asked)
+        if found is None:
+            if len(self._recalled) >= RECALLED:
+                self._recalled.clear()
+            found = self._recalled[asked] = self.probabilities(seen)
+            found.flags.writeable = False
+        return found
 
     def look(self, seen: np.ndarray, batch: int = 256) -> tuple[torch.Tensor, np.ndarray]:
         """Logits float32 (N, classes), and what the last linear layer decides by, float32 (N, features), for uint8

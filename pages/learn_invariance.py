@@ -19,7 +19,7 @@ SHOWN = 3  # classes whose probabilities are drawn
 def moving(name: str, model: Predictor, picture: np.ndarray, kind: str, key: str, label: int) -> None:
     """The probabilities of one network over all values of a change."""
     change = invariance.CHANGES[kind]
-    probabilities = model.probabilities(invariance.sweep(picture, kind))
+    probabilities = model.recalled(invariance.sweep(picture, kind))
     middle = change.values.index(change.none)
     first = list(
         dict.fromkeys([label, *np.argsort(-probabilities[middle])[:SHOWN], *np.argsort(-probabilities.max(0))[:SHOWN]])
@@ -66,7 +66,7 @@ kind = st.segmented_control(
 change = invariance.CHANGES[kind]
 value = st.select_slider(tr(change.unit).capitalize(), change.values, change.none, key=f"invariance {kind}")
 changed = change.apply(picture, value)
-said = model.probabilities(changed[None])[0]
+said = model.recalled(changed[None])[0]
 left, right = st.columns([1, 2])
 parts.image(changed, tr("The picture after the change"), 224, at=left)
 with right:

@@ -183,7 +183,7 @@ picture = seen_by(model)
 model = of_an_epoch(run, model)
 image = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
 found = network.layers(model.model, model.passport.preprocess.normalise(image.to(model.device)))
-probabilities = model.probabilities(picture[None])[0]
+probabilities = model.recalled(picture[None])[0]
 left, right = st.columns([1, 3])
 parts.image(picture, tr("The picture as the network sees it"), 200, at=left)
 with right:

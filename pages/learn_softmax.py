@@ -80,7 +80,7 @@ def against_a_cnn() -> None:
     ):
         with column:
             st.markdown(tr("**{title}**: {share:.1%} of the test pictures right", title=title, share=share))
-            parts.likeliest(model.classes, model.probabilities(seen[None])[0])
+            parts.likeliest(model.classes, model.recalled(seen[None])[0])
 
 
 teaching.begin(

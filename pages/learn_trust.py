@@ -26,7 +26,7 @@ def directions(name: str, changed: int, picture: np.ndarray, label: int, _model:
 def reasons(run, model: Predictor, picture: np.ndarray) -> None:
     """Where the network looked, beside where one that has learned nothing seems to look."""
     st.subheader(tr("Can it give its reasons?"), anchor=False)
-    answer = model.classes[int(model.probabilities(picture[None])[0].argmax())]
+    answer = model.classes[int(model.recalled(picture[None])[0].argmax())]
     name = parts.text(class_name(answer, model.classes))
     asked = (run.name, model.changed, picture.tobytes(), picture.shape, "gradcam", answer)
     for column, title, learned in zip(
@@ -67,7 +67,7 @@ def fool(run, model: Predictor) -> np.ndarray:
     images = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
     moved = adversarial.nudged(images, torch.from_numpy(direction).permute(2, 0, 1)[None], strength / 255)
     nudged = (moved[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
-    before, after = model.probabilities(np.stack([picture, nudged]))
+    before, after = model.recalled(np.stack([picture, nudged]))
     shown = ((direction + 1) * 127.5).round().astype(np.uint8)
     columns = st.columns(3)
     for column, seen, words in (

@@ -154,7 +154,7 @@ def of_a_run(run: Run, model: Predictor, key: str) -> tuple[np.ndarray, int]:
     position = int(pool[st.slider(tr("Which one"), 0, min(99, len(pool) - 1), 0, key=f"{key}_number")])
     picture = dataset.images[position]
     if not known:
-        return picture, int(model.probabilities(picture[None])[0].argmax())
+        return picture, int(model.recalled(picture[None])[0].argmax())
     label = int(dataset.labels[position])
     st.caption(tr("Its label is {classes}.", classes=parts.text(class_names(model.classes)[label])))
     return picture, label

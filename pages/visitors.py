@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import os
+from functools import lru_cache
 
 import streamlit as st
 
@@ -61,11 +62,7 @@ def visitor() -> Owner | None:
 def sign_in() -> None:
     """The way in and out, in the side bar, where the operator has set up a login: [auth] in .streamlit/secrets.toml, with one
     OpenID provider or several by name."""
-    try:
-        providers = dict(st.secrets.get("auth", {}))
-    except FileNotFoundError:  # no secrets at all
-        return
-    if not providers:
+    if not (providers := _providers()):
         return
     if st.user.is_logged_in:
         st.sidebar.text(visitor().name)
@@ -77,6 +74,15 @@ def sign_in() -> None:
             st.sidebar.button(
                 tr("Log in with {name}", name=name), icon=":material/login:", on_click=st.login, args=(name,), key=f"log_in_{name}"
             )  # fmt: skip
+
+
+@lru_cache
+def _providers() -> dict:
+    """What the server was started with. Streamlit would look for the file at every click where there is none."""
+    try:
+        return dict(st.secrets.get("auth", {}))
+    except FileNotFoundError:  # no secrets at all
+        return {}
 
 
 def is_operator() -> bool:
