@@ -43,7 +43,7 @@ def proof(found: dict) -> None:
         else tr("Made with scales per channel from training pictures; the table says what it costs and gains.")
     )
     if "after" in found:
-        st.dataframe(
+        parts.grid(
             [
                 {
                     "": name,
@@ -52,8 +52,7 @@ def proof(found: dict) -> None:
                     tr("one picture (ms)"): round(found[key]["milliseconds"], 2),
                 }
                 for name, key in (("float32", "before"), ("int8", "after"))
-            ],
-            hide_index=True,
+            ]
         )
 
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import streamlit as st
 from PIL import Image
 
@@ -259,9 +260,21 @@ def go_to(address: str, **query: str) -> None:
 
 def table(rows: Iterable[Mapping], **more):
     """Rows as a table with headings in the reader's language."""
-    return st.dataframe(
-        [{tr(heading): value for heading, value in row.items()} for row in rows], hide_index=True, **more
-    )
+    return grid(({tr(heading): value for heading, value in row.items()} for row in rows), **more)
+
+
+def grid(rows: Iterable[Mapping[str, object]], **more):
+    """Rows as a table, with their keys as headings.
+
+    Left to itself, st.dataframe takes ten times as long, by way of pandas; so it goes still with what Arrow cannot hold,
+    such as numbers and words in one column.
+    """
+    told = list(rows)
+    with suppress(ValueError, TypeError, OverflowError):
+        told = pa.table(
+            {name: [row.get(name) for row in told] for name in dict.fromkeys(k for row in told for k in row)}
+        )
+    return st.dataframe(told, hide_index=True, **more)
 
 
 def chart(figure: charts.Figure, key: str, alt: str, select: bool = False):
@@ -273,7 +286,7 @@ def chart(figure: charts.Figure, key: str, alt: str, select: bool = False):
     chosen = st.plotly_chart(figure, key=key, config=config, alt=alt, **more)
     if st.session_state.get("tables"):
         st.caption(text(alt, 300))
-        st.dataframe(figure.table(), hide_index=True)
+        grid(figure.table())
     return chosen
 
 

@@ -125,7 +125,7 @@ def show(network: Predictor | Ensemble, files: list[tuple[str, bytes]], temperat
         tr("All probabilities as CSV"), as_csv(table), "predictions.csv", "text/csv", icon=":material/download:"
     )
     with st.expander(tr("As a table")):
-        st.dataframe(table, hide_index=True)
+        parts.grid(table)
 
 
 st.title(tr("What is in this picture?"), anchor=False)

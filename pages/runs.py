@@ -108,8 +108,8 @@ def pick(found: list[dict], columns: list[str]) -> list[str]:
     ]
     names = [row["run"] for row in shown]
     ticked = [names.index(name) for name in st.session_state.get("runs_picked", ()) if name in names]
-    event = st.dataframe(  # it keeps the numbers of rows, which are other runs as soon as one is added: then it is a new one
-        shown, hide_index=True, key=f"runs_table {crc32(repr(names).encode())}", on_select="rerun", selection_mode="multi-row",
+    event = parts.grid(  # it keeps the numbers of rows, which are other runs as soon as one is added: then it is a new one
+        shown, key=f"runs_table {crc32(repr(names).encode())}", on_select="rerun", selection_mode="multi-row",
         selection_default={"selection": {"rows": ticked}}, placeholder="",
         column_config={
             **{name: tr(TITLES[name]) for name in columns},
@@ -206,9 +206,8 @@ def compare(names: list[str], table: dict[str, dict]) -> None:
         different.append("fingerprint")
     st.subheader(tr("What differs"), anchor=False)
     if different:
-        st.dataframe(
-            [{tr("setting"): tr(TITLES[key]), **{row["run"]: _said(row.get(key)) for row in chosen}} for key in (*different, *RESULTS)],
-            hide_index=True,
+        parts.grid(
+            {tr("setting"): tr(TITLES[key]), **{row["run"]: _said(row.get(key)) for row in chosen}} for key in (*different, *RESULTS)
         )  # fmt: skip
     else:
         st.caption(tr("All their settings are the same; what differs is the machine, or the data set by now."))

@@ -152,7 +152,7 @@ def balance(dataset) -> None:
         rows = [
             {tr("class"): name, tr("pictures"): counts[name], tr("weight"): round(weights[name], 2)} for name in counts
         ]
-        st.dataframe(rows, hide_index=True)
+        parts.grid(rows)
 
 
 def before(values: dict) -> None:
