@@ -106,6 +106,24 @@ def test_the_probabilities_are_torchs(model, digits):
     assert np.allclose(model.probabilities(digits.images[:5]), torch.softmax(logits, 1).numpy(), atol=1e-6)
 
 
+def test_what_was_asked_before_is_answered_without_asking_the_network_again(model, digits, monkeypatch):
+    model = Predictor(model.model, model.passport)
+    seen = digits.images[:3]
+    first = model.recalled(seen)
+    assert np.array_equal(first, model.probabilities(seen))
+    asked = []
+    monkeypatch.setattr(model, "probabilities", lambda seen: asked.append(len(seen)) or np.zeros((len(seen), 10)))
+    assert np.array_equal(model.recalled(seen.copy()), first)
+    assert not asked
+    changed = seen.copy()
+    changed[0, 0, 0] += 1
+    for others in (seen[:2], seen[::-1], changed):  # fewer, in another order, one brighter by a step
+        assert not model.recalled(others).any()
+    assert asked == [2, 3, 3]
+    with pytest.raises(ValueError, match="read-only"):
+        first[0, 0] = 1
+
+
 def test_a_run_without_weights_says_what_to_wait_for():
     run = create_run(__import__("imgrec.recipe").recipe.Recipe())
     with pytest.raises(RunError, match="no weights yet"):

@@ -1,0 +1,68 @@
+"""What the pages share: pictures inside addresses, and tables, come to the browser as they are."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from pages import parts
+
+
+def pixels(address: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.partition("base64,")[2]))))
+
+
+@pytest.mark.parametrize("shape", [(6, 4, 3), (4, 6, 3), (24, 3, 1)])
+def test_a_picture_in_an_address_has_its_pixels_and_is_made_once(shape, monkeypatch):
+    """All three are made of the same bytes, and are three pictures all the same."""
+    picture = np.arange(72, dtype=np.uint8).reshape(shape)
+    address = parts.data_url(picture)
+    assert np.array_equal(pixels(address).reshape(shape), picture)
+    assert np.array_equal(pixels(parts.data_url(picture[::-1])).reshape(shape), picture[::-1])  # not in one piece
+    larger = pixels(parts.data_url(picture, 2 * shape[0]))
+    assert np.array_equal(larger.reshape(2 * shape[0], -1, shape[2])[::2, ::2], picture)
+    monkeypatch.setattr(parts, "to_png", lambda _: pytest.fail("it is made again"))
+    assert parts.data_url(picture.copy()) == address
+
+
+def test_of_addresses_only_so_many_are_kept_and_no_long_ones(monkeypatch):
+    monkeypatch.setattr(parts, "MOST_KEPT", 20)
+    monkeypatch.setattr(parts, "_addresses", {})
+    noise = np.random.default_rng(0).integers(0, 256, (50, 200, 200, 3), np.uint8)
+    for picture in noise:
+        parts.data_url(picture[:4, :4])
+    assert 0 < len(parts._addresses) <= 20
+    before = dict(parts._addresses)
+    assert np.array_equal(pixels(parts.data_url(noise[0])), noise[0])
+    assert parts._addresses == before
+
+
+def shown(rows):
+    from pages import parts
+
+    parts.grid(rows)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"name": "a", "count": 1, "share": 0.5, "tags": ["x"]}, {"name": "", "count": -2, "share": 1, "tags": []}],
+        [{"setting": "epochs", "first": 3, "second": "three"}, {"setting": "seed", "first": "none", "second": 2**70}],
+        [{"name": "a"}, {"name": "b", "more": "only here"}],
+        [],
+    ],
+    ids=["plain", "mixed", "ragged", "empty"],
+)
+def test_a_table_shows_every_value_of_every_row(rows):
+    test = AppTest.from_function(shown, kwargs={"rows": rows}).run()
+    assert not test.exception
+    table = test.dataframe[0].value
+    assert len(table) == len(rows)
+    assert [*table.columns] == [*dict.fromkeys(name for row in rows for name in row)]
+    for number, row in enumerate(rows):
+        for name, value in row.items():
+            found = table[name].iloc[number]
+            assert (list(found) if isinstance(value, list) else found) in (value, str(value))
