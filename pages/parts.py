@@ -38,7 +38,7 @@ HEADINGS = (  # of tables, see `table`
 )  # fmt: skip
 ARCHIVES = tuple(ending[1:] for ending in uploads.ARCHIVES)
 ARCHIVE_MB = 1000  # what a browser may send at once; bigger ones come by server folder or command line
-KEPT_ADDRESS, MOST_KEPT = 2**15, 2000  # characters of a picture's address up to which it is kept, and how many are
+KEPT_ADDRESS, MOST_KEPT = 2**14, 1000  # characters of a picture's address up to which it is kept, and how many are
 PHOTO = 2**19  # bytes beyond which a picture is sent as a JPEG
 MOST_ALIKE = 300  # newest runs that are looked through for those of the same classes
 BUSY = mark("The network is being asked …")
