@@ -13,15 +13,17 @@ import re
 import unicodedata
 import warnings
 import zlib
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from hashlib import blake2b
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from imgrec.language import mark, tr
 
+Made = TypeVar("Made")
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")  # MPO, which phones write, enters Pillow as JPEG
 EXTENSIONS = ("jpg", "jpeg", "jfif", "mpo", "png", "gif", "bmp", "webp", "tif", "tiff", "avif")
 MAX_MEGAPIXELS = 50  # rounded, for cameras of "50 megapixels" have up to 50.4
@@ -258,6 +260,21 @@ def in_address(content: bytes, kind: str = "png") -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def by_content(pictures: np.ndarray) -> tuple[bytes, tuple[int, ...]]:
-    """What tells uint8 pictures from all others: a digest of their pixels, and their shape."""
-    return blake2b(np.ascontiguousarray(pictures), digest_size=16).digest(), pictures.shape
+class Recalled:
+    """What was made of pictures before, by their pixels; when there is of ``most``, all is forgotten. What is not ``worth``
+    it is made anew each time. Safe to share between threads."""
+
+    def __init__(self, most: int, worth: Callable[[Any], bool] = lambda _: True) -> None:
+        self.most, self.worth, self.known = most, worth, {}
+
+    def of(self, pictures: np.ndarray, make: Callable[[], Made], *more: object) -> Made:
+        """What ``make`` makes of the pictures, uint8 of any shape, and of ``more``."""
+        asked = (blake2b(np.ascontiguousarray(pictures), digest_size=16).digest(), pictures.shape, *more)
+        made = self.known.get(asked)
+        if made is None:
+            made = make()
+            if len(self.known) >= self.most:
+                self.known.clear()
+            if self.worth(made):
+                self.known[asked] = made
+        return made

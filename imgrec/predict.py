@@ -20,7 +20,7 @@ from torch import nn
 from imgrec import hardware
 from imgrec.data.parallel import in_order
 from imgrec.hooks import listening
-from imgrec.images import ImageError, by_content, fit, open_image
+from imgrec.images import ImageError, Recalled, fit, open_image
 from imgrec.language import tr
 from imgrec.neighbours import Neighbours
 from imgrec.recipe import one_of
@@ -86,7 +86,7 @@ class Predictor:
         hardware.keep_memory()
         self.model = model.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
         self.passport, self.name, self.changed = passport, name, 0
-        self._recalled: dict[tuple, np.ndarray] = {}
+        self._recalled = Recalled(RECALLED)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -156,13 +156,8 @@ class Predictor:
     def recalled(self, seen: np.ndarray) -> np.ndarray:
         """As `probabilities`; of the last questions the answer is still known. For pages, which ask the same with every
         click."""
-        asked = by_content(seen)
-        found = self._recalled.get(asked)
-        if found is None:
-            if len(self._recalled) >= RECALLED:
-                self._recalled.clear()
-            found = self._recalled[asked] = self.probabilities(seen)
-            found.flags.writeable = False
+        found = self._recalled.of(seen, lambda: self.probabilities(seen))
+        found.flags.writeable = False
         return found
 
     def look(self, seen: np.ndarray, batch: int = 256) -> tuple[torch.Tensor, np.ndarray]:

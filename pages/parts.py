@@ -19,7 +19,7 @@ from PIL import Image
 from imgrec import charts, data
 from imgrec.data import uploads
 from imgrec.home import in_words
-from imgrec.images import EXTENSIONS, by_content, in_address, to_png
+from imgrec.images import EXTENSIONS, Recalled, in_address, to_png
 from imgrec.language import follow, mark, plural, speaking, tr
 from imgrec.runs import LIVE, Run, RunError, list_runs, open_run, rows, usable_runs
 from pages import tongue
@@ -367,18 +367,10 @@ def image(picture: np.ndarray, alt: str, width: int | str = "stretch", side: int
 def data_url(picture: np.ndarray, side: int = 0) -> str:
     """A picture uint8 (H, W, C), enlarged to about ``side`` pixels, as a PNG inside an address; kept, for most pictures of a
     page are the same after the next click."""
-    asked = (*by_content(picture), side)
-    address = _addresses.get(asked)
-    if address is None:
-        address = in_address(to_png(enlarge(picture, side)))
-        if len(_addresses) >= MOST_KEPT:
-            _addresses.clear()
-        if len(address) <= KEPT_ADDRESS:
-            _addresses[asked] = address
-    return address
+    return _addresses.of(picture, lambda: in_address(to_png(enlarge(picture, side))), side)
 
 
-_addresses: dict[tuple, str] = {}
+_addresses = Recalled(MOST_KEPT, worth=lambda address: len(address) <= KEPT_ADDRESS)
 
 
 def thumbnail_url(picture: np.ndarray, most: int = 96) -> str:

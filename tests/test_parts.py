@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from imgrec.images import Recalled
 from pages import parts
 
 
@@ -29,15 +30,15 @@ def test_a_picture_in_an_address_has_its_pixels_and_is_made_once(shape, monkeypa
 
 
 def test_of_addresses_only_so_many_are_kept_and_no_long_ones(monkeypatch):
-    monkeypatch.setattr(parts, "MOST_KEPT", 20)
-    monkeypatch.setattr(parts, "_addresses", {})
+    kept = Recalled(20, parts._addresses.worth)
+    monkeypatch.setattr(parts, "_addresses", kept)
     noise = np.random.default_rng(0).integers(0, 256, (50, 200, 200, 3), np.uint8)
     for picture in noise:
         parts.data_url(picture[:4, :4])
-    assert 0 < len(parts._addresses) <= 20
-    before = dict(parts._addresses)
+    assert 0 < len(kept.known) <= 20
+    before = dict(kept.known)
     assert np.array_equal(pixels(parts.data_url(noise[0])), noise[0])
-    assert parts._addresses == before
+    assert kept.known == before
 
 
 def shown(rows):
