@@ -13,9 +13,11 @@ import json
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+from imgrec import sweep
 from imgrec.home import in_words
 from imgrec.recipe import PRESETS, Recipe, RecipeError
 
@@ -141,9 +143,46 @@ def study(options) -> None:
 def train(options) -> None:
     from imgrec import jobs
 
-    names = {field.name for field in dataclasses.fields(Recipe)}
-    given = {name: value for name, value in vars(options).items() if name in names and value is not None}
-    _work(options, jobs.enqueue(Recipe.from_values(given, options.preset)))
+    given = {name: values for name, values in vars(options).items() if name in sweep.FIELDS and values is not None}
+    recipe = Recipe.from_values({name: values[0] for name, values in given.items()}, options.preset)
+    lists = {name: values for name, values in given.items() if len(values) > 1}
+    if lists:
+        _sweep(options, sweep.recipes(recipe, lists), lists)
+    else:
+        _work(options, jobs.enqueue(recipe))
+
+
+def _sweep(options, recipes: list[Recipe], lists: dict[str, list]) -> None:
+    """Train with each recipe, one after the other, and say what came out, best first. Ctrl-C ends all of it.
+
+    Where a training breaks down the others go on, for a rate at which nothing can be learned is a result, too.
+    """
+    from imgrec import jobs
+    from imgrec.runs import Notes, rows
+
+    for recipe in recipes:
+        jobs.check(recipe)  # all of them before the first has learned for an hour
+    tag, names, broken = sweep.tag(), set(), 0
+    for recipe in recipes:
+        words = sweep.words(recipe, lists)
+        print(words, file=sys.stderr)
+        run = jobs.enqueue(recipe, notes=Notes(tags=(tag,), text=words))
+        names.add(run.name)
+        try:
+            _work(options, run)
+        except (ValueError, RuntimeError) as error:
+            _complain(error, 1)
+            broken += 1
+        if run.status == "stopped":
+            break
+    groups = sweep.groups(row for row in rows() if row["run"] in names)
+    if options.json:
+        _print({"sweep": tag, "groups": groups})
+    else:
+        said = [group | {name: sweep.spread(group, name) for name in sweep.ACCURACIES} for group in groups]
+        _show(options, said, tuple(name for name in groups[0] if not name.endswith("_deviation")))
+    if broken:
+        raise RuntimeError(f"{broken} of {len(names)} trainings broke down.")
 
 
 def resume(options) -> None:
@@ -314,6 +353,16 @@ def events(options) -> None:
     _print({"run": options.name, "events": str(place)}) if options.json else print(f"tensorboard --logdir {place}")
 
 
+def notebook(options) -> None:
+    from imgrec.home import write_atomic
+    from imgrec.notebook import as_notebook, as_script
+    from imgrec.runs import open_run
+
+    script = options.out.suffix == ".py"
+    write_atomic(options.out, (as_script if script else as_notebook)(open_run(options.name)))
+    _print({"run": options.name, "out": str(options.out)})
+
+
 def work(options) -> None:
     """The worker process of the dashboard; its messages go to worker.log."""
     from imgrec.runs import open_run
@@ -371,7 +420,12 @@ def _parser() -> Parser:
     sub = command(pack, "write a data set as a ZIP of class folders that imports again")
     sub.add_argument("name")
     sub.add_argument("--out", type=Path, required=True, metavar="F.zip")
-    _add_recipe(command(train, "train a model; any setting of the recipe is an option"))
+    _add_recipe(
+        command(
+            train,
+            "train a model; any setting of the recipe is an option, several values with commas between train as many",
+        )
+    )
     command(resume, "go on with a run that was stopped, failed or lost").add_argument("name", metavar="RUN")
     sub = command(stop, "ask a run to stop")
     sub.add_argument("name", metavar="RUN")
@@ -383,6 +437,9 @@ def _parser() -> Parser:
     sub.add_argument("rate", type=float)
     command(first, "let a waiting run come next").add_argument("name", metavar="RUN")
     command(events, "write what a run logged as event files for TensorBoard").add_argument("name", metavar="RUN")
+    sub = command(notebook, "write a run as a notebook, or as a script, that trains it again and compares")
+    sub.add_argument("name", metavar="RUN")
+    sub.add_argument("--out", type=Path, required=True, metavar="F.ipynb|F.py")
     sub = command(evaluate, "measure a run on the pictures it never saw")
     sub.add_argument("name", metavar="RUN")
     sub.add_argument("--split", choices=("test", "validation", "train"), default="test")
@@ -426,7 +483,15 @@ def _add_recipe(parser: Parser) -> None:
         if "choices" in about:
             words = f"{', '.join(about['choices'])}: {words}"
         names = dict.fromkeys(("--" + field.name.replace("_", "-"), "--" + field.name))
-        parser.add_argument(*names, dest=field.name, metavar=kind.__name__.upper(), type=kind, help=words)
+        several = f"{kind.__name__.upper()}[,…]" if field.name in sweep.SEVERAL else kind.__name__.upper()
+        parser.add_argument(*names, dest=field.name, metavar=several, type=partial(_values, field.name), help=words)
+
+
+def _values(name: str, text: str) -> list:
+    try:
+        return sweep.parse(name, text)
+    except RecipeError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 @contextlib.contextmanager

@@ -21,8 +21,9 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ from imgrec.data import Cancelled, DatasetError, check_free, open_dataset, stamp
 from imgrec.home import cores, folder, home, in_words, no_room, setting
 from imgrec.language import current, tr
 from imgrec.recipe import Recipe, RecipeError, one_of
-from imgrec.runs import LIVE, RATE, REQUESTS, Owner, Run, RunError, create_run, open_run
+from imgrec.runs import LIVE, RATE, REQUESTS, Notes, Owner, Run, RunError, create_run, open_run
 
 if TYPE_CHECKING:
     from imgrec.weights import Start
@@ -47,25 +48,44 @@ LAST, BEHIND = (
 
 def start(recipe: Recipe, owner: Owner | None = None) -> Run:
     """Check the recipe, queue a run and launch its worker process, which outlives this one. Raises what `enqueue` raises."""
-    run = enqueue(recipe, owner)
-    launch(run, "work", run.name)
-    return run
+    return start_all([recipe], owner)[0]
 
 
-def enqueue(recipe: Recipe, owner: Owner | None = None) -> Run:
+def start_all(recipes: Sequence[Recipe], owner: Owner | None = None, notes: Sequence[Notes] = ()) -> list[Run]:
+    """Like `start` for several, each with its notes if any are given; where one cannot begin, none does."""
+    runs = _queued(recipes, owner, notes)
+    for run in runs:
+        launch(run, "work", run.name)
+    return runs
+
+
+def enqueue(recipe: Recipe, owner: Owner | None = None, notes: Notes | None = None) -> Run:
     """Check the recipe and make a run, perhaps somebody's, that waits in the queue; somebody must `work` on it.
 
     Raises RunError when IMGREC_MAX_QUEUED (100) runs wait already, or the workspace may not grow, see `home.no_room`.
     """
-    check(recipe)
+    return _queued([recipe], owner, [notes] if notes else ())[0]
+
+
+def _queued(recipes: Sequence[Recipe], owner: Owner | None, notes: Sequence[Notes]) -> list[Run]:
+    for recipe in recipes:
+        check(recipe)
     if reason := no_room():
         raise RunError(reason)
+    runs = []
     with _queue_lock():
-        if len(live_runs()) >= (most := setting("IMGREC_MAX_QUEUED", 100)):
-            raise RunError(tr("{most:.0f} trainings wait already; start this one when some have ended.", most=most))
-        run = create_run(recipe, owner)
-        _queue_up(run)
-    return run
+        if (waiting := len(live_runs())) + len(recipes) > (most := setting("IMGREC_MAX_QUEUED", 100)):
+            raise RunError(
+                tr("{most:.0f} trainings wait already; start this one when some have ended.", most=most)
+                if len(recipes) == 1
+                else tr("{n} trainings are too many: {waiting} wait, and {most:.0f} may.", n=len(recipes), waiting=waiting, most=most)
+            )  # fmt: skip
+        for recipe, said in zip_longest(recipes, notes):
+            runs.append(create_run(recipe, owner))
+            if said:
+                runs[-1].annotate(said)
+            _queue_up(runs[-1])
+    return runs
 
 
 def check(recipe: Recipe) -> None:

@@ -287,8 +287,14 @@ class Training:
     def _diverged(self, what: str) -> TrainingError:
         rate = self.learning_rate
         return TrainingError(
-            f"{what} stopped being a number in epoch {self.epoch + 1}. "
-            f"Lower the learning rate, for instance from {rate:g} to {rate / 10:g}; the last good checkpoint is kept."
+            tr(
+                "{what} stopped being a number in epoch {epoch}. Lower the learning rate, for instance from {rate:g} to "
+                "{lower:g}; the last good checkpoint is kept.",
+                what=what,
+                epoch=self.epoch + 1,
+                rate=rate,
+                lower=rate / 10,
+            )
         )
 
     def _finish_epoch(self, started: float, images: int) -> Iterator[Check | Epoch]:

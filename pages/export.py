@@ -9,8 +9,9 @@ import streamlit as st
 from imgrec.data import DatasetError
 from imgrec.export import FORMATS, export
 from imgrec.language import tr
+from imgrec.notebook import as_notebook, as_script
 from imgrec.predict import Predictor
-from imgrec.runs import Run
+from imgrec.runs import Run, RunError
 from pages import parts
 
 
@@ -83,3 +84,22 @@ if st.session_state.get("export_made") == (run.name, changed, to):
         st.download_button(tr("Download"), content, file, icon=":material/download:", key="export_file")
 with st.expander(tr("On the command line")):
     st.code(f"python -m imgrec export {run.name} --to {to} --out {run.name}.{FORMATS[to].ending}", language="sh")
+st.subheader(tr("The training itself"), anchor=False)
+st.write(
+    tr(
+        "A notebook, or the same as a script, that trains this network again step by step, draws its curves, tests it and "
+        "compares that with what was recorded here. Change a line, and it is an experiment."
+    )
+)
+try:
+    notebook, script = as_notebook(run), as_script(run)
+except RunError as error:
+    st.info(parts.text(error, 300))
+else:
+    with st.container(horizontal=True):
+        st.download_button(
+            tr("As a notebook"), notebook, f"{run.name}.ipynb", "application/x-ipynb+json", icon=":material/book_2:", key="notebook"
+        )  # fmt: skip
+        st.download_button(
+            tr("As a script"), script, f"{run.name}.py", "text/x-python", icon=":material/code:", key="script"
+        )

@@ -10,7 +10,7 @@ from zlib import crc32
 
 import streamlit as st
 
-from imgrec import charts
+from imgrec import charts, sweep
 from imgrec.events import write_events
 from imgrec.language import mark, tr
 from imgrec.recipe import Recipe
@@ -132,6 +132,7 @@ def one(name: str, table: dict[str, dict]) -> None:
         if run.usable:
             parts.link("evaluate", "Evaluate", ":material/analytics:", run=name)
             parts.link("predict", "Predict", ":material/image_search:", run=name)
+            parts.link("export", "Take along", ":material/package_2:", run=name)
         st.download_button(
             tr("For TensorBoard"), lambda: events(run), f"{name}-events.zip", "application/zip", icon=":material/download:",
             key="events", help=tr("Event files; unpack them and open the folder with tensorboard --logdir."),
@@ -188,50 +189,77 @@ def events(run: Run) -> bytes:
 
 
 def compare(names: list[str], table: dict[str, dict]) -> None:
-    """Several runs: their curves, and the settings in which they differ."""
+    """Several runs: their curves, the settings in which they differ, and what these did."""
+    every = [table[name] for name in names]
     if len(names) > MOST_COMPARED:
-        st.info(tr("The first {most} of {n} are compared.", most=MOST_COMPARED, n=len(names)))
-    names = names[:MOST_COMPARED]
-    lines = {name: open_run(name).epochs for name in names}
+        st.info(
+            tr("Of {n} runs the curves and settings of the first {most} are shown.", most=MOST_COMPARED, n=len(names))
+        )
+    different = sweep.different(every, SETTINGS)
+    every.sort(key=lambda row: [_rank(row.get(name)) for name in different])
+    called = calling(every[:MOST_COMPARED], different)
+    lines = {called[name]: open_run(name).epochs for name in called}
     for column, quantity in zip(st.columns(2), (mark("loss"), mark("accuracy")), strict=True):
         with column:
             parts.chart(
                 charts.overlaid(lines, quantity),
                 f"over_{quantity}",
-                tr("Validation {quantity} of {n} runs by epoch", quantity=tr(quantity), n=len(names)),
+                tr("Validation {quantity} of {n} runs by epoch", quantity=tr(quantity), n=len(lines)),
             )
-    chosen = [table[name] for name in names]
-    different = [name for name in SETTINGS if len({str(row.get(name)) for row in chosen}) > 1]
-    if len({row["fingerprint"] for row in chosen} - {None}) > 1:  # None before it has begun
-        different.append("fingerprint")
     st.subheader(tr("What differs"), anchor=False)
+    if len({row["fingerprint"] for row in every} - {None}) > 1:  # None before it has begun
+        different.append("fingerprint")
     if different:
         parts.grid(
-            {tr("setting"): tr(TITLES[key]), **{row["run"]: _said(row.get(key)) for row in chosen}} for key in (*different, *RESULTS)
+            {tr("setting"): tr(TITLES[key]), **{name: _said(table[name].get(key)) for name in called}} for key in (*different, *RESULTS)
         )  # fmt: skip
     else:
         st.caption(tr("All their settings are the same; what differs is the machine, or the data set by now."))
-    best = max(
-        (row for row in chosen if row.get("validation_accuracy") is not None),
-        key=lambda row: row["validation_accuracy"],
-        default=None,
-    )
-    if best:
+    scored = [row for row in every if row.get("validation_accuracy") is not None]
+    if scored:
+        best = max(scored, key=lambda row: row["validation_accuracy"])
         st.caption(
             tr(
                 "Best on the validation pictures: {run}. Choose by that; the test is for the very end.",
                 run=parts.text(best["run"], 100),
             )
         )
-    scored = [row for row in chosen if row.get("validation_accuracy") is not None]
-    numbers = [name for name in different if name not in ("dataset", "fingerprint", "seed")][:8]
-    if len(scored) > 2 and numbers:
+        did([name for name in different if name not in ("dataset", "fingerprint", sweep.LUCK)][:8], scored)
+
+
+def calling(rows: list[dict], different: list[str]) -> dict[str, str]:
+    """What runs are called in a legend: by one or two settings in which they differ, if that tells them apart, else by name."""
+    told = {row["run"]: ", ".join(f"{tr(TITLES[name])} {_said(row.get(name))}" for name in different) for row in rows}
+    return told if 1 <= len(different) <= 2 and len(set(told.values())) == len(rows) else {name: name for name in told}
+
+
+def did(settings: list[str], scored: list[dict]) -> None:
+    """What the settings in which runs differ did to their validation accuracy, and how much of it may be luck."""
+    titles = {name: tr(TITLES[name]) for name in (*settings, "validation_accuracy")}
+    several = len(scored) > 2
+    if several and 1 <= len(settings) <= 2:
+        settings.sort(key=lambda name: -len({str(row.get(name)) for row in scored}))  # the one with more values lies
+        titles = {name: titles[name] for name in (*settings, "validation_accuracy")}
         parts.chart(
-            charts.parallel(scored, {name: tr(TITLES[name]) for name in (*numbers, "validation_accuracy")}),
-            "parallel",
-            tr("Settings of the runs and their validation accuracy"),
+            charts.effect(scored, titles, "log" in sweep.FIELDS[settings[0]].metadata),
+            "effect",
+            tr("Validation accuracy by {setting}", setting=titles[settings[0]]),
+        )
+        st.caption(tr("One dot is one run; the line goes through the means of those that differ only in their seed."))
+    elif several and settings:
+        parts.chart(
+            charts.parallel(scored, titles), "parallel", tr("Settings of the runs and their validation accuracy")
         )
         st.caption(tr("One line is one run; the darker, the better. Drag along an axis to pick some."))
+    groups = sweep.groups(scored)
+    if max(group["runs"] for group in groups) > 1:
+        parts.grid(
+            {**{tr(TITLES[name]): _said(value) for name, value in group.items() if name in sweep.FIELDS}, tr("runs"): group["runs"],
+             **{tr(TITLES[name]): sweep.spread(group, name) for name in sweep.ACCURACIES}} for group in groups
+        )  # fmt: skip
+        st.caption(
+            tr("Means of runs that differ only in their seed, ± their standard deviation: a difference no larger than that may be luck.")
+        )  # fmt: skip
 
 
 def _said(value: object) -> str:

@@ -9,7 +9,7 @@ from imgrec.data import named
 from imgrec.language import current, tr
 from imgrec.recipe import PRESETS, Recipe
 from imgrec.runs import Run
-from pages import gallery, layers, live_run, moments, parts, teaching, visitors
+from pages import gallery, layers, live_run, moments, parts, several, teaching
 
 FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
 SHELVES = {
@@ -82,6 +82,7 @@ def form(dataset) -> None:
                     values[name] = widget(name)
     else:  # two dozen fields cost more than the rest of the page
         values |= {name: st.session_state.setdefault(f"recipe_{name}", FIELDS[name].default) for name in REST}
+    lists = several.lists(values, SHELVES)
     sizes(values, dataset)
     before(values)
     plan = st.session_state["recipe_augment"]
@@ -92,13 +93,15 @@ def form(dataset) -> None:
             device=parts.text(device_line(current()), 120),
         )
     )
-    if st.button(tr("Start training"), type="primary", icon=":material/play_arrow:", key="start"):
+    if st.button(
+        several.button(lists), type="primary", icon=":material/play_arrow:", key="start", disabled=[] in lists.values()
+    ):
         try:
-            run = jobs.start(Recipe(**values), visitors.visitor())
+            started = several.start(Recipe(**values), lists)
         except (ValueError, RuntimeError, OSError) as error:
             st.error(parts.text(error, 500))
         else:
-            st.session_state["run"] = st.session_state["started"] = run.name
+            st.session_state["run"] = st.session_state["started"] = started[0].name
             st.rerun()
 
 
@@ -284,6 +287,7 @@ if run is None:
 try:
     recipe = run.recipe  # unreadable: said here, once
     alive = parts.live(run)
+    several.together(run)
     st.fragment(live_run.controls)(run)
     live_run.watch(run)
     if alive:

@@ -11,9 +11,9 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     ("language",),
     ("recipe", "images", "home", "spreadsheet", "hooks"),
-    ("privacy", "hardware", "optimisers"),
+    ("privacy", "hardware", "optimisers", "sweep"),
     ("data", "augment", "models", "muon", "graphs", "takeaway", "webpage", "lessons", "coach", "runs"),
-    ("weights", "shelves", "precision", "neighbours"),
+    ("weights", "shelves", "precision", "neighbours", "notebook"),
     ("batches",),
     ("train", "predict"),
     (

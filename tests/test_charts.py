@@ -32,6 +32,8 @@ SAMPLES = {
     "confusion": ([[3, 1], [0, 4]], ["cat", "dog"], True),
     "curve": (([0, 0.5, 1], [0, 0.8, 1]), "x", "y", (0, 1)),
     "curves": (STEPS, EPOCHS, "accuracy", 5, (1.5,)),
+    "effect": ([{"run": "a", "learning_rate": 0.1, "model": "lenet", "test_accuracy": 0.5}, {"run": "b", "learning_rate": 0.01, "model": "lenet", "test_accuracy": 0.7}],
+        {"learning_rate": "Learning rate", "model": "Network", "test_accuracy": "accuracy"}, True),
     "falling": ({"Adam": [3.0, 2.0]}, "step", "height", True),
     "functions": ({"ReLU": (np.arange(3), np.arange(3.0))}, (1, 1)),
     "histogram": (np.arange(9), "value"),
@@ -168,3 +170,26 @@ def test_a_landscape_without_end_is_highest_where_nothing_is_known():
     picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(ground["source"].partition(",")[2]))).convert("L"))
     middle = picture[len(picture) // 2].astype(int)
     assert middle[2] > middle[-2] - 20 > middle[20]  # the left is as high as the right, and the valley lies between
+
+
+def test_an_effect_shows_every_run_at_its_value_and_the_means_between_them():
+    rows = [
+        {"run": name, "rate": rate, "kind": kind, "accuracy": accuracy}
+        for name, rate, kind, accuracy in (("a", 0.1, "x", 0.2), ("b", 0.1, "x", 0.4), ("c", 0.01, "x", 0.9), ("d", 0.1, "y", 0.5))
+    ]  # fmt: skip
+    content = charts.effect(rows, {"rate": "Rate", "kind": "Kind", "accuracy": "Accuracy"}, log=True).to_dict()
+    x_dots, x_line, y_dots, _ = content["data"]
+    assert sorted(zip(x_dots["x"], x_dots["y"], strict=True)) == [(0.01, 0.9), (0.1, 0.2), (0.1, 0.4)]
+    assert list(zip(x_line["x"], x_line["y"], strict=True)) == [(0.01, 0.9), (0.1, pytest.approx(0.3))]
+    assert (y_dots["name"], y_dots["x"], y_dots["y"]) == ("Kind y", [0.1], [0.5])
+    assert content["layout"]["xaxis"]["type"] == "log"
+    assert content["layout"]["xaxis"]["ticktext"] == ["0.01", "0.1"]
+
+
+def test_an_effect_of_words_stands_them_side_by_side():
+    rows = [{"run": name, "model": name, "accuracy": 0.5} for name in ("vgg", "<b>", "vgg")]
+    figure = charts.effect(rows, {"model": "Network", "accuracy": "Accuracy"})
+    content = figure.to_dict()
+    assert content["layout"]["xaxis"]["ticktext"] == ["&lt;b&gt;", "vgg"]
+    assert content["data"][0]["x"] == [0, 1, 1]
+    assert {row["Network"] for row in figure.table()} == {"&lt;b&gt;", "vgg"}

@@ -9,6 +9,7 @@ import pytest
 from imgrec.__main__ import main
 from imgrec.data import open_dataset
 from imgrec.images import to_png
+from imgrec.runs import open_run
 
 
 def call(capsys, *arguments):
@@ -31,6 +32,42 @@ def test_training_prints_a_line_per_epoch_and_a_last_one(capsys):
     assert rows[-1]["status"] == "finished"
     assert 0.5 < rows[-1]["test_accuracy"] <= 1
     assert rows[-1]["run"].endswith("softmax-regression_digits")
+
+
+def test_several_values_are_as_many_trainings_and_what_they_did(capsys):
+    status, lines, said = call(
+        capsys, "train", "--epochs", 1, "--model", "softmax-regression", "--learning-rate", "0.01,0.001", "--seed", "0,1", "--json"
+    )  # fmt: skip
+    assert status == 0
+    rows = [json.loads(line) for line in lines]
+    names = [row["run"] for row in rows if "run" in row]
+    assert len(set(names)) == 4
+    groups = rows[-1]["groups"]
+    assert [group["runs"] for group in groups] == [2, 2]
+    assert {group["learning_rate"] for group in groups} == {0.01, 0.001}
+    assert groups[0]["validation_accuracy"] > groups[1]["validation_accuracy"]
+    notes = [open_run(name).notes for name in names]
+    assert {note.tags for note in notes} == {(rows[-1]["sweep"],)}
+    assert [note.text for note in notes] == [
+        f"learning_rate {rate}, seed {seed}" for rate in (0.01, 0.001) for seed in (0, 1)
+    ]
+    assert all(note.text in said for note in notes)
+
+
+def test_of_several_trainings_one_may_break_down_and_the_others_go_on(capsys, monkeypatch):
+    from imgrec.train import Training
+
+    rate = Training._rate
+    monkeypatch.setattr(Training, "_rate", lambda self: rate(self) if self.recipe.learning_rate < 1 else 1e30)
+    status, lines, said = call(capsys, "train", "--epochs", 1, "--optimiser", "sgd", "--learning-rate", "10,0.05")
+    assert status == 1
+    assert "1 of 2 trainings broke down" in said
+    assert "stopped being a number" in said
+    heading, good, bad = lines[-3:]
+    assert heading.split() == ["learning_rate", "runs", "validation_accuracy", "test_accuracy"]
+    assert good.split()[0] == "0.05"
+    assert "%" in good
+    assert bad.split() == ["10.0", "1"]  # it has reached nothing
 
 
 def test_lists_are_one_json_document_each(capsys, trained):

@@ -20,7 +20,7 @@ from imgrec.explain import METHODS
 from imgrec.images import to_png
 from imgrec.recipe import Recipe
 from imgrec.report import printable
-from imgrec.runs import create_run, list_runs, open_run
+from imgrec.runs import Owner, create_run, list_runs, open_run
 from imgrec.weights import load_weights
 
 FOLDER = Path(__file__).parent.parent / "pages"
@@ -175,6 +175,52 @@ def test_a_setting_that_cannot_work_is_refused_in_words_and_starts_nothing():
     assert not test.exception
     assert "spin" in test.error[0].value
     assert list_runs() == []
+
+
+def test_several_values_start_as_many_trainings_that_are_compared_and_stopped_together(monkeypatch):
+    from pages import visitors
+
+    monkeypatch.setattr(jobs, "launch", lambda *command: None)
+    monkeypatch.setattr(visitors, "is_operator", lambda: False)
+    monkeypatch.setattr(visitors, "visitor", lambda: Owner("ann", "Blue Otter"))
+    test = open_page("train.py", several_values=True, vary=["learning_rate", "optimiser"])
+    assert test.text_input(key="several_learning_rate").value == "0.001, 0.003, 0.009"
+    test.text_input(key="several_learning_rate").set_value("0.01, x").run()
+    assert test.button(key="start").disabled
+    assert "learning" in test.error[0].value
+    test.text_input(key="several_learning_rate").set_value("0.01, 0.001")
+    test.multiselect(key="several_optimiser").set_value(["adamw", "sgd"]).run()
+    assert test.button(key="start").label == "Start 4 trainings"
+    test.button(key="start").click().run()
+    assert not test.exception
+    made = {(run.recipe.learning_rate, run.recipe.optimiser) for run in list_runs()}
+    assert made == {(rate, optimiser) for rate in (0.01, 0.001) for optimiser in ("adamw", "sgd")}
+    test.button(key="stop_all").click().run()
+    assert not test.exception
+    assert {run.status for run in list_runs()} == {"stopped"}
+    jobs.requeue(list_runs()[0].name)
+    monkeypatch.setattr(visitors, "visitor", lambda: Owner("ben", "Red Fox"))
+    fresh = open_page("train.py", {"run": list_runs()[0].name})  # somebody else may look
+    assert "stop_all" not in {button.key for button in fresh.button}
+    assert fresh.button(key="compare_all").label == "Compare the 4 trainings"
+    fresh.button(key="compare_all").click().run()
+    assert sorted(fresh.session_state["runs_picked"]) == sorted(run.name for run in list_runs())
+
+
+def test_what_a_sweep_did_is_drawn_and_how_much_of_it_is_luck(own_copy):
+    picked = []
+    for number, (rate, accuracy) in enumerate(((0.1, 0.5), (0.1, 0.7), (0.01, 0.9), (0.01, 0.94))):
+        run = create_run(Recipe(learning_rate=rate, seed=number))
+        run.update(phase="finished", best_validation_accuracy=accuracy)
+        picked.append(run.name)
+    test = open_page("runs.py", runs_picked=picked)
+    assert not test.exception
+    said = texts(test)
+    assert "One dot is one run" in said
+    assert "standard deviation" in said
+    [table] = [frame.value for frame in test.dataframe if "runs" in frame.value.columns]
+    assert table["validation accuracy"].tolist() == ["92.00 % ± 2.83", "60.00 % ± 14.14"]
+    assert table["runs"].tolist() == [2, 2]
 
 
 def test_the_train_page_shows_a_lost_run_with_what_to_do_next(own_copy):
@@ -709,7 +755,6 @@ def test_a_file_that_cannot_be_made_says_why(trained, monkeypatch):
 
 def test_a_run_of_somebody_else_can_be_watched_but_not_changed(own_copy, monkeypatch):
     """Row 12 of the goals."""
-    from imgrec.runs import Owner
     from pages import visitors
 
     run = open_run(own_copy)

@@ -6,7 +6,7 @@ from imgrec.charts.evaluation import class_scores, confusion, curve, reliability
 from imgrec.charts.figure import Figure
 from imgrec.charts.lessons import falling, functions, histogram, race, regions, sketch
 from imgrec.charts.style import percent, plain, thin
-from imgrec.charts.training import curves, network, networks, overlaid, parallel, rates, sizes
+from imgrec.charts.training import curves, effect, network, networks, overlaid, parallel, rates, sizes
 
 __all__ = [
     "Figure",
@@ -18,6 +18,7 @@ __all__ = [
     "confusion",
     "curve",
     "curves",
+    "effect",
     "falling",
     "functions",
     "histogram",

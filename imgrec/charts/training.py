@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from imgrec.charts.figure import Figure, parcoords, scatter
+from imgrec.charts.figure import LINE, NARROW, Figure, parcoords, scatter
 from imgrec.charts.style import (
     BLUE,
     GREEN,
@@ -23,6 +24,7 @@ from imgrec.charts.style import (
 )
 from imgrec.language import mark, tr
 
+HALF, SAMPLE = 360, 45  # pixels: half the page, and a line beside its name in a legend
 KIND_COLOURS = {mark("Conv"): BLUE, mark("Pool"): GREEN, mark("Linear"): ORANGE, mark("Norm"): GREY, mark("Attention"): PURPLE}  # fmt: skip
 
 
@@ -154,12 +156,10 @@ def overlaid(lines: Mapping[str, Sequence[Mapping[str, Any]]], quantity: str) ->
             line={"color": MANY[number % len(MANY)], "dash": ("solid", "dot", "dash")[number // len(MANY) % 3]},
             hovertemplate=f"{plain(name)}<br>{tr('epoch')} %{{x}}: %{{y:.4f}}<extra></extra>",
         )  # fmt: skip
+    across = max(1, HALF // (round(NARROW) * max(len(plain(name)) for name in lines) + SAMPLE)) if lines else 1
+    height = 340 + LINE * math.ceil(len(lines) / across)  # the names lie below
     styled(
-        figure,
-        380,
-        x_title=tr("epoch"),
-        y_title=tr("validation {quantity}", quantity=tr(quantity)),
-        showlegend=True,
+        figure, height, x_title=tr("epoch"), y_title=tr("validation {quantity}", quantity=tr(quantity)), showlegend=True
     )
     figure.update_layout(legend={"orientation": "h", "y": -0.2, "yanchor": "top"}, margin={"t": 10})
     return figure.update_yaxes(tickformat=".0%") if quantity == "accuracy" else figure.update_yaxes(rangemode="tozero")
@@ -172,13 +172,13 @@ def parallel(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> Fi
     """
     dimensions, (*columns, result) = [], titles
     for column in columns:
-        values = [row.get(column) for row in rows]
-        if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        values = _values(rows, column)
+        if not isinstance(values[0], str):
             dimensions.append({"label": titles[column], "values": values})
         else:
-            kinds = sorted({str(value) for value in values})
+            kinds = sorted(set(values))
             ticks = list(range(len(kinds)))
-            places = [kinds.index(str(value)) for value in values]
+            places = [kinds.index(value) for value in values]
             dimensions.append(
                 {
                     "label": titles[column],
@@ -192,3 +192,48 @@ def parallel(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> Fi
     line = {"color": scores, "colorscale": [[0, GREY], [0.5, SKY], [1, BLUE]], "showscale": False}
     figure = styled(Figure(parcoords(dimensions=dimensions, line=line, labelangle=-20)), 380)
     return figure.update_layout(margin={"l": 60, "r": 60, "t": 80, "b": 20})
+
+
+def effect(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str], log: bool = False) -> Figure:
+    """What a setting did: a dot per run, its accuracy over its value of the first column, and a line through the means.
+
+    ``titles``: {column: title}: the setting, perhaps a second one that tells the lines apart, and the accuracy.
+    ``log``: numbers above 0 are shown by their ratios.
+    """
+    setting, *second, result = titles
+    figure, values = Figure(), _values(rows, setting)
+    there, numbers = sorted(set(values)), not isinstance(values[0], str)
+    lines = _values(rows, second[0]) if second else [titles[result]] * len(rows)
+    for number, line in enumerate(sorted(set(lines))):
+        dots: dict[float | str, list[tuple[float, str]]] = {}  # value → accuracies, and what is said of them
+        for row, value, other in zip(rows, values, lines, strict=True):
+            if other == line:
+                said = f"{plain(row['run'])}<br>{titles[setting]} {plain(value)}: {row[result]:.2%}"
+                dots.setdefault(value, []).append((row[result], said))
+        places = {value: value if numbers else there.index(value) for value in there if value in dots}
+        colour = MANY[number % len(MANY)]
+        figure.add_scatter(
+            x=[place for value, place in places.items() for _ in dots[value]], mode="markers", hoverinfo="text",
+            y=[accuracy for value in places for accuracy, _ in dots[value]],
+            hovertext=[said for value in places for _, said in dots[value]],
+            name=f"{titles[second[0]]} {plain(line)}" if second else line, showlegend=bool(second),
+            marker={"color": colour, "size": 9, "opacity": 0.7},
+        )  # fmt: skip
+        figure.add_scatter(
+            x=list(places.values()), y=[statistics.mean(accuracy for accuracy, _ in dots[value]) for value in places],
+            mode="lines", hoverinfo="skip", showlegend=False, line={"color": colour, "dash": "solid" if numbers else "dot"},
+        )  # fmt: skip
+    styled(figure, 340, x_title=titles[setting], y_title=titles[result], hovermode="closest")
+    if not numbers:
+        names = [plain(value, 18) for value in there]
+        figure.update_xaxes(tickvals=list(range(len(there))), ticktext=names, range=[-0.5, len(there) - 0.5])
+    elif log and there[0] > 0:
+        figure.update_xaxes(type="log", tickvals=there, ticktext=[f"{value:g}" for value in there])
+    return figure.update_yaxes(tickformat=".0%")
+
+
+def _values(rows: Sequence[Mapping[str, Any]], column: str) -> list[float] | list[str]:
+    """A column's values: numbers, or if one is none, how all are written."""
+    values = [row.get(column) for row in rows]
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    return values if numbers else [str(value) for value in values]

@@ -1,0 +1,109 @@
+"""What pages share about sweeps: several values of a setting at once, and how the trainings that came of it stand."""
+
+import math
+from contextlib import suppress
+
+import streamlit as st
+
+from imgrec import jobs, sweep
+from imgrec.language import tr
+from imgrec.recipe import Recipe
+from imgrec.runs import LIVE, Notes, Run, RunError, open_run, rows
+from pages import parts, visitors
+
+LOOK = 5  # seconds between two looks at trainings that are still to end
+
+
+def lists(values: dict, shelves: dict) -> dict[str, list]:
+    """Settings that are to have several values, and these; an empty list where something is wrong with them.
+
+    ``values``: what the form says now; ``shelves``: setting → what it is chosen from, with titles.
+    """
+    box = st.expander(tr("Several values at once"), icon=":material/grid_on:", key="several_values", on_change="rerun")
+    if not box.open:
+        return {}
+    found: dict[str, list] = {}
+    with box:
+        st.caption(
+            tr(
+                "Every combination is a training of its own; they take their turns and are compared afterwards. "
+                "Several seeds tell how much is luck."
+            )
+        )
+        chosen = st.multiselect(
+            tr("Settings to vary"), sweep.SEVERAL, key="vary", max_selections=3, persist_state="session", format_func=_title,
+            placeholder=tr("learning rate, seed, network …"),
+        )  # fmt: skip
+        for column, name in zip(st.columns(max(1, len(chosen))), chosen, strict=False):
+            with column:
+                found[name] = _field(name, values[name], shelves.get(name, {}))
+    return found
+
+
+def _title(name: str) -> str:
+    return tr(sweep.FIELDS[name].metadata["title"])
+
+
+def _field(name: str, value: object, shelf: dict) -> list:
+    """Where several values of a setting are given; empty, and said why, if it cannot have one of them."""
+    key, guess, choices = f"several_{name}", sweep.suggest(name, value), sweep.FIELDS[name].metadata.get("choices")
+    if not shelf and not choices:
+        st.session_state.setdefault(key, ", ".join(f"{each:g}" for each in guess))
+        text = st.text_input(_title(name), key=key, help=tr("With commas between."), persist_state="session")
+        try:
+            return sweep.parse(name, text)
+        except ValueError as error:
+            st.error(parts.text(error, 300))
+            return []
+    options = dict.fromkeys([*guess, *shelf])
+    options.pop("custom", None)  # the one that is put together in the form is the form's value
+    st.session_state.setdefault(key, guess)
+    return st.multiselect(
+        _title(name), list(options), key=key, persist_state="session",
+        format_func=lambda row: tr(shelf[row.partition(":")[0]].title) if shelf else row,
+    )  # fmt: skip
+
+
+def button(lists: dict[str, list]) -> str:
+    """What the button says that starts them."""
+    count = math.prod(map(len, lists.values()))
+    return tr("Start {n} trainings", n=count) if count > 1 else tr("Start training")
+
+
+def start(recipe: Recipe, lists: dict[str, list]) -> list[Run]:
+    """Start a training for each combination; if there are several, their notes say what is whose. Raises what
+    `jobs.start_all` raises."""
+    recipes, tag = sweep.recipes(recipe, lists), sweep.tag()
+    notes = [Notes(tags=(tag,), text=sweep.words(each, lists)) for each in recipes] if len(recipes) > 1 else ()
+    return jobs.start_all(recipes, visitors.visitor(), notes)
+
+
+def together(run: Run) -> None:
+    """If the run belongs to a sweep: how many of it have ended, all of them compared, and the others stopped."""
+    tag = sweep.tag_among(run.notes.tags)
+    members = [row for row in rows() if tag in row["tags"]] if tag else []
+    if len(members) > 1:
+        alive = any(row["status"] in LIVE for row in members)
+        st.fragment(_together, run_every=LOOK if alive else None)(tag, alive)
+
+
+def _together(tag: str, alive: bool) -> None:
+    members = [row for row in rows() if tag in row["tags"]]
+    left = [row["run"] for row in members if row["status"] in LIVE]
+    if left:
+        ended = len(members) - len(left)
+        st.progress(ended / len(members), tr("{ended} of {n} trainings that were started together have ended", ended=ended, n=len(members)))  # fmt: skip
+    with st.container(horizontal=True):
+        if st.button(
+            tr("Compare the {n} trainings", n=len(members)), icon=":material/compare_arrows:", key="compare_all"
+        ):
+            st.session_state["runs_picked"] = [row["run"] for row in members]
+            parts.go_to("runs")
+        mine = [run for run in map(open_run, left) if visitors.may_change(run)]
+        if mine and st.button(tr("Stop all of them"), icon=":material/stop:", key="stop_all"):
+            for each in reversed(mine):  # or the next would begin before it is told
+                with suppress(RunError):  # it has ended by now
+                    jobs.stop(each.name)
+            st.rerun()
+    if alive and not left:
+        st.rerun()  # nothing to look after any more
