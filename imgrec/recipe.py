@@ -282,7 +282,10 @@ def parse_options(text: str) -> dict[str, str]:
 
 def number(name: str, text: str | float, minimum: float, maximum: float, kind: type = float) -> Any:
     """``text`` as a number between the bounds, or a RecipeError that names the setting and the range."""
-    limits = f"give a {'whole ' if kind is int else ''}number from {minimum:g} to {maximum:g}"
+    limits = tr(
+        "give a whole number from {minimum:g} to {maximum:g}" if kind is int else "give a number from {minimum:g} to {maximum:g}",
+        minimum=minimum, maximum=maximum,
+    )  # fmt: skip
     try:
         value = kind(text)
     except (TypeError, ValueError, OverflowError):

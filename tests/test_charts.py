@@ -4,6 +4,7 @@ import base64
 import html
 import inspect
 import io
+import itertools
 import json
 import re
 
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from imgrec import charts
+from imgrec.charts import shelf
 
 EPOCHS = [
     {"epoch": n, "train_loss": 1 / n, "validation_loss": 1.1 / n, "train_accuracy": 0.9, "validation_accuracy": 0.8}
@@ -193,3 +195,18 @@ def test_an_effect_of_words_stands_them_side_by_side():
     assert content["layout"]["xaxis"]["ticktext"] == ["&lt;b&gt;", "vgg"]
     assert content["data"][0]["x"] == [0, 1, 1]
     assert {row["Network"] for row in figure.table()} == {"&lt;b&gt;", "vgg"}
+
+
+def test_names_beside_dots_cover_neither_each_other_nor_dots_where_there_is_room():
+    places = [(0, 0), (0.1, 0.02), (0.12, 0.3), (0.5, 0.5), (0.52, 0.52), (1, 1), (1, 0.9)]
+    widths = [60] * len(places)
+    sides = shelf.beside(places, widths)
+    assert all(sides)
+    for screen in shelf.SCREENS:
+        dots = [(screen * (0.05 + 0.9 * x), shelf.HIGH * (0.95 - 0.9 * y)) for x, y in places]
+        boxes = [shelf._box(dot, 60, side) for dot, side in zip(dots, sides, strict=True)]
+        for one, other in itertools.combinations(boxes, 2):
+            assert not shelf._meet(one, other)
+        assert all(box[2] <= screen + shelf.DOT for box in boxes)
+    crowd = shelf.beside([(0, 0)] * 30 + [(1, 1)], [200] * 31)
+    assert 0 < sum(map(bool, crowd)) < 12  # the others are left out instead of covering each other

@@ -5,8 +5,9 @@ from imgrec.charts.data import aspect_bars, channel_bars, class_counts, confiden
 from imgrec.charts.evaluation import class_scores, confusion, curve, reliability, slices, worsening
 from imgrec.charts.figure import Figure
 from imgrec.charts.lessons import falling, functions, histogram, race, regions, sketch
+from imgrec.charts.shelf import network, networks, sizes
 from imgrec.charts.style import percent, plain, thin
-from imgrec.charts.training import curves, effect, network, networks, overlaid, parallel, rates, sizes
+from imgrec.charts.training import curves, effect, overlaid, parallel, rates
 
 __all__ = [
     "Figure",

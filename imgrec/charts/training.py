@@ -1,4 +1,4 @@
-"""Charts of networks and their training."""
+"""Charts of trainings: their curves, and what settings did."""
 
 from __future__ import annotations
 
@@ -8,90 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imgrec.charts.figure import LINE, NARROW, Figure, parcoords, scatter
-from imgrec.charts.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    MANY,
-    ORANGE,
-    PURPLE,
-    SKY,
-    SPLIT_COLOURS,
-    VERMILION,
-    plain,
-    styled,
-    thin,
-)
-from imgrec.language import mark, tr
+from imgrec.charts.style import BLUE, GREY, MANY, SKY, SPLIT_COLOURS, VERMILION, plain, styled, thin
+from imgrec.language import tr
 
 HALF, SAMPLE = 360, 45  # pixels: half the page, and a line beside its name in a legend
-KIND_COLOURS = {mark("Conv"): BLUE, mark("Pool"): GREEN, mark("Linear"): ORANGE, mark("Norm"): GREY, mark("Attention"): PURPLE}  # fmt: skip
-
-
-def network(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """A network's layers as boxes from left to right: as high as their maps are wide, as broad as they are many.
-
-    ``rows``: [{"layer", "shape", "parameters"}]; activations, which change no shape, are left out.
-    """
-    figure, x = Figure(), 0.0
-    boxes: dict[str, list[tuple[float, float, float, str]]] = {}
-    for row in rows:
-        kind = next((kind for kind in KIND_COLOURS if kind in row["layer"]), None)
-        if kind is None or (kind == "Norm" and len(rows) > 40):
-            continue
-        shape = row["shape"]
-        maps, side = (shape[0], shape[-1]) if len(shape) == 3 else (shape[-1], 1)
-        broad = 0.4 + 0.35 * math.log2(max(maps, 2))
-        words = tr(
-            "{layer}: {shape}, {parameters:,} weights",
-            layer=row["layer"],
-            shape=" × ".join(map(str, shape)),
-            parameters=row["parameters"],
-        )
-        boxes.setdefault(kind, []).append((x + broad / 2, broad, math.log2(side) + 0.6, words))
-        x += broad + 0.4
-    for kind, found in boxes.items():
-        centres, widths, heights, words = zip(*found, strict=True)
-        figure.add_bar(
-            x=centres, width=widths, y=heights, base=[-height / 2 for height in heights], name=tr(kind), hovertext=words,
-            hoverinfo="text", marker={"color": KIND_COLOURS[kind], "line": {"width": 0}},
-        )  # fmt: skip
-    styled(figure, 260, barmode="overlay", hovermode="closest")
-    return figure.update_xaxes(visible=False, range=[0, x]).update_yaxes(visible=False)
-
-
-def networks(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Multiply-adds over weights, both logarithmic, of [{"network", "year", "weights", "multiply-adds"}]; colour is the year."""
-    rows = sorted(rows, key=lambda row: row["weights"])
-    dots = scatter(
-        x=[row["weights"] for row in rows], y=[row["multiply-adds"] for row in rows], mode="markers+text",
-        text=[row["network"] for row in rows], textfont={"size": 10}, hoverinfo="text",
-        textposition=[("top center", "bottom center")[number % 2] for number in range(len(rows))],
-        hovertext=[tr("{network}, {year}: {weights:,} weights, {multiply_adds:,} multiply-adds", network=row['network'], year=row['year'], weights=row['weights'], multiply_adds=row['multiply-adds']) for row in rows],
-        marker={"size": 11, "color": [max(row["year"], 1990) for row in rows], "colorscale": [[0, SKY], [1, VERMILION]]},
-    )  # fmt: skip
-    figure = styled(Figure(dots), 420, x_title=tr("weights"), y_title=tr("multiply-adds for one picture"))
-    figure.update_layout(margin={"t": 12})
-    return figure.update_xaxes(type="log").update_yaxes(type="log")
-
-
-def sizes(rows: Sequence[Mapping[str, Any]], before: Mapping[str, float]) -> Figure:
-    """Accuracy over weights of [{"network", "weights", "accuracy"}], with lines for methods {name: accuracy} without any."""
-    figure = Figure(
-        scatter(
-            x=[row["weights"] for row in rows], y=[row["accuracy"] for row in rows], mode="markers+text",
-            text=[row["network"] for row in rows], textposition="top center", marker={"size": 12, "color": BLUE},
-            hovertext=[f"{row['network']}: {row['weights']:,}, {row['accuracy']:.1%}" for row in rows], hoverinfo="text",
-        )
-    )  # fmt: skip
-    for (name, accuracy), dash in zip(before.items(), ("dot", "dash", "dashdot", "longdash"), strict=False):
-        figure.add_hline(accuracy, {"color": GREY, "dash": dash})
-        figure.add_annotation(
-            x=1, xref="paper", xanchor="right", y=accuracy, yanchor="bottom", text=plain(name), font={"color": GREY},
-            showarrow=False,
-        )  # fmt: skip
-    styled(figure, 380, x_title=tr("weights"), y_title=tr("test accuracy"), showlegend=False)
-    return figure.update_xaxes(type="log").update_yaxes(tickformat=".0%", range=[0, 1.08])
 
 
 def rates(rates: Sequence[float], losses: Sequence[float], suggested: float) -> Figure:
