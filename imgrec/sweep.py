@@ -50,15 +50,20 @@ def _value(name: str, text: str) -> Any:
 def suggest(name: str, value: Any) -> list[Any]:
     """Values worth comparing with the one that is set, which is among them; that alone where none can be guessed."""
     about, kind = FIELDS[name].metadata, type(FIELDS[name].default)
-    if name == LUCK:
-        return [value, value + 1, value + 2]
     if "choices" in about:
         return list(about["choices"])
-    if kind is str or not value:
+    if name == LUCK:
+        around = value, value + 1, value + 2
+    elif kind is str or not value:
         return [value]
-    factor, step = (3, 0) if about.get("log") else (2, 0) if kind is int else (1, about["step"])
-    around = (kind(f"{value / factor - step:.2g}") if kind is float else value // factor, value, kind(float(f"{value * factor + step:.2g}")))  # fmt: skip
-    return [each for each in dict.fromkeys(around) if about["minimum"] <= each <= about["maximum"]]
+    elif about.get("log"):
+        around = value / 3, value, value * 3
+    else:
+        around = (
+            (value // 2, value, value * 2) if kind is int else (value - about["step"], value, value + about["step"])
+        )
+    rounded = dict.fromkeys(each if kind is int else float(f"{each:.2g}") if each != value else each for each in around)
+    return [each for each in rounded if about["minimum"] <= each <= about["maximum"]]
 
 
 def recipes(recipe: Recipe, lists: Mapping[str, Sequence[Any]]) -> list[Recipe]:

@@ -235,11 +235,10 @@ def calling(rows: list[dict], different: list[str]) -> dict[str, str]:
 
 def did(settings: list[str], scored: list[dict]) -> None:
     """What the settings in which runs differ did to their validation accuracy, and how much of it may be luck."""
+    settings = sorted(settings, key=lambda name: -len({str(row.get(name)) for row in scored}))  # most values first
     titles = {name: tr(TITLES[name]) for name in (*settings, "validation_accuracy")}
     several = len(scored) > 2
     if several and 1 <= len(settings) <= 2:
-        settings.sort(key=lambda name: -len({str(row.get(name)) for row in scored}))  # the one with more values lies
-        titles = {name: titles[name] for name in (*settings, "validation_accuracy")}
         parts.chart(
             charts.effect(scored, titles, "log" in sweep.FIELDS[settings[0]].metadata),
             "effect",

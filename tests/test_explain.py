@@ -11,6 +11,7 @@ from imgrec.predict import Predictor
 from imgrec.weights import Passport, Preprocess
 
 CLASSES = ("a", "b", "c", "d", "e")
+LARGE = 50_000_000  # weights, beyond which fewer classes are asked about
 
 
 @pytest.mark.parametrize("name", [name for name, card in SHELF.items() if card.explains])
@@ -18,7 +19,8 @@ def test_grad_cam_reads_every_family(name):
     passport = Passport(name, CLASSES, Preprocess(96, 3, "crop", (0.5,) * 3, (0.25,) * 3))
     predictor = Predictor(build(name, len(CLASSES), 3, 96, seed=1), passport, device="cpu")
     seen = open_dataset("shapes:size=96,count=60").images[3]
-    heats = [explain(predictor, seen, "gradcam", name).heat for name in CLASSES]
+    weights = sum(values.numel() for values in predictor.model.parameters())
+    heats = [explain(predictor, seen, "gradcam", name).heat for name in CLASSES[: 3 if weights > LARGE else 5]]
     assert {heat.shape for heat in heats} == {(96, 96)}
     assert all(np.isfinite(heat).all() for heat in heats)
     varied = [heat for heat in heats if np.ptp(heat) > 0.5]

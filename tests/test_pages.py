@@ -144,7 +144,7 @@ def test_every_training_field_has_a_default_and_a_sentence_of_help():
 
 def test_settings_that_are_folded_away_count_all_the_same(monkeypatch):
     started = []
-    monkeypatch.setattr(jobs, "start", lambda recipe, owner: started.append(recipe) or create_run(recipe))
+    monkeypatch.setattr(jobs, "launch", lambda run, *command: started.append(run.recipe))
     test = open_page("train.py", more_settings=True)
     test.selectbox(key="recipe_optimiser").set_value("sgd").run()
     test.session_state["more_settings"] = False
