@@ -23,7 +23,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import zip_longest
+from itertools import islice, takewhile, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -254,8 +254,10 @@ def ahead(run: Run) -> int:
 
 
 def may_begin(run: Run) -> bool:
-    """Whether it is this run's turn."""
-    return ahead(run) < _workers(_device(run))
+    """Whether it is this run's turn. Looks at no more runs than it takes to say no, for each that waits asks again and again."""
+    workers = _workers(_device(run))
+    live = (other for other in _before(run) if other.status in LIVE)
+    return len(list(islice(live, workers))) < workers
 
 
 def expected_wait(run: Run) -> float | None:
@@ -402,20 +404,18 @@ def _queue_lock() -> FileLock:
     return FileLock(folder("runs") / ".queue.lock", timeout=10)
 
 
-def _queue(device: str = "") -> list[tuple[str, Run]]:
+def _queue(device: str = "") -> Iterator[tuple[str, Run]]:
     """The marks and their runs in order: of all devices or of one."""
     marks = sorted(os.listdir(_marks())) if _marks().is_dir() else []
-    parted = [(mark, *mark.partition("_")[::2]) for mark in marks]
-    return [(mark, Run(folder("runs") / name)) for mark, place, name in parted if place.endswith(device)]
+    for mark in marks:
+        place, _, name = mark.partition("_")
+        if place.endswith(device):
+            yield mark, Run(folder("runs") / name)
 
 
-def _before(run: Run) -> list[Run]:
-    before = []
-    for _, other in _queue(_device(run)):
-        if other.name == run.name:
-            return before
-        before.append(other)
-    return before
+def _before(run: Run) -> Iterator[Run]:
+    runs = (other for _, other in _queue(_device(run)))
+    return takewhile(lambda other: other.name != run.name, runs)
 
 
 def _queue_up(run: Run) -> None:

@@ -40,6 +40,7 @@ from imgrec.jobs import (
 from imgrec.language import tr
 from imgrec.runs import CHECKPOINT, RATE, REQUESTS, Run, RunError
 
+LOOK_EVERY = 0.5  # seconds for each run before it, between two looks of a waiting worker at its place
 STATE_EVERY = 0.2  # seconds between two writings of state.json
 CHECKPOINT_EVERY = 20.0  # seconds at the most between two checkpoints
 STOP_WITHIN = 1.5  # seconds a worker process gets to end by itself after a stop
@@ -76,9 +77,15 @@ def work(run: Run, process: bool = False) -> Iterator[object]:
 
 def _train(run: Run, requests: _Requests) -> Iterator[object]:
     run.update(phase="waiting", pid=os.getpid(), detail=tr("waiting for its turn"))
+    place, looked = 0, 0.0
     while requests.word in (None, "finish") and not may_begin(run):
-        run.update(ahead=ahead(run))
-        requests.noticed.wait(0.3)
+        if time.monotonic() - looked > LOOK_EVERY * place:  # the farther back, the longer a look takes
+            place, looked = max(1, ahead(run)), time.monotonic()
+            run.update(ahead=place)
+        patience = min(0.3 * place, 2.0)  # forty that wait should leave the cores to the one that trains
+        requests.every = patience / 2
+        requests.noticed.wait(patience)
+    requests.every = 0.1
     if requests.word in (None, "finish"):
         run.update(detail=tr("loading PyTorch and the pictures"), ahead=0)
         if "torch" not in sys.modules and (gpu := take_gpu(run)):
@@ -184,12 +191,12 @@ class _Requests:
 
     def __init__(self, run: Run, process: bool) -> None:
         self.word: str | None = None
-        self.new_rate = False
+        self.new_rate, self.every = False, 0.1  # seconds between two looks
         self.noticed, self.done = threading.Event(), threading.Event()
         threading.Thread(target=self._watch, args=(run, process), daemon=True).start()
 
     def _watch(self, run: Run, process: bool) -> None:
-        while not self.done.wait(0.1):
+        while not self.done.wait(self.every):
             self.new_rate = run.file(RATE).exists()
             if (word := run.asked()) in (None, self.word):
                 continue

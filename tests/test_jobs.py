@@ -348,6 +348,17 @@ def test_a_run_starts_from_the_weights_of_another(trained):
     (folder("runs") / run.name).rename(folder("runs").parent / run.name)  # leave the shared workspace as it was
 
 
+def test_whoever_waits_far_back_looks_at_one_run_to_know_that_it_is_not_its_turn(monkeypatch):
+    """Forty that looked at all before them, three times a second, left a fifth of its speed to the one that trained."""
+    runs = [jobs.enqueue(Recipe(seed=seed)) for seed in range(12)]
+    looked, status = [], type(runs[0]).status
+    monkeypatch.setattr(type(runs[0]), "status", property(lambda run: looked.append(run.name) or status.fget(run)))
+    assert not jobs.may_begin(runs[-1])
+    assert looked == [runs[0].name]
+    assert jobs.may_begin(runs[0])
+    assert jobs.ahead(runs[-1]) == 11
+
+
 def test_no_marks_stay_in_the_queue():
     run = jobs.start(Recipe(epochs=1))
     wait_for(lambda: run.status not in LIVE)
