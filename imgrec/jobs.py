@@ -80,11 +80,17 @@ def _queued(recipes: Sequence[Recipe], owner: Owner | None, notes: Sequence[Note
                 if len(recipes) == 1
                 else tr("{n} trainings are too many: {waiting} wait, and {most:.0f} may.", n=len(recipes), waiting=waiting, most=most)
             )  # fmt: skip
-        for recipe, said in zip_longest(recipes, notes):
-            runs.append(create_run(recipe, owner))
-            if said:
-                runs[-1].annotate(said)
-            _queue_up(runs[-1])
+        try:
+            for recipe, said in zip_longest(recipes, notes):
+                runs.append(create_run(recipe, owner))
+                if said:
+                    runs[-1].annotate(said)
+                _queue_up(runs[-1])
+        except OSError:  # the disk is full: none is left that nobody will work on
+            for run in runs:
+                leave_queue(run)
+                shutil.rmtree(run.path, ignore_errors=True)
+            raise
     return runs
 
 

@@ -88,3 +88,20 @@ def test_trainings_that_start_together_do_or_none_does(monkeypatch):
     assert [run.recipe.epochs for run in runs] == [1, 2]
     assert [run.notes.text for run in runs] == ["one", "two"]
     assert [run.name for run in jobs.live_runs()] == [run.name for run in runs]
+
+
+def test_a_disk_that_gets_full_between_two_of_them_leaves_none(monkeypatch):
+    made, create = [], jobs.create_run
+
+    def create_run(*given):
+        if made:
+            raise OSError(28, "No space left on device")
+        made.append(create(*given))
+        return made[0]
+
+    monkeypatch.setattr(jobs, "create_run", create_run)
+    with pytest.raises(OSError, match="No space"):
+        jobs.start_all([Recipe(epochs=1), Recipe(epochs=2)])
+    assert len(made) == 1
+    assert list_runs() == []
+    assert not list(jobs._marks().iterdir())
