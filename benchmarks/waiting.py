@@ -59,9 +59,9 @@ def compare(options: argparse.Namespace) -> bool:
                 while any(each.alive for each in queue):
                     time.sleep(0.1)
     finally:
-        for each in reversed(jobs.live_runs()):
+        for each in reversed(queue.live_runs()):
             jobs.stop(each.name)
-        while any(each.alive for each in jobs.live_runs()):
+        while any(each.alive for each in queue.live_runs()):
             time.sleep(0.1)
     middle = {name: statistics.median(values) for name, values in rates.items()}
     for name, values in rates.items():

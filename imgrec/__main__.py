@@ -115,7 +115,7 @@ def inspect(options) -> None:
 
 
 def suspects(options) -> None:
-    from imgrec.worker import work_study
+    from imgrec.tasks import work_study
 
     with _bar(" %") as progress:
         found = work_study("suspects", options.name, lambda share: progress(round(100 * share), 100))
@@ -125,7 +125,7 @@ def suspects(options) -> None:
 
 
 def baselines(options) -> None:
-    from imgrec.worker import work_study
+    from imgrec.tasks import work_study
 
     with _bar(" %") as progress:
         found = work_study("baselines", options.name, lambda share: progress(round(100 * share), 100))
@@ -135,7 +135,7 @@ def baselines(options) -> None:
 
 def study(options) -> None:
     """The process in which the dashboard studies a data set."""
-    from imgrec.worker import work_study
+    from imgrec.tasks import work_study
 
     work_study(options.kind, options.name, process=True, **json.loads(options.options))
 
@@ -256,10 +256,10 @@ def rate(options) -> None:
 
 
 def first(options) -> None:
-    from imgrec import jobs
+    from imgrec import queue
 
-    run = jobs.put_first(options.name)
-    _print({"run": run.name, "ahead": jobs.ahead(run)}) if options.json else print(f"{run.name} comes next")
+    run = queue.put_first(options.name)
+    _print({"run": run.name, "ahead": queue.ahead(run)}) if options.json else print(f"{run.name} comes next")
 
 
 def evaluate(options) -> None:
@@ -383,7 +383,7 @@ def classify(options) -> None:
 
 def bring(options) -> None:
     """The process in which the dashboard imports or downloads a data set."""
-    from imgrec.worker import work_bring
+    from imgrec.tasks import work_bring
 
     work_bring(options.name)
 

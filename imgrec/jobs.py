@@ -1,16 +1,9 @@
-"""The queue: starting trainings, imports and studies in worker processes, stopping them, and whose turn it is.
-
-The queue needs no server: every live run leaves a mark in ``runs/.queue``, named by its round, the time it came and what
-it trains on, and a `worker` begins when fewer live marks of its kind come before its own than may train at a time:
-IMGREC_WORKERS (1) on each GPU, and as many on the CPU. Rounds keep it fair: whoever has a run in one round gets the next
-one only in the following round, behind the first of everybody else.
-"""
+"""Starting trainings, imports and studies in worker processes, and asking them to stop; the `queue` says whose turn it is."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import heapq
 import json
 import math
 import os
@@ -23,14 +16,14 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import islice, takewhile, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
-from filelock import FileLock
 
+from imgrec import queue
 from imgrec.data import Cancelled, DatasetError, check_free, open_dataset, stamps
 from imgrec.home import cores, folder, home, in_words, no_room, setting
 from imgrec.language import current, tr
@@ -40,10 +33,8 @@ from imgrec.runs import LIVE, RATE, REQUESTS, Notes, Owner, Run, RunError, creat
 if TYPE_CHECKING:
     from imgrec.weights import Start
 
-LAST, BEHIND = (
-    15,
-    8,
-)  # niceness: trainings come after imports and studies, and these after the pages; IMGREC_NICE bounds it
+# niceness: trainings come after imports and studies, and these after the pages; IMGREC_NICE bounds it
+LAST, BEHIND = 15, 8
 
 
 def start(recipe: Recipe, owner: Owner | None = None) -> Run:
@@ -73,8 +64,8 @@ def _queued(recipes: Sequence[Recipe], owner: Owner | None, notes: Sequence[Note
     if reason := no_room():
         raise RunError(reason)
     runs = []
-    with _queue_lock():
-        if (waiting := len(live_runs())) + len(recipes) > (most := setting("IMGREC_MAX_QUEUED", 100)):
+    with queue.lock():
+        if (waiting := len(queue.live_runs())) + len(recipes) > (most := setting("IMGREC_MAX_QUEUED", 100)):
             raise RunError(
                 tr("{most:.0f} trainings wait already; start this one when some have ended.", most=most)
                 if len(recipes) == 1
@@ -85,10 +76,10 @@ def _queued(recipes: Sequence[Recipe], owner: Owner | None, notes: Sequence[Note
                 runs.append(create_run(recipe, owner))
                 if said:
                     runs[-1].annotate(said)
-                _queue_up(runs[-1])
+                queue.join(runs[-1])
         except OSError:  # the disk is full: none is left that nobody will work on
             for run in runs:
-                leave_queue(run)
+                queue.leave(run)
                 shutil.rmtree(run.path, ignore_errors=True)
             raise
     return runs
@@ -132,8 +123,8 @@ def requeue(name: str) -> Run:
         raise RunError(reason)
     run.clear_requests()
     run.update(phase="new", error=None, note=None, gpu=None)
-    with _queue_lock():
-        _queue_up(run)
+    with queue.lock():
+        queue.join(run)
     return run
 
 
@@ -244,40 +235,6 @@ def _bring(name: str, source: Path | str | None, **options: bool) -> Run:
     return job
 
 
-def live_runs() -> list[Run]:
-    """The runs in the queue whose worker lives, first come first."""
-    return [run for _, run in _queue() if run.status in LIVE]
-
-
-def before(run: Run) -> list[Run]:
-    """The live runs that come before this one on the GPUs, or on the CPU if it learns there; the next first."""
-    return [other for other in _before(run) if other.status in LIVE]
-
-
-def ahead(run: Run) -> int:
-    """How many those are."""
-    return len(before(run))
-
-
-def may_begin(run: Run) -> bool:
-    """Whether it is this run's turn. Looks at no more runs than it takes to say no, for each that waits asks again and again."""
-    workers = _workers(_device(run))
-    live = (other for other in _before(run) if other.status in LIVE)
-    return len(list(islice(live, workers))) < workers
-
-
-def expected_wait(run: Run) -> float | None:
-    """Seconds until it should be this run's turn, if what waits takes as long as what trains; None if nobody can tell."""
-    workers, states = _workers(_device(run)), [other.state for other in before(run)]
-    left = [state.get("seconds_left") for state in states[:workers]]
-    if len(left) < workers or not all(isinstance(seconds, int | float) for seconds in left):
-        return 0.0 if len(left) < workers else None
-    whole = [seconds / max(1e-3, 1 - state.get("progress", 0)) for seconds, state in zip(left, states, strict=False)]
-    for _ in states[workers:]:
-        heapq.heapreplace(left, min(left) + sum(whole) / len(whole))
-    return min(left)
-
-
 def starting_weights(recipe: Recipe, fetch: bool = True) -> Start | None:
     """What a recipe starts from, or None for random weights. Raises RunError, WeightsError, ModelError.
 
@@ -311,7 +268,7 @@ def launch(run: Run, *command: str) -> None:
     wait for each other at the end of every small step: a lesson that takes a second took 44 beside a training, and two
     trainings together did a third of what one does alone.
     """
-    workers = _workers(_device(run)) if command[0] == "work" else 1
+    workers = queue.workers(queue.device_of(run)) if command[0] == "work" else 1
     share = {"OMP_NUM_THREADS": str(max(1, cores() // workers))} if workers > 1 else {}
     own_session = (
         {"creationflags": 0x8} if os.name == "nt" else {"start_new_session": True}
@@ -368,107 +325,3 @@ def teller(job: Run, words: Callable[[int, int | None], str], every: float = 0.2
             job.update(progress=done / total if total else 0.0, detail=words(done, total))
 
     return tell
-
-
-def put_first(name: str) -> Run:
-    """Let a waiting run come next, before all others that wait. Raises RunError if it does not wait."""
-    run = open_run(name)
-    with _queue_lock():
-        device = _device(run)
-        waiting = [(mark, other) for mark, other in _queue(device) if other.status in LIVE][_workers(device) :]
-        mine = next((mark for mark, other in waiting if other.name == name), None)
-        if mine is None:
-            raise RunError(tr("Run {name} does not wait in the queue.", name=name))
-        number, moment = _place(waiting[0][0])
-        os.replace(_marks() / mine, _marks() / _mark(number, moment - 1, run))
-    return run
-
-
-def _marks() -> Path:
-    return folder("runs") / ".queue"
-
-
-def _mark(number: int, moment: int, run: Run) -> str:
-    return f"{number:06d}-{moment:020d}-{_device(run)}_{run.name}"
-
-
-def _place(mark: str) -> tuple[int, int]:
-    """The round of a mark, and the time it came."""
-    return int(mark[:6]), int(mark[7:27])
-
-
-def _device(run: Run) -> str:
-    """What a run waits for: "gpu" or "cpu"; where it cannot be read, it ends at once when its turn has come."""
-    with suppress(RunError):
-        return "gpu" if _gpus() and run.recipe.device != "cpu" else "cpu"
-    return "cpu"
-
-
-def _queue_lock() -> FileLock:
-    """Held while a place in the queue is given, so that no two are given at once."""
-    folder("runs").mkdir(parents=True, exist_ok=True)
-    return FileLock(folder("runs") / ".queue.lock", timeout=10)
-
-
-def _queue(device: str = "") -> Iterator[tuple[str, Run]]:
-    """The marks and their runs in order: of all devices or of one."""
-    marks = sorted(os.listdir(_marks())) if _marks().is_dir() else []
-    for mark in marks:
-        place, _, name = mark.partition("_")
-        if place.endswith(device):
-            yield mark, Run(folder("runs") / name)
-
-
-def _before(run: Run) -> Iterator[Run]:
-    runs = (other for _, other in _queue(_device(run)))
-    return takewhile(lambda other: other.name != run.name, runs)
-
-
-def _queue_up(run: Run) -> None:
-    _marks().mkdir(exist_ok=True)
-    for mark, other in _queue():
-        if other.name == run.name or other.status not in LIVE:
-            (_marks() / mark).unlink(missing_ok=True)
-    came = [_place(mark)[1] for mark, _ in _queue()]
-    (_marks() / _mark(_round(run), max([time.time_ns(), *(moment + 1 for moment in came)]), run)).touch()
-
-
-def _round(run: Run) -> int:
-    """The round in which a run comes: after its owner's last one, and never before those whose turn it is now."""
-    device = _device(run)
-    live = [(_place(mark)[0], other) for mark, other in _queue(device)]
-    now = [number for number, _ in live[: _workers(device)]]
-    owner = run.owner
-    mine = [number + 1 for number, other in live if owner and other.owner and other.owner.visitor == owner.visitor]
-    return max([0, *now, *mine])
-
-
-def _workers(device: str) -> int:
-    """How many runs may train at a time on all GPUs together, or on the CPU."""
-    return max(1, int(setting("IMGREC_WORKERS", 1))) * (len(_gpus()) if device == "gpu" else 1)
-
-
-def _gpus() -> list[str]:
-    """The GPUs that trainings may use, by their numbers or names in CUDA_VISIBLE_DEVICES; found without torch."""
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if given is not None:
-        return [name.strip() for name in given.split(",") if name.strip() not in ("", "-1")]
-    drivers = Path("/proc/driver/nvidia/gpus")
-    return [str(number) for number, _ in enumerate(drivers.iterdir())] if drivers.is_dir() else []
-
-
-def take_gpu(run: Run) -> str | None:
-    """The GPU that the fewest of the runs that train use, which this run uses from now on; None if it needs none."""
-    if run.recipe.device == "cpu" or not _gpus():
-        return None
-    with _queue_lock():
-        taken = [other.state.get("gpu") for other in live_runs() if other.name != run.name]
-        chosen = min(_gpus(), key=taken.count)
-        run.update(gpu=chosen)
-    return chosen
-
-
-def leave_queue(run: Run) -> None:
-    for mark, other in _queue():
-        if other.name == run.name:
-            (_marks() / mark).unlink(missing_ok=True)

@@ -1,11 +1,10 @@
-"""The worker: carries a queued training out, an import or a study, and writes down how it goes. `jobs` launches it.
+"""The worker: carries a queued training out and writes down how it goes. `jobs` launches it.
 
-torch comes in only when a run's turn has come, so that a waiting worker stays small.
+What is heavy comes in only when a run's turn has come, so that a waiting worker stays small.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import os
@@ -13,31 +12,16 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
-import numpy as np
 from filelock import Timeout
 
 from imgrec import __version__
-from imgrec.data import Cancelled, fetch, import_dataset, open_dataset, stamps
-from imgrec.data.uploads import discard
 from imgrec.home import in_words, setting, write_atomic
-from imgrec.jobs import (
-    ahead,
-    bring_folder,
-    leave_queue,
-    may_begin,
-    starting_weights,
-    study_folder,
-    take_gpu,
-    teller,
-    under_way,
-)
 from imgrec.language import tr
+from imgrec.queue import ahead, leave, may_begin, take_gpu
 from imgrec.runs import CHECKPOINT, RATE, REQUESTS, Run, RunError
 
 LOOK_EVERY = 0.5  # seconds for each run before it, between two looks of a waiting worker at its place
@@ -56,7 +40,7 @@ def work(run: Run, process: bool = False) -> Iterator[object]:
     """
     try:
         with run.lock.acquire(timeout=5):
-            requests, reserve = _Requests(run, process), run.file("reserve")
+            requests, reserve = Requests(run, process), run.file("reserve")
             try:
                 reserve.write_bytes(bytes(RESERVE))
                 yield from _train(run, requests)
@@ -70,12 +54,12 @@ def work(run: Run, process: bool = False) -> Iterator[object]:
             finally:
                 reserve.unlink(missing_ok=True)
                 requests.done.set()
-                leave_queue(run)
+                leave(run)
     except Timeout:
         raise RunError(tr("Run {name} has a worker already.", name=run.name)) from None
 
 
-def _train(run: Run, requests: _Requests) -> Iterator[object]:
+def _train(run: Run, requests: Requests) -> Iterator[object]:
     run.update(phase="waiting", pid=os.getpid(), detail=tr("waiting for its turn"))
     place, looked = 0, 0.0
     while requests.word in (None, "finish") and not may_begin(run):
@@ -90,7 +74,9 @@ def _train(run: Run, requests: _Requests) -> Iterator[object]:
         run.update(detail=tr("loading PyTorch and the pictures"), ahead=0)
         if "torch" not in sys.modules and (gpu := take_gpu(run)):
             os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # torch will see this one only
-        from imgrec import features, hardware  # after the wait: a waiting worker stays small
+        from imgrec import features, hardware
+        from imgrec.data import open_dataset
+        from imgrec.jobs import starting_weights
         from imgrec.train import Epoch, Training
 
         recipe = run.recipe
@@ -123,70 +109,7 @@ def _train(run: Run, requests: _Requests) -> Iterator[object]:
     run.update(phase=REQUESTS[requests.word], detail="")
 
 
-def work_bring(name: str) -> None:
-    """Carry out an import or a download, writing down how far it is and its report. Raises DatasetError.
-
-    Cancelled when the job is asked to stop.
-    """
-    job = bring_folder(name)
-    asked = job.read("job.json")
-    source, options = asked.get("source"), asked.get("options", {})
-    bring = partial(import_dataset, Path(source), name, **options) if source else partial(fetch, name)
-    with suppress(Cancelled), under_way(job, "reading" if source else "connecting"):
-        try:
-            progress = teller(job, lambda done, total: _so_far(done, total, bool(source)))
-            report = asdict(bring(progress, lambda: job.asked() is not None))
-            job.update(detail=tr("packing the pixels, so that it opens at once"), progress=0.99)
-            open_dataset(name)
-            job.write("report.json", report)
-        finally:  # before the job is said to be over
-            if source:
-                discard(Path(source))
-
-
-def work_study(
-    kind: str, name: str, progress: Callable[[float], None] | None = None, process: bool = False, **options: str
-) -> dict[str, np.ndarray]:
-    """Carry out a study of a data set, write down what it found and give it. See `studies` for the kinds.
-
-    ``process``: this process is the study's own and may be ended from within if a stop is not heeded in time. Raises
-    DatasetError, RunError and others, and Cancelled when the job is asked to stop.
-    """
-    from imgrec.studies import STUDIES
-
-    job = study_folder(kind, name, **options)
-    job.path.mkdir(parents=True, exist_ok=True)
-    with under_way(job, tr("loading")):
-        job.clear_requests()
-        requests, shown = _Requests(job, process), 0.0
-
-        def told(share: float, detail: str = "") -> None:
-            nonlocal shown
-            if progress:
-                progress(share)
-            if requests.word or job.asked():
-                raise Cancelled(tr("The study of {name} was cancelled.", name=name))
-            if time.monotonic() - shown > STATE_EVERY:
-                shown = time.monotonic()
-                job.update(phase="training", progress=share, detail=detail)
-
-        try:
-            before, content = stamps(name, edits=False), io.BytesIO()
-            found = STUDIES[kind](name, told, **options)
-            np.savez(content, **found, name=name, stamps=np.array(before, np.int64))
-            write_atomic(job.file("result.npz"), content.getvalue())
-            return found
-        finally:
-            requests.done.set()
-
-
-def _so_far(done: int, total: int | None, files: bool) -> str:
-    if files:
-        return tr("{done:,} of {total:,} files", done=done, total=total) if total else tr("{done:,} files", done=done)
-    return tr("{done:.0f} of {total:.0f} MB", done=done / 1000000.0, total=(total or 0) / 1000000.0)
-
-
-class _Requests:
+class Requests:
     """Watches for requests from a thread, so that the training loop only looks at a variable."""
 
     def __init__(self, run: Run, process: bool) -> None:
@@ -207,7 +130,7 @@ class _Requests:
             if process and not self.done.wait(STOP_WITHIN):
                 run.update(phase=REQUESTS[word], detail="")  # busy with one huge step; all files are whole anyway
                 run.file("reserve").unlink(missing_ok=True)
-                leave_queue(run)
+                leave(run)
                 os._exit(0)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from imgrec import jobs
+from imgrec import queue
 from imgrec.data import open_dataset
 from imgrec.images import to_png
 from imgrec.language import tr
@@ -60,7 +60,7 @@ def door(column, picture: str, alt: str, title: str, words: str, page: str, labe
 @st.fragment(run_every=2.0)
 def running_now() -> None:
     """The queue and the last results; polls twice as seldom as the page that watches one run."""
-    live = jobs.live_runs()
+    live = queue.live_runs()
     st.subheader(tr("Running now"), anchor=False)
     if not live:
         st.caption(tr("Nothing is training at the moment."))

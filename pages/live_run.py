@@ -17,7 +17,7 @@ import streamlit as st
 from starlette.requests import Request
 from starlette.responses import Response
 
-from imgrec import charts, jobs
+from imgrec import charts, jobs, queue
 from imgrec.coach import advise
 from imgrec.language import LANGUAGES, current, mark, speaking, tr
 from imgrec.recipe import Recipe
@@ -207,9 +207,9 @@ def news(run: Run, status: str, state: dict, me: str) -> Sequence[Said]:
 
 def waiting(run: Run, me: str) -> str:
     """Who is before a run that waits, and how long that may take."""
-    before = jobs.before(run)
+    before = queue.before(run)
     words = [f"{visitors.whose(other, me) or tr('yours')} ({tr(other.status)})" for other in before[:5]]
-    seconds = jobs.expected_wait(run)
+    seconds = queue.expected_wait(run)
     if len(before) > 5:
         words.append(tr("{n} more", n=len(before) - 5))
     said = tr("Number {n} in the queue. Before it: {runs}.", n=len(before) + 1, runs=", ".join(words))
@@ -253,10 +253,10 @@ def controls(run: Run) -> None:
                     jobs.stop(run.name, how)
                     st.rerun(scope="fragment")
             rate(run)
-            if visitors.is_operator() and jobs.ahead(run) and st.button(tr("Next in line"), icon=":material/vertical_align_top:", key="next",
+            if visitors.is_operator() and queue.ahead(run) and st.button(tr("Next in line"), icon=":material/vertical_align_top:", key="next",
                                                                         help=tr("Before all others that wait; only the operator can.")):  # fmt: skip
                 try:
-                    jobs.put_first(run.name)
+                    queue.put_first(run.name)
                 except ValueError as error:
                     st.error(parts.text(error, 300))
     elif run.resumable() is None and st.button(tr("Resume"), icon=":material/play_arrow:", key="resume"):

@@ -13,7 +13,7 @@ LAYERS = (
     ("recipe", "images", "home", "spreadsheet", "hooks"),
     ("privacy", "hardware", "optimisers", "sweep"),
     ("data", "augment", "models", "muon", "graphs", "takeaway", "webpage", "lessons", "coach", "runs"),
-    ("weights", "shelves", "precision", "neighbours", "notebook"),
+    ("weights", "shelves", "precision", "neighbours", "notebook", "queue"),
     ("batches",),
     ("train", "predict"),
     (
@@ -33,6 +33,7 @@ LAYERS = (
     ("jobs", "api", "report", "events"),
     ("studies", "bulk"),
     ("worker",),
+    ("tasks",),
     ("__main__",),
 )
 # package → the only places that may import it
@@ -116,5 +117,17 @@ def test_light_modules_import_without_torch_and_streamlit():
     import sys
 
     code = "import sys, imgrec.jobs, imgrec.runs, imgrec.data, imgrec.__main__; print([m for m in ('torch', 'streamlit', 'sklearn') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.stdout.strip() == "[]", result.stdout + result.stderr
+
+
+def test_a_worker_that_waits_for_its_turn_holds_nothing_heavy():
+    """Forty may wait at a time."""
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, imgrec.worker, imgrec.__main__; print([m for m in ('numpy', 'PIL', 'torch') if m in sys.modules])"
+    )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert result.stdout.strip() == "[]", result.stdout + result.stderr

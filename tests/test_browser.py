@@ -20,7 +20,7 @@ import pytest
 from browsing import ROOT, Server, idle, new_context, visit
 from conftest import wait_for
 
-from imgrec import jobs
+from imgrec import queue
 from imgrec.charts import percent
 from imgrec.data import Item, import_dataset, open_dataset
 from imgrec.images import to_png
@@ -235,7 +235,7 @@ def test_two_servers_on_one_workspace_and_three_browsers_that_press_start_at_the
             button = page.get_by_role("button", name="Start training")
             button.evaluate("(button, at) => { setTimeout(() => button.click(), at - Date.now()) }", moment)
         wait_for(lambda: len(list_runs()) == 3)
-        runs = wait_for(lambda: (live := jobs.live_runs()) and len(live) == 3 and live)
+        runs = wait_for(lambda: (live := queue.live_runs()) and len(live) == 3 and live)
         wait_for(lambda: runs[0].status == "training" and all(run.status == "waiting" for run in runs[1:]))
         shown = {wait_for(lambda page=page: run_in_address(page)): page for page in pages}
         assert set(shown) == {run.name for run in runs}

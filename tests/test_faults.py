@@ -18,7 +18,7 @@ from conftest import small_disk, unavailable, wait_for
 from pictures import picture
 from streamlit.testing.v1 import AppTest
 
-from imgrec import jobs, worker
+from imgrec import jobs, queue, worker
 from imgrec.data import Edit, Item, delete_dataset, edit, import_dataset, open_dataset
 from imgrec.home import folder, in_words
 from imgrec.predict import Predictor
@@ -305,10 +305,13 @@ def test_a_clock_set_back_confuses_neither_the_status_nor_the_queue(monkeypatch,
     assert first.silent_seconds == 0
     second = jobs.enqueue(SHORT)
     assert second.status == "new"
-    assert [run.name for run in jobs.live_runs()] == [first.name, second.name]  # it came later, whatever the clock says
-    assert not jobs.may_begin(second)
+    assert [run.name for run in queue.live_runs()] == [
+        first.name,
+        second.name,
+    ]  # it came later, whatever the clock says
+    assert not queue.may_begin(second)
     kill(first)
-    assert jobs.may_begin(second)
+    assert queue.may_begin(second)
     assert same_names(list_runs(), [first, second, veteran])
 
 
@@ -362,18 +365,18 @@ def test_two_apps_on_one_workspace_start_at_the_same_moment_and_train_one_after_
 def test_what_starts_at_the_same_moment_gets_a_place_of_its_own(monkeypatch):
     monkeypatch.setattr(time, "time_ns", lambda: 10**18)
     runs = [jobs.enqueue(SHORT) for _ in range(5)]
-    assert [run.name for run in jobs.live_runs()] == [run.name for run in runs]
-    assert [jobs.ahead(run) for run in runs] == [0, 1, 2, 3, 4]
+    assert [run.name for run in queue.live_runs()] == [run.name for run in runs]
+    assert [queue.ahead(run) for run in runs] == [0, 1, 2, 3, 4]
 
 
 def test_the_operator_lets_a_waiting_run_come_next():
     runs = [jobs.enqueue(SHORT) for _ in range(4)]
-    jobs.put_first(runs[3].name)
-    jobs.put_first(runs[2].name)
-    assert [runs.index(run) for run in jobs.live_runs()] == [0, 2, 3, 1]
+    queue.put_first(runs[3].name)
+    queue.put_first(runs[2].name)
+    assert [runs.index(run) for run in queue.live_runs()] == [0, 2, 3, 1]
     for name in (runs[0].name, jobs.create_run(SHORT).name):
         with pytest.raises(RunError, match="does not wait"):
-            jobs.put_first(name)
+            queue.put_first(name)
 
 
 def test_the_learning_rate_is_changed_while_it_learns_and_a_resume_keeps_it():

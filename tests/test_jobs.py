@@ -15,7 +15,7 @@ import torch
 from conftest import wait_for
 from pictures import picture
 
-from imgrec import jobs, worker
+from imgrec import jobs, queue, worker
 from imgrec.data import DatasetError, list_datasets, open_dataset, uploads
 from imgrec.home import cores, folder
 from imgrec.images import to_png
@@ -44,7 +44,7 @@ def test_a_worker_process_trains_to_the_end_and_is_tested():
     assert 0.3 < run.read("evaluation.json")["accuracy"] <= 1
     assert load_weights(run.file("best.safetensors"))[1].classes == tuple("0123456789")
     assert run.read("about.json")["versions"]["torch"] == torch.__version__
-    assert jobs.live_runs() == []
+    assert queue.live_runs() == []
 
 
 def test_a_training_that_breaks_down_ends_with_advice_and_its_last_good_weights(monkeypatch):
@@ -130,16 +130,16 @@ def test_the_queue_takes_turns_between_owners_and_never_overtakes_what_is_traini
     """Row 13 of the goals: nobody holds two places ahead of others."""
     ann, ben, cas = (Owner(name, name.title()) for name in ("ann", "ben", "cas"))
     started = [jobs.enqueue(Recipe(epochs=1), owner) for owner in (ann, ann, ann, ben, cas, None, ben)]
-    order = [started.index(run) for run in jobs.live_runs()]
+    order = [started.index(run) for run in queue.live_runs()]
     assert order == [0, 3, 4, 5, 1, 6, 2]
-    assert jobs.ahead(started[1]) == 4
-    assert [run.name for run in jobs.before(started[3])] == [started[0].name]
+    assert queue.ahead(started[1]) == 4
+    assert [run.name for run in queue.before(started[3])] == [started[0].name]
     for number in order[:4]:
         for _ in worker.work(started[number]):
             pass
-    assert jobs.may_begin(started[1])
+    assert queue.may_begin(started[1])
     late = jobs.enqueue(Recipe(epochs=1), Owner("dan", "Dan"))  # its first, but another is at its turn already
-    assert [started[1].name, started[6].name, late.name, started[2].name] == [run.name for run in jobs.live_runs()]
+    assert [started[1].name, started[6].name, late.name, started[2].name] == [run.name for run in queue.live_runs()]
     assert started[0].owner == ann
     assert started[5].owner is None
 
@@ -198,7 +198,7 @@ def test_what_was_logged_before_the_first_checkpoint_is_logged_once_when_the_run
 def test_one_trains_and_the_next_waits_its_turn():
     first, second = running(), jobs.start(Recipe(epochs=1))
     wait_for(lambda: second.status == "waiting" and second.state.get("ahead") == 1)
-    assert [run.name for run in jobs.live_runs()] == [first.name, second.name]
+    assert [run.name for run in queue.live_runs()] == [first.name, second.name]
     jobs.stop(first.name)
     wait_for(lambda: second.status == "finished")
 
@@ -246,9 +246,9 @@ def test_each_gpu_trains_one_run_and_a_run_for_the_cpu_takes_none(monkeypatch):
     jobs.stop(first.name)
     wait_for(lambda: third.epochs)
     assert third.state["gpu"] == freed
-    assert jobs.take_gpu(jobs.enqueue(LONG)) is None
+    assert queue.take_gpu(jobs.enqueue(LONG)) is None
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    assert jobs.take_gpu(jobs.enqueue(recipe)) is None
+    assert queue.take_gpu(jobs.enqueue(recipe)) is None
 
 
 def test_gpus_and_the_cpu_have_queues_of_their_own(monkeypatch):
@@ -257,34 +257,34 @@ def test_gpus_and_the_cpu_have_queues_of_their_own(monkeypatch):
     anywhere = dataclasses.replace(LONG, device="auto")
     gpu = [jobs.enqueue(anywhere, owner) for owner in (ann, ann, ann, ann, ben)]
     cpu = [jobs.enqueue(LONG, ann), jobs.enqueue(LONG, ben)]
-    assert [jobs.ahead(run) for run in gpu] == [0, 1, 3, 4, 2]  # two train, then by rounds
-    assert [jobs.ahead(run) for run in cpu] == [0, 1]  # what Ann has on the GPUs does not count here
-    assert [run.name for run in jobs.before(cpu[1])] == [cpu[0].name]
-    assert [jobs.may_begin(run) for run in gpu + cpu] == [True, True, False, False, False, True, False]
-    jobs.put_first(gpu[3].name)
-    assert [jobs.ahead(run) for run in gpu] == [0, 1, 4, 2, 3]
+    assert [queue.ahead(run) for run in gpu] == [0, 1, 3, 4, 2]  # two train, then by rounds
+    assert [queue.ahead(run) for run in cpu] == [0, 1]  # what Ann has on the GPUs does not count here
+    assert [run.name for run in queue.before(cpu[1])] == [cpu[0].name]
+    assert [queue.may_begin(run) for run in gpu + cpu] == [True, True, False, False, False, True, False]
+    queue.put_first(gpu[3].name)
+    assert [queue.ahead(run) for run in gpu] == [0, 1, 4, 2, 3]
     monkeypatch.setenv("IMGREC_WORKERS", "2")
-    assert [jobs.may_begin(run) for run in gpu + cpu] == [True, True, False, True, True, True, True]
+    assert [queue.may_begin(run) for run in gpu + cpu] == [True, True, False, True, True, True, True]
     cpu[0].file("recipe.json").write_text("nothing")
     with pytest.raises(RunError, match="no readable recipe"):
         list(worker.work(open_run(cpu[0].name)))
-    assert jobs.ahead(cpu[1]) == 0
+    assert queue.ahead(cpu[1]) == 0
 
 
 def test_the_expected_wait_follows_what_trains(monkeypatch):
     runs = [jobs.enqueue(LONG) for _ in range(4)]
-    assert jobs.expected_wait(runs[0]) == 0
-    assert jobs.expected_wait(runs[1]) is None  # the first has not begun
+    assert queue.expected_wait(runs[0]) == 0
+    assert queue.expected_wait(runs[1]) is None  # the first has not begun
     runs[0].update(seconds_left=30.0, progress=0.75)
-    assert jobs.expected_wait(runs[1]) == 30
-    assert jobs.expected_wait(runs[3]) == 30 + 2 * 120
+    assert queue.expected_wait(runs[1]) == 30
+    assert queue.expected_wait(runs[3]) == 30 + 2 * 120
     monkeypatch.setenv("IMGREC_WORKERS", "2")
-    assert jobs.expected_wait(runs[1]) == 0
+    assert queue.expected_wait(runs[1]) == 0
     runs[1].update(seconds_left=50.0, progress=0.5)
-    assert jobs.expected_wait(runs[2]) == 30
-    assert jobs.expected_wait(runs[3]) == 50
+    assert queue.expected_wait(runs[2]) == 30
+    assert queue.expected_wait(runs[3]) == 50
     runs[0].update(seconds_left=None)
-    assert jobs.expected_wait(runs[3]) is None
+    assert queue.expected_wait(runs[3]) is None
 
 
 def test_two_workers_never_share_a_run():
@@ -302,7 +302,7 @@ def test_an_error_in_the_worker_is_written_down():
         list(worker.work(open_run(run.name)))
     assert run.status == "failed"
     assert "nothing" in run.state["error"]
-    assert jobs.live_runs() == []
+    assert queue.live_runs() == []
 
 
 def test_a_changed_data_set_is_noticed_at_resume():
@@ -353,10 +353,10 @@ def test_whoever_waits_far_back_looks_at_one_run_to_know_that_it_is_not_its_turn
     runs = [jobs.enqueue(Recipe(seed=seed)) for seed in range(12)]
     looked, status = [], type(runs[0]).status
     monkeypatch.setattr(type(runs[0]), "status", property(lambda run: looked.append(run.name) or status.fget(run)))
-    assert not jobs.may_begin(runs[-1])
+    assert not queue.may_begin(runs[-1])
     assert looked == [runs[0].name]
-    assert jobs.may_begin(runs[0])
-    assert jobs.ahead(runs[-1]) == 11
+    assert queue.may_begin(runs[0])
+    assert queue.ahead(runs[-1]) == 11
 
 
 def test_no_marks_stay_in_the_queue():

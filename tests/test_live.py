@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from starlette.requests import Request
 
-from imgrec import jobs
+from imgrec import queue
 from imgrec.recipe import Recipe
 from imgrec.runs import Owner, create_run
 from pages import live_run
@@ -121,7 +121,7 @@ def test_who_waits_reads_whose_runs_come_first_and_which_are_their_own(running):
     mine.update(phase="waiting", ahead=1)
     mine.file("lock").touch()
     for run in (running, mine):
-        jobs._queue_up(run)
+        queue.join(run)
     assert "Before it: Amber Fox (training)" in content(mine.name, "me=" + "b" * 24)["said"][0][2]
     assert "Before it: yours (training)" in content(mine.name, "me=" + "a" * 24)["said"][0][2]
     assert "Number 2 in the queue." in content(mine.name)["said"][0][2]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import wait_for
 
-from imgrec import embedding, jobs, worker
+from imgrec import embedding, jobs, tasks
 from imgrec.data import Cancelled, DatasetError, Edit, Item, edit, import_dataset, open_dataset
 from imgrec.data.health import Measures, measure
 from imgrec.images import to_png
@@ -27,7 +27,7 @@ def mine():
 
 
 def test_a_study_is_written_down_and_read_again(mine):
-    found = worker.work_study("suspects", mine)
+    found = tasks.work_study("suspects", mine)
     job = jobs.study_job("suspects", mine)
     assert (job.status, job.state["progress"]) == ("finished", 1.0)
     again = jobs.study_result(job)
@@ -38,14 +38,14 @@ def test_a_study_is_written_down_and_read_again(mine):
 
 def test_a_study_can_be_cancelled(mine):
     with pytest.raises(Cancelled):
-        worker.work_study("suspects", mine, lambda share: jobs.study_job("suspects", mine).ask("stop"))
+        tasks.work_study("suspects", mine, lambda share: jobs.study_job("suspects", mine).ask("stop"))
     assert jobs.study_job("suspects", mine).status == "stopped"
     assert jobs.study_result(jobs.study_job("suspects", mine)) == {}
 
 
 def test_a_study_that_fails_says_why(mine):
     with pytest.raises(ValueError, match="no run named"):
-        worker.work_study("proposals", mine, run="nothing")
+        tasks.work_study("proposals", mine, run="nothing")
     job = jobs.study_job("proposals", mine, run="nothing")
     assert job.status == "failed"
     assert "no run named" in job.state["error"]
@@ -64,7 +64,7 @@ def test_a_study_runs_in_a_process_of_its_own_and_stops_when_asked():
 
 
 def test_a_result_stays_valid_after_an_edit_and_not_after_new_pictures(mine):
-    worker.work_study("odd", mine)
+    tasks.work_study("odd", mine)
     edit(mine, Edit("exclude", (0,)))
     assert len(jobs.study_result(jobs.study_job("odd", mine))["brightness"]) == 200
     import_dataset([Item("new.png", to_png(np.zeros((8, 8, 3), np.uint8)), "0")], mine, adding=True)
@@ -72,7 +72,7 @@ def test_a_result_stays_valid_after_an_edit_and_not_after_new_pictures(mine):
 
 
 def test_a_network_proposes_labels_for_what_waits(mine):
-    found = worker.work_study("proposals", mine, run="digits-seed-cnn")
+    found = tasks.work_study("proposals", mine, run="digits-seed-cnn")
     dataset, truth = open_dataset(mine), open_dataset("digits").labels
     order = [int(dataset.files[p].removesuffix(".png")) for p in found["positions"]]
     assert sorted(order) == list(range(160, 200))
@@ -82,7 +82,7 @@ def test_a_network_proposes_labels_for_what_waits(mine):
     assert (found["second"] != found["names"]).all()
     edit(mine, Edit("exclude", tuple(dataset.unlabelled.tolist())))
     with pytest.raises(DatasetError, match="nothing to propose"):
-        worker.work_study("proposals", mine, run="digits-seed-cnn")
+        tasks.work_study("proposals", mine, run="digits-seed-cnn")
 
 
 # Maps
@@ -130,7 +130,7 @@ def test_shrunk_pictures_are_the_means_of_areas():
 
 
 def test_a_map_by_a_run_uses_what_its_last_layer_sees(mine):
-    found = worker.work_study("map", mine, method="tsne", run="digits-seed-cnn")
+    found = tasks.work_study("map", mine, method="tsne", run="digits-seed-cnn")
     assert len(found["positions"]) == len(found["points"]) == 200
     network, pictures = predictor("digits-seed-cnn"), open_dataset("digits").images[:5]
     features = network.features(pictures)
@@ -138,4 +138,4 @@ def test_a_map_by_a_run_uses_what_its_last_layer_sees(mine):
     logits = features @ last.weight.numpy().T + last.bias.numpy()
     assert np.allclose(logits, network.logits(pictures).numpy(), atol=1e-4)
     edit(mine, Edit("exclude", (3,)))
-    assert 3 not in worker.work_study("map", mine, method="tsne")["positions"]
+    assert 3 not in tasks.work_study("map", mine, method="tsne")["positions"]

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from imgrec import jobs, sweep
+from imgrec import jobs, queue, sweep
 from imgrec.recipe import Recipe, RecipeError
 from imgrec.runs import Notes, RunError, list_runs
 
@@ -87,7 +87,7 @@ def test_trainings_that_start_together_do_or_none_does(monkeypatch):
     )
     assert [run.recipe.epochs for run in runs] == [1, 2]
     assert [run.notes.text for run in runs] == ["one", "two"]
-    assert [run.name for run in jobs.live_runs()] == [run.name for run in runs]
+    assert [run.name for run in queue.live_runs()] == [run.name for run in runs]
 
 
 def test_a_disk_that_gets_full_between_two_of_them_leaves_none(monkeypatch):
@@ -104,4 +104,4 @@ def test_a_disk_that_gets_full_between_two_of_them_leaves_none(monkeypatch):
         jobs.start_all([Recipe(epochs=1), Recipe(epochs=2)])
     assert len(made) == 1
     assert list_runs() == []
-    assert not list(jobs._marks().iterdir())
+    assert not list(queue._marks().iterdir())

@@ -1,0 +1,83 @@
+"""What processes carry out besides trainings: imports, downloads and studies. `jobs` launches them."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from imgrec.data import Cancelled, fetch, import_dataset, open_dataset, stamps
+from imgrec.data.uploads import discard
+from imgrec.home import write_atomic
+from imgrec.jobs import bring_folder, study_folder, teller, under_way
+from imgrec.language import tr
+from imgrec.worker import STATE_EVERY, Requests
+
+
+def work_bring(name: str) -> None:
+    """Carry out an import or a download, writing down how far it is and its report. Raises DatasetError.
+
+    Cancelled when the job is asked to stop.
+    """
+    job = bring_folder(name)
+    asked = job.read("job.json")
+    source, options = asked.get("source"), asked.get("options", {})
+    bring = partial(import_dataset, Path(source), name, **options) if source else partial(fetch, name)
+    with suppress(Cancelled), under_way(job, "reading" if source else "connecting"):
+        try:
+            progress = teller(job, lambda done, total: _so_far(done, total, bool(source)))
+            report = asdict(bring(progress, lambda: job.asked() is not None))
+            job.update(detail=tr("packing the pixels, so that it opens at once"), progress=0.99)
+            open_dataset(name)
+            job.write("report.json", report)
+        finally:  # before the job is said to be over
+            if source:
+                discard(Path(source))
+
+
+def work_study(
+    kind: str, name: str, progress: Callable[[float], None] | None = None, process: bool = False, **options: str
+) -> dict[str, np.ndarray]:
+    """Carry out a study of a data set, write down what it found and give it. See `studies` for the kinds.
+
+    ``process``: this process is the study's own and may be ended from within if a stop is not heeded in time. Raises
+    DatasetError, RunError and others, and Cancelled when the job is asked to stop.
+    """
+    from imgrec.studies import STUDIES
+
+    job = study_folder(kind, name, **options)
+    job.path.mkdir(parents=True, exist_ok=True)
+    with under_way(job, tr("loading")):
+        job.clear_requests()
+        requests, shown = Requests(job, process), 0.0
+
+        def told(share: float, detail: str = "") -> None:
+            nonlocal shown
+            if progress:
+                progress(share)
+            if requests.word or job.asked():
+                raise Cancelled(tr("The study of {name} was cancelled.", name=name))
+            if time.monotonic() - shown > STATE_EVERY:
+                shown = time.monotonic()
+                job.update(phase="training", progress=share, detail=detail)
+
+        try:
+            before, content = stamps(name, edits=False), io.BytesIO()
+            found = STUDIES[kind](name, told, **options)
+            np.savez(content, **found, name=name, stamps=np.array(before, np.int64))
+            write_atomic(job.file("result.npz"), content.getvalue())
+            return found
+        finally:
+            requests.done.set()
+
+
+def _so_far(done: int, total: int | None, files: bool) -> str:
+    if files:
+        return tr("{done:,} of {total:,} files", done=done, total=total) if total else tr("{done:,} files", done=done)
+    return tr("{done:.0f} of {total:.0f} MB", done=done / 1000000.0, total=(total or 0) / 1000000.0)
