@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def compare(options: argparse.Namespace) -> bool:
-    from imgrec import jobs
+    from imgrec import jobs, queue
     from imgrec.recipe import Recipe
 
     run, rates = jobs.start(Recipe(epochs=1000)), {"alone": [], "before a queue": []}
@@ -49,14 +49,14 @@ def compare(options: argparse.Namespace) -> bool:
         for _ in range(options.rounds):
             for name in rates:
                 count = options.waiting if name != "alone" else 0
-                queue = jobs.start_all([Recipe(seed=seed) for seed in range(count)])
-                while not all(each.alive for each in (run, *queue)) or run.status != "training":
+                others = jobs.start_all([Recipe(seed=seed) for seed in range(count)])
+                while not all(each.alive for each in (run, *others)) or run.status != "training":
                     time.sleep(0.1)
                 time.sleep(SETTLED)
                 rates[name].append(measured(run))
-                for each in reversed(queue):
+                for each in reversed(others):
                     jobs.stop(each.name)
-                while any(each.alive for each in queue):
+                while any(each.alive for each in others):
                     time.sleep(0.1)
     finally:
         for each in reversed(queue.live_runs()):
