@@ -92,6 +92,7 @@ def soak(count: int, seed: int) -> bool:
         ends[f"{way}: {one(way, chance)}"] += 1
         print(f"\r{number + 1} of {count}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
+    one("left alone", chance)  # the mark of a run that was killed lies there until the next one comes
     after = held()
     for what, times in sorted(ends.items()):
         print(f"  {what:<24} {times}")

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 from imgrec import sweep
 from imgrec.home import in_words
-from imgrec.recipe import PRESETS, Recipe, RecipeError
+from imgrec.recipe import FIELDS, PRESETS, Recipe, RecipeError
 
 
 class Parser(argparse.ArgumentParser):
@@ -143,7 +143,7 @@ def study(options) -> None:
 def train(options) -> None:
     from imgrec import jobs
 
-    given = {name: values for name, values in vars(options).items() if name in sweep.FIELDS and values is not None}
+    given = {name: values for name, values in vars(options).items() if name in FIELDS and values is not None}
     recipe = Recipe.from_values({name: values[0] for name, values in given.items()}, options.preset)
     lists = {name: values for name, values in given.items() if len(values) > 1}
     if lists:
@@ -477,7 +477,7 @@ def _parser() -> Parser:
 
 def _add_recipe(parser: Parser) -> None:
     parser.add_argument("--preset", choices=PRESETS, default="standard", help="a named set of settings to start from")
-    for field in dataclasses.fields(Recipe):
+    for field in FIELDS.values():
         kind, about = type(field.default), field.metadata
         words = f"{about['help']} (default {field.default})"
         if "choices" in about:

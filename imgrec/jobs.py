@@ -67,9 +67,7 @@ def _queued(recipes: Sequence[Recipe], owner: Owner | None, notes: Sequence[Note
     with queue.lock():
         if (waiting := len(queue.live_runs())) + len(recipes) > (most := setting("IMGREC_MAX_QUEUED", 100)):
             raise RunError(
-                tr("{most:.0f} trainings wait already; start this one when some have ended.", most=most)
-                if len(recipes) == 1
-                else tr("{n} trainings are too many: {waiting} wait, and {most:.0f} may.", n=len(recipes), waiting=waiting, most=most)
+                tr("{waiting} trainings wait already, and {most:.0f} may; start others when some have ended.", waiting=waiting, most=most)
             )  # fmt: skip
         try:
             for recipe, said in zip_longest(recipes, notes):

@@ -238,6 +238,8 @@ class Recipe:
         return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
 
 
+FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
+
 PRESETS: dict[str, dict[str, Any]] = {
     mark("standard"): {},
     mark("quick"): {"epochs": 5},

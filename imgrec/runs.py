@@ -24,9 +24,9 @@ from filelock import FileLock, Timeout
 from imgrec import __version__
 from imgrec.home import folder, write_atomic
 from imgrec.language import mark, tr
-from imgrec.recipe import Recipe, RecipeError
+from imgrec.recipe import FIELDS, Recipe, RecipeError
 
-SETTINGS = [field.name for field in dataclasses.fields(Recipe)]
+SETTINGS = list(FIELDS)
 METRICS = {  # more figures of a run: the file and the name there
     **{name: ("state.json", name) for name in ("epoch", "best_epoch", "images_per_second")},
     **{

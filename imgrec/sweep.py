@@ -14,13 +14,12 @@ from datetime import datetime
 from typing import Any
 
 from imgrec.language import tr
-from imgrec.recipe import Recipe, RecipeError
+from imgrec.recipe import FIELDS, Recipe, RecipeError
 
 MOST = 50  # trainings of one sweep
 LUCK, TAG = "seed", "sweep "
 ACCURACIES = ("validation_accuracy", "test_accuracy")
 ONE = ("dataset", "weights", "augment")  # settings in whose text a comma means something else
-FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
 SEVERAL = [name for name in FIELDS if name not in ONE]
 Row = Mapping[str, Any]
 
@@ -80,10 +79,10 @@ def recipes(recipe: Recipe, lists: Mapping[str, Sequence[Any]]) -> list[Recipe]:
     return [dataclasses.replace(recipe, **dict(zip(lists, values, strict=True))) for values in combinations]
 
 
-def different(rows: Iterable[Row], settings: Iterable[str] = tuple(FIELDS)) -> list[str]:
+def different(rows: Iterable[Row]) -> list[str]:
     """The settings in which rows of runs are not all the same."""
     rows = list(rows)
-    return [name for name in settings if len({str(row.get(name)) for row in rows}) > 1]
+    return [name for name in FIELDS if len({str(row.get(name)) for row in rows}) > 1]
 
 
 def groups(rows: Iterable[Row]) -> list[dict[str, Any]]:

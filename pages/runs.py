@@ -13,15 +13,14 @@ import streamlit as st
 from imgrec import charts, sweep
 from imgrec.events import write_events
 from imgrec.language import mark, tr
-from imgrec.recipe import Recipe
+from imgrec.recipe import FIELDS
 from imgrec.runs import LIVE, METRICS, SETTINGS, Notes, Run, RunError, delete_run, open_run, restore_run, rows
 from imgrec.spreadsheet import as_csv
 from pages import parts, visitors
 
 SHOWN = ("star", "run", "status", "model", "dataset", "epochs", "validation_accuracy", "test_accuracy", "tags", "note")
-RESULTS = ("validation_accuracy", "test_accuracy")
 MOST_SHOWN, MOST_COMPARED = 300, 12
-TITLES = {field.name: field.metadata["title"] for field in dataclasses.fields(Recipe)} | {
+TITLES = {name: field.metadata["title"] for name, field in FIELDS.items()} | {
     "star": "★", "run": mark("Run"), "status": mark("Status"), "validation_accuracy": mark("validation accuracy"),
     "test_accuracy": mark("test accuracy"), "tags": mark("Tags"), "note": mark("Note"), "best_epoch": mark("best epoch"),
     "epoch": mark("epochs learned"), "images_per_second": mark("pictures per second"),
@@ -60,7 +59,10 @@ def wanted(table: list[dict]) -> tuple[list[dict], list[str]]:
         )
         order = st.selectbox(
             tr("Order of all"),
-            ["newest", *(name for name in dict.fromkeys((*RESULTS, *METRICS, *SETTINGS)) if name != "fingerprint")],
+            [
+                "newest",
+                *(name for name in dict.fromkeys((*sweep.ACCURACIES, *METRICS, *SETTINGS)) if name != "fingerprint"),
+            ],
             key="runs_order",
             format_func=lambda name: tr(TITLES[name]) if name != "newest" else tr("newest first"),
             help=tr("A click on a heading sorts what is shown; this sorts all runs, also those that are not shown."),
@@ -195,7 +197,7 @@ def compare(names: list[str], table: dict[str, dict]) -> None:
         st.info(
             tr("Of {n} runs the curves and settings of the first {most} are shown.", most=MOST_COMPARED, n=len(names))
         )
-    different = sweep.different(every, SETTINGS)
+    different = sweep.different(every)
     every.sort(key=lambda row: [_rank(row.get(name)) for name in different])
     called = calling(every[:MOST_COMPARED], different)
     lines = {called[name]: open_run(name).epochs for name in called}
@@ -211,7 +213,7 @@ def compare(names: list[str], table: dict[str, dict]) -> None:
         different.append("fingerprint")
     if different:
         parts.grid(
-            {tr("setting"): tr(TITLES[key]), **{name: _said(table[name].get(key)) for name in called}} for key in (*different, *RESULTS)
+            {tr("setting"): tr(TITLES[key]), **{name: _said(table[name].get(key)) for name in called}} for key in (*different, *sweep.ACCURACIES)
         )  # fmt: skip
     else:
         st.caption(tr("All their settings are the same; what differs is the machine, or the data set by now."))
@@ -240,7 +242,7 @@ def did(settings: list[str], scored: list[dict]) -> None:
     several = len(scored) > 2
     if several and 1 <= len(settings) <= 2:
         parts.chart(
-            charts.effect(scored, titles, "log" in sweep.FIELDS[settings[0]].metadata),
+            charts.effect(scored, titles, "log" in FIELDS[settings[0]].metadata),
             "effect",
             tr("Validation accuracy by {setting}", setting=titles[settings[0]]),
         )
@@ -253,7 +255,7 @@ def did(settings: list[str], scored: list[dict]) -> None:
     groups = sweep.groups(scored)
     if max(group["runs"] for group in groups) > 1:
         parts.grid(
-            {**{tr(TITLES[name]): _said(value) for name, value in group.items() if name in sweep.FIELDS}, tr("runs"): group["runs"],
+            {**{tr(TITLES[name]): _said(value) for name, value in group.items() if name in FIELDS}, tr("runs"): group["runs"],
              **{tr(TITLES[name]): sweep.spread(group, name) for name in sweep.ACCURACIES}} for group in groups
         )  # fmt: skip
         st.caption(

@@ -5,9 +5,9 @@ from contextlib import suppress
 
 import streamlit as st
 
-from imgrec import jobs, sweep
+from imgrec import jobs, queue, sweep
 from imgrec.language import tr
-from imgrec.recipe import Recipe
+from imgrec.recipe import FIELDS, Recipe
 from imgrec.runs import LIVE, Notes, Run, RunError, open_run, rows
 from pages import parts, visitors
 
@@ -41,12 +41,12 @@ def lists(values: dict, shelves: dict) -> dict[str, list]:
 
 
 def _title(name: str) -> str:
-    return tr(sweep.FIELDS[name].metadata["title"])
+    return tr(FIELDS[name].metadata["title"])
 
 
 def _field(name: str, value: object, shelf: dict) -> list:
     """Where several values of a setting are given; empty, and said why, if it cannot have one of them."""
-    key, guess, choices = f"several_{name}", sweep.suggest(name, value), sweep.FIELDS[name].metadata.get("choices")
+    key, guess, choices = f"several_{name}", sweep.suggest(name, value), FIELDS[name].metadata.get("choices")
     if not shelf and not choices:
         st.session_state.setdefault(key, ", ".join(f"{each:g}" for each in guess))
         text = st.text_input(_title(name), key=key, help=tr("With commas between."), persist_state="session")
@@ -81,9 +81,8 @@ def start(recipe: Recipe, lists: dict[str, list]) -> list[Run]:
 def together(run: Run) -> None:
     """If the run belongs to a sweep: how many of it have ended, all of them compared, and the others stopped."""
     tag = sweep.tag_among(run.notes.tags)
-    members = [row for row in rows() if tag in row["tags"]] if tag else []
-    if len(members) > 1:
-        alive = any(row["status"] in LIVE for row in members)
+    if tag:
+        alive = any(tag in other.notes.tags for other in queue.live_runs())
         st.fragment(_together, run_every=LOOK if alive else None)(tag, alive)
 
 

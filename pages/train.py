@@ -7,11 +7,10 @@ import streamlit as st
 from imgrec import baselines, charts, hardware, jobs, models, runs, shelves, snapshots
 from imgrec.data import named
 from imgrec.language import current, tr
-from imgrec.recipe import PRESETS, Recipe
+from imgrec.recipe import FIELDS, PRESETS, Recipe
 from imgrec.runs import Run
 from pages import gallery, layers, live_run, moments, parts, several, teaching
 
-FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
 SHELVES = {
     "model": models.SHELF,
     "optimiser": shelves.OPTIMISERS,
