@@ -60,6 +60,12 @@ class Answers:
         return self.probabilities.max(1)
 
     @cached_property
+    def mistakes(self) -> np.ndarray:
+        """Rows of what it got wrong, the surest first, int64."""
+        wrong = np.flatnonzero(~self.right)
+        return wrong[np.argsort(-self.confidence[wrong], kind="stable")]
+
+    @cached_property
     def confusion(self) -> np.ndarray:
         """int64 (classes, classes): row i, column j counts pictures of class i taken for class j."""
         return confusion(self.labels, self.predicted, len(self.classes))

@@ -135,8 +135,8 @@ def check_name(name: str, kind: str = "name") -> str:
     Letters of any script, digits, - _ and . are fine; ``kind`` says in the message what is being named.
     """
     name = unicodedata.normalize("NFC", name)
-    mended = "".join(letter if _fits(letter) else "-" for letter in name.strip())[:MOST_CHARACTERS].strip("-.")
-    advice = tr(", such as {mended}", mended=mended) if mended and mended != name and not _reserved(mended) else ""
+    mended = mend_name(name)
+    advice = tr(", such as {mended}", mended=mended) if mended not in ("", name) else ""
     if not name:
         raise UnusableName(tr("The {kind} is empty; use letters, digits, - and _.", kind=kind))
     if not all(map(_fits, name)):
@@ -176,6 +176,15 @@ def check_name(name: str, kind: str = "name") -> str:
             )
         )
     return name
+
+
+def mend_name(name: str) -> str:
+    """A name near to this one that can be a file name on every system; empty if nothing of it can."""
+    letters = unicodedata.normalize("NFC", name).strip()
+    mended = "".join(letter if _fits(letter) else "-" for letter in letters)[:MOST_CHARACTERS]
+    while len(mended.encode()) > MOST_BYTES:
+        mended = mended[:-1]
+    return "" if _reserved(mended := mended.strip("-.")) else mended
 
 
 def _fits(letter: str) -> bool:

@@ -18,17 +18,24 @@ from imgrec.runs import Run
 MOST_CLASSES = 40  # in the confusion matrix
 MISTAKES = 24  # that are shown
 
-STYLE = """
+GRID = """
+.mistakes{display:flex;flex-wrap:wrap;gap:.6rem}
+.mistakes figure{margin:0;width:6.5rem;font-size:.75rem;overflow-wrap:anywhere}
+.mistakes img{width:6.5rem;height:6.5rem;image-rendering:pixelated}
+"""
+STYLE = (
+    GRID
+    + """
 body{font:15px/1.5 system-ui,sans-serif;color:#1a1d21;background:#fff;max-width:60rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.7rem}h2{font-size:1.2rem;margin-top:2rem}table{border-collapse:collapse;margin:.5rem 0}
 th,td{padding:.2rem .6rem;text-align:right;border-bottom:1px solid #ddd}th:first-child,td:first-child{text-align:left}
 .matrix td{border:1px solid #fff;text-align:center;min-width:1.6rem;padding:.1rem .2rem}
 .matrix th{font-weight:normal;border:0;font-size:.8rem}
 .big{display:flex;flex-wrap:wrap;gap:2rem}.big div{font-size:1.6rem}.big small{display:block;font-size:.8rem;color:#555}
-.mistakes{display:flex;flex-wrap:wrap;gap:.6rem}figure{margin:0;width:6.5rem;font-size:.75rem;overflow-wrap:anywhere}
-figure img{width:6.5rem;height:6.5rem;image-rendering:pixelated}.note{color:#555}
+.note{color:#555}
 @media print{h2{break-after:avoid}figure,tr{break-inside:avoid}body{margin:0;max-width:none}}
 """
+)
 
 
 def printable(run: Run, given: Answers, dataset: Dataset) -> str:
@@ -156,12 +163,16 @@ def _certainty(given: Answers) -> str:
     return _table((tr("confidence"), tr("answers"), tr("on average"), tr("right")), body)
 
 
-def _mistakes(given: Answers, dataset: Dataset) -> str:
-    wrong = np.flatnonzero(~given.right)
-    if not len(wrong):
+def mistakes(given: Answers, dataset: Dataset, count: int = MISTAKES) -> str:
+    """The pictures that the network is surest and wrong about, as HTML with its own style."""
+    return f"<style>{GRID}</style>{_mistakes(given, dataset, count)}"
+
+
+def _mistakes(given: Answers, dataset: Dataset, count: int = MISTAKES) -> str:
+    if not len(given.mistakes):
         return f"<p>{tr('None.')}</p>"
     figures, names = "", [_text(name) for name in class_names(given.classes)]
-    for index in wrong[np.argsort(-given.confidence[wrong], kind="stable")][:MISTAKES].tolist():
+    for index in given.mistakes[:count].tolist():
         picture = in_address(to_png(dataset.images[given.positions[index]]))
         truth, said = names[given.labels[index]], names[given.predicted[index]]
         figures += (

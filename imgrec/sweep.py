@@ -6,8 +6,8 @@ Runs that differ in nothing but their seed say together how much of a difference
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
+import random
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -65,18 +65,38 @@ def suggest(name: str, value: Any) -> list[Any]:
     return [each for each in rounded if about["minimum"] <= each <= about["maximum"]]
 
 
-def recipes(recipe: Recipe, lists: Mapping[str, Sequence[Any]]) -> list[Recipe]:
+def count(lists: Mapping[str, Sequence[Any]]) -> int:
+    """How many combinations there are of the listed values."""
+    return math.prod(map(len, lists.values()))
+
+
+def recipes(recipe: Recipe, lists: Mapping[str, Sequence[Any]], draw: int = 0) -> list[Recipe]:
     """Every combination of the listed values, the last list turning fastest; ``{}`` gives the recipe alone.
 
-    Raises RecipeError on an unknown setting, and beyond MOST combinations.
+    ``draw``: only so many, drawn at random by the recipe's seed. Where one setting matters more than another, a draw tries
+    more values of it than a grid of as many trainings (Bergstra and Bengio, Random search for hyper-parameter
+    optimization, JMLR 2012). Raises RecipeError on an unknown setting, and beyond MOST trainings.
     """
     for name in lists:
         if name not in SEVERAL:
             raise RecipeError(tr("{name} takes one value; several can be given to {names}.", name=name, names=", ".join(SEVERAL)))  # fmt: skip
-    if (count := math.prod(map(len, lists.values()))) > MOST:
-        raise RecipeError(tr("That makes {count:,} trainings; {most} at a time are enough.", count=count, most=MOST))
-    combinations = itertools.product(*lists.values())
-    return [dataclasses.replace(recipe, **dict(zip(lists, values, strict=True))) for values in combinations]
+    chosen: Sequence[int] = range(count(lists))
+    if 0 < draw < len(chosen):
+        chosen = sorted(random.Random(recipe.seed).sample(chosen, draw))
+    if len(chosen) > MOST:
+        raise RecipeError(
+            tr("That makes {count:,} trainings; {most} at a time are enough.", count=len(chosen), most=MOST)
+        )
+    return [dataclasses.replace(recipe, **_combination(number, lists)) for number in chosen]
+
+
+def _combination(number: int, lists: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """The values of the combination of that number."""
+    values = {}
+    for name in reversed(lists):
+        number, place = divmod(number, len(lists[name]))
+        values[name] = lists[name][place]
+    return values
 
 
 def different(rows: Iterable[Row]) -> list[str]:

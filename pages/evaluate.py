@@ -40,9 +40,9 @@ def mistakes(model: Predictor, dataset: Dataset, given: Answers) -> None:
     answer = right.selectbox(tr("taken for"), range(len(names)), format_func=show, key="cell_answer")
     chosen = np.flatnonzero((given.labels == truth) & (given.predicted == answer))
     judged.pictures(model, dataset, given, chosen, "cell", f"{truth} {answer}")
-    wrong, right = np.flatnonzero(~given.right), np.flatnonzero(given.right)
+    right = np.flatnonzero(given.right)
     st.subheader(tr("Most confident mistakes"), anchor=False)
-    judged.pictures(model, dataset, given, wrong[np.argsort(-given.confidence[wrong], kind="stable")], "confident", "")
+    judged.pictures(model, dataset, given, given.mistakes, "confident", "")
     st.subheader(tr("Least certain hits"), anchor=False)
     judged.pictures(
         model, dataset, given, right[np.argsort(given.confidence[right], kind="stable")][:200], "uncertain", ""

@@ -1,7 +1,7 @@
 """What pages share about sweeps: several values of a setting at once, and how the trainings that came of it stand."""
 
-import math
 from contextlib import suppress
+from typing import NamedTuple
 
 import streamlit as st
 
@@ -11,17 +11,37 @@ from imgrec.recipe import FIELDS, Recipe
 from imgrec.runs import LIVE, Notes, Run, RunError, open_run, rows
 from pages import parts, visitors
 
+FEW = 4  # combinations of which nobody wants a part
 LOOK = 5  # seconds between two looks at trainings that are still to end
 
 
-def lists(values: dict, shelves: dict) -> dict[str, list]:
-    """Settings that are to have several values, and these; an empty list where something is wrong with them.
+class Several(NamedTuple):
+    """Settings that are to have several values, and these; how many of all combinations are wanted."""
+
+    lists: dict[str, list]
+    draw: int = 0  # 0: all
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is a value wherever one is needed."""
+        return [] not in self.lists.values()
+
+    @property
+    def trainings(self) -> int:
+        return self.draw or sweep.count(self.lists)
+
+    def recipes(self, recipe: Recipe) -> list[Recipe]:
+        return sweep.recipes(recipe, self.lists, self.draw)
+
+
+def form(values: dict, shelves: dict) -> Several:
+    """Where settings are given several values.
 
     ``values``: what the form says now; ``shelves``: setting → what it is chosen from, with titles.
     """
     box = st.expander(tr("Several values at once"), icon=":material/grid_on:", key="several_values", on_change="rerun")
     if not box.open:
-        return {}
+        return Several({})
     found: dict[str, list] = {}
     with box:
         st.caption(
@@ -37,7 +57,22 @@ def lists(values: dict, shelves: dict) -> dict[str, list]:
         for column, name in zip(st.columns(max(1, len(chosen))), chosen, strict=False):
             with column:
                 found[name] = _field(name, values[name], shelves.get(name, {}))
-    return found
+        return Several(found, _drawn(sweep.count(found)))
+
+
+def _drawn(every: int) -> int:
+    """How many of all combinations are wanted; 0 for all."""
+    if every < FEW:
+        return 0
+    most = min(every, sweep.MOST)
+    wanted = st.number_input(
+        tr("How many of the {n:,} combinations", n=every), 1, most, most, key=f"draw {every}", width=260,
+        help=tr(
+            "Fewer than all are drawn at random. Where one setting matters more than another, that tries more of its "
+            "values than a grid (Bergstra and Bengio 2012)."
+        ),
+    )  # fmt: skip
+    return wanted if wanted < every else 0
 
 
 def _title(name: str) -> str:
@@ -64,17 +99,17 @@ def _field(name: str, value: object, shelf: dict) -> list:
     )  # fmt: skip
 
 
-def button(lists: dict[str, list]) -> str:
+def button(wanted: Several) -> str:
     """What the button says that starts them."""
-    count = math.prod(map(len, lists.values()))
-    return tr("Start {n} trainings", n=count) if count > 1 else tr("Start training")
+    n = wanted.trainings
+    return tr("Start {n} trainings", n=n) if n > 1 else tr("Start training")
 
 
-def start(recipe: Recipe, lists: dict[str, list]) -> list[Run]:
+def start(recipe: Recipe, wanted: Several) -> list[Run]:
     """Start a training for each combination; if there are several, their notes say what is whose. Raises what
     `jobs.start_all` raises."""
-    recipes, tag = sweep.recipes(recipe, lists), sweep.tag()
-    notes = [Notes(tags=(tag,), text=sweep.words(each, lists)) for each in recipes] if len(recipes) > 1 else ()
+    recipes, tag = wanted.recipes(recipe), sweep.tag()
+    notes = [Notes(tags=(tag,), text=sweep.words(each, wanted.lists)) for each in recipes] if len(recipes) > 1 else ()
     return jobs.start_all(recipes, visitors.visitor(), notes)
 
 

@@ -1,6 +1,7 @@
 """Train: how does a network learn? The settings, the start, and the live view of a run that a worker process carries out."""
 
 import dataclasses
+from contextlib import suppress
 
 import streamlit as st
 
@@ -81,9 +82,9 @@ def form(dataset) -> None:
                     values[name] = widget(name)
     else:  # two dozen fields cost more than the rest of the page
         values |= {name: st.session_state.setdefault(f"recipe_{name}", FIELDS[name].default) for name in REST}
-    lists = several.lists(values, SHELVES)
+    wanted = several.form(values, SHELVES)
     sizes(values, dataset)
-    before(values)
+    before(values, wanted)
     plan = st.session_state["recipe_augment"]
     st.caption(
         tr(
@@ -93,10 +94,10 @@ def form(dataset) -> None:
         )
     )
     if st.button(
-        several.button(lists), type="primary", icon=":material/play_arrow:", key="start", disabled=[] in lists.values()
+        several.button(wanted), type="primary", icon=":material/play_arrow:", key="start", disabled=not wanted.complete
     ):
         try:
-            started = several.start(Recipe(**values), lists)
+            started = several.start(Recipe(**values), wanted)
         except (ValueError, RuntimeError, OSError) as error:
             st.error(parts.text(error, 500))
         else:
@@ -157,7 +158,7 @@ def balance(dataset) -> None:
         parts.grid(rows)
 
 
-def before(values: dict) -> None:
+def before(values: dict, wanted: several.Several) -> None:
     """A look ahead: one batch, the time all will take, and a learning rate that one click puts into the form."""
     with st.expander(tr("Before you start"), icon=":material/flight_takeoff:"):
         try:
@@ -169,8 +170,10 @@ def before(values: dict) -> None:
         found = jobs.study_result(job)
         if found:
             rates, losses, suggested = found["rates"].tolist(), found["losses"].tolist(), float(found["suggested"])
+            seconds = float(found["seconds"])
             parts.metrics(
-                (tr("About"), parts.duration(float(found["seconds"])), tr("For all epochs, without validation.")),
+                (tr("About"), parts.duration(seconds), tr("For all epochs, without validation.")),
+                *together(wanted, values, seconds),
                 (
                     tr("Memory"),
                     f"{int(found['memory']) / 2**20:,.0f} MiB",
@@ -191,6 +194,18 @@ def before(values: dict) -> None:
             job, tr("Try a batch and look for a learning rate"),
             lambda: jobs.start_study("preflight", values["dataset"], recipe=recipe), "preflight",
         )  # fmt: skip
+
+
+def together(wanted: several.Several, values: dict, seconds: float) -> list[tuple[str, str, str]]:
+    """About how long all trainings take that are started together, if one takes so many seconds."""
+    if wanted.trainings < 2:
+        return []
+    with suppress(ValueError):  # said when they are started
+        epochs = sum(recipe.epochs for recipe in wanted.recipes(Recipe(**values)))
+        title = tr("All {n}", n=wanted.trainings)
+        about = tr("One after the other, if an epoch of each takes as long as of this one.")
+        return [(title, parts.duration(seconds * epochs / values["epochs"]), about)]
+    return []
 
 
 def use(setting: str, value: float | str) -> None:

@@ -54,6 +54,17 @@ def test_several_values_are_as_many_trainings_and_what_they_did(capsys):
     assert all(note.text in said for note in notes)
 
 
+def test_some_of_all_combinations_are_drawn(capsys):
+    asked = ("train", "--epochs", "1,2,3", "--model", "softmax-regression", "--seed", "0,1,2", "--json", "--draw")
+    status, lines, _ = call(capsys, *asked, 2)
+    assert status == 0
+    assert len({row["run"] for row in map(json.loads, lines) if "run" in row}) == 2
+    for wrong in (("train", "--epochs", 1, "--draw", 2), (*asked, "-1")):
+        status, lines, said = call(capsys, *wrong)
+        assert (status, lines) == (2, [])
+        assert "draw is" in said
+
+
 def test_of_several_trainings_one_may_break_down_and_the_others_go_on(capsys, monkeypatch):
     from imgrec.train import Training
 

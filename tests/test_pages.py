@@ -207,6 +207,33 @@ def test_several_values_start_as_many_trainings_that_are_compared_and_stopped_to
     assert sorted(fresh.session_state["runs_picked"]) == sorted(run.name for run in list_runs())
 
 
+def test_of_many_combinations_some_are_drawn_and_their_time_is_told(monkeypatch):
+    from pages import parts
+
+    monkeypatch.setattr(jobs, "launch", lambda *command: None)
+    found = {
+        "rates": np.ones(2),
+        "losses": np.ones(2),
+        "suggested": 0.01,
+        "seconds": 60.0,
+        "memory": 1,
+        "precision": "float32",
+    }
+    monkeypatch.setattr(jobs, "study_result", lambda job: {name: np.array(value) for name, value in found.items()})
+    test = open_page("train.py", several_values=True, vary=["learning_rate", "epochs"])
+    test.text_input(key="several_learning_rate").set_value("0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001, 0.00003")
+    test.text_input(key="several_epochs").set_value("1, 2, 3, 4, 5, 6, 7, 8").run()
+    assert test.number_input(key="draw 64").value == 50  # more are not started at once
+    test.number_input(key="draw 64").set_value(3).run()
+    assert test.button(key="start").label == "Start 3 trainings"
+    told = {metric.label: metric.value for metric in test.metric}
+    test.button(key="start").click().run()
+    assert not test.exception
+    made = [run.recipe for run in list_runs()]
+    assert len({(recipe.learning_rate, recipe.epochs) for recipe in made}) == 3
+    assert told["All 3"] == parts.duration(60 * sum(recipe.epochs for recipe in made) / Recipe().epochs)
+
+
 def test_what_a_sweep_did_is_drawn_and_how_much_of_it_is_luck(own_copy):
     picked = []
     for number, (rate, accuracy) in enumerate(((0.1, 0.5), (0.1, 0.7), (0.01, 0.9), (0.01, 0.94))):

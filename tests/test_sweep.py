@@ -50,6 +50,21 @@ def test_every_combination_is_a_recipe_and_nothing_else_changes():
     assert sweep.words(found[-1], lists) == "learning_rate 0.01, seed 2"
 
 
+def test_a_draw_is_a_part_of_all_combinations_and_the_same_for_the_same_seed():
+    lists = {"learning_rate": [0.1, 0.01, 0.001], "seed": list(range(10)), "batch_size": [32, 64]}
+    every = sweep.recipes(Recipe(), {**lists, "seed": lists["seed"][:5]})
+    assert len(every) == 30
+    drawn = sweep.recipes(Recipe(seed=3), lists, draw=20)
+    assert drawn == sweep.recipes(Recipe(seed=3), lists, draw=20)
+    assert drawn != sweep.recipes(Recipe(seed=4), lists, draw=20)
+    assert len(set(drawn)) == 20
+    assert all(r.learning_rate in lists["learning_rate"] and r.seed in lists["seed"] for r in drawn)
+    assert len({r.seed for r in drawn}) > 5  # a grid of 20 would have three or four of them
+    assert sweep.recipes(Recipe(), {"seed": [0, 1]}, draw=5) == sweep.recipes(Recipe(), {"seed": [0, 1]})
+    huge = {"seed": range(1000), "epochs": range(1, 1001), "batch_size": range(1, 1001)}
+    assert len(sweep.recipes(Recipe(), huge, draw=50)) == 50
+
+
 def test_too_many_combinations_and_settings_of_one_value_are_refused():
     with pytest.raises(RecipeError, match=r"100 trainings"):
         sweep.recipes(Recipe(), {"seed": range(10), "epochs": range(1, 11)})

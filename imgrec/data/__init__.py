@@ -20,6 +20,7 @@ from imgrec.data.inspection import inspect
 from imgrec.data.layouts import read_columns
 from imgrec.data.names import class_name, class_names, named
 from imgrec.data.packs import Progress
+from imgrec.data.places import bring, called, find
 from imgrec.data.readers import Item
 from imgrec.data.store import check_free, delete_dataset, edit, history, undo
 from imgrec.images import RESIZES, to_png
@@ -38,6 +39,8 @@ __all__ = [
     "Item",
     "Listing",
     "Summary",
+    "bring",
+    "called",
     "check_free",
     "class_name",
     "class_names",
@@ -45,6 +48,7 @@ __all__ = [
     "edit",
     "export_dataset",
     "fetch",
+    "find",
     "history",
     "import_dataset",
     "inspect",

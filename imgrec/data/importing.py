@@ -21,7 +21,7 @@ from imgrec.data.dataset import SPLITS, UNLABELLED, DatasetError, counted, strat
 from imgrec.data.packs import Progress
 from imgrec.data.parallel import in_order
 from imgrec.data.readers import READERS, Item
-from imgrec.data.sources import Refused, open_source, printable
+from imgrec.data.sources import Refused, open_source, printable, stamp
 from imgrec.data.store import Draft, Stored, check_free, load
 from imgrec.data.table import ITEM
 from imgrec.images import ImageError, open_image, safe_name
@@ -81,7 +81,7 @@ def import_dataset(
     name is taken, the source can't be read or holds fewer than two classes, and Cancelled soon after ``cancelled()``
     is true.
     """
-    known = {"unlabelled": unlabelled, "adding": adding}
+    known: dict[str, Any] = {"unlabelled": unlabelled, "adding": adding}
     if not adding:
         check_free(name)
     if not isinstance(source, str | Path):
@@ -91,6 +91,7 @@ def import_dataset(
     try:
         reader = next(reader for reader in READERS if reader.recognises(opened))
         origin = tr("Imported from {name}.", name=printable(path.absolute().name))
+        known["stamp"] = "" if unlabelled else stamp(path)
         job = Import(origin, progress, cancelled, lambda: opened.total, opened.tables, **known)
         return job.run(name, reader.read(opened))
     except Refused as reason:
@@ -111,6 +112,7 @@ class Import:
     order: tuple[str, ...] = ()  # of the classes; the rest follow by number or alphabet
     unlabelled: bool = False  # no picture has a class
     adding: bool = False  # to a set that is there
+    stamp: str = ""  # of the files it came from
     rejected: list[dict[str, str]] = field(default_factory=list)
     refusals: int = 0
 
@@ -181,7 +183,9 @@ class Import:
             (label, split, p.width, p.height, p.mode.encode(), p.format.encode(), p.sha256, p.offset, p.bytes, 0)
             for p, label, split in rows
         ]
-        about = there.about | {"classes": classes} if there else self._about(draft.name, classes, pictures)
+        about = (
+            self._about(draft.name, classes, pictures) if not there else there.about | {"classes": classes, "stamp": ""}
+        )
         draft.finish(np.array(items, ITEM), [picture.name for picture in pictures], about)
         return summary
 
@@ -225,6 +229,7 @@ class Import:
         return {
             "name": name,
             "source": self.source,
+            "stamp": self.stamp,
             "created": datetime.now().astimezone().isoformat(timespec="seconds"),
             "image_size": min(max(side, SMALLEST), LARGEST),
             "channels": max(picture.channels for picture in pictures),

@@ -1,0 +1,74 @@
+"""A command: a function beside the arguments it takes; and how results are printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class Argument(NamedTuple):
+    """What argparse's ``add_argument`` is given."""
+
+    names: tuple[str, ...]
+    settings: dict[str, Any]
+
+
+class Command(NamedTuple):
+    """A row of COMMANDS. ``run(options)`` does it and raises what went wrong."""
+
+    help: str
+    arguments: tuple[Argument, ...]
+    run: Callable[[Any], None]
+
+
+REGISTERED: dict[str, Command] = {}
+
+
+def argument(*names: str, **settings: Any) -> Argument:
+    return Argument(names, settings)
+
+
+RUN = argument("name", metavar="RUN")
+NAME = argument("name")
+
+
+def out(metavar: str) -> Argument:
+    """Where the result is written."""
+    return argument("--out", type=Path, required=True, metavar=metavar)
+
+
+def command(help: str, *arguments: Argument, name: str | None = None) -> Callable:
+    """Make the function a command of that name, or of its own."""
+
+    def register(function: Callable[[Any], None]) -> Callable[[Any], None]:
+        REGISTERED[name or function.__name__] = Command(help, arguments, function)
+        return function
+
+    return register
+
+
+def print_json(content: Any) -> None:
+    """One document on one line."""
+    print(json.dumps(content, ensure_ascii=False), flush=True)
+
+
+def say(options: Any, content: dict[str, Any], words: str) -> None:
+    """A result as JSON, or in words."""
+    if options.json:
+        print_json(content)
+    else:
+        print(words)
+
+
+def show(options: Any, rows: list[dict], columns: tuple[str, ...]) -> None:
+    """Rows as JSON or as an aligned table."""
+    if options.json:
+        return print_json(rows)
+    if not rows:
+        return print("none yet")
+    cells = [columns, *(["" if row.get(c) is None else str(row.get(c)) for c in columns] for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+    for row in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,148 @@
+"""Commands for trained networks: list the shelf, test, classify, explain, export."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import sys
+from pathlib import Path
+
+from imgrec.commands.command import RUN, argument, command, out, print_json, show
+from imgrec.progress import bar
+
+
+@command("list the models")
+def models(options) -> None:
+    from imgrec.models import SHELF, parameters
+
+    rows = [{key: getattr(card, key) for key in ("name", "title", "year", "idea", "paper")} for card in SHELF.values()]
+    for row in rows:
+        row["parameters_32px_10_classes"] = parameters(row["name"], 10, 3, 32)
+    show(options, rows, ("name", "year", "parameters_32px_10_classes", "idea"))
+
+
+@command(
+    "measure a run on the pictures it never saw",
+    RUN,
+    argument("--split", choices=("test", "validation", "train"), default="test"),
+)
+def evaluate(options) -> None:
+    from imgrec.data import open_dataset
+    from imgrec.evaluate import evaluate as measure
+    from imgrec.predict import Predictor
+    from imgrec.runs import open_run
+
+    run = open_run(options.name)
+    dataset = open_dataset(run.recipe.dataset, run.recipe.image_size, run.recipe.resize)
+    report = measure(Predictor.open(run), dataset, options.split)
+    if options.json:
+        return print_json({"run": run.name, **report})
+    low, high = report["interval"]
+    print(
+        f"accuracy {report['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}), {report['images']} {options.split} pictures"
+    )
+    print(f"always guessing the commonest class: {report['majority_accuracy']:.4f}")
+    for row in report["classes"]:
+        scores = "  ".join(f"{key} {row[key]:.3f}" for key in ("precision", "recall", "f1"))
+        print(f"  {row['name']:20} {scores}  n {row['support']}")
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+@command(
+    "classify pictures with a run, or with several whose mean is the answer",
+    argument("name", metavar="RUN[,RUN…]"),
+    argument("image", type=Path, nargs="+", metavar="IMAGE", help="a picture, a folder, a ZIP or a TAR"),
+    argument("--csv", type=Path, metavar="F.csv", help="write all probabilities into a table"),
+    argument("--views", choices=("one", "mirror", "shifted", "six"), help="answer with the mean over several views"),
+    argument("--top", type=_positive, default=5, help="how many classes to show"),
+)
+def predict(options) -> None:
+    from imgrec.bulk import pictures
+    from imgrec.predict import open_network, stream
+
+    network = open_network(options.name)
+    network = network.looking(options.views) if options.views else network
+    if options.csv:
+        return _into_a_table(options, network)
+    said, answered = [], 0
+    for result in stream(network, (file for path in options.image for file in pictures(path))):
+        answered += not result.error
+        if options.json:
+            said.append(result.to_dict(network.classes, options.top))
+        elif result.error:
+            print(f"imgrec: {result.error}", file=sys.stderr)
+        else:
+            print(result.file + ("  (probably none of these)" if result.known is False else ""))
+            for row in result.top(network.classes, options.top):
+                print(f"  {row['probability']:8.4%}  {row['name']}")
+    if options.json:
+        print_json({"model": network.name, "results": said})
+    if not answered:
+        raise ValueError("none of the files could be classified.")
+
+
+def _into_a_table(options, network) -> None:
+    from imgrec.bulk import rows
+    from imgrec.home import replaced
+
+    counts = {"pictures": 0, "refused": 0}
+    with bar(" pictures") as progress, replaced(options.csv) as file:
+        text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
+        for _, result in rows(network, options.image, text, told=progress):
+            counts["refused" if result.error else "pictures"] += 1
+        text.detach()
+    print_json({"model": network.name, "out": str(options.csv), **counts})
+
+
+@command(
+    "a heat map of what mattered for a class",
+    RUN,
+    argument("image", type=Path, metavar="IMAGE"),
+    argument("--method", default="gradcam", help="gradcam, occlusion or saliency"),
+    argument("--class", dest="class_name", help="the class to explain; default: the likeliest"),
+    out("F.png"),
+)
+def explain(options) -> None:
+    from imgrec.explain import explain as compute
+    from imgrec.explain import overlay
+    from imgrec.home import write_atomic
+    from imgrec.images import open_image
+    from imgrec.predict import Predictor
+
+    predictor = Predictor.open(options.name)
+    seen = predictor.see(open_image(options.image, at_least=predictor.passport.preprocess.size))
+    result = compute(predictor, seen, options.method, options.class_name)
+    write_atomic(options.out, overlay(seen, result.heat))
+    said = {"class": result.class_name, "probability": result.probability, "out": str(options.out)}
+    print_json({"run": predictor.name, "method": options.method, **said})
+
+
+@command(
+    "write the model with its preprocessing and class names",
+    RUN,
+    argument(
+        "--to",
+        choices=("onnx", "int8", "torch", "page", "zip"),
+        default="onnx",
+        help="zip: ONNX with a script, a card and a page for the browser",
+    ),
+    out("F"),
+)
+def export(options) -> None:
+    from imgrec.data import DatasetError, open_dataset
+    from imgrec.export import export as write
+    from imgrec.predict import Predictor
+    from imgrec.runs import open_run
+
+    predictor, dataset = Predictor.open(options.name, "cpu"), None
+    if options.to == "int8":
+        wanted = predictor.passport.preprocess
+        with contextlib.suppress(DatasetError):
+            dataset = open_dataset(open_run(options.name).recipe.dataset, wanted.size, wanted.resize, wanted.channels)
+    print_json({"run": options.name, **write(predictor, options.to, options.out, dataset)})

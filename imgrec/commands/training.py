@@ -1,0 +1,185 @@
+"""Commands for runs: train, resume, stop and steer, list, and take the training along."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import sys
+from functools import partial
+
+from imgrec import sweep
+from imgrec.commands.command import RUN, Argument, argument, command, out, print_json, say, show
+from imgrec.home import in_words
+from imgrec.progress import carry_out, in_a_line, stopping, write
+from imgrec.recipe import FIELDS, PRESETS, Recipe, RecipeError
+
+FIGURES = {
+    "test_accuracy": "accuracy",
+    "test_interval": "interval",
+    "majority_accuracy": "majority_accuracy",
+    "linear_accuracy": "linear_accuracy",
+}  # said at the end → in evaluation.json
+
+
+@command("list the runs")
+def runs(options) -> None:
+    from imgrec.runs import list_runs
+
+    columns = ("run", "status", "epoch", "epochs", "validation_accuracy", "test_accuracy")
+    show(options, [run.summary() for run in list_runs(bundled=True)], columns)
+
+
+def _settings() -> list[Argument]:
+    """An argument for every setting of a recipe."""
+    found = [argument("--preset", choices=PRESETS, default="standard", help="a named set of settings to start from")]
+    for field in FIELDS.values():
+        kind, about = type(field.default).__name__.upper(), field.metadata
+        words = f"{about['help']} (default {field.default})"
+        if "choices" in about:
+            words = f"{', '.join(about['choices'])}: {words}"
+        names = dict.fromkeys(("--" + field.name.replace("_", "-"), "--" + field.name))
+        several = f"{kind}[,…]" if field.name in sweep.SEVERAL else kind
+        found.append(argument(*names, dest=field.name, metavar=several, type=partial(_values, field.name), help=words))
+    return found
+
+
+def _values(name: str, text: str) -> list:
+    try:
+        return sweep.parse(name, text)
+    except RecipeError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+@command(
+    "train a model; any setting of the recipe is an option, several values with commas between train as many",
+    *_settings(),
+    argument(
+        "--draw", type=int, default=0, metavar="N", help="of all combinations of several values N, drawn at random"
+    ),
+)
+def train(options) -> None:
+    from imgrec import jobs
+
+    given = {name: values for name, values in vars(options).items() if name in FIELDS and values is not None}
+    recipe = Recipe.from_values({name: values[0] for name, values in given.items()}, options.preset)
+    lists = {name: values for name, values in given.items() if len(values) > 1}
+    if options.draw < 0 or (options.draw and not lists):
+        raise RecipeError(
+            f"draw is {options.draw}; give a setting several values, and draw how many of their combinations."
+        )
+    if lists:
+        _sweep(options, sweep.recipes(recipe, lists, options.draw), lists)
+    else:
+        _follow(options, jobs.enqueue(recipe))
+
+
+def _sweep(options, recipes: list[Recipe], lists: dict[str, list]) -> None:
+    """Train with each recipe, one after the other, and say what came out, best first. Ctrl-C ends all of it.
+
+    Where a training breaks down the others go on, for a rate at which nothing can be learned is a result, too.
+    """
+    from imgrec import jobs
+    from imgrec.runs import Notes, rows
+
+    for recipe in recipes:
+        jobs.check(recipe)  # all of them before the first has learned for an hour
+    tag, names, broken = sweep.tag(), set(), 0
+    for recipe in recipes:
+        words = sweep.words(recipe, lists)
+        print(words, file=sys.stderr)
+        run = jobs.enqueue(recipe, notes=Notes(tags=(tag,), text=words))
+        names.add(run.name)
+        try:
+            _follow(options, run)
+        except (ValueError, RuntimeError) as error:
+            complain(error)
+            broken += 1
+        if run.status == "stopped":
+            break
+    groups = sweep.groups(row for row in rows() if row["run"] in names)
+    if options.json:
+        print_json({"sweep": tag, "groups": groups})
+    else:
+        said = [group | {name: sweep.spread(group, name) for name in sweep.ACCURACIES} for group in groups]
+        show(options, said, tuple(name for name in groups[0] if not name.endswith("_deviation")))
+    if broken:
+        raise RuntimeError(f"{broken} of {len(names)} trainings broke down.")
+
+
+def complain(error: BaseException) -> None:
+    """Say what went wrong, in one line; with IMGREC_DEBUG, raise it."""
+    if os.environ.get("IMGREC_DEBUG"):
+        raise error
+    print(f"imgrec: {in_words(error)}", file=sys.stderr)
+
+
+@command("go on with a run that was stopped, failed or lost", RUN)
+def resume(options) -> None:
+    from imgrec import jobs
+
+    _follow(options, jobs.requeue(options.name))
+
+
+def _follow(options, run) -> None:
+    """Carry a run out in this process; one line per epoch, in JSON on request, and a last one."""
+    print(f"run {run.name}", file=sys.stderr)
+    with stopping(run):
+        for epoch in carry_out(run):
+            print_json(dataclasses.asdict(epoch)) if options.json else write(in_a_line(epoch))
+    found = run.read("evaluation.json")
+    last = {"run": run.name, "status": run.status, **{name: found.get(key) for name, key in FIGURES.items()}}
+    say(options, last, ", ".join(f"{key} {value}" for key, value in last.items() if value is not None))
+
+
+@command(
+    "ask a run to stop",
+    RUN,
+    argument(
+        "--how", choices=("stop", "pause", "finish"), default="stop", help="finish: test and keep its best state so far"
+    ),
+)
+def stop(options) -> None:
+    from imgrec import jobs
+
+    run = jobs.stop(options.name, options.how)
+    say(options, {"run": run.name, "status": "stopping"}, f"{run.name} is asked to {options.how}")
+
+
+@command("let a live run learn at another rate from its next step on", RUN, argument("rate", type=float))
+def rate(options) -> None:
+    from imgrec import jobs
+
+    run = jobs.set_learning_rate(options.name, options.rate)
+    words = f"{run.name} learns at {options.rate:g} from its next step on"
+    say(options, {"run": run.name, "learning_rate": options.rate}, words)
+
+
+@command("let a waiting run come next", RUN)
+def first(options) -> None:
+    from imgrec import queue
+
+    run = queue.put_first(options.name)
+    say(options, {"run": run.name, "ahead": queue.ahead(run)}, f"{run.name} comes next")
+
+
+@command("write what a run logged as event files for TensorBoard", RUN)
+def events(options) -> None:
+    from imgrec.events import write_events
+    from imgrec.runs import open_run
+
+    place = write_events(open_run(options.name))
+    say(options, {"run": options.name, "events": str(place)}, f"tensorboard --logdir {place}")
+
+
+@command(
+    "write a run as a notebook, or as a script, that trains it again and compares", RUN, out("F.ipynb|F.py")
+)  # fmt: skip
+def notebook(options) -> None:
+    from imgrec.home import write_atomic
+    from imgrec.notebook import as_notebook, as_script
+    from imgrec.runs import open_run
+
+    script = options.out.suffix == ".py"
+    write_atomic(options.out, (as_script if script else as_notebook)(open_run(options.name)))
+    print_json({"run": options.name, "out": str(options.out)})

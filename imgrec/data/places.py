@@ -1,0 +1,49 @@
+"""Pictures by the place where they lie, for who gives a path instead of a name: the same files are imported once."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+
+from imgrec.data import store
+from imgrec.data.builtin import BUILT_IN
+from imgrec.data.catalogue import CATALOGUE
+from imgrec.data.dataset import DatasetError
+from imgrec.data.importing import Summary, import_dataset
+from imgrec.data.packs import Progress
+from imgrec.data.sources import stamp
+from imgrec.home import mend_name
+from imgrec.language import tr
+
+ENDINGS = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tar", ".zip", ".csv")
+
+
+def called(source: Path | str) -> str:
+    """What a set from this folder, archive or table is called: its name without the ending, made fit."""
+    name = Path(source).expanduser().resolve().name
+    for ending in ENDINGS:
+        name = name.removesuffix(ending)
+    return mend_name(name) or "pictures"
+
+
+def find(source: Path | str) -> str | None:
+    """The stored set that came from these files as they are now, if there is one. Raises DatasetError if there are none."""
+    try:
+        wanted = stamp(Path(source))
+    except OSError:
+        raise DatasetError(tr("There is no file or folder {path}.", path=source)) from None
+    for name in store.names():
+        try:
+            if store.about(name).get("stamp") == wanted:
+                return name
+        except DatasetError:
+            continue  # damaged, which is told where it is listed
+    return None
+
+
+def bring(source: Path | str, progress: Progress | None = None) -> Summary:
+    """Import the files as a set of the source's name, with a number behind it if that is taken. Raises DatasetError."""
+    name = called(source)
+    taken = {other.casefold() for other in (*store.names(), *BUILT_IN, *CATALOGUE)}
+    free = next(each for n in count(1) if (each := name if n == 1 else f"{name}-{n}").casefold() not in taken)
+    return import_dataset(source, free, progress)

@@ -1,0 +1,186 @@
+"""A network in a few lines of Python, for notebooks and scripts: ``imgrec.fit("photos/")`` gives a Learner.
+
+What it trains is a run like any other; the dashboard shows it, and `load` opens what was trained there.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from imgrec import jobs
+from imgrec.bulk import pictures as files_in
+from imgrec.charts import Figure, confusion, curves
+from imgrec.data import Dataset, bring, class_names, find, open_dataset
+from imgrec.evaluate import Answers, answers, kept_answers, report
+from imgrec.explain import explain, overlay
+from imgrec.export import FORMATS, export
+from imgrec.home import write_atomic
+from imgrec.images import open_image, to_png
+from imgrec.predict import Classified, Predictor, predictor, stream
+from imgrec.progress import bar, carry_out, in_a_line, stopping, write
+from imgrec.recipe import Recipe
+from imgrec.report import mistakes, printable
+from imgrec.runs import Run, open_run
+
+Picture = str | os.PathLike | bytes | Image.Image | np.ndarray
+
+
+def fit(pictures: str | os.PathLike = "digits", preset: str = "standard", **settings: Any) -> Learner:
+    """Train a network with a progress bar and test it.
+
+    ``pictures``: a folder with one folder per class, an archive of one, a CSV table, or the name of a data set; files are
+    imported once and again when they change. ``settings``: those of the command line, such as ``model="resnet18"``,
+    ``weights="imagenet"``, ``epochs=5``. Interrupted, the training is kept: ``load(run).resume()`` goes on.
+    Raises DatasetError, RecipeError, and what a training raises.
+    """
+    recipe = Recipe.from_values({"dataset": _dataset(pictures), **settings}, preset)
+    return Learner(jobs.enqueue(recipe))._train()
+
+
+def load(run: str) -> Learner:
+    """What was trained before, here or in the dashboard, by the run's name. Raises RunError if there is none."""
+    return Learner(open_run(run))
+
+
+def _dataset(pictures: str | os.PathLike) -> str:
+    """The name of a data set; of files, the set they were or are now imported as."""
+    path = Path(pictures).expanduser()
+    is_name = isinstance(pictures, str) and not path.exists()
+    if is_name and os.sep not in pictures and not path.suffix:
+        return pictures
+    if known := find(path):
+        return known
+    with bar(" pictures") as progress:
+        summary = bring(path, progress)
+    refused = "".join(f"\n  {entry['file']}: {entry['reason']}" for entry in summary.rejected[:10])
+    write(
+        f"{summary.name}: {summary.images} pictures in {summary.classes} classes, {len(summary.rejected)} refused{refused}"
+    )
+    return summary.name
+
+
+class Learner:
+    """A run, and what can be asked of its network."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def _train(self) -> Learner:
+        with stopping(self.run) as signals:
+            for epoch in carry_out(self.run):
+                write(in_a_line(epoch))
+        if signals:
+            raise KeyboardInterrupt(f"The training is kept: imgrec.load({self.run.name!r}).resume() goes on.")
+        return self
+
+    def resume(self) -> Learner:
+        """Go on with a training that was interrupted. Raises RunError if it cannot."""
+        self.run = jobs.requeue(self.run.name)
+        return self._train()
+
+    @property
+    def network(self) -> Predictor:
+        """Its best weights with preprocessing and class names. Raises RunError before the first epoch has ended."""
+        return predictor(self.run.name)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.network.classes
+
+    @property
+    def dataset(self) -> Dataset:
+        """What it learned from, as the network takes it. Raises DatasetError if it is not here any more."""
+        recipe = self.run.recipe
+        return open_dataset(recipe.dataset, recipe.image_size, recipe.resize)
+
+    def answers(self, split: str = "test") -> Answers:
+        """What it says of every picture of a split: "test", "validation" or "train"."""
+        dataset = self.dataset
+        return kept_answers(self.run, dataset, split) or answers(self.network, dataset, split)
+
+    def evaluate(self, split: str = "test") -> dict[str, Any]:
+        """Accuracy with its interval, precision and recall of each class, calibration; see `evaluate.report`."""
+        return report(self.answers(split), self.dataset)
+
+    def curves(self, quantity: str = "loss") -> Figure:
+        """ "loss" or "accuracy" by epoch."""
+        return curves([], self.run.epochs, quantity, self.run.recipe.epochs)
+
+    def confusion(self, split: str = "test") -> Figure:
+        """Which classes are taken for which."""
+        given = self.answers(split)
+        return confusion(given.confusion.tolist(), class_names(given.classes))
+
+    def mistakes(self, count: int = 12, split: str = "test") -> Shown:
+        """The pictures that it is surest and wrong about, each with its class and what it was taken for."""
+        return Shown(mistakes(self.answers(split), self.dataset, count))
+
+    def predict(self, picture: Picture, top: int = 5) -> list[dict[str, Any]]:
+        """The likeliest classes of one picture, [{"name", "probability"}]: a file, its bytes, a PIL image, or uint8 (H, W) or
+        (H, W, C). Raises ImageError if it is none."""
+        return self.answer(picture).top(self.classes, top)
+
+    def answer(self, picture: Picture) -> Classified:
+        """All it says of one picture: every class's probability, and whether it is probably one of the classes at all."""
+        network = self.network
+        return network.answer([network.see(_opened(picture, network.at_least))])[0]
+
+    def classify(self, *places: str | os.PathLike) -> Iterator[Classified]:
+        """What it says of every picture in files, folders, ZIPs and TARs; one that cannot be read has an ``error``."""
+        return stream(self.network, (file for place in places for file in files_in(Path(place))))
+
+    def explain(self, picture: Picture, class_name: str | None = None, method: str = "gradcam") -> Image.Image:
+        """The picture with what speaks for a class, by default the likeliest, in warm colours; see `explain.METHODS`.
+        Raises ImageError, and ModelError for an unknown class or method."""
+        network = self.network
+        seen = network.see(_opened(picture, network.at_least))
+        heat = explain(network, seen, method, class_name).heat
+        return Image.open(io.BytesIO(overlay(seen, heat)))
+
+    def report(self, out: str | os.PathLike, split: str = "test") -> Path:
+        """Write all of it as one printable page, without a network to fetch from."""
+        return _written(out, printable(self.run, self.answers(split), self.dataset))
+
+    def export(self, out: str | os.PathLike, to: str | None = None) -> Path:
+        """Write the network with its preprocessing and class names, proved to answer alike; ``to``: a key of
+        `export.FORMATS`, by default what the file's ending says. Raises ExportError."""
+        path = Path(out)
+        to = to or next((name for name, row in FORMATS.items() if path.suffix == f".{row.ending}"), path.suffix)
+        export(Predictor.open(self.run, "cpu"), to, path, self.dataset if to == "int8" else None)
+        return path
+
+    def __repr__(self) -> str:
+        found = self.run.read("evaluation.json")
+        tested = f", {found['accuracy']:.1%} of {found['images']} test pictures" if found else ""
+        return f"<Learner {self.run.name}: {self.run.title}, {self.run.status}{tested}>"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self)[1:-1])}</p>"
+
+
+class Shown(str):
+    """HTML that a notebook shows as what it is."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        return str(self)
+
+
+def _opened(picture: Picture, at_least: int) -> Image.Image:
+    if isinstance(picture, Image.Image):
+        return ImageOps.exif_transpose(picture)  # as it would be turned if it came as a file
+    return open_image(to_png(picture) if isinstance(picture, np.ndarray) else picture, at_least=at_least)
+
+
+def _written(out: str | os.PathLike, content: str) -> Path:
+    write_atomic(path := Path(out), content)
+    return path

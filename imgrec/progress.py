@@ -1,0 +1,83 @@
+"""Work for who looks at a terminal or a notebook: a bar on standard error, and what Ctrl-C does."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from imgrec.runs import Run
+
+if TYPE_CHECKING:
+    from imgrec.train import Epoch
+
+
+@contextmanager
+def bar(unit: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A progress bar, and the function (done, total) that moves it; nothing is drawn where nobody looks."""
+    from tqdm import tqdm
+
+    with tqdm(unit=unit, unit_scale=True, disable=None, file=sys.stderr) as drawn:
+
+        def progress(done: int, total: int | None) -> None:
+            drawn.total = total
+            drawn.update(done - drawn.n)
+
+        yield progress
+
+
+def carry_out(run: Run) -> Iterator[Epoch]:
+    """Carry a queued run out in this process behind a bar for each epoch, and give its epochs. Raises what `worker.work`
+    raises."""
+    from tqdm import tqdm
+
+    from imgrec import worker
+
+    with tqdm(unit=" pictures", unit_scale=True, disable=None, file=sys.stderr) as drawn:
+        for event in worker.work(run):
+            kind = type(event).__name__
+            if kind == "Step":
+                drawn.set_description(f"epoch {event.epoch}/{run.recipe.epochs}", refresh=False)
+                drawn.total = event.images * event.steps // event.step
+                drawn.update(event.images - drawn.n)
+            elif kind == "Epoch":
+                yield event
+                drawn.reset()
+
+
+@contextmanager
+def stopping(run: Run) -> Iterator[list[int]]:
+    """Within, the first Ctrl-C or SIGTERM asks the run to stop and keep its checkpoint, and is told; a second one does what it
+    did before."""
+    came: list[int] = []
+
+    def ask(number: int, _: object) -> None:
+        came.append(number)
+        run.ask("stop")
+        signal.signal(number, before[number])
+
+    here = threading.current_thread() is threading.main_thread()  # no other may listen
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM) if here}
+    try:
+        yield came
+    finally:
+        for number, did in before.items():
+            signal.signal(number, did)
+
+
+def write(line: str) -> None:
+    """Print a line on standard output, above the bar."""
+    from tqdm import tqdm
+
+    tqdm.write(line, file=sys.stdout)
+
+
+def in_a_line(epoch: Epoch) -> str:
+    """What an epoch brought."""
+    line = f"epoch {epoch.epoch:3d}  train loss {epoch.train_loss:.4f} accuracy {epoch.train_accuracy:.4f}"
+    if epoch.validation_loss is not None:
+        line += f"  validation loss {epoch.validation_loss:.4f} accuracy {epoch.validation_accuracy:.4f}"
+    return line + f"  {epoch.images_per_second:,.0f} pictures/s"
