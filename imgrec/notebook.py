@@ -64,11 +64,9 @@ for event in training.fit():  # an event for each step, and one for each epoch
         if event.epoch == last:
             break"""
 
-CURVES = """import plotly.graph_objects as go
+CURVES = """from imgrec import charts
 
-from imgrec import charts
-
-go.Figure(charts.curves([], epochs, "loss", len(epochs)).to_dict())"""
+charts.curves([], epochs, "loss", len(epochs))"""
 
 TEST = """from imgrec.evaluate import evaluate
 from imgrec.predict import Predictor
@@ -80,7 +78,7 @@ print(f"{{report['accuracy']:.2%}} of {{report['images']}} pictures; recorded: {
 
 CONFUSION = """from imgrec.data import class_names
 
-go.Figure(charts.confusion(report["confusion"], class_names(network.classes)).to_dict())"""
+charts.confusion(report["confusion"], class_names(network.classes))"""
 
 CHECK = """apart = abs(report["accuracy"] - recorded)
 print("the same to the last picture" if apart == 0 else f"{{apart:.2%}} apart")

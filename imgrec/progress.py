@@ -12,15 +12,23 @@ from typing import TYPE_CHECKING
 from imgrec.runs import Run
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from imgrec.train import Epoch
+
+
+def _drawn(unit: str) -> tqdm:
+    """A bar, if somebody looks: at a terminal, or at a notebook, which has none."""
+    from tqdm import tqdm
+
+    seen = sys.stderr.isatty() or "ipykernel" in sys.modules
+    return tqdm(unit=unit, unit_scale=True, disable=not seen, file=sys.stderr)
 
 
 @contextmanager
 def bar(unit: str) -> Iterator[Callable[[int, int | None], None]]:
     """A progress bar, and the function (done, total) that moves it; nothing is drawn where nobody looks."""
-    from tqdm import tqdm
-
-    with tqdm(unit=unit, unit_scale=True, disable=None, file=sys.stderr) as drawn:
+    with _drawn(unit) as drawn:
 
         def progress(done: int, total: int | None) -> None:
             drawn.total = total
@@ -32,11 +40,9 @@ def bar(unit: str) -> Iterator[Callable[[int, int | None], None]]:
 def carry_out(run: Run) -> Iterator[Epoch]:
     """Carry a queued run out in this process behind a bar for each epoch, and give its epochs. Raises what `worker.work`
     raises."""
-    from tqdm import tqdm
-
     from imgrec import worker
 
-    with tqdm(unit=" pictures", unit_scale=True, disable=None, file=sys.stderr) as drawn:
+    with _drawn(" pictures") as drawn:
         for event in worker.work(run):
             kind = type(event).__name__
             if kind == "Step":
