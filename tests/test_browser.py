@@ -59,8 +59,22 @@ ADDRESSES = (
 SECOND = 1000  # Playwright counts in milliseconds
 
 
+changes_nothing = pytest.mark.changes_nothing
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    """The server of all tests that change nothing in its workspace, for one takes seconds to start."""
+    server = Server(tmp_path_factory.mktemp("library"))
+    yield server
+    server.kill()
+
+
 @pytest.fixture
-def server(workspace):
+def server(request, workspace):
+    if request.node.get_closest_marker("changes_nothing"):
+        yield request.getfixturevalue("library")
+        return
     server = Server(workspace)
     yield server
     for run in list_runs():
@@ -298,16 +312,19 @@ def take_photo(page):
     """Press the camera's button as a person does: when the video runs, and again where nothing was taken, for the video
     begins anew whenever the page around it changes its width."""
     camera, button = (page.get_by_test_id(f"stCameraInput{part}") for part in ("WebcamComponent", "Button"))
+    pressed = []
 
     def taken():
         if camera.count() and button.is_enabled() and page.locator("video").evaluate("video => video.readyState") == 4:
             button.click()
-        return not camera.count()
+            pressed.append(True)
+        return pressed and not camera.count()  # it is away for a moment, too, when the page draws it anew
 
     camera.wait_for()
     wait_for(taken)
 
 
+@changes_nothing
 def test_words_of_streamlit_itself_are_chinese_too(page, server):
     def written(place):
         return page.locator(place).first.evaluate("e => getComputedStyle(e, '::after').content").strip('"')
@@ -323,6 +340,7 @@ def test_words_of_streamlit_itself_are_chinese_too(page, server):
     assert written("[data-testid=stCameraInputButton]") == "拍照"
 
 
+@changes_nothing
 def test_a_photo_taken_with_the_camera_is_classified(page, server):
     visit(page, server, "predict?run=digits-seed-cnn")
     page.get_by_text("Camera", exact=True).click()
@@ -335,6 +353,7 @@ DRAWN = """() => [...document.querySelectorAll('[data-testid=stMain] :is(.js-plo
     .map((part) => part.getAttribute('d') ?? part.src ?? part.textContent).join()"""
 
 
+@changes_nothing
 def test_every_lesson_is_played_through_with_the_keyboard_and_checks_its_question(page, server):
     """Rows 11 and 23 of the goals: a control changes what is drawn, and the page says which answer is right."""
     lessons = [address for address in ADDRESSES if address.startswith("learn_")]
@@ -366,6 +385,7 @@ def test_every_lesson_is_played_through_with_the_keyboard_and_checks_its_questio
             idle(page)
 
 
+@changes_nothing
 def test_large_type_keeps_every_table_within_its_column(page, server):
     visit(page, server, "learn_gradient")
     page.get_by_text("Large type", exact=True).click()
@@ -378,6 +398,7 @@ def test_large_type_keeps_every_table_within_its_column(page, server):
     assert [excess for excess in page.evaluate(wide) if excess > 1] == []
 
 
+@changes_nothing
 def test_a_cell_of_a_map_is_clicked_and_followed_back_to_the_pixels(page, server):
     """Row 10 of the goals goes on: from a number of a later layer to one of the layer before, and to the first."""
     visit(page, server, "learn_network?run=shapes-seed-cnn")
@@ -400,6 +421,7 @@ def test_a_cell_of_a_map_is_clicked_and_followed_back_to_the_pixels(page, server
     wait_for(lambda: page.get_by_role("button", name="Go back to that cell").count() == 0)  # these are the pixels
 
 
+@changes_nothing
 def test_a_window_slides_by_itself_until_it_is_stopped(page, server):
     visit(page, server, "learn_convolution")
     at = re.compile(r"at row (\d+), column (\d+)")
@@ -531,6 +553,7 @@ def test_a_data_set_is_built_from_files_and_camera_corrected_and_trained_on(page
     assert run.read("classes.json")["classes"] == list(open_dataset("mine").classes)
 
 
+@changes_nothing
 def test_a_grid_scrolls_to_its_end_and_back_and_a_picture_opens_from_the_middle(page, server):
     visit(page, server, "dataset?dataset=digits")
     page.get_by_text("Filter and sort").click()
@@ -547,6 +570,7 @@ def test_a_grid_scrolls_to_its_end_and_back_and_a_picture_opens_from_the_middle(
     page.locator('.view button[title^="digit-0000,"]').wait_for()
 
 
+@changes_nothing
 def test_a_click_on_a_number_of_the_confusion_matrix_opens_its_pictures_and_why(page, server):
     """Row 7 of the goals: exactly the pictures counted there, with probabilities and heat maps."""
     visit(page, server, "evaluate?run=digits-seed-cnn")
@@ -642,6 +666,7 @@ def test_class_names_show_as_text_everywhere_in_charts_as_well(page, server):
         wait_for(lambda names=names: len(shown(names) & (cut(18) | cut(40))) >= 5)
 
 
+@changes_nothing
 def test_another_host_name_is_refused_and_every_answer_carries_the_policy(server):
     """Against DNS rebinding, where a stranger's page makes its own name point to this machine."""
     for path in ("/", "/api/models", "/_stcore/health"):
@@ -652,6 +677,7 @@ def test_another_host_name_is_refused_and_every_answer_carries_the_policy(server
             urllib.request.urlopen(rebound)
 
 
+@changes_nothing
 def test_every_page_finds_its_server_at_the_first_try_also_below_another_address(page, server, browser, workspace):
     """Streamlit looks below the page's own address first, and loses 0.15 s before it looks where the server is."""
     below = Server(workspace, start=False)
@@ -671,6 +697,7 @@ def test_every_page_finds_its_server_at_the_first_try_also_below_another_address
         below.kill()
 
 
+@changes_nothing
 def test_scripts_come_packed_to_who_can_unpack_them_and_nothing_else_comes_that_way(server):
     """A class that opens a lesson at once fetches a third of what Streamlit would send."""
     with urllib.request.urlopen(server.address) as answer:
@@ -698,6 +725,7 @@ def test_scripts_come_packed_to_who_can_unpack_them_and_nothing_else_comes_that_
         assert b"import " not in found  # but a refusal, or the page that Streamlit has for every address
 
 
+@changes_nothing
 def test_a_download_without_internet_ends_in_one_sentence_that_says_what_to_do(page, server):
     visit(page, server, "dataset")
     page.get_by_text("Download more data sets").click()
