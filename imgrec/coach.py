@@ -14,6 +14,7 @@ FEWEST = 3  # epochs before anything is said
 PATIENCE = 5  # epochs without anything better that make a plateau
 DEAD = 0.5  # share of the ReLU units; networks that learn well leave up to a third of them at zero
 NOTICEABLE = 0.02  # a loss or an accuracy that changes by less has not changed
+CLOSE, FAR = 0.05, 0.12  # accuracies on training and on new pictures: nearly the same, and not the same any more
 EXPLAINS = {"overfitting", "rate too high", "dead units"}  # a plateau or a low accuracy
 
 
@@ -47,7 +48,7 @@ def advise(epochs: Sequence[Mapping[str, Any]], planned: int = 0, classes: int =
     found = [
         _rate_too_high(train, numbers),
         _dead_units([row.get("dead_units") or 0.0 for row in epochs], numbers),
-        _overfitting(train, loss, score, numbers) if checked else None,
+        _overfitting(train, loss, accuracy, score, numbers, over) if checked else None,
         _underfitting(train, accuracy, score, numbers, classes) if over else None,
         _plateau(loss, train, accuracy, numbers),
     ]
@@ -60,7 +61,7 @@ def advise(epochs: Sequence[Mapping[str, Any]], planned: int = 0, classes: int =
     if not said and over:
         gap = float(accuracy[-1] - score[-1])
         said = [
-            Advice(mark("good"), numbers[-1], tr("Both curves went down together; at the end they are {gap:.1%} of accuracy apart.", gap=max(0.0, gap)),
+            Advice(mark("good"), numbers[-1], tr("It knows new pictures nearly as well as those it learned from: at the end they are {gap:.1%} of accuracy apart.", gap=max(0.0, gap)),
                 tr("A larger network, larger pictures or more epochs may add a little."),
             )
         ]  # fmt: skip
@@ -97,20 +98,36 @@ def _dead_units(shares: Sequence[float], numbers: list[int]) -> Advice | None:
     )  # fmt: skip
 
 
-def _overfitting(train: np.ndarray, loss: np.ndarray, score: np.ndarray, numbers: list[int]) -> Advice | None:
-    """The validation loss has risen since its best while the training loss went on falling."""
+def _overfitting(
+    train: np.ndarray, loss: np.ndarray, accuracy: np.ndarray, score: np.ndarray, numbers: list[int], over: bool
+) -> Advice | None:
+    """The validation loss has risen since its best while the training loss went on falling; or at the end it knows what it
+    learned from much better than what it did not. Not where new pictures are named as well as ever, and nearly as well as
+    those."""
+    gap = accuracy - score
+    if gap[-1] < CLOSE and score[-1] > score.max() - NOTICEABLE:
+        return None
     best = int(loss.argmin())
     after = len(loss) - 1 - best
     rises = loss[-1] > loss[best] * 1.05 + 0.5 * NOTICEABLE
     falls = train[-1] < train[best] * 0.97
     lasting = after >= 2 and (loss[best + 1 :] > loss[best]).all() and np.median(loss[-2:]) > loss[best] * 1.05
+    attempt = tr("Switch augmentation on, bring more pictures, raise the weight decay, or stop earlier (patience 3). "
+"The best epoch is the one that was kept.")  # fmt: skip
     if not (rises and falls and lasting):
-        return None
+        if not (over and gap[-1] > FAR and accuracy[-1] > 0.9):
+            return None
+        first = numbers[int(np.flatnonzero(gap <= FAR)[-1]) + 1 if (gap <= FAR).any() else 0]
+        words = tr(
+            "It names {train:.0%} of the training pictures and {score:.0%} of the others: it has learned them by heart.",
+            train=accuracy[-1],
+            score=score[-1],
+        )
+        return Advice(mark("overfitting"), first, words, attempt)
     return Advice(mark("overfitting"), numbers[best],
         tr("Since epoch {numbers} the validation loss rises while the training loss still falls: the network "
 "learns the training pictures by heart.", numbers=numbers[best]),
-        tr("Switch augmentation on, bring more pictures, raise the weight decay, or stop earlier (patience 3). "
-"The best epoch is the one that was kept."),
+        attempt,
     )  # fmt: skip
 
 

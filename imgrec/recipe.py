@@ -118,7 +118,7 @@ class Recipe:
     weight_decay: float = setting(
         0.01,
         mark("Weight decay"),
-        mark("Pulls the weights towards zero (L2); a little helps against overfitting."),
+        mark("Shrinks all weights at every step; with SGD this is L2. A little helps against overfitting."),
         0.0,
         1.0,
         step=0.005,

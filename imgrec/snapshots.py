@@ -96,6 +96,12 @@ def first_filters(model: nn.Module, most: int = 32) -> np.ndarray | None:
     return None
 
 
+def learned(model: nn.Module) -> bool:
+    """Whether the first of its layers that have filters learned them, and did not compute them before the training."""
+    weights = next((layer.weight for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.Linear)), None)
+    return isinstance(weights, nn.Parameter)
+
+
 def drawn(weights: np.ndarray) -> np.ndarray:
     """A filter (k, k, channels) as a picture uint8 (k, k, 3): grey is zero, and all its channels share one scale."""
     colours = np.repeat(weights, 3, 2) if weights.shape[2] == 1 else weights[..., :3]

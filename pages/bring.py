@@ -10,10 +10,11 @@ from imgrec.data import uploads
 from imgrec.images import EXTENSIONS, ImageError, fit, open_image
 from imgrec.language import mark, tr
 from imgrec.runs import Run
-from pages import parts
+from pages import film, parts
 
 WAYS = (mark("Class by class"), mark("Archive"), mark("Folder"), mark("Without labels"), mark("On the server"))
 NEW = mark("A new data set")
+MOST_SHOTS, SHOWN = 500, 36  # of one class: pictures of the camera, and how many of them are seen
 
 
 def archive() -> None:
@@ -42,17 +43,17 @@ def whole_folder() -> None:
         key=box("folder"),
         max_upload_size=20,
     )
-    pictures = [(file.name, file.getvalue(), None) for file in files]
+    pictures = [uploads.Loose(file.name, file.getvalue()) for file in files]
     start(lambda: uploads.bundle(pictures), "" if pictures else tr("Choose a folder first."))
 
 
 def without_labels() -> None:
     """Pictures of which nobody has said yet what they are."""
     files = parts.upload_box(tr("Pictures"), box("unlabelled"))
-    pictures = [(file.name, file.getvalue(), None) for file in files]
+    pictures = [uploads.Loose(file.name, file.getvalue()) for file in files]
     if pictures:
         st.caption(parts.pictures(len(pictures)))
-        parts.tiles([thumbnail(name, content) for name, content, _ in pictures[:24]], box("loose"), 64, clickable=False)
+        parts.tiles([thumbnail(*picture[:2]) for picture in pictures[:24]], box("loose"), 64, clickable=False)
     st.caption(tr("On the page Label a network proposes what they are, and you accept or correct it."))
     start(lambda: uploads.bundle(pictures), "" if pictures else tr("Choose some pictures first."), unlabelled=True)
 
@@ -81,20 +82,20 @@ def class_by_class() -> None:
     for number in range(count):
         with st.container(border=True):
             label, mine = class_box(number)
-        pictures += [(name, content, label) for name, content in mine]
+        pictures += [picture._replace(label=label) for picture in mine]
         filled |= {label} if label and mine else set()
     if st.button(tr("Another class"), icon=":material/add:"):
         st.session_state[box("classes")] = count + 1
         st.rerun()
-    nameless = any(not label for _, _, label in pictures)
+    nameless = any(not picture.label for picture in pictures)
     missing = tr("Give every class with pictures a name.") if nameless else ""
     if len(filled) < (2 if st.session_state.get(box("into"), NEW) == NEW else 1):
         missing = missing or tr("Fill at least two classes.")
     start(lambda: uploads.bundle(pictures), missing)
 
 
-def class_box(number: int) -> tuple[str, list[tuple[str, bytes]]]:
-    """One class: its name and its pictures, (file name, content)."""
+def class_box(number: int) -> tuple[str, list[uploads.Loose]]:
+    """One class: its name and its pictures."""
     left, right = st.columns(2)
     label = left.text_input(
         tr("Class {number}", number=number + 1),
@@ -107,20 +108,32 @@ def class_box(number: int) -> tuple[str, list[tuple[str, bytes]]]:
         files = parts.upload_box(tr("Pictures"), box(f"files {number}"))
     with right:
         if st.toggle(tr("Camera"), key=box(f"camera {number}"), help=tr("Every shot goes into this class.")):
-            shot = st.camera_input(
-                tr("Take pictures"), key=box(f"shot {number} {len(shots)}"), label_visibility="collapsed"
+            film.record(box(f"film {number}"), lambda film: shots.extend(film[: MOST_SHOTS - len(shots)]))
+            st.caption(
+                tr("Move it meanwhile: near and far, from all sides. Pictures of one second stay in the same split.")
             )
-            if shot:
-                shots.append((f"camera-{number + 1}-{len(shots) + 1:03d}.jpg", shot.getvalue()))
-                st.rerun()
-    pictures = [(file.name, file.getvalue()) for file in files] + shots
-    if pictures:
-        st.caption(parts.pictures(len(pictures)))
-        parts.tiles([thumbnail(*picture) for picture in pictures[:24]], box(f"tiles {number}"), 64, clickable=False)
-    if shots and st.button(tr("Drop the last shot"), key=box(f"drop {number}"), icon=":material/undo:"):
-        shots.pop()
+    given = [uploads.Loose(file.name, file.getvalue()) for file in files]
+    taken = [uploads.Loose(f"camera-{i:03d}.jpg", shot.content, group=shot.group) for i, shot in enumerate(shots, 1)]
+    if given or taken:
+        st.caption(parts.pictures(len(given) + len(taken)))
+    if given:
+        parts.tiles([thumbnail(*file[:2]) for file in given[:24]], box(f"tiles {number}"), 64, clickable=False)
+    if shots:
+        out(shots, number)
+    return " ".join(label.split()), given + taken
+
+
+def out(shots: list[film.Shot], number: int) -> None:
+    """What the camera took, the latest first; a click takes one out, a button the latest film."""
+    latest = shots[::-1][:SHOWN]
+    clicked = parts.tiles([thumbnail("camera.jpg", shot.content) for shot in latest], box(f"taken {number}"), 64)
+    st.caption(tr("The latest {n}. A click takes one out.", n=len(latest)))
+    if clicked is not None and clicked < len(latest):
+        shots.remove(latest[clicked])
         st.rerun()
-    return " ".join(label.split()), pictures
+    if st.button(tr("Take all shots out"), key=box(f"drop {number}"), icon=":material/delete:"):
+        shots.clear()
+        st.rerun()
 
 
 @st.cache_data(max_entries=500, show_spinner=False)

@@ -7,7 +7,7 @@ from imgrec import jobs
 from imgrec.data.collecting import Collection, Photo, collections_of, find_collection, open_collection
 from imgrec.images import fit, open_image
 from imgrec.language import tr
-from pages import parts, sharing, visitors
+from pages import film, parts, sharing, visitors
 
 SHOWN = 60  # photos on the teacher's page
 
@@ -68,21 +68,24 @@ def add(collection: Collection) -> None:
         st.info(tr("Choose what you photograph, then take photos of it: near and far, from all sides."))
         return
     turn = st.session_state.setdefault("collect_turn", 0)
-    shot = st.camera_input(tr("Take a picture"), key=f"collect_camera {turn}")
+    film.record("collect_film", lambda shots: keep(collection, label, [("camera.jpg", *shot) for shot in shots]))
     files = parts.upload_box(tr("Or photos that you have"), f"collect_files {turn}")
-    given = [("camera.jpg", shot.getvalue())] if shot else [(file.name, file.getvalue()) for file in files]
-    if not given:
-        return
+    if files:
+        keep(collection, label, [(file.name, file.getvalue(), "") for file in files[:50]])
+        st.session_state["collect_turn"] = turn + 1
+        st.rerun()
+
+
+def keep(collection: Collection, label: str, given: list[tuple[str, bytes, str]]) -> None:
+    """Add photos, (name, content, group), and remember what became of them."""
     kept, refused = 0, []
-    for name, content in given[:50]:
+    for name, content, group in given:
         try:
-            collection.add(content, label, me(), name)
+            collection.add(content, label, me(), name, group)
             kept += 1
         except (ValueError, OSError) as error:
             refused.append(f"{parts.text(name)}: {parts.text(error, 200)}")
-    st.session_state["collect_turn"] = turn + 1
-    st.session_state["collect_said"] = (kept, refused)
-    st.rerun()
+    st.session_state["collect_said"] = (kept, list(dict.fromkeys(refused)))
 
 
 def said() -> None:

@@ -34,7 +34,8 @@ def chosen_kernel() -> np.ndarray:
 def learned() -> np.ndarray:
     """A kernel of the first layer of a network; grey ones are (k, k)."""
     name = st.selectbox(tr("The trained network"), [run.name for run in usable_runs()], key="kernel_run")
-    filters = snapshots.first_filters((parts.network(name) or st.stop()).model)
+    model = (parts.network(name) or st.stop()).model
+    filters = snapshots.first_filters(model)
     if filters is None or filters.shape[1] > LARGEST:
         st.info(tr("The first layer of this network is no convolution; choose another one."))
         st.stop()
@@ -42,6 +43,10 @@ def learned() -> np.ndarray:
     parts.image(snapshots.drawn(filters[number]), tr("The kernel; grey is zero"), 120)
     st.caption(
         tr("Nobody wrote it down: training found it. (The network also normalises the picture, and adds a bias.)")
+        if snapshots.learned(model)
+        else tr(
+            "Nobody wrote it down: it was computed from the training pictures, as a direction in which they differ. (The network also normalises the picture, and adds a bias.)"
+        )
     )
     kernel = filters[number].transpose(2, 0, 1).astype(float)
     return kernel if len(kernel) == 3 else kernel[0]
@@ -60,12 +65,14 @@ def follow(step: convolution.Window, kernel: np.ndarray) -> None:
                     st.html(teaching.table(values, white=not number))
     added = step.products.flatten() if step.products.size <= MOST_TERMS else step.products.sum((-2, -1)).flatten()
     terms = " ".join(f"{'+' if p >= 0 else '−'} {abs(p):.2f}" for p in added).removeprefix("+ ")
+    exact = abs(added.round(2).sum() - round(step.total, 2)) < 0.005
     st.markdown(
         tr(
-            "Their sum is the number at row {row}, column {column}: {terms} = **{total:.2f}**",
+            "Their sum is the number at row {row}, column {column}: {terms} {equals} **{total:.2f}**",
             row=row,
             column=column,
             terms=terms,
+            equals="=" if exact else "≈",
             total=step.total,
         )
     )
@@ -88,16 +95,18 @@ with left:
     dilation = st.slider(tr("Dilation: the kernel's numbers lie so many pixels apart"), 1, 3, 1, key="dilation")
     activation = st.toggle(tr("Then ReLU: what is below zero becomes zero"), key="relu")
     pooling = st.toggle(tr("Then max pooling 2 × 2"), key="pool")
-pixels = image.mean(2) / 255 if kernel.ndim == 2 else image.transpose(2, 0, 1) / 255
+pixels = (image.mean(2) if kernel.ndim == 2 else image.transpose(2, 0, 1)) / 255
+pixels = pixels.round(2)  # so that the numbers on the page are the numbers that are added up
 size, wide = kernel.shape[-1], convolution.reach(kernel.shape[-1], dilation)
 side = convolution.output_size(SIDE, size, stride, padding, dilation)
 if side < 2:
     st.info(tr("The window of {wide} × {wide} pixels hardly fits on the picture; take less dilation.", wide=wide))
     st.stop()
+result = convolution.convolve(pixels, kernel, stride, padding, dilation)
 with right:
-    row = st.slider(tr("Row of the result"), 0, side - 1, side // 2, key=f"row {side}")
-    column = st.slider(tr("Column of the result"), 0, side - 1, side // 2, key=f"column {side}")
-    result = convolution.convolve(pixels, kernel, stride, padding, dilation)
+    first = convolution.strongest(result)
+    row = st.slider(tr("Row of the result"), 0, side - 1, first[0], key=f"row {side}")
+    column = st.slider(tr("Column of the result"), 0, side - 1, first[1], key=f"column {side}")
     padded = np.pad(image if kernel.ndim == 3 else teaching.shades(pixels), [(padding, padding)] * 2 + [(0, 0)])
     pictures = st.columns(2)
     parts.image(
@@ -110,6 +119,8 @@ with right:
             (f"row {side}", f"column {side}"), tr("The result; point at a number of it, or use the arrow keys"),
         )  # fmt: skip
     pictures[1].caption(tr("The result, {side} × {side}: orange above zero, blue below", side=side))
+    if padding:
+        st.caption(tr("At the rim the window meets the zeros around the picture, and takes them for an edge."))
 follow(convolution.window(pixels, kernel, row, column, stride, padding, dilation), kernel)
 teaching.formula(
     rf"\text{{{tr('size')}}}", r"\left\lfloor \frac{n + 2p - d\,(k - 1) - 1}{s} \right\rfloor + 1",
@@ -167,7 +178,7 @@ teaching.plan(
     tr("Pupils can compute one number of a convolution by hand, and say what stride and padding do."), 25,
     (
         (tr("Which kernel finds edges that go up and down?"), tr("Edges, vertical: left and right of such an edge the pixels differ.")),
-        (tr("What does the kernel Nothing do?"), tr("It hands the picture on: only the pixel in the middle counts, once.")),
+        (tr("What does the kernel Identity do?"), tr("It hands the picture on: only the pixel in the middle counts, once.")),
         (tr("Why is the result smaller without padding?"), tr("The window must not leave the picture.")),
         (tr("How many numbers does a 3 × 3 kernel have for a picture in colour?"), tr("27: nine for each of the three channels.")),
         (tr("What do two 3 × 3 convolutions see that one does not?"), tr("5 × 5 pixels of the picture instead of 3 × 3.")),

@@ -118,7 +118,7 @@ parts.chart(
 )
 st.caption(
     tr(
-        "The same steps with either loss: the squared error hardly complains about an answer that is surely wrong, so it learns slower."
+        "The same steps with either loss. The squared error is a mean over the classes, and goes back through the softmax, which is flat where an answer is sure, even of a wrong one: its blame is smaller, so it learns slower."
     )
 )
 teaching.question("gradient")
@@ -141,7 +141,7 @@ teaching.plan(
     tr("Pupils can carry out one step of gradient descent with a pocket calculator."), 30,
     (
         (tr("Which weights change most?"), tr("Those of large inputs, and of the class that got the most blame.")),
-        (tr("Why not take huge steps?"), tr("The gradient is only true nearby; try a rate of 5 and move the steps.")),
+        (tr("Why not take huge steps?"), tr("For this one picture a huge step is best, and so the network forgets all others. Of many pictures the mean counts; on the page Optimisers too large a rate flies off.")),
         (tr("When is the gradient zero?"), tr("When the right class has all the probability.")),
     ),
 )  # fmt: skip

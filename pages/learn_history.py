@@ -39,7 +39,7 @@ MILESTONES = (
     ),
     (
         1998,
-        mark("LeNet and its kind"),
+        "LeNet-5",
         "seed-cnn",
         mark("Convolution and pooling: the same small filter everywhere, learned instead of written."),
     ),
@@ -49,10 +49,11 @@ MILESTONES = (
     (2015, "ResNet", "resnet18", ""),
     (2016, "DenseNet", "densenet121", ""),
     (2017, "SENet", "se-resnet18", ""),
-    (2018, "MobileNet", "mobilenet-v2", ""),
+    (2018, "MobileNet v2", "mobilenet-v2", ""),
     (2019, "EfficientNet", "efficientnet-b0", ""),
     (2020, mark("Vision transformer"), "vit-b-16", ""),
 )
+LENET = "custom:conv 6 kernel=5 padding=0,tanh,avg 2,conv 16 kernel=5 padding=0,tanh,avg 2,conv 120 kernel=5 padding=0,tanh,dense 84,tanh"
 SIZE = 96  # pixels that the figures are for
 QUICK = ("softmax-regression", "seed-cnn-tiny", "seed-cnn", "mobilenet-v3-small", "resnet18", "se-resnet18")
 
@@ -84,8 +85,10 @@ def milestone() -> None:
     drawn = history.SKETCHES[network]
     boxes = [(x, y, tr(said)) for x, y, said in drawn.boxes]
     parts.chart(charts.sketch(boxes, drawn.arrows), "history_sketch", " → ".join(said for *_, said in boxes))
-    size = max(SIZE, card.smallest) if network != "vit-b-16" else 224
-    weights, operations = models.parameters(network, 10, 3, size), models.operations(network, 10, 3, size)
+    channels, size = 3, max(SIZE, card.smallest) if network != "vit-b-16" else 224
+    if network == "seed-cnn":  # the one of 1998 itself, for the pictures that it was made for
+        network, channels, size = LENET, 1, 32
+    weights, operations = models.parameters(network, 10, channels, size), models.operations(network, 10, channels, size)
     parts.metrics(
         (tr("Weights"), f"{weights:,}", tr("Numbers that it learns.")),
         (tr("Multiply-adds"), f"{operations:,}", tr("For one picture.")),
@@ -99,7 +102,7 @@ def milestone() -> None:
         )
     )
     parts.chart(
-        charts.network(models.layers(network, 10, 3, size)),
+        charts.network(models.layers(network, 10, channels, size)),
         "history_network",
         tr("The layers of {title} as boxes", title=tr(title)),
     )

@@ -58,7 +58,7 @@ teaching.begin(
     ),
 )
 run, model = parts.model_picker(first="digits-seed-cnn")
-picture, label = teaching.of_a_run(run, model, "invariance")
+picture, label = teaching.of_a_run(run, model, "invariance", 1)
 kind = st.segmented_control(
     tr("Change"), list(invariance.CHANGES), default="rotate", required=True, key="invariance_kind",
     format_func=lambda name: tr(invariance.CHANGES[name].title),
@@ -86,6 +86,9 @@ with columns[1]:
         if second := parts.network(other):
             index = second.classes.index(model.classes[label])
             moving(other, second, picture, kind, "invariance_second", index)
+    elif run.recipe.dataset != "digits":
+        st.info(tr("To compare, it takes a second network for the same classes, trained with other augmentation."))
+        parts.link("train", "Train one", ":material/model_training:", dataset=run.recipe.dataset)
     else:
         st.info(
             tr(

@@ -188,6 +188,13 @@ left, right = st.columns([1, 3])
 parts.image(picture, tr("The picture as the network sees it"), 200, at=left)
 with right:
     parts.likeliest(model.classes, probabilities)
+    if model.passport.temperature != 1:
+        st.caption(
+            tr(
+                "The softmax of the last layer's scores divided by {temperature:.2f}, the temperature that Calibrate found on the page Evaluate.",
+                temperature=model.passport.temperature,
+            )
+        )
 titles = [f"{i + 1}. {layer.kind}, {' × '.join(map(str, layer.values.shape))}" for i, layer in enumerate(found)]
 index = st.select_slider(tr("Layer"), range(len(found)), 0, format_func=lambda i: titles[i], key=f"layer {run.name}")
 layer = found[index]
@@ -205,6 +212,8 @@ if layer.values.ndim == 1:
             values=len(layer.values),
             size=layer.given.size,
         )
+        if layer.kind == "Linear"
+        else tr("{values} numbers: each is made of the one at the same place before it.", values=len(layer.values))
     )
 else:
     shown = layer.values[:SHOWN]

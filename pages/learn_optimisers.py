@@ -17,7 +17,7 @@ FORMULAS = {
     mark("Gradient descent"): r"w - \eta\,g",
     "Momentum": r"w - \eta\,v \\ v &= 0.9\,v + g",
     "RMSprop": r"w - \frac{\eta\,g}{\sqrt{s}} \\ s &= 0.99\,s + 0.01\,g^2",
-    "Adam": r"w - \frac{\eta\,\hat m}{\sqrt{\hat s}} \\ m &= 0.9\,m + 0.1\,g \\ s &= 0.999\,s + 0.001\,g^2",
+    "Adam": r"w - \frac{\eta\,\hat m}{\sqrt{\hat s}} \\ m &= 0.9\,m + 0.1\,g, \quad \hat m = \frac{m}{1 - 0.9^t} \\ s &= 0.999\,s + 0.001\,g^2, \quad \hat s = \frac{s}{1 - 0.999^t}",
 }
 
 
@@ -118,7 +118,7 @@ for racer, passed in paths.items():
     if len(passed) > 1 and np.isfinite(passed[-2:]).all():
         before, x = passed[-2:, 0]
         teaching.formula(rf"\text{{{tr(racer)}: }} w'", FORMULAS[racer])
-        teaching.formula("x'", f"{before:.3f} {x - before:+.3f}", f"{x:.3f}")
+        teaching.formula("x'", f"{before:z.3f} {x - before:+z.3f}", f"{x:z.3f}")
 teaching.question("optimisers")
 teaching.in_pytorch(
     f"""

@@ -59,11 +59,16 @@ st.markdown(
     )
 )
 values = picture[..., number] / 255
-mean, deviation = (float(v[number]) for v in pixels.statistics(picture[None]))
+mean, spread = (float(v[number]) for v in pixels.statistics(picture[None]))  # another picture begins with its own
 left, right = st.columns(2)
-mean = left.slider(tr("Mean"), 0.0, 1.0, round(mean, 2), 0.01, key=f"pixel_mean {name}")
+mean = left.slider(tr("Mean"), 0.0, 1.0, round(mean, 2), 0.01, key=f"pixel_mean {name} {mean:.2f}")
 deviation = right.slider(
-    tr("Standard deviation"), 0.05, 1.0, min(1.0, max(0.05, round(deviation, 2))), 0.01, key=f"pixel_deviation {name}"
+    tr("Standard deviation"),
+    0.05,
+    1.0,
+    min(1.0, max(0.05, round(spread, 2))),
+    0.01,
+    key=f"pixel_deviation {name} {spread:.2f}",
 )
 after = pixels.normalise(values, mean, deviation)
 with left:

@@ -37,11 +37,16 @@ with left:
     at = st.slider("x", -4.0, 4.0, -1.5, 0.1, key="activation_at")
     st.caption(tr(row.help))
     value = float(row.work(np.array(at)))
-    st.latex(rf"f(x) = {row.formula} \qquad f({at:.1f}) = {value:.3f}")
+    teaching.formula("f(x)", row.formula)
+    teaching.formula(rf"f({at:.1f})", f"{value:.3f}")
 with right:
     x = np.linspace(-4, 4, 161)
     lines = {tr("x itself"): (x.tolist(), x.tolist()), row.title: (x.tolist(), row.work(x).tolist())}
-    parts.chart(charts.functions(lines, (at, value)), "activation_curve", tr("{title} from −4 to 4", title=row.title))
+    parts.chart(
+        charts.functions(lines, (at, value), "x", "f(x)"),
+        "activation_curve",
+        tr("{title} from −4 to 4", title=row.title),
+    )
 active = row.work(found)
 st.subheader(tr("Pooling, number by number"), anchor=False)
 left, right = st.columns(2)
@@ -50,12 +55,12 @@ kind = right.segmented_control(
     tr("Keep the"), list(pooling.POOLS), default="largest (max)", required=True, key="pool_kind", format_func=tr
 )
 result = pooling.pool(active, size, kind)
-side = result.shape[0]
+side, first = result.shape[0], convolution.strongest(result, 1)
 left, right = st.columns(2)
 with left:
-    down = st.slider(tr("Row of the result"), 0, side - 1, side // 2, key=f"pool_row {size}")
+    down = st.slider(tr("Row of the result"), 0, side - 1, first[0], key=f"pool_row {size}")
 with right:
-    across = st.slider(tr("Column of the result"), 0, side - 1, side // 2, key=f"pool_column {size}")
+    across = st.slider(tr("Column of the result"), 0, side - 1, first[1], key=f"pool_column {size}")
 stages = st.columns(3)
 for stage, values, words in (
     (stages[0], found, tr("After the convolution")),
@@ -96,7 +101,11 @@ parts.metrics(
     (tr("Alike without pooling"), f"{before:.0%}", tr("How alike the map is before and after the shift (cosine).")),
     (tr("Alike with pooling"), f"{after:.0%}", tr("The same after pooling.")),
 )
-st.caption(tr("Pooling forgets exactly where something was; that is why a small shift changes less after it."))
+st.caption(
+    tr("Pooling forgets exactly where something was; that is why this shift changes less after it.")
+    if after > before
+    else tr("Pooling forgets where something was within a block; this shift moved it into other blocks.")
+)
 teaching.question("pooling")
 teaching.in_pytorch(f"""
 import torch

@@ -42,7 +42,9 @@ def by_hand(model: Predictor, seen: np.ndarray) -> None:
         found = score(x, weights[digit], bias[digit])
         products = teaching.shades(found.products.reshape(seen.shape[:2]), True)
         parts.image(products, tr("What each pixel adds to the score"), 160)
-        st.caption(tr("What each pixel adds or takes away: pixel times weight."))
+        st.caption(
+            tr("What each pixel adds or takes away: weight times pixel, normalised, so that black counts as well.")
+        )
     with right:
         st.html(charts.signed_bars([str(i) for i in range(10)], scores.tolist()))
     st.markdown(
@@ -135,7 +137,7 @@ st.markdown(
 st.subheader(tr("The simplest network"), anchor=False)
 st.markdown(
     tr(
-        "Softmax regression has one weight for each pixel and class, and nothing else. A score is the sum of "
+        "Softmax regression has one weight for each pixel and class and a bias for each class, nothing else. A score is the sum of "
         "all pixels times the weights of the class. So its weights can be looked at: orange speaks for the "
         "class, blue against it."
     )

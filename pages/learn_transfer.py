@@ -118,7 +118,7 @@ print(sum(w.numel() for w in network.parameters() if w.requires_grad), "weights 
 teaching.plan(
     tr("Pupils can say what a backbone, features and a head are, and why few pictures suffice."), 25,
     (
-        (tr("Where does the trained network help most?"), tr("With few pictures; with many, the others catch up.")),
+        (tr("Where does the trained network help most?"), tr("Where the lines are furthest apart. With one picture of each nobody knows much; with very many the others may catch up.")),
         (tr("When would it not help?"), tr("When the new pictures have nothing in common with the old ones.")),
         (tr("Why does a network that learned nothing still do something?"), tr("Random filters keep much of the picture; a linear layer can use it.")),
     ),

@@ -11,6 +11,8 @@ from imgrec.lessons import adversarial
 from imgrec.predict import Predictor
 from pages import answers, parts, teaching
 
+UNSEEN = 8  # brightness steps
+
 
 @st.cache_data(max_entries=60, show_spinner=False)
 def directions(name: str, changed: int, picture: np.ndarray, label: int, _model: Predictor) -> np.ndarray:
@@ -62,7 +64,7 @@ def fool(run, model: Predictor) -> np.ndarray:
     """The picture, which it gives, the nudge and what both together are taken for."""
     st.subheader(tr("A nudge that nobody sees"), anchor=False)
     picture, label = teaching.of_a_run(run, model, "trust")
-    strength = st.slider(tr("Strength of the nudge, in brightness steps of 255"), 0, 32, 4, key="trust_strength")
+    strength = st.slider(tr("Strength of the nudge, in brightness steps of 255"), 0, 32, 8, key="trust_strength")
     direction = directions(run.name, model.changed, picture, label, model)
     images = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
     moved = adversarial.nudged(images, torch.from_numpy(direction).permute(2, 0, 1)[None], strength / 255)
@@ -88,7 +90,9 @@ def fool(run, model: Predictor) -> np.ndarray:
         tr("It still says **{name}**.", name=parts.text(names[now]))
         if best == now
         else tr(
-            "Fooled: **{before}** became **{after}**, and nobody would see why.",
+            "Fooled: **{before}** became **{after}**, and nobody would see why."
+            if strength <= UNSEEN
+            else "Fooled: **{before}** became **{after}**; but so strong a nudge can be seen.",
             before=parts.text(names[best]),
             after=parts.text(names[now]),
         )
@@ -97,8 +101,8 @@ def fool(run, model: Predictor) -> np.ndarray:
     middle = (*middle, int(np.abs(picture[middle] - 127.5).argmin()))  # the channel that is furthest from both ends
     value, way, end = (float(values[middle]) for values in (picture, direction, nudged))
     teaching.formula(
-        "x'", r"x + \varepsilon \cdot \mathrm{sign}\left(\nabla_x L(x, y)\right)",
-        rf"\tfrac{{{value:.0f}}}{{255}} + \tfrac{{{strength}}}{{255}} \cdot ({way:+.0f})", rf"\tfrac{{{end:.0f}}}{{255}}",
+        "x'", r"\mathrm{clip}_{0..1}\left(x + \varepsilon \cdot \mathrm{sign}\left(\nabla_x L(x, y)\right)\right)",
+        rf"\mathrm{{clip}}_{{0..1}}\left(\tfrac{{{value:.0f}}}{{255}} + \tfrac{{{strength}}}{{255}} \cdot ({way:+.0f})\right)", rf"\tfrac{{{end:.0f}}}{{255}}",
     )  # fmt: skip
     st.caption(
         tr(
@@ -195,7 +199,7 @@ print(network(picture).softmax(1), network(fooled).softmax(1))
 teaching.plan(
     tr("Pupils can name three reasons not to trust an answer blindly, and strip a photo of its place."), 30,
     (
-        (tr("Why does a nudge of 4 steps suffice?"), tr("All pixels push the same way at once; thousands of small pushes add up.")),
+        (tr("Why does so small a nudge suffice?"), tr("All pixels push the same way at once; thousands of small pushes add up.")),
         (tr("What does a heat map prove?"), tr("Nothing by itself: one with random weights has one, too. Covering what is hot is a test.")),
         (tr("Is a network with 95 % accuracy fair?"), tr("Only if it is 95 % for everybody: look at its parts.")),
         (tr("What does a photo tell besides its pixels?"), tr("Place, time, camera, sometimes the owner.")),

@@ -1,15 +1,11 @@
 """Shared: the camera, live. The browser sends a picture, the server answers, and only then comes the next one."""
 
-import base64
-import binascii
-
 import streamlit as st
 
 from imgrec.data import class_names
 from imgrec.language import tr
 from imgrec.predict import Ensemble, Predictor
-
-MOST_BYTES = 2**20  # of one picture from a browser
+from pages import camera
 
 
 def show(network: Predictor | Ensemble, temperature: float, count: int) -> None:
@@ -25,11 +21,7 @@ def _live(network: Predictor | Ensemble, temperature: float, count: int) -> None
         data={
             "answer": _answer(network, frame, temperature, count),
             "side": max(160, network.at_least),
-            "words": {
-                "unknown": tr("Probably none of these."),
-                "insecure": tr("The browser opens a camera only over https or on this machine itself."),
-                "closed": tr("No camera:"),
-            },
+            "words": {"unknown": tr("Probably none of these."), **camera.words()},
         },
         on_frame_change=lambda: None,
         height="content",
@@ -42,9 +34,8 @@ def _live(network: Predictor | Ensemble, temperature: float, count: int) -> None
 def _answer(network: Predictor | Ensemble, frame: dict | None, temperature: float, count: int) -> dict | None:
     """What the network says about a frame {"number", "src"} from the browser."""
     try:
-        content = base64.b64decode(str(frame["src"]).partition(",")[2][:MOST_BYTES], validate=True)
-        number = int(frame["number"])
-    except (TypeError, KeyError, ValueError, binascii.Error):
+        content, number = camera.content(frame["src"]), int(frame["number"])
+    except (TypeError, KeyError, ValueError):
         return None
     [result] = network.classify([("camera.jpg", content)])
     result = result.at_temperature(temperature)
@@ -67,7 +58,8 @@ _camera = st.components.v2.component(
       .bar div { height: 100%; background: var(--st-primary-color); transition: width .15s; }
       .note { opacity: .8; margin-top: .6rem; }
     """,
-    js="""
+    js=camera.JS
+    + """
       const PAUSE = 120;  // milliseconds between an answer and the next picture
 
       export default function ({ data, parentElement, setStateValue }) {
@@ -94,12 +86,7 @@ _camera = st.components.v2.component(
           return line;
         }
         function shoot() {
-          if (!live.stream || !video.videoWidth) return;
-          const square = Math.min(video.videoWidth, video.videoHeight), canvas = document.createElement('canvas');
-          canvas.width = canvas.height = live.side;
-          canvas.getContext('2d').drawImage(video, (video.videoWidth - square) / 2, (video.videoHeight - square) / 2,
-            square, square, 0, 0, live.side, live.side);
-          live.send(canvas.toDataURL('image/jpeg', 0.9));
+          if (live.stream && video.videoWidth) live.send(squareOf(video, live.side));
         }
         const answer = data.answer;
         if (answer && answer.number >= live.number) {
@@ -109,22 +96,10 @@ _camera = st.components.v2.component(
           clearTimeout(live.next);
           live.next = setTimeout(shoot, PAUSE);
         }
-        if (!live.stream && !live.opening) {
-          live.opening = true;
-          if (!navigator.mediaDevices) {
-            said.replaceChildren(note(data.words.insecure));
-          } else {
-            navigator.mediaDevices.getUserMedia({ video: { facingMode: 'environment' } }).then((stream) => {
-              live.stream = video.srcObject = stream;
-              video.onloadeddata = () => { live.number += 1; shoot(); };
-              video.play();
-            }).catch((error) => said.replaceChildren(note(`${data.words.closed} ${error.message}`)));
-          }
-        }
+        openCamera(live, video, data.words, (text) => said.replaceChildren(note(text)), () => { live.number += 1; shoot(); });
         return () => {
           clearTimeout(live.next);
-          live.stream?.getTracks().forEach((track) => track.stop());
-          live.stream = null; live.opening = false;
+          closeCamera(live);
         };
       }
     """,

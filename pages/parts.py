@@ -77,10 +77,10 @@ def _opened(name: str, size: int, resize: str, stamps: tuple[int, ...]) -> data.
 def address_box(label: str, names: Sequence[str], key: str, help: str) -> str:
     """A box whose choice is kept in the address as ?key=…, so that a link, a reload and the back button show the same."""
     asked, shown = st.query_params.get(key), f"{key} in the address"
-    if asked in names and asked != st.session_state.get(shown):
-        st.session_state[key] = asked
-    elif st.session_state.get(key) not in names:
-        st.session_state[key] = names[0]
+    before, now = st.session_state.get(shown), st.session_state.get(key)
+    wanted = (asked, now, before) if asked != before else (now, before)
+    # set in any case: after a link the box would show its first, whatever was kept of it
+    st.session_state[key] = next(name for name in (*wanted, *names) if name in names)
     chosen = st.selectbox(label, names, key=key, help=help, persist_state="session")
     st.query_params[key] = st.session_state[shown] = chosen
     return chosen

@@ -138,7 +138,7 @@ def picture(side: int, channels: int = 3) -> np.ndarray:
     return np.repeat(image, 3, 2) if channels == 3 else image.mean(2, keepdims=True).astype(np.uint8)
 
 
-def of_a_run(run: Run, model: Predictor, key: str) -> tuple[np.ndarray, int]:
+def of_a_run(run: Run, model: Predictor, key: str, first: int = 0) -> tuple[np.ndarray, int]:
     """A picture uint8 (S, S, C) that the run never learned from, chosen by a slider, and the number of its class; where
     that is not known, of what the network takes it for."""
     wanted, known = model.passport.preprocess, True
@@ -151,7 +151,9 @@ def of_a_run(run: Run, model: Predictor, key: str) -> tuple[np.ndarray, int]:
         name = "shapes:count=60" if wanted.channels == 3 else "digits"
         dataset = parts.open_dataset(name, wanted.size, wanted.resize)
     pool = dataset.indices("test") if len(dataset.indices("test")) else dataset.kept
-    position = int(pool[st.slider(tr("Which one"), 0, min(99, len(pool) - 1), 0, key=f"{key}_number")])
+    position = int(
+        pool[st.slider(tr("Which one"), 0, min(99, len(pool) - 1), min(first, len(pool) - 1), key=f"{key}_number")]
+    )
     picture = dataset.images[position]
     if not known:
         return picture, int(model.recalled(picture[None])[0].argmax())

@@ -386,6 +386,30 @@ def test_every_lesson_is_played_through_with_the_keyboard_and_checks_its_questio
 
 
 @changes_nothing
+def test_what_an_address_names_stays_chosen_on_the_way_through_links_and_the_menu(page, server):
+    """Or a network is judged, or a set corrected, that is another than the one on the page before."""
+
+    def shown(key):
+        return parse_qs(urlsplit(page.evaluate("location.href")).query).get(key, [""])[0]
+
+    for key, name, begin, link, then in (
+        ("dataset", "shapes", "dataset", "What is wrong with it?", ("Augment", "Train", "Data set")),
+        ("run", "cifar10-fast", "evaluate", None, ("Predict", "Take along", "Evaluate")),
+    ):
+        visit(page, server, f"{begin}?{key}={name}")
+        if link:
+            page.get_by_role("link", name=link).click()
+            page.wait_for_url("**/mend*")
+            idle(page)
+            wait_for(lambda key=key, name=name: shown(key) == name)
+        for title in then:
+            menu(page, title)
+            page.wait_for_timeout(SECOND / 2)
+            idle(page)
+            wait_for(lambda key=key, name=name: shown(key) == name, 10)
+
+
+@changes_nothing
 def test_large_type_keeps_every_table_within_its_column(page, server):
     visit(page, server, "learn_gradient")
     page.get_by_text("Large type", exact=True).click()
@@ -522,15 +546,20 @@ def test_a_data_set_is_built_from_files_and_camera_corrected_and_trained_on(page
     page.get_by_text("13 pictures").wait_for()
     page.get_by_label("Class 2", exact=True).fill("camera")
     page.get_by_text("Camera", exact=True).nth(1).click()
-    for shots in (1, 2, 3):
-        take_photo(page)
-        page.get_by_text(f"{shots} picture{'s' * (shots > 1)}", exact=True).wait_for()
-        idle(page)
+    record = page.get_by_role("button", name="Hold to record")
+    wait_for(record.is_enabled)
+    record.press("Enter", delay=2 * SECOND)
+    counts = lambda: re.findall(r"\n(\d+) pictures\n", page.get_by_test_id("stMain").inner_text())  # noqa: E731
+    shots = int(wait_for(lambda: counts()[1:])[0])  # behind those of the first class
+    assert shots > 3
+    page.get_by_role("img", name="camera.jpg").nth(1).click()
+    wait_for(lambda: counts()[1:] == [str(shots - 1)])
+    pictures = 12 + shots - 1
     page.get_by_label("Name of the data set").fill("mine")
     page.get_by_label("Name of the data set").press("Enter")
     idle(page)
     page.get_by_role("button", name="Import").click()
-    page.get_by_text("15 accepted, 1 rejected").wait_for()
+    page.get_by_text(f"{pictures} accepted, 1 rejected").wait_for()
 
     page.get_by_role("link", name="Look at mine").click()
     idle(page)
@@ -544,7 +573,7 @@ def test_a_data_set_is_built_from_files_and_camera_corrected_and_trained_on(page
     page.keyboard.press("Enter")
     idle(page)
     page.get_by_role("button", name="Relabel").click()
-    page.get_by_text("15 pictures, 3 classes").wait_for()
+    page.get_by_text(f"{pictures} pictures, 3 classes").wait_for()
     assert open_dataset("mine").counts()["star"]
 
     visit(page, server, "train?dataset=mine")

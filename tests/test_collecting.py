@@ -1,5 +1,6 @@
 """A class collects pictures: a code lets others add photos, which lose their place; only who opened it takes out and ends."""
 
+import base64
 import io
 
 import pytest
@@ -13,6 +14,7 @@ from imgrec.data import DatasetError, collecting, open_dataset
 from imgrec.data.collecting import collections_of, find_collection, open_collection
 from imgrec.home import UnusableName, folder
 from imgrec.images import ImageError
+from pages import film
 
 ANN, BEN = "a" * 24, "b" * 24
 
@@ -42,6 +44,38 @@ def test_photos_of_many_become_a_data_set_and_tell_no_place():
     assert len(dataset) == 13
     with pytest.raises(DatasetError, match="no collection"):
         find_collection(leaves.code)
+
+
+def test_the_pictures_of_one_second_of_a_film_stay_together():
+    leaves = open_collection("leaves", ["oak", "maple"], ANN)
+    for second in range(10):
+        for number in range(5):
+            leaves.add(picture(5 * second + number), "oak", BEN, group=f"ab{second}")
+    for number in range(20):
+        leaves.add(picture(100 + number), "maple", ANN, group="../../x" if number == 3 else "")
+    job = jobs.start_import(leaves.bundle(), leaves.name)
+    wait_for(lambda: job.status == "finished")
+    dataset = open_dataset("leaves")
+    assert dataset.counts()["oak"] == {"train": 35, "validation": 5, "test": 10}
+    assert dataset.counts()["maple"] == {"train": 14, "validation": 2, "test": 4}
+    seconds = {}
+    for name, split in zip(dataset.files, dataset.splits.tolist(), strict=True):
+        seconds.setdefault(name.split("-")[-1].split("_")[0], set()).add(split)
+    assert all(len(seconds[f"ab{second}"]) == 1 for second in range(10))
+
+
+def test_what_a_browser_sends_as_a_film_is_bounded_and_checked():
+    def sent(content):
+        return "data:image/jpeg;base64," + base64.b64encode(content).decode()
+
+    shots = film._shots([sent(picture(number)) for number in range(20)])
+    assert [shot.content for shot in shots] == [picture(number) for number in range(20)]
+    assert [len({shot.group for shot in shots[start : start + 7]}) for start in (0, 7, 14)] == [1, 1, 1]
+    assert len({shot.group for shot in shots}) == 3
+    assert len(film._shots([sent(picture(1))] * 5)) == 1  # nothing moved
+    assert len(film._shots([sent(b"%d" % number) for number in range(500)])) == film.MOST
+    for nonsense in (None, "x", 7, {"a": 1}, [None, 3, "", "data:image/jpeg;base64,!!!"]):
+        assert film._shots(nonsense) == []
 
 
 def test_what_is_no_photo_or_no_class_is_refused_and_nothing_is_kept():

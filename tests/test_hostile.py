@@ -248,7 +248,7 @@ def test_pictures_that_do_not_fit_are_not_added(full):
 
 
 def test_an_upload_that_does_not_fit_leaves_nothing(full):
-    pictures = [(f"{i}.png", bytes(200_000), "cat") for i in range(40)]
+    pictures = [uploads.Loose(f"{i}.png", bytes(200_000), "cat") for i in range(40)]
     full.refuses(lambda: uploads.bundle(pictures))
     full.refuses(lambda: uploads.keep("a.zip", bytes(8_000_000)))
 

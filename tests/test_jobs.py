@@ -369,12 +369,12 @@ def a_long_import(tmp_path):
     """An upload whose import takes some seconds."""
     noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3), np.uint8)
     content = to_png(noise)
-    return uploads.bundle([(f"{i}.png", content, "ab"[i % 2]) for i in range(150)])
+    return uploads.bundle([uploads.Loose(f"{i}.png", content, "ab"[i % 2]) for i in range(150)])
 
 
 def test_an_import_job_reports_every_refused_file_and_removes_the_upload():
-    pictures = [(f"{i}.png", picture(i), "ab"[i % 2]) for i in range(20)] + [("bad.png", b"text", "a")]
-    upload = uploads.bundle(pictures)
+    pictures = [uploads.Loose(f"{i}.png", picture(i), "ab"[i % 2]) for i in range(20)]
+    upload = uploads.bundle([*pictures, uploads.Loose("bad.png", b"text", "a")])
     job = jobs.start_import(upload, "mine")
     wait_for(lambda: job.status == "finished")
     report = job.read("report.json")
@@ -407,6 +407,6 @@ def test_a_killed_import_is_lost_and_no_half_set_appears(tmp_path):
 
 
 def test_an_import_of_nothing_usable_fails_in_words(tmp_path):
-    job = jobs.start_import(uploads.bundle([("x.png", b"text", "a")]), "mine")
+    job = jobs.start_import(uploads.bundle([uploads.Loose("x.png", b"text", "a")]), "mine")
     wait_for(lambda: job.status == "failed")
     assert "two classes" in job.state["error"]

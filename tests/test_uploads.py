@@ -7,6 +7,7 @@ import pytest
 from pictures import picture, two_classes, zipped
 
 from imgrec.data import DatasetError, import_dataset, open_dataset, uploads
+from imgrec.data.uploads import Loose
 from imgrec.home import folder
 
 
@@ -16,7 +17,7 @@ def waiting():
 
 def test_loose_pictures_get_the_class_of_their_box_whatever_it_is_called():
     names = ("cats/dogs ![x](http://example.com/x.png)", '=1+1, "quoted" 猫')
-    pictures = [("same.png", picture(i), names[i % 2]) for i in range(12)]
+    pictures = [Loose("same.png", picture(i), names[i % 2]) for i in range(12)]
     summary = import_dataset(uploads.bundle(pictures), "mine")
     assert summary.images == 12
     assert set(summary.counts) == set(names)
@@ -24,14 +25,30 @@ def test_loose_pictures_get_the_class_of_their_box_whatever_it_is_called():
     assert len(set(dataset.files)) == 12
 
 
+def test_the_pictures_of_one_second_of_a_film_are_all_in_one_split():
+    """A trap that others fell into: frames of one film on both sides of the split, so that the test is of known pictures."""
+    film = [Loose("c.jpg", picture(i), "cat", group=f"cat {i // 7}") for i in range(140)]
+    photos = [Loose(f"{i}.jpg", picture(1000 + i), "dog") for i in range(40)]
+    copies = [Loose("copy.jpg", picture(1000), "dog"), Loose("again.jpg", picture(1), "cat", group="another film")]
+    import_dataset(uploads.bundle([*film, *photos, *copies]), "mine")
+    dataset = open_dataset("mine")
+    assert dataset.counts()["cat"]["test"] in (28, 29)  # four of twenty seconds
+    assert dataset.counts()["dog"]["test"] == 8
+    assert dataset.counts()["dog"]["validation"] == 4
+    of = {int(name.split("-")[0]): split for name, split in zip(dataset.files, dataset.splits.tolist(), strict=True)}
+    for second in range(20):
+        assert len({of[number] for number in range(7 * second, 7 * second + 7)}) == 1
+    assert of[140] == of[180]
+
+
 def test_an_uploaded_folder_keeps_its_class_folders():
-    pictures = [(name, content, None) for name, content in two_classes(top="photos/").items()]
+    pictures = [Loose(name, content) for name, content in two_classes(top="photos/").items()]
     summary = import_dataset(uploads.bundle(pictures), "mine")
     assert sorted(summary.counts) == ["cat", "dog"]
 
 
 def test_hostile_file_names_land_nowhere_else(workspace):
-    pictures = [(f"../../{i}/..\\evil.png", picture(i), "ab"[i % 2]) for i in range(6)]
+    pictures = [Loose(f"../../{i}/..\\evil.png", picture(i), "ab"[i % 2]) for i in range(6)]
     path = uploads.bundle(pictures)
     assert import_dataset(path, "mine").images == 6
     assert {entry.name for entry in workspace.iterdir()} == {"datasets"}

@@ -134,4 +134,4 @@ def sizes(rows: Sequence[Mapping[str, Any]], before: Mapping[str, float]) -> Fig
             showarrow=False,
         )  # fmt: skip
     styled(figure, 380, x_title=tr("weights"), y_title=tr("test accuracy"), showlegend=False)
-    return figure.update_xaxes(type="log").update_yaxes(tickformat=".0%", range=[0, 1.08])
+    return figure.update_xaxes(type="log", dtick=1).update_yaxes(tickformat=".0%", range=[0, 1.08])

@@ -24,11 +24,13 @@ MOST_CLASSES, MOST_PHOTOS, MOST_OF_ONE, WEEKS = 30, 3000, 300, 4
 
 @dataclass(frozen=True)
 class Photo:
-    """One photo that was added: its file, its class, and who added it (a digest, perhaps empty)."""
+    """One photo that was added: its file, its class, and who added it (a digest, perhaps empty); those of one second of a
+    film share a ``group``."""
 
     path: Path
     label: str
     who: str
+    group: str
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,13 @@ class Collection:
             place = self.path / str(number)
             for entry in os.scandir(place) if place.is_dir() else ():
                 if not entry.name.startswith("."):
-                    who = entry.name.partition("_")[2].partition(".")[0]
-                    found.append(Photo(Path(entry.path), self.classes[number], who))
+                    told, _, rest = entry.name.partition("_")
+                    group = told.partition("-")[2]
+                    found.append(Photo(Path(entry.path), self.classes[number], rest.partition(".")[0], group))
         return sorted(found, key=lambda photo: photo.path.name, reverse=True)
 
-    def add(self, content: bytes, label: str, who: str = "", name: str = "photo") -> Path:
-        """Keep a photo, without anything but its pixels. Raises ImageError for what is none, DatasetError when there are
+    def add(self, content: bytes, label: str, who: str = "", name: str = "photo", group: str = "") -> Path:
+        """Keep a photo, without anything but its pixels; ``group``: hexadecimal, see Photo. Raises ImageError for what is none, DatasetError when there are
         too many, of all or of one visitor, or the class is not one of these."""
         if label not in self.classes:
             raise DatasetError(
@@ -81,7 +84,7 @@ class Collection:
             raise DatasetError(reason)
         place = self.path / str(self.classes.index(label))
         place.mkdir(exist_ok=True)
-        path = place / f"{time.time_ns():020d}-{secrets.token_hex(4)}_{_plain(who)}.{ending}"
+        path = place / f"{time.time_ns():020d}-{_plain(group) or secrets.token_hex(4)}_{_plain(who)}.{ending}"
         write_atomic(path, plain)
         return path
 
@@ -95,7 +98,8 @@ class Collection:
         photos = self.photos()[::-1]
         if len({photo.label for photo in photos}) < 2:
             raise DatasetError(tr("It takes photos of two classes at least."))
-        return uploads.bundle([(photo.path.name, photo.path.read_bytes(), photo.label) for photo in photos])
+        every = (uploads.Loose(photo.path.name, photo.path.read_bytes(), photo.label, photo.group) for photo in photos)
+        return uploads.bundle(every)
 
     def note_made(self) -> None:
         """Remember that the data set of this name is this collection's."""

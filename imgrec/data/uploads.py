@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import secrets
 import shutil
 import time
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
-from imgrec.data.dataset import DatasetError
+import numpy as np
+
+from imgrec.data.dataset import SPLITS, DatasetError, stratify
 from imgrec.data.sources import most_gigabytes
 from imgrec.data.store import LEFTOVER_SECONDS
 from imgrec.home import folder, no_room
@@ -34,26 +39,44 @@ def keep(name: str, content: bytes) -> Path:
     return path
 
 
-def bundle(pictures: Iterable[tuple[str, bytes, str | None]]) -> Path:
-    """Write loose pictures, (name, content, class or None), as one archive to import.
+class Loose(NamedTuple):
+    """A picture that was given alone. Without a ``label`` the folder in its name tells it, as in an uploaded folder; those
+    of one ``group``, such as a second of a film, come into the same split."""
 
-    Without a class the picture's folder in its name tells it, as in an uploaded folder. Raises DatasetError.
-    """
+    name: str
+    content: bytes
+    label: str | None = None
+    group: str = ""
+
+
+def bundle(pictures: Iterable[Loose]) -> Path:
+    """Write loose pictures as one archive to import. Raises DatasetError."""
     pictures = list(pictures)
+    splits = _splits(pictures)
     table = io.StringIO()
     rows = csv.writer(table)
-    rows.writerow(("file", "label"))
-    with _place(sum(len(content) for _, content, _ in pictures)) as place:
+    rows.writerow(("file", "label", "split"))
+    with _place(sum(len(picture.content) for picture in pictures)) as place:
         path = place / "pictures.zip"
         with zipfile.ZipFile(path, "w") as archive:  # stored as they are: pictures do not get smaller
-            for number, (name, content, label) in enumerate(pictures):
+            for number, ((name, content, label, _), split) in enumerate(zip(pictures, splits, strict=True)):
                 if label is not None:
                     name = f"{number:05d}-{safe_name(name)}"
-                    rows.writerow((name, label))
+                    rows.writerow((name, label, split))
                 archive.writestr(name, content)
-            if any(label is not None for _, _, label in pictures):
+            if any(picture.label is not None for picture in pictures):
                 archive.writestr(TABLE, table.getvalue())
     return path
+
+
+def _splits(pictures: list[Loose]) -> list[str]:
+    """A split for each picture where some belong together, else none; exact copies of others come into the same one, too."""
+    sizes = Counter(picture.group for picture in pictures if picture.group)
+    if not sizes or max(sizes.values()) < 2:
+        return [""] * len(pictures)
+    labels = np.unique([str(picture.label) for picture in pictures], return_inverse=True)[1]
+    groups = [p.group if sizes[p.group] > 1 else hashlib.sha256(p.content).hexdigest() for p in pictures]
+    return [SPLITS[split] for split in stratify(labels, groups)]
 
 
 def discard(path: Path) -> None:

@@ -18,7 +18,7 @@ KERNELS: dict[str, np.ndarray] = {
     mark("Blur"): np.full((3, 3), 1 / 9).round(3),
     mark("Sharpen"): np.array([[0, -1, 0], [-1, 5, -1], [0, -1, 0]], float),
     mark("Emboss"): np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]], float),
-    mark("Nothing"): np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], float),
+    mark("Identity"): np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], float),
 }
 
 
@@ -44,6 +44,14 @@ def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0, dilat
 def receptive_field(layers: int, kernel: int, stride: int = 1, dilation: int = 1) -> int:
     """Pixels along a side that one number sees through so many convolutions of this kind, one after another."""
     return 1 + sum((reach(kernel, dilation) - 1) * stride**layer for layer in range(layers))
+
+
+def strongest(result: np.ndarray, rim: int = 2) -> tuple[int, int]:
+    """Row and column of the number furthest from zero, (H, W), not on the rim, where there is more than that."""
+    inner = result[rim:-rim, rim:-rim] if min(result.shape) > 2 * rim else result
+    row, column = np.unravel_index(np.abs(inner).argmax(), inner.shape)
+    moved = rim if inner is not result else 0
+    return int(row) + moved, int(column) + moved
 
 
 def convolve(

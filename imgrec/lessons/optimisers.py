@@ -38,9 +38,9 @@ def _surface(title: str, help: str, formula: str, start: tuple[float, float], *l
 
 
 SURFACES: dict[str, Surface] = {
-    "bowl": _surface(mark("Bowl"), mark("Equally steep in all directions: everybody arrives."), "x**2 + y**2", (-1.6, 1.2), (0, 0)),
+    "bowl": _surface(mark("Bowl"), mark("Equally steep in all directions: the way down is straight."), "x**2 + y**2", (-1.6, 1.2), (0, 0)),
     "ravine": _surface(
-        mark("Ravine"), mark("Steep across, nearly flat along: plain descent zigzags, momentum rolls along."),
+        mark("Ravine"), mark("Steep across, nearly flat along: a rate that suits the one is too fast or too slow for the other."),
         "0.1 * x**2 + 2.5 * y**2", (-1.8, 0.9), (0, 0),
     ),
     "saddle": _surface(

@@ -49,7 +49,7 @@ QUESTIONS = {
     ),
     "network": Question(
         "learn_network",
-        mark("The further back a layer, the …"),
+        mark("The deeper a layer lies in the network, the …"),
         (
             mark("larger the part of the picture that a cell sees"),
             mark("smaller the part of the picture that a cell sees"),
@@ -70,7 +70,9 @@ QUESTIONS = {
         mark("On the ravine at a rate of 0.4 plain gradient descent …"),
         (mark("arrives first"), mark("does not move"), mark("swings from side to side")),
         2,
-        mark("Across, the slope is steep: each step jumps over the bottom. Along, it is so flat that it hardly moves."),
+        mark(
+            "Across, the slope is steep: each step jumps over the bottom. Along it is nearly flat, so it comes down only slowly."
+        ),
     ),
     "fitting": Question(
         "learn_fitting",
