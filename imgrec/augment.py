@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from imgrec.language import mark
+from imgrec.language import mark, tr
 from imgrec.recipe import number, one_of, parse_options
 
 LUMA = (0.299, 0.587, 0.114)  # how bright red, green and blue look: ITU-R BT.601
@@ -259,49 +259,49 @@ def _signed(value: float, digits: int = 0) -> str:
 # fmt: off
 AUGMENTATIONS: dict[str, Augmentation] = {row.name: row for row in (  # applied in this order
     Augmentation("flip_horizontal", mark("Flip left to right"), mark("Mirrors this share of the pictures; not for digits."),
-        "probability", 0.5, 1, 0.05, 1, _chance, lambda on: "flipped" if on else "",
+        "probability", 0.5, 1, 0.05, 1, _chance, lambda on: tr("flipped") if on else "",
         "copy", lambda drawn, aspect: _matrix(drawn, xx=1 - 2 * drawn[:, 0]), alternates=True),
     Augmentation("flip_vertical", mark("Flip top to bottom"), mark("Turns this share upside down; for pictures from above."),
-        "probability", 0.5, 1, 0.05, 1, _chance, lambda on: "flipped upside down" if on else "",
+        "probability", 0.5, 1, 0.05, 1, _chance, lambda on: tr("flipped upside down") if on else "",
         "copy", lambda drawn, aspect: _matrix(drawn, yy=1 - 2 * drawn[:, 0]), alternates=True),
     Augmentation("rotate", mark("Rotate"), mark("Turns each picture by up to this angle; plus is against the clock."),
-        mark("± degrees"), 15, 180, 1, 1, _either_side, lambda angle: f"rotate {_signed(angle, 1)}°",
+        mark("± degrees"), 15, 180, 1, 1, _either_side, lambda angle: tr("rotate {angle}°", angle=_signed(angle, 1)),
         "move", _rotation),
     Augmentation("shear", mark("Shear"), mark("Slants each picture by up to this angle; plus leans to the right."),
-        mark("± degrees"), 10, 45, 1, 1, _either_side, lambda angle: f"shear {_signed(angle, 1)}°",
+        mark("± degrees"), 10, 45, 1, 1, _either_side, lambda angle: tr("shear {angle}°", angle=_signed(angle, 1)),
         "move", lambda drawn, aspect: _matrix(drawn, xy=torch.deg2rad(drawn[:, 0]).tan() / aspect)),
     Augmentation("scale", mark("Scale"), mark("Enlarges or shrinks each picture; 0.2 means by a factor of up to 1.2."),
-        mark("± share"), 0.2, 0.9, 0.05, 1, _factor, lambda factor: f"scale ×{factor:.2f}",
+        mark("± share"), 0.2, 0.9, 0.05, 1, _factor, lambda factor: tr("scale ×{factor:.2f}", factor=factor),
         "move", lambda drawn, aspect: _matrix(drawn, xx=1 / drawn[:, 0], yy=1 / drawn[:, 0])),
     Augmentation("shift", mark("Shift"), mark("Moves each picture along both sides; by whole pixels, if only flips join in."),
         mark("± share of the side"), 0.1, 0.5, 0.01, 2, _either_side,
-        lambda right, down: f"shift {_signed(100 * right)} %, {_signed(100 * down)} %",
+        lambda right, down: tr("shift {right} %, {down} %", right=_signed(100 * right), down=_signed(100 * down)),
         "copy", lambda drawn, aspect: _matrix(drawn, x1=-2 * drawn[:, 0], y1=-2 * drawn[:, 1])),
     Augmentation("crop", mark("Crop"), mark("Cuts a window out and enlarges it; 0.3 means up to 30 % of the side is lost."),
         mark("share of the side"), 0.3, 0.9, 0.05, 3, _window,
-        lambda side, left, top: f"crop {100 * side:.0f} % at {100 * left:.0f} %, {100 * top:.0f} %",
+        lambda side, left, top: tr("crop {side:.0f} % at {left:.0f} %, {top:.0f} %", side=100 * side, left=100 * left, top=100 * top),
         "move", _crop),
     Augmentation("brightness", mark("Brightness"), mark("Multiplies all values; 0.2 means by 0.8 to 1.2."),
-        mark("± share"), 0.2, 0.9, 0.05, 1, _around_one, lambda factor: f"brightness ×{factor:.2f}",
+        mark("± share"), 0.2, 0.9, 0.05, 1, _around_one, lambda factor: tr("brightness ×{factor:.2f}", factor=factor),
         "colour", _brightness),
     Augmentation("contrast", mark("Contrast"), mark("Stretches or flattens the values around the picture's mean grey."),
-        mark("± share"), 0.2, 0.9, 0.05, 1, _around_one, lambda factor: f"contrast ×{factor:.2f}",
+        mark("± share"), 0.2, 0.9, 0.05, 1, _around_one, lambda factor: tr("contrast ×{factor:.2f}", factor=factor),
         "colour", _contrast),
     Augmentation("saturation", mark("Saturation"), mark("Makes colours stronger or paler; grey pictures stay as they are."),
-        mark("± share"), 0.3, 1, 0.05, 1, _around_one, lambda factor: f"saturation ×{factor:.2f}",
+        mark("± share"), 0.3, 1, 0.05, 1, _around_one, lambda factor: tr("saturation ×{factor:.2f}", factor=factor),
         "colour", _saturation),
     Augmentation("hue", mark("Hue"), mark("Turns all colours around the colour circle; grey pictures stay as they are."),
-        mark("± degrees"), 15, 180, 5, 1, _either_side, lambda angle: f"hue {_signed(angle)}°",
+        mark("± degrees"), 15, 180, 5, 1, _either_side, lambda angle: tr("hue {angle}°", angle=_signed(angle)),
         "colour", _hue),
     Augmentation("blur", mark("Blur"), mark("Blurs each picture; the strength is the largest sigma of the gaussian."),
-        "pixels", 1, 4, 0.1, 1, _up_to, lambda sigma: f"blur {sigma:.1f} px",
+        "pixels", 1, 4, 0.1, 1, _up_to, lambda sigma: tr("blur {sigma:.1f} px", sigma=sigma),
         "pixels", _blur),
     Augmentation("noise", mark("Noise"), mark("Adds grain; the strength is the largest standard deviation, where white is 1."),
-        mark("share of white"), 0.05, 0.5, 0.01, 3, _up_to, lambda deviation, *keys: f"noise {deviation:.3f}",
+        mark("share of white"), 0.05, 0.5, 0.01, 3, _up_to, lambda deviation, *keys: tr("noise {deviation:.3f}", deviation=deviation),
         "pixels", _noise),
     Augmentation("erase", mark("Erase"), mark("Covers a rectangle with grey, so that no single part decides."),
         mark("share of the side"), 0.4, 0.8, 0.05, 4, _rectangle,
-        lambda width, height, *corner: f"erased {100 * width:.0f} % × {100 * height:.0f} %",
+        lambda width, height, *corner: tr("erased {width:.0f} % × {height:.0f} %", width=100 * width, height=100 * height),
         "pixels", _erase),
 )}
 # fmt: on
@@ -353,7 +353,7 @@ def draw(plan: dict[str, float], indices: Tensor, seed: int, epoch: int) -> dict
 def describe(draws: dict[str, Tensor], i: int) -> str:
     """What was drawn for the ``i``-th picture, such as "flipped · rotate −7.3° · shift +2 %, −5 %"."""
     said = (row.say(*draws[row.name][i].tolist()) for row in _rows(draws))
-    return " · ".join(filter(None, said)) or "unchanged"
+    return " · ".join(filter(None, said)) or tr("unchanged")
 
 
 def apply(images: Tensor, draws: dict[str, Tensor]) -> Tensor:

@@ -144,7 +144,8 @@ def rows(
 
 
 def pictures(path: Path) -> Iterator[tuple[str, bytes | Path | ImageError]]:
-    """The pictures of a file, a folder or an archive: name, and content, path or why it must not be read.
+    """The pictures of a file, a folder or an archive: name, and content, path or why it must not be read. Of a folder the
+    name is the whole path, of an archive the one inside.
 
     Files in folders and archives that are not called like pictures are passed over. Raises DatasetError.
     """
@@ -156,10 +157,11 @@ def pictures(path: Path) -> Iterator[tuple[str, bytes | Path | ImageError]]:
         for entry in source:
             if not is_picture(entry.name):
                 continue
+            name = str(path / entry.name) if path.is_dir() else entry.name
             try:
-                yield entry.name, source.read(entry)
+                yield name, source.read(entry)
             except Refused as error:
-                yield entry.name, ImageError(f"{safe_name(entry.name)}: {error}.")
+                yield name, ImageError(f"{safe_name(name)}: {error}.")
     finally:
         source.close()
 

@@ -6,6 +6,7 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+from imgrec.home import folder
 from imgrec.runs import Run
 from imgrec.snapshots import at, drawn, first_filters, moments
 from imgrec.weights import WeightsError, load_weights
@@ -21,7 +22,7 @@ FIGURES = (
 
 
 def write_events(run: Run, place: Path | None = None) -> Path:
-    """Write ``events/`` into the run's folder, in place of an older one, or into another empty place; gives it.
+    """Write ``events/`` into the run's folder, or for one that came with imgrec into the workspace, in place of an older one, or into another empty place; gives it.
     ``tensorboard --logdir`` opens it or the folder of all runs.
 
     Scalars per epoch are named like "loss/train"; the hyperparameters are the recipe, their metrics the best validation
@@ -31,7 +32,7 @@ def write_events(run: Run, place: Path | None = None) -> Path:
 
     recipe = dataclasses.asdict(run.recipe)
     if place is None:
-        place = run.file("events")
+        place = folder("events") / run.name if run.bundled else run.file("events")
         shutil.rmtree(place, ignore_errors=True)
     began = moment = float(run.state.get("created") or 0.0)
     with SummaryWriter(str(place)) as writer:

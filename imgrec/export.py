@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from imgrec.data import Dataset
-from imgrec.home import write_atomic
+from imgrec.home import check_writable, write_atomic
 from imgrec.language import mark, tr
 from imgrec.predict import Predictor
 from imgrec.runs import open_run
@@ -30,6 +31,9 @@ TOLERANCE = 1e-4  # how far an exported probability may be from ours
 CALIBRATION, TESTED = 128, 500  # pictures that int8 is made with, and tested with
 MOST_LOST = 0.05  # of the accuracy, before int8 is refused
 Told = Callable[[float, str], None]  # (share done, what is being done)
+
+
+ONE_AT_A_TIME = threading.Lock()  # torch's exporter keeps what it does in variables of the whole process
 
 
 class ExportError(RuntimeError):
@@ -59,13 +63,16 @@ def export(
     """
     if to not in FORMATS:
         raise ExportError(tr("to is {to!r}; choose one of {formats}.", to=to, formats=", ".join(FORMATS)))
-    if not out.parent.is_dir():
-        raise ExportError(tr("{out}: there is no folder {parent}.", out=out, parent=out.parent))
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # the exporters talk a lot
+    check_writable(out)
+    with (
+        ONE_AT_A_TIME,
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):  # the exporters talk a lot
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         if to == "int8":
-            if dataset is None:
+            if dataset is None or dataset.classes != predictor.classes:
                 raise ExportError(tr("int8 needs the pictures the run learned from, which are not on this machine."))
             content, found = _int8(predictor, dataset, told)
         else:
@@ -73,6 +80,15 @@ def export(
             content, found = _proved(FORMATS[to].write, predictor)
     write_atomic(out, content)
     return {"to": to, "out": str(out), "bytes": len(content), **found}
+
+
+def by_ending(path: Path, otherwise: str | None = None) -> str:
+    """The format that a file's name asks for, or ``otherwise``. Raises ExportError if there is neither."""
+    found = next((name for name, row in FORMATS.items() if path.suffix.lower() == f".{row.ending}"), otherwise)
+    if found is None:
+        endings = ", ".join(sorted({f".{row.ending}" for row in FORMATS.values()}))
+        raise ExportError(tr("{out} has none of the endings {endings}; give one of them.", out=path, endings=endings))
+    return found
 
 
 def _proved(write: Callable, predictor: Predictor) -> tuple[bytes, dict[str, Any]]:
@@ -98,7 +114,6 @@ def _int8(predictor: Predictor, dataset: Dataset, told: Told) -> tuple[bytes, di
     Post-training static quantisation with scales per channel, from CALIBRATION training pictures.
     """
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
 
     told(0.1, tr("exporting"))
     plain, difference = _proved(_onnx, predictor)
@@ -114,7 +129,7 @@ def _int8(predictor: Predictor, dataset: Dataset, told: Told) -> tuple[bytes, di
         source, prepared, target = (Path(folder) / name for name in ("a.onnx", "b.onnx", "c.onnx"))
         source.write_bytes(plain)
         try:
-            quant_pre_process(str(source), str(prepared))
+            _prepare(source, prepared)
             quantize_static(
                 str(prepared), str(target), Calibration(), op_types_to_quantize=["Conv", "Gemm", "MatMul"],
                 per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
@@ -133,6 +148,16 @@ def _int8(predictor: Predictor, dataset: Dataset, told: Told) -> tuple[bytes, di
             tr("As int8 it names {lost:.1%} fewer test pictures rightly; nothing was written.", lost=lost)
         )
     return small, {"before": figures[0], "after": figures[1], **difference}
+
+
+def _prepare(source: Path, prepared: Path) -> None:
+    """What quantising asks for; symbolic shapes do not get through every network, and are not needed where sizes are known."""
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    try:
+        quant_pre_process(str(source), str(prepared))
+    except Exception:  # the library raises what comes up
+        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
 
 
 def _figures(content: bytes, dataset: Dataset, test: np.ndarray) -> dict[str, float]:

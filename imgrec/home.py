@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from imgrec.language import tr
 
-FOLDERS = ("datasets", "runs", "weights", "features", "answers")
+FOLDERS = ("datasets", "runs", "weights", "features", "answers", "events")
 MOST_CHARACTERS, MOST_BYTES = 80, 200  # of a name; file systems take 255 bytes, and prefixes need some of them
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}  # on Windows
 
@@ -117,6 +117,15 @@ def replaced(path: Path | str) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def check_writable(path: Path) -> Path:
+    """``path``, if a file can be written there. Raises ValueError."""
+    if path.is_dir() or not path.name:
+        raise ValueError(tr("{out} is a folder; name a file in it.", out=path))
+    if not path.parent.is_dir():
+        raise ValueError(tr("{out}: there is no folder {parent}.", out=path, parent=path.parent))
+    return path
 
 
 def in_words(error: BaseException) -> str:

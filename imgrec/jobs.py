@@ -102,6 +102,8 @@ def check(recipe: Recipe) -> None:
         one_of(name, getattr(recipe, name), shelf)
     models.card(recipe.model)
     dataset = open_dataset(recipe.dataset, recipe.image_size, recipe.resize)
+    if not len(dataset.indices("train")):
+        raise DatasetError(tr("{name} has no training pictures; import some or change its splits.", name=dataset.name))
     with torch.device("meta"):
         models.build(recipe.model, len(dataset.classes), dataset.channels, dataset.image_size)
     starting_weights(recipe, fetch=False)

@@ -18,15 +18,16 @@ from PIL import Image, ImageOps
 from imgrec import jobs
 from imgrec.bulk import pictures as files_in
 from imgrec.charts import Figure, confusion, curves
-from imgrec.data import Dataset, bring, class_names, find, open_dataset
+from imgrec.data import Dataset, bring, class_names, find, list_datasets, open_dataset
 from imgrec.evaluate import Answers, answers, kept_answers, report
 from imgrec.explain import explain, overlay
-from imgrec.export import FORMATS, export
-from imgrec.home import write_atomic
-from imgrec.images import open_image, to_png
+from imgrec.export import by_ending, export
+from imgrec.home import check_writable, write_atomic
+from imgrec.images import ImageError, open_image, to_png
+from imgrec.language import tr
 from imgrec.predict import Classified, Predictor, predictor, stream
 from imgrec.progress import bar, carry_out, in_a_line, stopping, write
-from imgrec.recipe import Recipe
+from imgrec.recipe import Recipe, RecipeError, one_of
 from imgrec.report import mistakes, printable
 from imgrec.runs import Run, open_run
 
@@ -41,21 +42,23 @@ def fit(pictures: str | os.PathLike = "digits", preset: str = "standard", **sett
     ``weights="imagenet"``, ``epochs=5``. Interrupted, the training is kept: ``load(run).resume()`` goes on.
     Raises DatasetError, RecipeError, and what a training raises.
     """
+    if "dataset" in settings:
+        raise RecipeError(tr("The data set is the first argument: fit({name!r}, …).", name=settings["dataset"]))
     recipe = Recipe.from_values({"dataset": _dataset(pictures), **settings}, preset)
     return Learner(jobs.enqueue(recipe))._train()
 
 
-def load(run: str) -> Learner:
-    """What was trained before, here or in the dashboard, by the run's name. Raises RunError if there is none."""
-    return Learner(open_run(run))
+def load(run: str | os.PathLike | Run) -> Learner:
+    """What was trained before, here or in the dashboard, by the run's name or folder. Raises RunError if there is none."""
+    return Learner(run if isinstance(run, Run) else open_run(Path(run).name))
 
 
 def _dataset(pictures: str | os.PathLike) -> str:
     """The name of a data set; of files, the set they were or are now imported as."""
-    path = Path(pictures).expanduser()
-    is_name = isinstance(pictures, str) and not path.exists()
-    if is_name and os.sep not in pictures and not path.suffix:
-        return pictures
+    path, name = Path(pictures).expanduser(), str(pictures)
+    known = {*(row.name for row in list_datasets() if row.ready), name.partition(":")[0] if ":" in name else ""}
+    if isinstance(pictures, str) and (name in known or not (path.exists() or os.sep in name or path.suffix)):
+        return name
     if known := find(path):
         return known
     with bar(" pictures") as progress:
@@ -77,7 +80,7 @@ class Learner:
         with stopping(self.run) as signals:
             for epoch in carry_out(self.run):
                 write(in_a_line(epoch))
-        if signals:
+        if signals and self.run.status == "stopped":
             raise KeyboardInterrupt(f"The training is kept: imgrec.load({self.run.name!r}).resume() goes on.")
         return self
 
@@ -111,7 +114,8 @@ class Learner:
         return report(self.answers(split), self.dataset)
 
     def curves(self, quantity: str = "loss") -> Figure:
-        """ "loss" or "accuracy" by epoch."""
+        """The ``quantity``, "loss" or "accuracy", by epoch."""
+        one_of("quantity", quantity, ("loss", "accuracy"))
         return curves([], self.run.epochs, quantity, self.run.recipe.epochs)
 
     def confusion(self, split: str = "test") -> Figure:
@@ -125,8 +129,8 @@ class Learner:
 
     def predict(self, picture: Picture, top: int = 5) -> list[dict[str, Any]]:
         """The likeliest classes of one picture, [{"name", "probability"}]: a file, its bytes, a PIL image, or uint8 (H, W) or
-        (H, W, C). Raises ImageError if it is none."""
-        return self.answer(picture).top(self.classes, top)
+        (H, W, 3). Raises ImageError if it is none, ValueError for another array."""
+        return self.answer(picture).top(self.classes, max(1, top))
 
     def answer(self, picture: Picture) -> Classified:
         """All it says of one picture: every class's probability, and whether it is probably one of the classes at all."""
@@ -135,7 +139,7 @@ class Learner:
 
     def classify(self, *places: str | os.PathLike) -> Iterator[Classified]:
         """What it says of every picture in files, folders, ZIPs and TARs; one that cannot be read has an ``error``."""
-        return stream(self.network, (file for place in places for file in files_in(Path(place))))
+        return stream(self.network, (file for place in places for file in files_in(Path(place).expanduser())))
 
     def explain(self, picture: Picture, class_name: str | None = None, method: str = "gradcam") -> Image.Image:
         """The picture with what speaks for a class, by default the likeliest, in warm colours; see `explain.METHODS`.
@@ -152,8 +156,8 @@ class Learner:
     def export(self, out: str | os.PathLike, to: str | None = None) -> Path:
         """Write the network with its preprocessing and class names, proved to answer alike; ``to``: a key of
         `export.FORMATS`, by default what the file's ending says. Raises ExportError."""
-        path = Path(out)
-        to = to or next((name for name, row in FORMATS.items() if path.suffix == f".{row.ending}"), path.suffix)
+        path = check_writable(Path(out).expanduser())
+        to = to or by_ending(path)
         export(Predictor.open(self.run, "cpu"), to, path, self.dataset if to == "int8" else None)
         return path
 
@@ -178,9 +182,16 @@ class Shown(str):
 def _opened(picture: Picture, at_least: int) -> Image.Image:
     if isinstance(picture, Image.Image):
         return ImageOps.exif_transpose(picture)  # as it would be turned if it came as a file
-    return open_image(to_png(picture) if isinstance(picture, np.ndarray) else picture, at_least=at_least)
+    if isinstance(picture, np.ndarray):
+        return open_image(to_png(picture))
+    if isinstance(picture, bytes):
+        return open_image(picture, at_least=at_least)
+    if isinstance(picture, str | os.PathLike):
+        return open_image(Path(picture).expanduser(), at_least=at_least)
+    kind = type(picture).__name__
+    raise ImageError(tr("A {kind} is no picture; give a file, its bytes, a PIL image or an array of uint8.", kind=kind))
 
 
 def _written(out: str | os.PathLike, content: str) -> Path:
-    write_atomic(path := Path(out), content)
+    write_atomic(path := check_writable(Path(out).expanduser()), content)
     return path

@@ -42,10 +42,14 @@ def carry_out(run: Run) -> Iterator[Epoch]:
     raises."""
     from imgrec import worker
 
+    told = 0
     with _drawn(" pictures") as drawn:
         for event in worker.work(run):
             kind = type(event).__name__
-            if kind == "Step":
+            if kind == "Waiting" and event.ahead != told:
+                told = event.ahead
+                drawn.write(f"{run.name} waits for its turn; before it: {told}", file=sys.stderr)
+            elif kind == "Step":
                 drawn.set_description(f"epoch {event.epoch}/{run.recipe.epochs}", refresh=False)
                 drawn.total = event.images * event.steps // event.step
                 drawn.update(event.images - drawn.n)

@@ -35,17 +35,35 @@ HERE = Path(__file__).parent
 def see(path):
     image = Image.open(path)
     image.draft(None, (2 * SIZE, 2 * SIZE))  # large JPEGs open faster
-    image = ImageOps.exif_transpose(image).convert("RGB").convert(MODE)
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # of 16 bits the upper 8
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.has_transparency_data:  # what is transparent lies on white
+        image = image.convert("RGBA")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image.convert("RGB"), mask=image.getchannel("A"))
+        image = white
+    image = image.convert("RGB").convert(MODE)
 {fit}
     return np.asarray(image).reshape(SIZE, SIZE, {channels})
 
 
+if len(sys.argv) < 2:
+    sys.exit(__doc__)
 classes = json.loads((HERE / "labels.json").read_text("utf-8"))
 session = onnxruntime.InferenceSession(str(HERE / "model.onnx"), providers=["CPUExecutionProvider"])
+refused = 0
 for path in sys.argv[1:]:
-    [probabilities] = session.run(None, {{"pictures": see(path)[None]}})[0]
+    try:
+        seen = see(path)
+    except Exception as error:  # decoders raise many kinds
+        print(f"{{path}}: {{error}}", file=sys.stderr)
+        refused += 1
+        continue
+    [probabilities] = session.run(None, {{"pictures": seen[None]}})[0]
     for i in np.argsort(-probabilities)[:5]:
         print(f"{{path}}\\t{{classes[i]}}\\t{{probabilities[i]:.6f}}")
+sys.exit(1 if refused else 0)
 '''
 
 CARD = """# {model}

@@ -11,8 +11,9 @@ import io
 import json
 import math
 import os
+import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -171,7 +172,8 @@ class Start:
         place = folder("weights")
         torch.hub.set_dir(str(place))
         try:
-            weights, classes = imagenet_state(model)
+            with redirect_stdout(sys.stderr):  # where torch tells that it downloads
+                weights, classes = imagenet_state(model)
         except (OSError, RuntimeError, ValueError) as error:
             raise WeightsError(
                 tr(

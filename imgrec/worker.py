@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from filelock import Timeout
@@ -28,12 +28,20 @@ LOOK_EVERY = 0.5  # seconds for each run before it, between two looks of a waiti
 STATE_EVERY = 0.2  # seconds between two writings of state.json
 CHECKPOINT_EVERY = 20.0  # seconds at the most between two checkpoints
 STOP_WITHIN = 1.5  # seconds a worker process gets to end by itself after a stop
+ENOUGH = 40  # validation pictures that tell from where on a picture is probably none of the classes
 LOOKED_AT = 64  # pictures that tell which units are dead
 RESERVE = 2**16  # bytes kept back, so that even on a full disk the end can be written down
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """So many runs come before this one; told after every look."""
+
+    ahead: int
+
+
 def work(run: Run, process: bool = False) -> Iterator[object]:
-    """Carry a queued run out, yielding the training's Step, Check and Epoch events after they are written down.
+    """Carry a queued run out, yielding Waiting until its turn comes, then the training's Step, Check and Epoch events, after they are written down.
 
     Ends with status finished, stopped, paused or failed; an error is written down and raised again. ``process``: this
     process is the worker's own and may be ended from within if a stop is not heeded in time.
@@ -66,6 +74,7 @@ def _train(run: Run, requests: Requests) -> Iterator[object]:
         if time.monotonic() - looked > LOOK_EVERY * place:  # the farther back, the longer a look takes
             place, looked = max(1, ahead(run)), time.monotonic()
             run.update(ahead=place)
+            yield Waiting(place)
         patience = min(0.3 * place, 2.0)  # forty that wait should leave the cores to the one that trains
         requests.every = patience / 2
         requests.noticed.wait(patience)
@@ -265,7 +274,7 @@ class _Diary:
                 given[split].save(self.run.file(f"{split}.npz"), dataset.fingerprint)
         if "test" in given:
             self.run.write("evaluation.json", {**report(given["test"], dataset), "linear_accuracy": linear(dataset)})
-        if "validation" in given:
+        if "validation" in given and len(given["validation"].labels) >= ENOUGH:
             amend(self.run, dataset, threshold=threshold(given["validation"]))
         self.run.update(phase="finished", detail="", seconds_left=0)
 

@@ -49,9 +49,9 @@ def preview(
     ]
     items = []
     for i, position in enumerate(positions):
-        items.append(parts.Tile(dataset.images[position], "original", dataset.files[position]))
+        items.append(parts.Tile(dataset.images[position], tr("original"), dataset.files[position]))
         for result, draws in zip(results, drawn, strict=True):
-            items.append(parts.Tile(result[i], augment.describe(draws, i) if plan else "unchanged"))
+            items.append(parts.Tile(result[i], augment.describe(draws, i) if plan else tr("unchanged")))
     parts.tiles(items, "preview", 84, clickable=False, columns=DRAWS + 1)
     normalised(dataset, results, len(positions))
 

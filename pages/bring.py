@@ -1,5 +1,6 @@
 """Bring pictures: how do I get my own in? An archive, a folder, or loose pictures and camera shots, class by class."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import streamlit as st
 
 from imgrec import data, jobs
 from imgrec.data import uploads
+from imgrec.home import mend_name
 from imgrec.images import EXTENSIONS, ImageError, fit, open_image
 from imgrec.language import mark, tr
 from imgrec.runs import Run
@@ -91,7 +93,19 @@ def class_by_class() -> None:
     missing = tr("Give every class with pictures a name.") if nameless else ""
     if len(filled) < (2 if st.session_state.get(box("into"), NEW) == NEW else 1):
         missing = missing or tr("Fill at least two classes.")
+    alike(label for label in filled)
     start(lambda: uploads.bundle(pictures), missing)
+
+
+def alike(labels: Iterable[str]) -> None:
+    """Warn of classes that are called nearly as others, of this form or of the set that they go into."""
+    into = st.session_state.get(box("into"), NEW)
+    there = parts.open_dataset(into).classes if into != NEW else ()
+    names: dict[str, str] = {name.casefold(): name for name in there}
+    for label in labels:
+        other = names.setdefault(label.casefold(), label)
+        if other != label:
+            st.warning(tr("{label} and {other} will be two classes; write them alike if they are one.", label=parts.text(label), other=parts.text(other)))  # fmt: skip
 
 
 def class_box(number: int) -> tuple[str, list[uploads.Loose]]:
@@ -158,7 +172,10 @@ def start(source, missing: str, unlabelled: bool = False) -> None:
     name = into
     if into == NEW:
         name = st.text_input(tr("Name of the data set"), key=box("name"), placeholder=tr("such as pets"), max_chars=80)
+        written, name = name.strip(), mend_name(name) or name
         missing = missing or unusable(name)
+        if name != written and not missing:
+            st.caption(tr("It will be called {name}.", name=parts.text(name)))
     if st.button(tr("Import"), type="primary", icon=":material/input:", disabled=bool(missing), help=missing or None):
         try:
             jobs.start_import(source(), name, unlabelled, adding=into != NEW)
@@ -173,11 +190,13 @@ def start(source, missing: str, unlabelled: bool = False) -> None:
 
 def unusable(name: str) -> str:
     """Why a new data set cannot be called so, or empty."""
+    if not name:
+        return tr("Give the data set a name.")
     try:
-        data.check_free(name) if name else None
+        data.check_free(name)
     except ValueError as error:
         return str(error)
-    return "" if name else tr("Give the data set a name.")
+    return ""
 
 
 def box(name: str) -> str:
@@ -241,6 +260,8 @@ def reports() -> None:
 
 st.title(tr("How do I bring my own pictures?"), anchor=False)
 st.write(tr("Two classes and a dozen pictures of each are enough for a start. Everything stays on this machine."))
+if st.query_params.get("way") in WAYS:
+    st.session_state["bring_way"] = st.query_params.pop("way")
 way = st.segmented_control(
     tr("From"), WAYS, default=WAYS[0], required=True, key="bring_way", format_func=tr, persist_state="session"
 )

@@ -134,6 +134,7 @@ def lead(collection: Collection) -> None:
     with right:
         st.markdown(tr("Others join with the code **{code}**, or by pointing a phone here:", code=collection.code))
         st.code(address, language=None, wrap_lines=True)
+        sharing.near(address)
         st.caption(
             tr(
                 "A phone's browser opens its camera only on an https address; without that it offers the phone's own camera app under the files."

@@ -219,7 +219,7 @@ else:
         )
     )
     st.download_button(
-        tr("Report as HTML"), lambda: printable(run, given, dataset), f"{run.name}.html", "text/html", icon=":material/description:", key="report",
+        tr("Report as HTML"), parts.as_now(lambda: printable(run, given, dataset)), f"{run.name}.html", "text/html", icon=":material/description:", key="report",
     )  # fmt: skip
     st.download_button(
         tr("All answers as CSV"), lambda: as_csv(every(given, dataset)), f"{run.name}.csv", "text/csv",

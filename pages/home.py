@@ -110,4 +110,7 @@ door(
     doors[2], "learn", tr("Shapes, and the edges that a convolution finds in them"), tr("Learn how a CNN sees"),
     tr("Slide a small window over a picture and follow every number from the pixels to the result."), "learn_convolution", tr("Open the lesson"),
 )  # fmt: skip
+with st.container(horizontal=True):
+    parts.link("bring", "Bring your own pictures", ":material/add_photo_alternate:")
+    parts.link("collect", "Collect photos with a class", ":material/groups:")
 running_now()

@@ -94,7 +94,7 @@ else:
     if known:
         accept(dataset, known)
     st.fragment(waiting)(dataset, known)
-parts.link("bring", "Bring pictures without labels", ":material/add_photo_alternate:")
+parts.link("bring", "Bring pictures without labels", ":material/add_photo_alternate:", way="Without labels")
 if editing.editable(dataset):
     done = data.history(dataset.name)
     if st.button(

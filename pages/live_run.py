@@ -176,7 +176,7 @@ def advised(run: Run, epochs: Sequence[Mapping[str, Any]], live: bool) -> Sequen
             f"{tr(advice.kind).capitalize()}.",
             f"{advice.words} {advice.attempt}",
         )
-        for advice in advise(epochs, run.recipe.epochs if live else 0, classes)
+        for advice in advise(epochs, 0 if run.status == "finished" else run.recipe.epochs, classes)
     ]
 
 
@@ -187,7 +187,7 @@ def news(run: Run, status: str, state: dict, me: str) -> Sequence[Said]:
         return [("info", "", f"{words[run.asked()]} …")]
     if status == "waiting" and state.get("ahead"):
         return [("info", "", waiting(run, me))]
-    if status in LIVE and run.silent_seconds > 15:
+    if status == "training" and run.silent_seconds > 15:
         silent = tr(
             "No news from the worker for {silent_seconds:.0f} s; it may be busy with one large step, or stuck. "
             "You can stop it.",

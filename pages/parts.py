@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,7 +20,7 @@ from imgrec import charts, data
 from imgrec.data import uploads
 from imgrec.home import in_words
 from imgrec.images import EXTENSIONS, Recalled, in_address, to_png
-from imgrec.language import follow, mark, plural, speaking, tr
+from imgrec.language import current, follow, mark, plural, speaking, tr
 from imgrec.runs import LIVE, Run, RunError, list_runs, open_run, rows, usable_runs
 from pages import tongue
 
@@ -251,6 +251,17 @@ def link(address: str, label: str, icon: str | None = None, **query: str) -> Non
     """A link to another page; does nothing where pages stand alone, as in a test of one page."""
     if address in PAGE:
         st.page_link(PAGE[address], label=tr(label), icon=icon, query_params=query or None)
+
+
+def as_now(make: Callable[[], str]) -> Callable[[], str]:
+    """What makes a download, to be called when it is asked for, outside of any page, in the language that is spoken now."""
+    language = current()
+
+    def made() -> str:
+        with speaking(language):
+            return make()
+
+    return made
 
 
 def go_to(address: str, **query: str) -> None:

@@ -136,6 +136,8 @@ try:
     dataset = parts.open_dataset(trained_on)
 except ValueError:
     dataset = None
+if st.query_params.get("source") in SOURCES:
+    st.session_state["predict_source"] = st.query_params.pop("source")
 st.session_state.setdefault(
     "predict_source", "Many" if "answers" in st.query_params else "Samples" if dataset else "Files"
 )

@@ -81,6 +81,9 @@ LABELS = {  # by how a control's key begins; of several, the longest counts
     "trust_number": mark("Which one"),
     "trust_strength": mark("Strength of the nudge, in brightness steps of 255"),
 }
+OPEN = (
+    "streamlit run app.py --server.address 0.0.0.0 --server.allowedHosts localhost --server.allowedHosts 192.168.1.20"
+)
 MOST = 3000  # characters of an address; a QR code holds about as many
 
 
@@ -130,6 +133,18 @@ def restore() -> None:
         st.html(f"<style>{names} {{ display: none }}</style>")
 
 
+def near(address: str) -> None:
+    """Say what to do where an address leads nobody but this machine to this server."""
+    if re.match(r"https?://(localhost|127\.|\[::1\])", address):
+        st.warning(
+            tr(
+                "This address works on this machine only. For phones and other computers start the server with the address that "
+                "they will type, for instance:"
+            )
+        )
+        st.code(OPEN, language="sh", wrap_lines=True)
+
+
 def offer() -> None:
     """An address that opens the lesson as it is now, to copy or to point a phone at."""
     if st.toggle(tr("Share the lesson as it is now"), key="share_lesson"):
@@ -152,6 +167,7 @@ def offer() -> None:
             )
         )
         st.code(address, language=None, wrap_lines=True)
+        near(address)
         qr_code(address)
 
 

@@ -1,10 +1,14 @@
 """The command line keeps its contract: JSON on standard output, messages on standard error, exit 0, 1 or 2."""
 
 import json
+import signal
 import subprocess
 import sys
+import zipfile
 
 import pytest
+from conftest import PATIENCE
+from pictures import folder, picture
 
 from imgrec.__main__ import main
 from imgrec.data import open_dataset
@@ -52,6 +56,47 @@ def test_several_values_are_as_many_trainings_and_what_they_did(capsys):
         f"learning_rate {rate}, seed {seed}" for rate in (0.01, 0.001) for seed in (0, 1)
     ]
     assert all(note.text in said for note in notes)
+
+
+def test_ctrl_c_keeps_the_training_says_how_it_goes_on_and_is_no_success(tmp_path):
+    run = subprocess.Popen(
+        [sys.executable, "-m", "imgrec", "train", "--epochs", "500", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )  # fmt: skip
+    first = json.loads(run.stdout.readline())
+    assert first["epoch"] == 1
+    run.send_signal(signal.SIGINT)
+    out, err = run.communicate(timeout=PATIENCE)
+    assert run.returncode == 130
+    last = json.loads(out.splitlines()[-1])
+    assert last["status"] == "stopped"
+    assert f"python -m imgrec resume {last['run']}" in err
+
+
+def test_pictures_of_folders_are_told_apart_and_refused_ones_named(capsys, tmp_path, trained):
+    folder(tmp_path / "red", {"0.png": picture(0)})
+    folder(tmp_path / "blue", {"0.png": picture(1), "bad.png": b"no picture"})
+    status, lines, err = call(capsys, "predict", trained.name, tmp_path / "red", tmp_path / "blue", "--json")
+    assert status == 0
+    assert [row["file"] for row in json.loads(lines[0])["results"]] == [
+        str(tmp_path / place) for place in ("red/0.png", "blue/0.png", "blue/bad.png")
+    ]
+    table = tmp_path / "t.csv"
+    status, lines, err = call(capsys, "predict", trained.name, tmp_path / "blue" / "bad.png", "--csv", table)
+    assert (status, lines) == (1, [])
+    assert "bad.png" in err
+    for wrong in (tmp_path, tmp_path / "none" / "t.csv", ""):
+        assert call(capsys, "predict", trained.name, tmp_path / "red", "--csv", wrong)[0] == 2
+
+
+def test_what_an_export_is_is_told_by_its_ending(capsys, tmp_path, trained):
+    assert call(capsys, "export", trained.name, "--out", tmp_path / "d.zip")[0] == 0
+    assert zipfile.is_zipfile(tmp_path / "d.zip")
+
+
+def test_events_of_a_run_that_came_along_are_written_into_the_workspace(capsys, workspace):
+    status, lines, _ = call(capsys, "events", "digits-seed-cnn", "--json")
+    assert status == 0
+    assert json.loads(lines[0])["events"].startswith(str(workspace))
 
 
 def test_some_of_all_combinations_are_drawn(capsys):

@@ -41,6 +41,22 @@ def test_overfitting_is_named_with_its_epoch():
     assert "augmentation" in advice.attempt
 
 
+def test_knowing_only_what_it_learned_from_is_overfitting_even_where_both_losses_fall():
+    rows = epochs(FALLING, FALLING + 0.6, accuracy=np.linspace(0.3, 1, 20), score=np.linspace(0.3, 0.65, 20))
+    advice = advise(rows)[0]
+    assert advice.kind == "overfitting"
+    assert "100%" in advice.words
+    assert "65%" in advice.words
+    assert 5 <= advice.epoch <= 9  # from where on they are far apart
+    assert advise(rows[:15], planned=20) == []  # what only the end can tell
+
+
+def test_a_loss_that_rises_a_little_while_new_pictures_are_named_as_well_is_no_overfitting():
+    rising = np.where(N < 8, FALLING + 0.05, 0.2 + 0.01 * (N - 8))
+    rows = epochs(FALLING, rising, accuracy=np.full(20, 1.0), score=np.full(20, 0.97))
+    assert "overfitting" not in [advice.kind for advice in advise(rows)]
+
+
 def test_a_network_that_is_too_simple_underfits():
     flat = 1.2 + np.exp(-N) + NOISE / 4
     advice = only(epochs(flat, flat + 0.02), classes=10)

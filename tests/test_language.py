@@ -87,7 +87,7 @@ def words_in(path: Path):
         if not (isinstance(node, ast.Constant) and isinstance(node.value, str)):
             continue
         text, parent = node.value, around[id(node)]
-        if not re.search(r"[a-z]{2,} [a-z]{2,}", text) or re.search(r"[<>{};]|\n|^python -m|\\", text):
+        if not re.search(r"[a-z]{2,} [a-z]{2,}", text) or re.search(r"[<>{};]|\n|^python -m|^streamlit run|\\", text):
             continue
         if isinstance(parent, ast.Expr | ast.Compare | ast.Subscript):
             continue

@@ -74,6 +74,40 @@ def test_every_change_of_the_files_is_noticed(tmp_path):
     assert names() == ["a", "a-2", "a-3", "a-4"]
 
 
+def test_pictures_behind_a_table_are_noticed_too(tmp_path):
+    folder(tmp_path / "t", two_classes(3))
+    table = tmp_path / "t" / "labels.csv"
+    table.write_text("file,label\n" + "".join(f"{name}/{i}.png,{name}\n" for name in ("cat", "dog") for i in range(3)))
+    assert imgrec.learner._dataset(table) == "labels"
+    assert find(table) == "labels"
+    (tmp_path / "t" / "cat" / "1.png").write_bytes(picture(700))
+    assert find(table) is None
+
+
+def test_a_set_without_labels_is_refused_before_anything_starts(tmp_path):
+    from imgrec.data import import_dataset
+
+    import_dataset(folder(tmp_path / "a", two_classes(3)), "waiting", unlabelled=True)
+    with pytest.raises(DatasetError, match="no training pictures"):
+        imgrec.fit("waiting", **SMALL)
+    assert list_runs() == []
+
+
+def test_who_waits_is_told_behind_how_many(capfd, monkeypatch):
+    from imgrec import jobs, queue
+    from imgrec.recipe import Recipe
+
+    first = jobs.enqueue(Recipe(**SMALL))
+    with first.lock.acquire():
+        first.update(phase="training")
+        later = threading.Timer(
+            2, lambda: (first.update(phase="finished"), queue.leave(first), first.lock.release(force=True))
+        )
+        later.start()
+        imgrec.fit("digits", **SMALL)
+    assert "waits for its turn; before it: 1" in capfd.readouterr().err
+
+
 def test_a_set_to_which_pictures_were_added_is_no_longer_what_lies_there(tmp_path):
     from imgrec.data import import_dataset
 
@@ -97,6 +131,7 @@ def test_an_archive_a_name_and_a_built_in_name(tmp_path, monkeypatch):
         ({"pictures": "no/such/folder"}, DatasetError, "There is no file or folder no/such/folder"),
         ({"pictures": "photos.zip"}, DatasetError, "There is no file or folder photos.zip"),
         ({"pictures": "digitz"}, DatasetError, "Did you mean digits"),
+        ({"dataset": "digits"}, RecipeError, "first argument"),
         ({"epochs": 0}, RecipeError, "epochs is 0"),
         ({"epoch": 3}, RecipeError, "epoch"),
         ({"preset": "fastest"}, RecipeError, "fastest"),
@@ -125,11 +160,15 @@ def test_a_picture_may_be_given_in_any_form(trained, tmp_path, digits):
     assert all(one == said[0] for one in said)
     assert len(said[0]) == 5
     assert sum(row["probability"] for row in learner.predict(path, top=10)) == pytest.approx(1, abs=1e-5)
-    assert [one.file for one in learner.classify(tmp_path)] == ["five.png"]
+    assert [one.file for one in learner.classify(tmp_path)] == [str(path)]
     with pytest.raises(ImageError, match="not a picture"):
         learner.predict(b"no picture")
     with pytest.raises(ValueError, match="uint8"):
         learner.predict(pixels / 255)
+    for nonsense in (None, [pixels], 7):
+        with pytest.raises(ImageError, match=f"A {type(nonsense).__name__} is no picture"):
+            learner.predict(nonsense)
+    assert load(trained).predict(path) == load(trained.path).predict(path) == said[0]
 
 
 def test_a_photo_that_was_opened_with_pillow_is_turned_like_its_file(trained, tmp_path):
@@ -155,6 +194,10 @@ def test_what_can_be_asked_of_it(trained, tmp_path, digits):
     assert learner.explain(digits.images[0], "3").size == learner.explain(digits.images[0]).size
     assert learner.report(tmp_path / "r.html").read_text("utf-8").startswith("<!doctype html>")
     assert learner.export(tmp_path / "m.onnx").stat().st_size > 1000
+    for wrong in (lambda: learner.evaluate("foo"), lambda: learner.curves("foo"), lambda: learner.export(tmp_path / "m.x"),
+                  lambda: learner.report(tmp_path), lambda: learner.export(tmp_path / "none" / "m.onnx")):  # fmt: skip
+        with pytest.raises((ValueError, RuntimeError), match=r"choose one of|endings|is a folder|no folder"):
+            wrong()
 
 
 def test_names_from_strangers_stay_text(tmp_path):

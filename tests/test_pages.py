@@ -234,6 +234,29 @@ def test_of_many_combinations_some_are_drawn_and_their_time_is_told(monkeypatch)
     assert told["All 3"] == parts.duration(60 * sum(recipe.epochs for recipe in made) / Recipe().epochs)
 
 
+def test_for_few_photos_transfer_learning_is_offered_and_one_click_chooses_it():
+    photos = [Item(f"{i}.png", to_png(np.full((80, 80, 3), i, np.uint8)), "ab"[i % 2]) for i in range(40)]
+    import_dataset(photos, "mine")
+    test = open_page("train.py", {"dataset": "mine"})
+    assert "few for a network that begins with nothing" in texts(test)
+    test.button(key="use_transfer").click().run()
+    assert not test.exception
+    assert test.session_state["recipe_weights"] == "imagenet"
+    assert "few for a network" not in texts(test)
+    assert "few for a network" not in texts(open_page("train.py", {"dataset": "digits"}))
+
+
+def test_classes_that_are_called_nearly_alike_are_noticed():
+    import_dataset([Item(f"{i}.png", picture(i), ("fist", "palm")[i % 2]) for i in range(12)], "gestures")
+    script = "from pages import bring\nbring.alike(['Fist', 'palm'])"
+    test = AppTest.from_string(script, default_timeout=60)
+    test.session_state["bring 0 into"] = "gestures"
+    test.run()
+    assert [warning.value for warning in test.warning] == [
+        "Fist and fist will be two classes; write them alike if they are one."
+    ]
+
+
 def test_what_a_sweep_did_is_drawn_and_how_much_of_it_is_luck(own_copy):
     picked = []
     for number, (rate, accuracy) in enumerate(((0.1, 0.5), (0.1, 0.7), (0.01, 0.9), (0.01, 0.94))):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from PIL import Image
 from torch.nn import functional
 
 from imgrec import hardware
-from imgrec.data import open_dataset
+from imgrec.data import Dataset, open_dataset
 from imgrec.evaluate import evaluate
 from imgrec.explain import METHODS, explain, overlay
 from imgrec.export import FORMATS, ExportError, export
@@ -246,6 +247,13 @@ def test_the_script_in_the_zip_says_the_same_as_the_product_with_three_packages_
     draws = np.random.default_rng(0)
     photo = Image.fromarray(draws.integers(0, 256, (90, 140, 3), np.uint8)).resize((280, 180))
     photo.save(tmp_path / "a photo.jpg")
+    clear = photo.convert("RGBA")
+    clear.putalpha(Image.linear_gradient("L").resize(photo.size))
+    clear.save(tmp_path / "clear.png")
+    deep = np.linspace(0, 65535, 90 * 140).reshape(90, 140).astype(np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    files = ["a photo.jpg", "clear.png", "broken.png", "deep.png"]
     only = """
 import sys, runpy
 class Only:
@@ -255,14 +263,39 @@ class Only:
         if top in {"torch", "imgrec", "torchvision", "streamlit", "onnx", "scipy", "sklearn"}:
             raise ImportError(f"{name} is not one of the three")
 sys.meta_path.insert(0, Only())
-sys.argv = ["predict.py", "a photo.jpg"]
+sys.argv = ["predict.py", *FILES]
 runpy.run_path("predict.py", run_name="__main__")
 """
-    done = subprocess.run([sys.executable, "-c", only], cwd=tmp_path, capture_output=True, text=True, check=True)
-    said = {row.split("\t")[1]: float(row.split("\t")[2]) for row in done.stdout.splitlines()}
-    [ours] = model.classify([("a photo.jpg", tmp_path / "a photo.jpg")])
-    for row in ours.top(model.classes, 5):
-        assert said[row["name"]] == pytest.approx(row["probability"], abs=1e-4)
+    only = only.replace("*FILES", ", ".join(map(repr, files)))
+    done = subprocess.run([sys.executable, "-c", only], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1  # one of them is no picture, and the others are answered
+    assert done.stderr.startswith("broken.png: ")
+    said = {tuple(row.split("\t")[:2]): float(row.split("\t")[2]) for row in done.stdout.splitlines()}
+    for ours in model.classify((name, tmp_path / name) for name in files if name != "broken.png"):
+        for row in ours.top(model.classes, 5):
+            assert said[ours.file, row["name"]] == pytest.approx(row["probability"], abs=1e-4)
+
+
+def test_two_exports_at_once_do_not_disturb_each_other(model, tmp_path):
+    """torch's exporter keeps what it does in variables of the whole process; a class presses the button together."""
+    with ThreadPoolExecutor(3) as threads:
+        found = list(threads.map(lambda n: export(model, "onnx", tmp_path / f"{n}.onnx"), range(3)))
+    assert all(one["largest_difference"] < 1e-4 for one in found)
+
+
+def test_the_bundled_network_of_cifar_can_be_made_int8(tmp_path):
+    model = Predictor.open("cifar10-fast", "cpu")
+    coarse = np.random.default_rng(0).integers(0, 256, (150, 4, 4, 3), np.uint8)
+    images = np.stack([np.asarray(Image.fromarray(one).resize((32, 32), Image.Resampling.BICUBIC)) for one in coarse])
+    labels = model.probabilities(images).argmax(1)  # so what is lost is lost by the shorter numbers
+    splits = np.repeat([0, 2], [50, 100]).astype(np.uint8)
+    dataset = Dataset("cifar10", model.classes, images, labels, splits, np.full((150, 2), 32, np.int32), [""] * 150)
+    found = export(model, "int8", tmp_path / "x.onnx", dataset)
+    assert found["before"]["accuracy"] == 1
+    assert found["after"]["accuracy"] > 0.9
+    assert found["after"]["bytes"] < 0.35 * found["before"]["bytes"]
+    with pytest.raises(ExportError, match="not on this machine"):
+        export(model, "int8", tmp_path / "x.onnx", dataclasses.replace(dataset, classes=("a", "b")))
 
 
 def test_an_export_that_disagrees_writes_nothing(model, tmp_path, monkeypatch):
@@ -274,8 +307,10 @@ def test_an_export_that_disagrees_writes_nothing(model, tmp_path, monkeypatch):
 
 
 def test_an_export_into_no_folder_or_format_is_refused(model, tmp_path):
-    with pytest.raises(ExportError, match="no folder"):
+    with pytest.raises(ValueError, match="no folder"):
         export(model, "onnx", tmp_path / "none" / "x.onnx")
+    with pytest.raises(ValueError, match="is a folder"):
+        export(model, "onnx", tmp_path)
     with pytest.raises(ExportError, match="choose one of"):
         export(model, "tflite", tmp_path / "x")
 

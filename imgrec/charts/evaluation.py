@@ -36,10 +36,18 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], clickable
     ]
     heat = heatmap(
         z=share, x=ticks, y=ticks, colorscale=HEAT, zmin=0, zmax=1, showscale=False, xgap=1, ygap=1,
-        text=counts if len(names) <= 15 else None, texttemplate="%{text}" if len(names) <= 15 else None,
+        text=counts if len(names) <= 15 else None,
         hovertext=hover, hoverinfo="text",
     )  # fmt: skip
     figure = styled(Figure(heat), min(760, 130 + 32 * len(names)), x_title=tr("answer"), y_title=tr("truth"))
+    for full, font in (
+        ((False, None), (True, {"color": "#fff"})) if len(names) <= 15 else ()
+    ):  # pale ones as the page's text
+        chosen = [(i, j) for i in ticks for j in ticks if (share[i, j] > 0.5) == full]
+        figure.add_scatter(
+            x=[j for _, j in chosen], y=[i for i, _ in chosen], mode="text", text=[str(counts[cell]) for cell in chosen],
+            textfont=font, hoverinfo="skip", showlegend=False,
+        )  # fmt: skip
     if clickable:
         cells = [(i, j) for i in ticks for j in ticks if counts[i, j]]
         figure.add_scatter(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from imgrec.home import check_writable
 
 
 class Argument(NamedTuple):
@@ -36,7 +39,15 @@ NAME = argument("name")
 
 def out(metavar: str) -> Argument:
     """Where the result is written."""
-    return argument("--out", type=Path, required=True, metavar=metavar)
+    return argument("--out", type=writable, required=True, metavar=metavar)
+
+
+def writable(text: str) -> Path:
+    """A path at which a file can be written, told before anything is computed."""
+    try:
+        return check_writable(Path(text).expanduser())
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def command(help: str, *arguments: Argument, name: str | None = None) -> Callable:

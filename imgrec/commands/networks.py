@@ -8,7 +8,7 @@ import io
 import sys
 from pathlib import Path
 
-from imgrec.commands.command import RUN, argument, command, out, print_json, show
+from imgrec.commands.command import RUN, argument, command, out, print_json, show, writable
 from imgrec.progress import bar
 
 
@@ -58,7 +58,7 @@ def _positive(text: str) -> int:
     "classify pictures with a run, or with several whose mean is the answer",
     argument("name", metavar="RUN[,RUN…]"),
     argument("image", type=Path, nargs="+", metavar="IMAGE", help="a picture, a folder, a ZIP or a TAR"),
-    argument("--csv", type=Path, metavar="F.csv", help="write all probabilities into a table"),
+    argument("--csv", type=writable, metavar="F.csv", help="write all probabilities into a table"),
     argument("--views", choices=("one", "mirror", "shifted", "six"), help="answer with the mean over several views"),
     argument("--top", type=_positive, default=5, help="how many classes to show"),
 )
@@ -96,7 +96,11 @@ def _into_a_table(options, network) -> None:
         text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
         for _, result in rows(network, options.image, text, told=progress):
             counts["refused" if result.error else "pictures"] += 1
+            if result.error:
+                print(f"imgrec: {result.error}", file=sys.stderr)
         text.detach()
+    if not counts["pictures"]:
+        raise ValueError("none of the files could be classified.")
     print_json({"model": network.name, "out": str(options.csv), **counts})
 
 
@@ -104,7 +108,7 @@ def _into_a_table(options, network) -> None:
     "a heat map of what mattered for a class",
     RUN,
     argument("image", type=Path, metavar="IMAGE"),
-    argument("--method", default="gradcam", help="gradcam, occlusion or saliency"),
+    argument("--method", default="gradcam", help="gradcam, occlusion, saliency, smoothgrad or integrated"),
     argument("--class", dest="class_name", help="the class to explain; default: the likeliest"),
     out("F.png"),
 )
@@ -129,20 +133,21 @@ def explain(options) -> None:
     argument(
         "--to",
         choices=("onnx", "int8", "torch", "page", "zip"),
-        default="onnx",
-        help="zip: ONNX with a script, a card and a page for the browser",
+        help="zip: ONNX with a script, a card and a page for the browser; default: what the file's ending says, or onnx",
     ),
     out("F"),
 )
 def export(options) -> None:
     from imgrec.data import DatasetError, open_dataset
+    from imgrec.export import by_ending
     from imgrec.export import export as write
     from imgrec.predict import Predictor
     from imgrec.runs import open_run
 
+    to = options.to or by_ending(options.out, "onnx")
     predictor, dataset = Predictor.open(options.name, "cpu"), None
-    if options.to == "int8":
+    if to == "int8":
         wanted = predictor.passport.preprocess
         with contextlib.suppress(DatasetError):
             dataset = open_dataset(open_run(options.name).recipe.dataset, wanted.size, wanted.resize, wanted.channels)
-    print_json({"run": options.name, **write(predictor, options.to, options.out, dataset)})
+    print_json({"run": options.name, **write(predictor, to, options.out, dataset)})

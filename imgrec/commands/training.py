@@ -63,6 +63,9 @@ def train(options) -> None:
 
     given = {name: values for name, values in vars(options).items() if name in FIELDS and values is not None}
     recipe = Recipe.from_values({name: values[0] for name, values in given.items()}, options.preset)
+    if os.sep in recipe.dataset and os.path.exists(recipe.dataset):
+        words = "{path} is a place, not the name of a data set; `python -m imgrec import {path}` makes one of it."
+        raise ValueError(words.format(path=recipe.dataset))
     lists = {name: values for name, values in given.items() if len(values) > 1}
     if options.draw < 0 or (options.draw and not lists):
         raise RecipeError(
@@ -92,6 +95,8 @@ def _sweep(options, recipes: list[Recipe], lists: dict[str, list]) -> None:
         names.add(run.name)
         try:
             _follow(options, run)
+        except KeyboardInterrupt:
+            break
         except (ValueError, RuntimeError) as error:
             complain(error)
             broken += 1
@@ -124,12 +129,22 @@ def resume(options) -> None:
 def _follow(options, run) -> None:
     """Carry a run out in this process; one line per epoch, in JSON on request, and a last one."""
     print(f"run {run.name}", file=sys.stderr)
-    with stopping(run):
+    with stopping(run) as signals:
         for epoch in carry_out(run):
             print_json(dataclasses.asdict(epoch)) if options.json else write(in_a_line(epoch))
     found = run.read("evaluation.json")
     last = {"run": run.name, "status": run.status, **{name: found.get(key) for name, key in FIGURES.items()}}
-    say(options, last, ", ".join(f"{key} {value}" for key, value in last.items() if value is not None))
+    say(options, last, ", ".join(f"{key} {_short(value)}" for key, value in last.items() if value is not None))
+    if signals and run.status == "stopped":
+        print(f"imgrec: stopped; `python -m imgrec resume {run.name}` goes on", file=sys.stderr)
+        raise KeyboardInterrupt
+
+
+def _short(value) -> str:
+    """Figures in four digits."""
+    if isinstance(value, list):
+        return f"{_short(value[0])} to {_short(value[1])}"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 @command(

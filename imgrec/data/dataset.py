@@ -10,6 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
+from imgrec.language import tr
+
 SPLITS = ("train", "validation", "test")
 UNLABELLED = 254  # the split of a picture that waits for a label
 LEFT_OUT = 255  # the split of a picture that somebody excluded
@@ -64,7 +66,9 @@ class Dataset:
         return np.flatnonzero(self.splits == UNLABELLED)
 
     def indices(self, split: str) -> np.ndarray:
-        """The positions of one split's pictures, int64, ascending."""
+        """The positions of one split's pictures, int64, ascending. Raises DatasetError for what is no split."""
+        if split not in SPLITS:
+            raise DatasetError(tr("split is {split!r}; choose one of {splits}.", split=split, splits=", ".join(SPLITS)))
         return np.flatnonzero(self.splits == SPLITS.index(split))
 
     def counts(self) -> dict[str, dict[str, int]]:
@@ -77,7 +81,7 @@ class Dataset:
         With ``most``, over at most so many pictures, drawn evenly.
         """
         chosen = evenly(self.kept if split is None else self.indices(split), most)
-        total, squares, pixels = 0.0, 0.0, 0
+        total, squares, pixels = np.zeros(self.channels), np.zeros(self.channels), 0
         for start in range(0, len(chosen), 1024):
             part = self.images[chosen[start : start + 1024]].reshape(-1, self.channels)
             levels = np.stack([np.bincount(part[:, c], minlength=256) for c in range(self.channels)])  # exact and cheap

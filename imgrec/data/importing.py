@@ -18,10 +18,11 @@ import numpy as np
 
 from imgrec.data import layouts
 from imgrec.data.dataset import SPLITS, UNLABELLED, DatasetError, counted, stratify
+from imgrec.data.listing import stamp
 from imgrec.data.packs import Progress
 from imgrec.data.parallel import in_order
 from imgrec.data.readers import READERS, Item
-from imgrec.data.sources import Refused, open_source, printable, stamp
+from imgrec.data.sources import Refused, open_source, printable
 from imgrec.data.store import Draft, Stored, check_free, load
 from imgrec.data.table import ITEM
 from imgrec.images import ImageError, open_image, safe_name

@@ -10,8 +10,8 @@ from imgrec.data.builtin import BUILT_IN
 from imgrec.data.catalogue import CATALOGUE
 from imgrec.data.dataset import DatasetError
 from imgrec.data.importing import Summary, import_dataset
+from imgrec.data.listing import stamp
 from imgrec.data.packs import Progress
-from imgrec.data.sources import stamp
 from imgrec.home import mend_name
 from imgrec.language import tr
 

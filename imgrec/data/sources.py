@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import hashlib
 import lzma
 import os
 import re
@@ -270,18 +269,6 @@ def open_source(path: Path) -> Source:
     if path.suffix.lower() == ".csv":
         return Table(path)
     return Zip(path) if zipfile.is_zipfile(path) or path.suffix.lower() == ".zip" else Tar(path)
-
-
-def stamp(path: Path) -> str:
-    """Of the files in a folder, or of an archive or a table alone: another one when a file is added, removed, renamed or
-    rewritten. Hexadecimal."""
-    path = path.expanduser().resolve()
-    files = sorted(Path(folder, name) for folder, _, names in os.walk(path) for name in names) or [path]
-    seen = hashlib.sha256()
-    for file in files:
-        about = os.lstat(file)
-        seen.update(f"{file}\0{about.st_size}\0{about.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
-    return seen.hexdigest()
 
 
 def most_gigabytes() -> float:
