@@ -94,7 +94,8 @@ def classify(
     """Write ``out``/answers.csv and pictures.npz; the summary {"pictures", "refused", "why", "unknown", "knows", "classes", "seconds"}."""
     began, counts, seen, answers, why = time.monotonic(), Counter(), [], [], []
     with replaced(out / "answers.csv") as file:
-        text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
+        marked = "utf-8" if all(map(str.isascii, network.classes)) else "utf-8-sig"  # by which Excel knows it
+        text = io.TextIOWrapper(file, marked, newline="", write_through=True)
         for row, result in rows(network, sources, text, temperature, told):
             counts["refused" if result.error else "pictures"] += 1
             counts["unknown"] += result.known is False

@@ -76,7 +76,7 @@ def _umap(features: np.ndarray, seed: int) -> np.ndarray:
 
 METHODS = {
     "pca": Method(
-        "PCA", mark("The two directions in which the pictures differ most. At once, and never misleading about distance."),
+        "PCA", mark("The two directions in which the pictures differ most. At once; what is far apart in it is far apart, what is near may only look so."),
         principal, 4000, quick=True,
     ),
     "tsne": Method(

@@ -156,7 +156,7 @@ def as_script(run: Run) -> str:
 def _settings(recipe: Recipe) -> str:
     """Every setting of a recipe as an argument, with what it is in a comment."""
     fields: list[tuple[str, Any, str]] = [
-        (field.name, getattr(recipe, field.name), field.metadata["title"]) for field in dataclasses.fields(recipe)
+        (field.name, getattr(recipe, field.name), tr(field.metadata["title"])) for field in dataclasses.fields(recipe)
     ]
     return "\n".join(f"    {name}={value!r},  # {title.lower()}" for name, value, title in fields)
 

@@ -24,12 +24,13 @@ class Sheet:
 
 
 def as_csv(rows: Iterable[Mapping[str, Any]]) -> str:
-    """All rows as one text; the columns are those of all rows, in the order in which they come up."""
+    """All rows as one text; the columns are those of all rows, in the order in which they come up. Where there is more than
+    ASCII in it, it begins with the mark by which Excel knows UTF-8."""
     rows, buffer = list(rows), io.StringIO()
     sheet = Sheet(buffer, dict.fromkeys(column for row in rows for column in row))
     for row in rows:
         sheet.write(row)
-    return buffer.getvalue()
+    return buffer.getvalue() if buffer.getvalue().isascii() else "\ufeff" + buffer.getvalue()
 
 
 def _safe(value: Any) -> Any:

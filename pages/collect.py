@@ -84,7 +84,8 @@ def keep(collection: Collection, label: str, given: list[tuple[str, bytes, str]]
             collection.add(content, label, me(), name, group)
             kept += 1
         except (ValueError, OSError) as error:
-            refused.append(f"{parts.text(name)}: {parts.text(error, 200)}")
+            said = str(error)
+            refused.append(parts.text(said if said.startswith(name) else f"{name}: {said}", 260))
     st.session_state["collect_said"] = (kept, list(dict.fromkeys(refused)))
 
 

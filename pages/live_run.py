@@ -202,6 +202,8 @@ def news(run: Run, status: str, state: dict, me: str) -> Sequence[Said]:
         return [("error", "", tr("Lost. {why}", why=tr(STATUSES["lost"])))]
     if status == "finished" and state.get("note"):
         return [("info", "", str(state["note"])[:200])]
+    if status == "stopped" and not run.usable:
+        return [("info", "", tr("Somebody stopped it before its first epoch had ended; it can go on."))]
     return [("info", "", tr(STATUSES[status]))] if status in ("stopped", "paused") else []
 
 

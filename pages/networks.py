@@ -21,7 +21,7 @@ def figures(size: int, channels: int, classes: int) -> list[dict]:
         asked = (card.name, classes, channels, size)
         rows.append(
             {
-                "network": card.title, "year": card.year, "weights": models.parameters(*asked),
+                "network": tr(card.title), "year": card.year, "weights": models.parameters(*asked),
                 "multiply-adds": models.operations(*asked), mark("ImageNet weights"): card.pretrained,
             }
         )  # fmt: skip
@@ -49,7 +49,7 @@ def about(name: str, size: int, channels: int, classes: int) -> None:
         ),
         (tr("Layers"), f"{len(found):,}", tr("Everything that turns numbers into others.")),
     )
-    parts.chart(charts.network(found), "layers", tr("The layers of {title} as boxes", title=card.title))
+    parts.chart(charts.network(found), "layers", tr("The layers of {title} as boxes", title=tr(card.title)))
     st.caption(
         tr(
             "From left to right; a box is as high as its maps are wide in pixels, and as broad as they are many. "

@@ -46,9 +46,19 @@ follow(tongue.spoken)
 
 
 def text(name: object, most: int = 60) -> str:
-    """A name from a stranger for Markdown: shown as it is, never as formatting, links, icons or formulas."""
+    """A name from a stranger for Markdown: shown as it is, never as formatting, links, icons or formulas. What an error says
+    in backticks, and addresses in it, are set as code, so that they can be copied."""
     line = " ".join((in_words(name) if isinstance(name, Exception) else str(name)).split())
     line = line if len(line) <= most else line[: most - 1] + "…"
+    if isinstance(name, Exception):
+        pieces = re.split(r"`([^`]+)`|(https?://[^\s`;,]+)", line)
+        return "".join(
+            f"`{piece}`" if number % 3 else _plain(piece) for number, piece in enumerate(pieces) if piece is not None
+        )
+    return _plain(line)
+
+
+def _plain(line: str) -> str:
     line = re.sub(
         r"(://|www(?=\.)|@)", "\\1\u2060", line
     )  # an invisible joiner, or addresses become links all the same

@@ -99,7 +99,7 @@ def test_names_of_strangers_stay_names(trained):
     run.write("about.json", {"device": evil, "versions": {evil: evil}, "fingerprint": f'{evil}\'""" + evil()'})
     tree = ast.parse(as_script(run))
     imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
-    assert imported == {"plotly.graph_objects"}
+    assert imported == set()
     assert "evil" not in {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     assert (
         ast.literal_eval(next(k.value for k in ast.walk(tree) if isinstance(k, ast.keyword) and k.arg == "dataset"))

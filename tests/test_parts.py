@@ -67,3 +67,16 @@ def test_a_table_shows_every_value_of_every_row(rows):
         for name, value in row.items():
             found = table[name].iloc[number]
             assert (list(found) if isinstance(value, list) else found) in (value, str(value))
+
+
+def test_what_an_error_says_to_type_or_to_fetch_can_be_copied_and_is_no_link():
+    error = ValueError(
+        "get https://example.com/a@1.0/b.js or `npm pack x@1`; **bold** <img src=x> [a](http://evil.example)"
+    )
+    said = parts.text(error, 400)
+    assert "`https://example.com/a@1.0/b.js`" in said
+    assert "`npm pack x@1`" in said
+    assert "\u2060" not in said.replace(parts.text("[a](http"), "")
+    assert r"\*\*bold\*\*" in said
+    assert "`http://evil.example)`" in said  # as code, so it leads nowhere
+    assert parts.text("`npm`") == r"\`npm\`"  # a name stays what it is

@@ -45,7 +45,7 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], clickable
     ):  # pale ones as the page's text
         chosen = [(i, j) for i in ticks for j in ticks if (share[i, j] > 0.5) == full]
         figure.add_scatter(
-            x=[j for _, j in chosen], y=[i for i, _ in chosen], mode="text", text=[str(counts[cell]) for cell in chosen],
+            x=[j for _, j in chosen], y=[i for i, _ in chosen], mode="text", text=[str(counts[cell] or "") for cell in chosen],
             textfont=font, hoverinfo="skip", showlegend=False,
         )  # fmt: skip
     if clickable:
@@ -61,8 +61,9 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], clickable
         ticktext=names,
         tickangle=-45 if sum(map(len, names)) > 40 else 0,
         range=[-0.5, len(names) - 0.5],
+        showgrid=False,
     )
-    return figure.update_yaxes(tickvals=ticks, ticktext=names, range=[len(names) - 0.5, -0.5])
+    return figure.update_yaxes(tickvals=ticks, ticktext=names, range=[len(names) - 0.5, -0.5], showgrid=False)
 
 
 def class_scores(rows: Sequence[Mapping[str, Any]], most: int = 40) -> Figure:
