@@ -10,6 +10,7 @@ import signal
 import sys
 from typing import NoReturn
 
+from imgrec import __version__
 from imgrec.commands import COMMANDS
 from imgrec.commands.training import complain
 from imgrec.recipe import RecipeError
@@ -40,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> Parser:
     parser = Parser(prog="imgrec", description="An image-recognition lab. Every command knows --json and --help.")
+    parser.add_argument("--version", action="version", version=f"imgrec {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     for name, command in COMMANDS.items():
         sub = commands.add_parser(name, help=command.help, description=command.help)
@@ -52,6 +54,6 @@ def _parser() -> Parser:
 
 
 if __name__ == "__main__":
-    if hasattr(signal, "SIGPIPE"):
+    if hasattr(signal, "SIGPIPE") and sys.argv[1:2] not in (["train"], ["resume"]):  # which keep what they have learned
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `imgrec runs | head` ends quietly
     sys.exit(main())

@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from imgrec import jobs
 from imgrec.bulk import pictures as files_in
 from imgrec.charts import Figure, confusion, curves
-from imgrec.data import Dataset, bring, class_names, find, list_datasets, open_dataset
+from imgrec.data import Dataset, DatasetError, bring, class_names, find, list_datasets, open_dataset
 from imgrec.evaluate import Answers, answers, kept_answers, report
 from imgrec.explain import explain, overlay
 from imgrec.export import by_ending, export
@@ -56,11 +56,14 @@ def load(run: str | os.PathLike | Run) -> Learner:
 def _dataset(pictures: str | os.PathLike) -> str:
     """The name of a data set; of files, the set they were or are now imported as."""
     path, name = Path(pictures).expanduser(), str(pictures)
-    known = {*(row.name for row in list_datasets() if row.ready), name.partition(":")[0] if ":" in name else ""}
-    if isinstance(pictures, str) and (name in known or not (path.exists() or os.sep in name or path.suffix)):
+    if not name.strip():
+        raise DatasetError(tr("Name a data set, or the folder, archive or table that the pictures are in."))
+    ready = {row.name for row in list_datasets() if row.ready}
+    is_name = name.partition(":")[0] in ready or not (path.exists() or os.sep in name or path.suffix)
+    if isinstance(pictures, str) and is_name:  # shapes:size=64 is one
         return name
-    if known := find(path):
-        return known
+    if there := find(path):
+        return there
     with bar(" pictures") as progress:
         summary = bring(path, progress)
     refused = "".join(f"\n  {entry['file']}: {entry['reason']}" for entry in summary.rejected[:10])
@@ -106,8 +109,8 @@ class Learner:
 
     def answers(self, split: str = "test") -> Answers:
         """What it says of every picture of a split: "test", "validation" or "train"."""
-        dataset = self.dataset
-        return kept_answers(self.run, dataset, split) or answers(self.network, dataset, split)
+        dataset, temperature = self.dataset, self.network.passport.temperature
+        return kept_answers(self.run, dataset, split, temperature) or answers(self.network, dataset, split)
 
     def evaluate(self, split: str = "test") -> dict[str, Any]:
         """Accuracy with its interval, precision and recall of each class, calibration; see `evaluate.report`."""

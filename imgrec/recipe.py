@@ -6,6 +6,7 @@ It knows types, ranges and words for people; which models, optimisers or data se
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -223,10 +224,15 @@ class Recipe:
             )
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - known):
+            close = [
+                OTHER_NAMES.get(name) or next(iter(difflib.get_close_matches(name, known, 1)), "") for name in unknown
+            ]
+            meant = tr("Did you mean {names}?", names=", ".join(filter(None, close))) + " " if any(close) else ""
             raise RecipeError(
                 tr(
-                    "Unknown setting {unknown}; the settings are {known}.",
+                    "Unknown setting {unknown}. {meant}The settings are {known}.",
                     unknown=", ".join(unknown),
+                    meant=meant,
                     known=", ".join(sorted(known)),
                 )
             )
@@ -238,6 +244,11 @@ class Recipe:
         return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
 
 
+OTHER_NAMES = {  # that settings have elsewhere
+    "lr": "learning_rate", "lr0": "learning_rate", "bs": "batch_size", "batch": "batch_size", "wd": "weight_decay", "imgsz": "image_size",
+    "arch": "model", "network": "model", "epoch": "epochs", "n_epochs": "epochs", "opt": "optimiser", "optimizer": "optimiser",
+    "scheduler": "schedule", "pretrained": "weights", "size": "image_size",
+}  # fmt: skip
 FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
 
 PRESETS: dict[str, dict[str, Any]] = {

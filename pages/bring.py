@@ -93,7 +93,7 @@ def class_by_class() -> None:
     missing = tr("Give every class with pictures a name.") if nameless else ""
     if len(filled) < (2 if st.session_state.get(box("into"), NEW) == NEW else 1):
         missing = missing or tr("Fill at least two classes.")
-    alike(label for label in filled)
+    alike(sorted(filled))
     start(lambda: uploads.bundle(pictures), missing)
 
 
@@ -116,13 +116,14 @@ def class_box(number: int) -> tuple[str, list[uploads.Loose]]:
         key=box(f"label {number}"),
         placeholder=tr("such as cat"),
         max_chars=100,
+        persist_state="session",
     )
     shots = st.session_state.setdefault(box(f"shots {number}"), [])
     with left:
         files = parts.upload_box(tr("Pictures"), box(f"files {number}"))
     with right:
         if st.toggle(tr("Camera"), key=box(f"camera {number}"), help=tr("Every shot goes into this class.")):
-            film.record(box(f"film {number}"), lambda film: shots.extend(film[: MOST_SHOTS - len(shots)]))
+            film.record(box(f"film {number}"), lambda came: shots.extend(came[: MOST_SHOTS - len(shots)]))
             st.caption(
                 tr("Move it meanwhile: near and far, from all sides. Pictures of one second stay in the same split.")
             )
@@ -138,7 +139,7 @@ def class_box(number: int) -> tuple[str, list[uploads.Loose]]:
 
 
 def out(shots: list[film.Shot], number: int) -> None:
-    """What the camera took, the latest first; a click takes one out, a button the latest film."""
+    """What the camera took, the latest first; a click takes one out, a button all."""
     latest = shots[::-1][:SHOWN]
     clicked = parts.tiles([thumbnail("camera.jpg", shot.content) for shot in latest], box(f"taken {number}"), 64)
     st.caption(tr("The latest {n}. A click takes one out.", n=len(latest)))
@@ -236,7 +237,9 @@ def report(job: Run) -> None:
         if refused:
             with st.expander(tr("Why {refused:,} were rejected", refused=len(refused))):
                 parts.table(refused)
-        parts.link("dataset", tr("Look at {name}", name=name), ":material/photo_library:", dataset=job.name)
+        with st.container(horizontal=True):
+            parts.link("dataset", tr("Look at {name}", name=name), ":material/photo_library:", dataset=job.name)
+            parts.link("train", "Train a network with it", ":material/model_training:", dataset=job.name)
         if said.get("images", 0) > sum(sum(row.values()) for row in said.get("counts", {}).values()):
             parts.link("label", "Say what they are", ":material/label:", dataset=job.name)
     elif status == "stopped":

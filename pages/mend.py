@@ -136,6 +136,7 @@ def changes(dataset: data.Dataset) -> None:
                 st.write(tr("All its pictures and changes go for good. Runs that learned from it stay."))
                 if st.button(tr("Delete it"), type="primary"):
                     data.delete_dataset(dataset.name)
+                    st.toast(tr("{name} is deleted.", name=parts.text(dataset.name)), icon=":material/delete:")
                     del st.session_state["dataset"], st.query_params["dataset"]
                     st.rerun()
         parts.table({"when": edit.when, "what": edit.describe()} for edit in done[::-1][:200])
@@ -157,4 +158,6 @@ else:
     st.caption(
         tr("Built-in sets stay as they are. Take one along as a ZIP on the page Data set and import it to change it.")
     )
-parts.link("dataset", "Look at the data set", ":material/photo_library:", dataset=dataset.name)
+with st.container(horizontal=True):
+    parts.link("dataset", "Look at the data set", ":material/photo_library:", dataset=dataset.name)
+    parts.link("train", "Train a network with it", ":material/model_training:", dataset=dataset.name)

@@ -88,10 +88,11 @@ def options(run: Run, model: Predictor) -> tuple[Predictor | Ensemble, float, in
 
 def about(run: Run, model: Predictor) -> None:
     """What it learned, how good it is, and that it knows nothing else."""
-    accuracy = run.read("evaluation.json").get("accuracy")
+    found = run.read("evaluation.json")
+    accuracy = found.get("accuracy")
     st.caption(
         tr(
-            "A network ({title}) that learned {n} classes from {dataset} and gets {accuracy:.1%} of unseen pictures right. "
+            "A network ({title}) that learned {n} classes from {dataset} and gets {accuracy:.1%} of {images:,} unseen pictures right. "
             "It knows only these: {classes}."
             if accuracy
             else "A network ({title}) that learned {n} classes from {dataset}. It knows only these: {classes}.",
@@ -99,6 +100,7 @@ def about(run: Run, model: Predictor) -> None:
             n=len(model.classes),
             dataset=parts.text(run.recipe.dataset),
             accuracy=accuracy,
+            images=found.get("images", 0),
             classes=parts.text(", ".join(class_names(model.classes)), 300),
         )
     )

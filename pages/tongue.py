@@ -13,6 +13,7 @@ STREAMLITS = (  # words of its own, for which it has no other language: where th
     ("[data-testid=stFileUploaderDropzoneInstructions] span", mark("or drag it here")),
     (CAMERA.format("is"), mark("Take photo")),
     (CAMERA.format("not"), mark("Clear photo")),
+    ("[data-testid=stCameraInput] p:has(>a)", mark("Please allow this page to use the camera.")),
 )
 
 

@@ -8,10 +8,10 @@ import zipfile
 
 import pytest
 from conftest import PATIENCE
-from pictures import folder, picture
+from pictures import folder, picture, two_classes
 
 from imgrec.__main__ import main
-from imgrec.data import open_dataset
+from imgrec.data import import_dataset, open_dataset
 from imgrec.images import to_png
 from imgrec.runs import open_run
 
@@ -86,6 +86,47 @@ def test_pictures_of_folders_are_told_apart_and_refused_ones_named(capsys, tmp_p
     assert "bad.png" in err
     for wrong in (tmp_path, tmp_path / "none" / "t.csv", ""):
         assert call(capsys, "predict", trained.name, tmp_path / "red", "--csv", wrong)[0] == 2
+
+
+def test_sets_and_runs_are_deleted_but_not_what_came_along(capsys, tmp_path, own_copy):
+    import_dataset(folder(tmp_path / "a", two_classes(3)), "pets")
+    assert call(capsys, "delete", "dataset", "pets")[:2] == (0, ["pets is deleted"])
+    assert call(capsys, "inspect", "pets")[0] == 1
+    assert call(capsys, "delete", "run", own_copy, "--json")[:2] == (0, [json.dumps({"deleted": own_copy})])
+    assert open_run_or_none(own_copy) is None
+    assert "comes with imgrec" in call(capsys, "delete", "run", "digits-seed-cnn")[2]
+    for wrong in (("dataset", "digits"), ("dataset", "../x"), ("run", "..")):
+        assert call(capsys, "delete", *wrong)[0] == 1
+
+
+def open_run_or_none(name):
+    try:
+        return open_run(name)
+    except ValueError:
+        return None
+
+
+def test_an_import_says_what_is_wrong_with_its_source(capsys, tmp_path):
+    (tmp_path / "one.png").write_bytes(picture(0))
+    assert "one picture; put pictures into a folder" in call(capsys, "import", tmp_path / "one.png")[2]
+    assert "The source is empty" in call(capsys, "import", "")[2]
+    place = folder(tmp_path / "pets", two_classes(3))
+    assert call(capsys, "import", place)[0] == 0
+    status, _, said = call(capsys, "import", place, "--add", "--name", "pets")
+    assert status == 1
+    assert "Nothing was added to pets: the data set has it already" in said
+    assert "python -m imgrec import" in call(capsys, "train", "--dataset", place)[2]
+
+
+def test_a_reader_that_goes_away_does_not_lose_the_training(workspace):
+    run = subprocess.Popen(
+        [sys.executable, "-m", "imgrec", "train", "--epochs", "500"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    run.stdout.readline()
+    run.stdout.close()
+    assert run.wait(PATIENCE) == 1
+    [left] = [place for place in (workspace / "runs").iterdir() if not place.name.startswith(".")]
+    assert open_run(left.name).status == "stopped"
 
 
 def test_what_an_export_is_is_told_by_its_ending(capsys, tmp_path, trained):

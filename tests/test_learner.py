@@ -117,6 +117,21 @@ def test_a_set_to_which_pictures_were_added_is_no_longer_what_lies_there(tmp_pat
     assert find(place) is None
 
 
+def test_the_options_of_a_built_in_set_are_no_ending_of_a_file():
+    learner = imgrec.fit("shapes:count=60,difficulty=0.3", **SMALL)
+    assert len(learner.dataset) == 60
+
+
+def test_confidence_is_the_calibrated_one(own_copy):
+    from imgrec.evaluate import amend
+
+    before = load(own_copy).answers().confidence.mean()
+    amend(load(own_copy).run, load(own_copy).dataset, temperature=3.0)
+    after = load(own_copy).answers()
+    assert after.temperature == 3.0
+    assert after.confidence.mean() < before - 0.1
+
+
 def test_an_archive_a_name_and_a_built_in_name(tmp_path, monkeypatch):
     imgrec.fit(zipped(tmp_path / "some.zip", two_classes(8)), **SMALL)
     assert imgrec.fit("some", **SMALL).run.recipe.dataset == "some"
@@ -131,6 +146,7 @@ def test_an_archive_a_name_and_a_built_in_name(tmp_path, monkeypatch):
         ({"pictures": "no/such/folder"}, DatasetError, "There is no file or folder no/such/folder"),
         ({"pictures": "photos.zip"}, DatasetError, "There is no file or folder photos.zip"),
         ({"pictures": "digitz"}, DatasetError, "Did you mean digits"),
+        ({"pictures": " "}, DatasetError, "Name a data set"),
         ({"dataset": "digits"}, RecipeError, "first argument"),
         ({"epochs": 0}, RecipeError, "epochs is 0"),
         ({"epoch": 3}, RecipeError, "epoch"),

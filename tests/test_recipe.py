@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from imgrec.recipe import PRESETS, Recipe, RecipeError, parse_options
+from imgrec.recipe import FIELDS, OTHER_NAMES, PRESETS, Recipe, RecipeError, parse_options
 
 
 def test_a_recipe_survives_json():
@@ -58,3 +58,12 @@ def test_options_are_read_and_refused():
     for text in ("a", "=1", "a="):
         with pytest.raises(RecipeError, match="name=value"):
             parse_options(text)
+
+
+@pytest.mark.parametrize(("wrong", "meant"), [("lr", "learning_rate"), ("epoch", "epochs"), ("batchsize", "batch_size"), ("optimizer", "optimiser")])  # fmt: skip
+def test_a_setting_by_another_name_is_told_its_own(wrong, meant):
+    with pytest.raises(RecipeError, match=rf"Unknown setting {wrong}\. Did you mean {meant}\?"):
+        Recipe.from_values({wrong: 1})
+    with pytest.raises(RecipeError, match=r"Unknown setting zzz\. The settings are"):
+        Recipe.from_values({"zzz": 1})
+    assert all(name in FIELDS for name in OTHER_NAMES.values())

@@ -73,12 +73,12 @@ def say(options: Any, content: dict[str, Any], words: str) -> None:
         print(words)
 
 
-def show(options: Any, rows: list[dict], columns: tuple[str, ...]) -> None:
-    """Rows as JSON or as an aligned table."""
+def show(options: Any, rows: list[dict], columns: tuple[str, ...], none: str = "none yet") -> None:
+    """Rows as JSON or as an aligned table; ``none`` says that there are none."""
     if options.json:
         return print_json(rows)
     if not rows:
-        return print("none yet")
+        return print(none)
     cells = [columns, *(["" if row.get(c) is None else str(row.get(c)) for c in columns] for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
     for row in cells:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from pathlib import Path
 
-from imgrec.commands.command import NAME, argument, command, out, print_json, show
+from imgrec.commands.command import NAME, argument, command, out, print_json, say, show
 from imgrec.progress import bar
 
 
@@ -27,8 +27,10 @@ def datasets(options) -> None:
     name="import",
 )
 def import_(options) -> None:
-    from imgrec.data import CATALOGUE, called, fetch, import_dataset, open_dataset
+    from imgrec.data import CATALOGUE, DatasetError, called, fetch, import_dataset, open_dataset
 
+    if not options.source.strip():
+        raise DatasetError("The source is empty; name a folder, an archive, a table or a downloadable set.")
     download = options.source in CATALOGUE and not Path(options.source).exists()
     with bar(" bytes" if download else " pictures") as progress:
         if download:
@@ -56,6 +58,23 @@ def pack(options) -> None:
     print_json({"dataset": options.name, "images": count, "out": str(options.out)})
 
 
+@command(
+    "delete a data set for good, or a run, which the page Runs can bring back for a week",
+    argument("kind", choices=("dataset", "run")),
+    NAME,
+)
+def delete(options) -> None:
+    if options.kind == "run":
+        from imgrec.runs import delete_run, open_run
+
+        delete_run(open_run(options.name))
+    else:
+        from imgrec.data import delete_dataset
+
+        delete_dataset(options.name)
+    say(options, {"deleted": options.name}, f"{options.name} is deleted")
+
+
 @command("class counts, sizes, channel statistics of a data set", NAME)
 def inspect(options) -> None:
     from imgrec.data import inspect as look
@@ -72,7 +91,7 @@ def inspect(options) -> None:
 def suspects(options) -> None:
     columns = ("positions", "labels", "suggested", "margin", "flagged")
     rows = _studied("suspects", options.name, columns)
-    show(options, [row for row in rows if row["flagged"]], columns[:4])
+    show(options, [row for row in rows if row["flagged"]], columns[:4], "none found")
 
 
 @command("what a linear SVM, a decision tree and nearest neighbours reach on the pixels", NAME)

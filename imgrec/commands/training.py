@@ -87,7 +87,7 @@ def _sweep(options, recipes: list[Recipe], lists: dict[str, list]) -> None:
 
     for recipe in recipes:
         jobs.check(recipe)  # all of them before the first has learned for an hour
-    tag, names, broken = sweep.tag(), set(), 0
+    tag, names, broken, interrupted = sweep.tag(), set(), 0, False
     for recipe in recipes:
         words = sweep.words(recipe, lists)
         print(words, file=sys.stderr)
@@ -96,6 +96,7 @@ def _sweep(options, recipes: list[Recipe], lists: dict[str, list]) -> None:
         try:
             _follow(options, run)
         except KeyboardInterrupt:
+            interrupted = True
             break
         except (ValueError, RuntimeError) as error:
             complain(error)
@@ -108,6 +109,8 @@ def _sweep(options, recipes: list[Recipe], lists: dict[str, list]) -> None:
     else:
         said = [group | {name: sweep.spread(group, name) for name in sweep.ACCURACIES} for group in groups]
         show(options, said, tuple(name for name in groups[0] if not name.endswith("_deviation")))
+    if interrupted:
+        raise KeyboardInterrupt
     if broken:
         raise RuntimeError(f"{broken} of {len(names)} trainings broke down.")
 
@@ -187,9 +190,7 @@ def events(options) -> None:
     say(options, {"run": options.name, "events": str(place)}, f"tensorboard --logdir {place}")
 
 
-@command(
-    "write a run as a notebook, or as a script, that trains it again and compares", RUN, out("F.ipynb|F.py")
-)  # fmt: skip
+@command("write a run as a notebook, or as a script, that trains it again and compares", RUN, out("F.ipynb|F.py"))
 def notebook(options) -> None:
     from imgrec.home import write_atomic
     from imgrec.notebook import as_notebook, as_script

@@ -171,6 +171,10 @@ class Import:
             pictures = self._new(pictures, there)
         classes = list(there.about["classes"]) if there else []
         classes += sorted({p.label for p in pictures} - {None, *classes}, key=self._rank)
+        if there and not pictures and self.rejected:
+            raise DatasetError(
+                tr("Nothing was added to {name}: {first}.", name=draft.name, first=self.rejected[0]["reason"])
+            )
         if not pictures or not (self.adding or self.unlabelled or len(classes) > 1):
             raise DatasetError(self._too_few(len(pictures), classes))
         number = {label: index for index, label in enumerate([*classes, None])} | {None: -1}

@@ -23,6 +23,7 @@ from typing import BinaryIO, NamedTuple
 
 from imgrec.data.dataset import DatasetError
 from imgrec.home import setting
+from imgrec.images import EXTENSIONS
 from imgrec.language import tr
 
 FILE_BYTES = 50 * 2**20  # of one picture
@@ -266,6 +267,13 @@ def open_source(path: Path) -> Source:
         return Folder(path)
     if not path.is_file():
         raise DatasetError(tr("There is no file or folder {path}.", path=path))
+    if path.suffix.lower().lstrip(".") in EXTENSIONS:
+        raise DatasetError(
+            tr(
+                "{name} is one picture; put pictures into a folder for each class, and name the folder around them.",
+                name=path.name,
+            )
+        )
     if path.suffix.lower() == ".csv":
         return Table(path)
     return Zip(path) if zipfile.is_zipfile(path) or path.suffix.lower() == ".zip" else Tar(path)
