@@ -166,7 +166,12 @@ def test_names_that_cannot_be_used_are_refused_first(tmp_path, name, what):
 
 @pytest.mark.parametrize(
     ("name", "content", "what"),
-    [("none.zip", None, "no file or folder"), ("a.zip", b"x", "ZIP"), ("a.jpg", b"x" * 999, "TAR")],
+    [
+        ("none.zip", None, "no file or folder"),
+        ("a.zip", b"x", "ZIP"),
+        ("a.jpg", b"x" * 999, "one picture"),
+        ("a.xy", b"x" * 999, "TAR"),
+    ],
 )
 def test_sources_that_are_none_are_refused(tmp_path, name, content, what):
     if content:
