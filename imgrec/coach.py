@@ -45,10 +45,13 @@ def advise(epochs: Sequence[Mapping[str, Any]], planned: int = 0, classes: int =
     score = np.array([row["validation_accuracy"] for row in epochs], float) if checked else accuracy
     numbers = [int(row["epoch"]) for row in epochs]
     over = not planned or len(epochs) >= planned
+    by_heart = _overfitting(train, loss, accuracy, score, numbers) if checked else None
+    if checked and over:
+        by_heart = by_heart or _far_apart(accuracy, score, numbers)
     found = [
         _rate_too_high(train, numbers),
         _dead_units([row.get("dead_units") or 0.0 for row in epochs], numbers),
-        _overfitting(train, loss, accuracy, score, numbers, over) if checked else None,
+        by_heart,
         _underfitting(train, accuracy, score, numbers, classes) if over else None,
         _plateau(loss, train, accuracy, numbers),
     ]
@@ -99,35 +102,42 @@ def _dead_units(shares: Sequence[float], numbers: list[int]) -> Advice | None:
 
 
 def _overfitting(
-    train: np.ndarray, loss: np.ndarray, accuracy: np.ndarray, score: np.ndarray, numbers: list[int], over: bool
+    train: np.ndarray, loss: np.ndarray, accuracy: np.ndarray, score: np.ndarray, numbers: list[int]
 ) -> Advice | None:
-    """The validation loss has risen since its best while the training loss went on falling; or at the end it knows what it
-    learned from much better than what it did not. Not where new pictures are named as well as ever, and nearly as well as
-    those."""
-    gap = accuracy - score
-    if gap[-1] < CLOSE and score[-1] > score.max() - NOTICEABLE:
+    """The validation loss has risen since its best while the training loss went on falling; not where new pictures are named
+    as well as ever, and nearly as well as those."""
+    if accuracy[-1] - score[-1] < CLOSE and score[-1] > score.max() - NOTICEABLE:
         return None
     best = int(loss.argmin())
     after = len(loss) - 1 - best
     rises = loss[-1] > loss[best] * 1.05 + 0.5 * NOTICEABLE
     falls = train[-1] < train[best] * 0.97
     lasting = after >= 2 and (loss[best + 1 :] > loss[best]).all() and np.median(loss[-2:]) > loss[best] * 1.05
-    attempt = tr("Switch augmentation on, bring more pictures, raise the weight decay, or stop earlier (patience 3). "
-"The best epoch is the one that was kept.")  # fmt: skip
     if not (rises and falls and lasting):
-        if not (over and gap[-1] > FAR and accuracy[-1] > 0.9):
-            return None
-        first = numbers[int(np.flatnonzero(gap <= FAR)[-1]) + 1 if (gap <= FAR).any() else 0]
-        words = tr(
-            "It names {train:.0%} of the training pictures and {score:.0%} of the others: it has learned them by heart.",
-            train=accuracy[-1],
-            score=score[-1],
-        )
-        return Advice(mark("overfitting"), first, words, attempt)
-    return Advice(mark("overfitting"), numbers[best],
+        return None
+    return _by_heart(numbers[best],
         tr("Since epoch {numbers} the validation loss rises while the training loss still falls: the network "
 "learns the training pictures by heart.", numbers=numbers[best]),
-        attempt,
+    )  # fmt: skip
+
+
+def _far_apart(accuracy: np.ndarray, score: np.ndarray, numbers: list[int]) -> Advice | None:
+    """At the end it knows what it learned from much better than what it did not."""
+    gap = accuracy - score
+    if not (gap[-1] > FAR and accuracy[-1] > 0.9):
+        return None
+    near = np.flatnonzero(gap <= FAR)
+    first = int(near[-1]) + 1 if len(near) else 0
+    return _by_heart(numbers[first],
+        tr("It names {train:.0%} of the training pictures and {score:.0%} of the others: it has learned them by heart.",
+           train=accuracy[-1], score=score[-1]),
+    )  # fmt: skip
+
+
+def _by_heart(epoch: int, words: str) -> Advice:
+    return Advice(mark("overfitting"), epoch, words,
+        tr("Switch augmentation on, bring more pictures, raise the weight decay, or stop earlier (patience 3). "
+"The best epoch is the one that was kept."),
     )  # fmt: skip
 
 

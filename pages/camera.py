@@ -2,6 +2,8 @@
 
 import base64
 
+import streamlit as st
+
 from imgrec.language import tr
 
 MOST_BYTES = 2**20  # of one picture from a browser
@@ -40,6 +42,12 @@ def words() -> dict[str, str]:
         "insecure": tr("The browser opens a camera only over https or on this machine itself."),
         "closed": tr("No camera:"),
     }
+
+
+def sent(key: str, name: str) -> object:
+    """What a component of that key has sent under a name; None before it has."""
+    values = st.session_state.get(key) or {}
+    return values.get(name) if isinstance(values, dict) else getattr(values, name, None)
 
 
 def content(address: object) -> bytes:

@@ -24,8 +24,7 @@ def record(key: str, take: Callable[[list[Shot]], None]) -> None:
     """The camera, and the button that records while it is held. ``take`` gets the pictures of each time, in their order."""
 
     def came() -> None:
-        sent = st.session_state.get(key) or {}
-        if shots := _shots(sent.get("film") if isinstance(sent, dict) else getattr(sent, "film", None)):
+        if shots := _shots(camera.sent(key, "film")):
             take(shots)
 
     _film(

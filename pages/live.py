@@ -14,8 +14,7 @@ def show(network: Predictor | Ensemble, temperature: float, count: int) -> None:
 
 
 def _live(network: Predictor | Ensemble, temperature: float, count: int) -> None:
-    sent = st.session_state.get("live_camera") or {}
-    frame = sent.get("frame") if isinstance(sent, dict) else getattr(sent, "frame", None)
+    frame = camera.sent("live_camera", "frame")
     _camera(
         key="live_camera",
         data={

@@ -1,6 +1,7 @@
 """Train: how does a network learn? The settings, the start, and the live view of a run that a worker process carries out."""
 
 import dataclasses
+from collections.abc import Callable
 from contextlib import suppress
 
 import streamlit as st
@@ -131,6 +132,13 @@ def sizes(values: dict, dataset) -> None:
     st.caption(tr("Weights: {every:,}; {learning}.", every=every, learning=learning))
 
 
+def hint(words: str, icon: str, label: str, key: str, do: Callable[..., None], *given: str) -> None:
+    """What these pictures suggest, and the button that does it."""
+    left, right = st.columns([4, 1], vertical_alignment="center")
+    left.info(words, icon=icon)
+    right.button(label, key=key, on_click=do, args=given)
+
+
 def balance(dataset) -> None:
     """For unequal classes: what to do about it, and how much a picture of each class will count."""
     counts = {name: row["train"] for name, row in dataset.counts().items() if row["train"]}
@@ -138,16 +146,12 @@ def balance(dataset) -> None:
         return
     ratio, chosen = max(counts.values()) / min(counts.values()), st.session_state.get("recipe_balance", "none")
     if chosen == "none":
-        left, right = st.columns([4, 1], vertical_alignment="center")
-        left.info(
-            tr(
-                "The largest class has {ratio:.1f} times the training pictures of the smallest; the network will "
-                "neglect the small one unless it counts for more.",
-                ratio=ratio,
-            ),
-            icon=":material/balance:",
+        words = tr(
+            "The largest class has {ratio:.1f} times the training pictures of the smallest; the network will "
+            "neglect the small one unless it counts for more.",
+            ratio=ratio,
         )
-        right.button(tr("Balance classes"), key="use_balance", on_click=use, args=("balance", "loss"))
+        hint(words, ":material/balance:", tr("Balance classes"), "use_balance", use, "balance", "loss")
         return
     total = sum(counts.values())
     weights = {name: total / (len(counts) * count) for name, count in counts.items()}
@@ -168,16 +172,12 @@ def few(dataset) -> None:
     each = len(dataset.indices("train")) / max(1, len(dataset.classes))
     if each > FEW or dataset.image_size < PHOTOS or st.session_state.get("recipe_weights", "none") != "none":
         return
-    left, right = st.columns([4, 1], vertical_alignment="center")
-    left.info(
-        tr(
-            "{each:.0f} training pictures of a class are few for a network that begins with nothing. Transfer learning begins "
-            "with one that has seen a million photos; its weights (14 MB) are fetched once.",
-            each=each,
-        ),
-        icon=":material/model_training:",
+    words = tr(
+        "{each:.0f} training pictures of a class are few for a network that begins with nothing. Transfer learning begins "
+        "with one that has seen a million photos; its weights (14 MB) are fetched once.",
+        each=each,
     )
-    right.button(tr("Transfer learning"), key="use_transfer", on_click=transfer)
+    hint(words, ":material/model_training:", tr("Transfer learning"), "use_transfer", transfer)
 
 
 def transfer() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from imgrec.data import store
 from imgrec.data.builtin import BUILT_IN
@@ -12,17 +12,16 @@ from imgrec.data.dataset import DatasetError
 from imgrec.data.importing import Summary, import_dataset
 from imgrec.data.listing import stamp
 from imgrec.data.packs import Progress
+from imgrec.data.uploads import ENDINGS
 from imgrec.home import mend_name
 from imgrec.language import tr
-
-ENDINGS = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tar", ".zip", ".csv")
 
 
 def called(source: Path | str) -> str:
     """What a set from this folder, archive or table is called: its name without the ending, made fit."""
     name = Path(source).expanduser().resolve().name
-    for ending in ENDINGS:
-        name = name.removesuffix(ending)
+    while PurePath(name).suffix.lower() in ENDINGS:  # .tar.gz is two
+        name = PurePath(name).stem
     return mend_name(name) or "pictures"
 
 
