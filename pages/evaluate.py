@@ -126,7 +126,7 @@ def summary(given: Answers, dataset: Dataset) -> None:
     )
 
 
-def without_pictures(run: Run, why: str) -> None:
+def without_pictures(run: Run, why: Exception) -> None:
     """What is written down of the test, where the pictures themselves are not here."""
     found = run.read("evaluation.json")
     st.info(
@@ -184,7 +184,7 @@ try:
     dataset = parts.open_dataset(run.recipe.dataset, wanted.size, wanted.resize)
     given = judged.of_split(run, model, dataset, "test")
 except DatasetError as error:
-    without_pictures(run, str(error))
+    without_pictures(run, error)
     st.stop()
 except (ValueError, OSError) as error:
     st.error(parts.text(error, 400))
