@@ -11,6 +11,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ class Portable(nn.Module):
 def export(
     predictor: Predictor, to: str, out: Path, dataset: Dataset | None = None, told: Told = lambda share, words: None
 ) -> dict[str, Any]:
-    """Write the model of a predictor on the CPU to ``out``; returns {"to", "out", "bytes", "largest_difference"}.
+    """Write the model of a predictor to ``out``; returns {"to", "out", "bytes", "largest_difference"}.
 
     ``to``: a key of FORMATS. The file is written only after the exported model gave the same probabilities as ours within
     1e-4 on 8 pictures. "int8" needs the ``dataset`` it learned from and cannot be that exact; it is written if it names
@@ -64,6 +65,8 @@ def export(
     if to not in FORMATS:
         raise ExportError(tr("to is {to!r}; choose one of {formats}.", to=to, formats=", ".join(FORMATS)))
     check_writable(out)
+    if predictor.device.type != "cpu":  # where what was exported is to run, too
+        predictor = Predictor(deepcopy(predictor.model), predictor.passport, predictor.name, "cpu")
     with (
         ONE_AT_A_TIME,
         warnings.catch_warnings(),

@@ -48,10 +48,23 @@ class Replayed:
 
     def _record(self, key: Hashable, feed: dict[str, Tensor]) -> None:
         """Write the work down without doing it."""
-        graph, held = torch.cuda.CUDAGraph(), {name: values.clone() for name, values in feed.items()}
-        try:
-            with torch.cuda.graph(graph, self.pool, self.stream, capture_error_mode="thread_local"):  # others go on
-                self.work(held)
-            self.recorded[key] = graph, held
-        except RuntimeError:  # too little memory is one, too
-            self.able = False
+        held = {name: values.clone() for name, values in feed.items()}
+        self.stream.wait_stream(torch.cuda.current_stream())
+        for again in (
+            False,
+            True,
+        ):  # recorded work has memory of its own; what torch keeps for later is let go if it is short
+            if again:
+                torch.cuda.empty_cache()
+            graph = torch.cuda.CUDAGraph()
+            try:
+                with torch.cuda.stream(self.stream):
+                    graph.capture_begin(self.pool, capture_error_mode="thread_local")  # others go on
+                    try:
+                        self.work(held)
+                    finally:
+                        graph.capture_end()
+                self.recorded[key] = graph, held
+                return
+            except RuntimeError:  # too little memory is one, too
+                self.able = not again

@@ -83,10 +83,10 @@ def trained(full_workspace, monkeypatch):
 
 @pytest.fixture
 def model(trained):
-    """The predictor of that run."""
-    from imgrec.predict import predictor
+    """The predictor of that run, on the CPU, where every machine gives the same numbers."""
+    from imgrec.predict import Predictor
 
-    return predictor(trained.name)
+    return Predictor.open(trained, "cpu")
 
 
 @pytest.fixture

@@ -101,9 +101,8 @@ def test_the_trained_pipeline_and_the_predictor_see_the_same_pixels(model, digit
 def test_the_probabilities_are_torchs(model, digits):
     images = torch.tensor(digits.images[:5]).permute(0, 3, 1, 2) / 255
     wanted = model.passport.preprocess
-    logits = model.model(
-        (images - torch.tensor(wanted.mean).view(1, 1, 1, 1)) / torch.tensor(wanted.std).view(1, 1, 1, 1)
-    )
+    inputs = (images - torch.tensor(wanted.mean).view(1, 1, 1, 1)) / torch.tensor(wanted.std).view(1, 1, 1, 1)
+    logits = model.model(inputs.to(model.device)).cpu()
     assert np.allclose(model.probabilities(digits.images[:5]), torch.softmax(logits, 1).numpy(), atol=1e-6)
 
 
