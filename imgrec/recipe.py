@@ -260,6 +260,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "freeze": "backbone",
         "image_size": 224,
     },
+    mark("few"): {  # pictures: a network that comes with imgrec is taught further, which needs no download
+        "model": "fast",
+        "weights": "cifar10-fast",
+        "image_size": 32,
+        "epochs": 8,
+        "augment": "shift=0.1",
+    },
     mark("fast"): {
         "model": "fast",
         "optimiser": "muon",

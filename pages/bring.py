@@ -3,20 +3,19 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import streamlit as st
 
 from imgrec import data, jobs
 from imgrec.data import uploads
 from imgrec.home import mend_name
-from imgrec.images import EXTENSIONS, ImageError, fit, open_image
+from imgrec.images import EXTENSIONS
 from imgrec.language import mark, tr
 from imgrec.runs import Run
 from pages import film, parts
 
 WAYS = (mark("Class by class"), mark("Archive"), mark("Folder"), mark("Without labels"), mark("On the server"))
 NEW = mark("A new data set")
-MOST_SHOTS, SHOWN = 500, 36  # of one class: pictures of the camera, and how many of them are seen
+MOST_SHOTS = 500  # pictures of the camera, of one class
 
 
 def archive() -> None:
@@ -55,7 +54,7 @@ def without_labels() -> None:
     pictures = [uploads.Loose(file.name, file.getvalue()) for file in files]
     if pictures:
         st.caption(parts.pictures(len(pictures)))
-        parts.tiles([thumbnail(*picture[:2]) for picture in pictures[:24]], box("loose"), 64, clickable=False)
+        parts.tiles([film.thumbnail(*picture[:2]) for picture in pictures[:24]], box("loose"), 64, clickable=False)
     st.caption(tr("On the page Label a network proposes what they are, and you accept or correct it."))
     start(lambda: uploads.bundle(pictures), "" if pictures else tr("Choose some pictures first."), unlabelled=True)
 
@@ -132,32 +131,9 @@ def class_box(number: int) -> tuple[str, list[uploads.Loose]]:
     if given or taken:
         st.caption(parts.pictures(len(given) + len(taken)))
     if given:
-        parts.tiles([thumbnail(*file[:2]) for file in given[:24]], box(f"tiles {number}"), 64, clickable=False)
-    if shots:
-        out(shots, number)
+        parts.tiles([film.thumbnail(*file[:2]) for file in given[:24]], box(f"tiles {number}"), 64, clickable=False)
+    film.taken(shots, box(f"taken {number}"))
     return " ".join(label.split()), given + taken
-
-
-def out(shots: list[film.Shot], number: int) -> None:
-    """What the camera took, the latest first; a click takes one out, a button all."""
-    latest = shots[::-1][:SHOWN]
-    clicked = parts.tiles([thumbnail("camera.jpg", shot.content) for shot in latest], box(f"taken {number}"), 64)
-    st.caption(tr("The latest {n}. A click takes one out.", n=len(latest)))
-    if clicked is not None and clicked < len(latest):
-        shots.remove(latest[clicked])
-        st.rerun()
-    if st.button(tr("Take all shots out"), key=box(f"drop {number}"), icon=":material/delete:"):
-        shots.clear()
-        st.rerun()
-
-
-@st.cache_data(max_entries=500, show_spinner=False)
-def thumbnail(name: str, content: bytes) -> parts.Tile:
-    """The picture small, or a grey tile with the reason why it is none."""
-    try:
-        return parts.Tile(fit(open_image(content, name, 96), 96, 3), "", name)
-    except ImageError as error:
-        return parts.Tile(np.full((96, 96, 1), 128, np.uint8), tr("not a picture"), str(error))
 
 
 def start(source, missing: str, unlabelled: bool = False) -> None:

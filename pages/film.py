@@ -4,10 +4,12 @@ import secrets
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import streamlit as st
 
+from imgrec.images import ImageError, fit, open_image
 from imgrec.language import tr
-from pages import camera
+from pages import camera, parts
 
 SIDE, EVERY, MOST = 320, 150, 120  # pixels, milliseconds between two pictures, pictures at once
 TOGETHER = 7  # pictures, about a second, that are too much alike to stand on both sides of a test
@@ -43,6 +45,30 @@ def record(key: str, take: Callable[[list[Shot]], None]) -> None:
         on_film_change=came,
         height="content",
     )
+
+
+def taken(shots: list[Shot], key: str, most: int = 36) -> None:
+    """What the camera took, the latest first; a click takes one out, a button all."""
+    if not shots:
+        return
+    latest = shots[::-1][:most]
+    clicked = parts.tiles([thumbnail("camera.jpg", shot.content) for shot in latest], key, 64)
+    st.caption(tr("The latest {n}. A click takes one out.", n=len(latest)))
+    if clicked is not None and clicked < len(latest):
+        shots.remove(latest[clicked])
+        st.rerun()
+    if st.button(tr("Take all shots out"), key=f"{key} out", icon=":material/delete:"):
+        shots.clear()
+        st.rerun()
+
+
+@st.cache_data(max_entries=500, show_spinner=False)
+def thumbnail(name: str, content: bytes) -> parts.Tile:
+    """The picture small, or a grey tile with the reason why it is none."""
+    try:
+        return parts.Tile(fit(open_image(content, name, 96), 96, 3), "", name)
+    except ImageError as error:
+        return parts.Tile(np.full((96, 96, 1), 128, np.uint8), tr("not a picture"), str(error))
 
 
 def _shots(film: object) -> list[Shot]:

@@ -111,6 +111,7 @@ door(
     tr("Slide a small window over a picture and follow every number from the pixels to the result."), "learn_convolution", tr("Open the lesson"),
 )  # fmt: skip
 with st.container(horizontal=True):
+    parts.link("teach", "Teach it with your camera", ":material/front_hand:")
     parts.link("bring", "Bring your own pictures", ":material/add_photo_alternate:")
     parts.link("collect", "Collect photos with a class", ":material/groups:")
 running_now()

@@ -50,12 +50,14 @@ _camera = st.components.v2.component(
       .live { display: grid; grid-template-columns: repeat(auto-fit, minmax(240px, 1fr)); gap: 1.2rem; font-family: var(--st-font);
               color: var(--st-text-color); }
       video { width: 100%; aspect-ratio: 4 / 3; object-fit: cover; border-radius: 10px; background: var(--st-secondary-background-color); }
-      .row { display: grid; grid-template-columns: minmax(5em, 9em) 1fr 4em; gap: .6rem; align-items: center; margin: .35rem 0; }
+      .said { display: grid; grid-template-columns: fit-content(9em) minmax(3em, 1fr) auto; gap: .7rem .6rem;
+              align-items: center; align-content: start; }
+      .row { display: contents; }
       .row span:first-child { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
       .row span:last-child { text-align: right; font-variant-numeric: tabular-nums; }
       .bar { height: 1.1rem; border-radius: 4px; background: var(--st-secondary-background-color); overflow: hidden; }
       .bar div { height: 100%; background: var(--st-primary-color); transition: width .15s; }
-      .note { opacity: .8; margin-top: .6rem; }
+      .note { grid-column: 1 / -1; opacity: .8; }
     """,
     js=camera.JS
     + """

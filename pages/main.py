@@ -17,6 +17,7 @@ LAB, LEARN = mark("Lab"), mark("Learn")
 # One row is one page: file, title, address, icon, section.
 PAGES = (
     ("home.py", mark("Home"), "", ":material/home:", ""),
+    ("teach.py", mark("Teach"), "teach", ":material/front_hand:", LAB),
     ("dataset.py", mark("Data set"), "dataset", ":material/photo_library:", LAB),
     ("bring.py", mark("Bring pictures"), "bring", ":material/add_photo_alternate:", LAB),
     ("collect.py", mark("Collect together"), "collect", ":material/groups:", LAB),

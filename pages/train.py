@@ -67,7 +67,7 @@ def form(dataset) -> None:
     """All settings, each with a default that works, and the button that starts."""
     st.segmented_control(
         tr("Preset"), list(PRESETS), default="standard", required=True, key="preset", format_func=tr, on_change=use_preset, persist_state="session",
-        help=tr("Quick for a first look, thorough for the best result; both fill in the fields below."),
+        help=tr("Quick for a first look, few for a handful of photos, thorough for the best result; all fill in the fields below."),
     )  # fmt: skip
     values = {"dataset": dataset.name}
     for column, name in zip(st.columns(len(FIRST)), FIRST, strict=True):
@@ -132,11 +132,12 @@ def sizes(values: dict, dataset) -> None:
     st.caption(tr("Weights: {every:,}; {learning}.", every=every, learning=learning))
 
 
-def hint(words: str, icon: str, label: str, key: str, do: Callable[..., None], *given: str) -> None:
-    """What these pictures suggest, and the button that does it."""
+def hint(words: str, icon: str, *ways: tuple[str, str, Callable[..., None], *tuple[str, ...]]) -> None:
+    """What these pictures suggest, and a button for each way to do it: label, key, and what it calls with what."""
     left, right = st.columns([4, 1], vertical_alignment="center")
     left.info(words, icon=icon)
-    right.button(label, key=key, on_click=do, args=given)
+    for label, key, do, *given in ways:
+        right.button(label, key=key, on_click=do, args=given)
 
 
 def balance(dataset) -> None:
@@ -151,7 +152,7 @@ def balance(dataset) -> None:
             "neglect the small one unless it counts for more.",
             ratio=ratio,
         )
-        hint(words, ":material/balance:", tr("Balance classes"), "use_balance", use, "balance", "loss")
+        hint(words, ":material/balance:", (tr("Balance classes"), "use_balance", use, "balance", "loss"))
         return
     total = sum(counts.values())
     weights = {name: total / (len(counts) * count) for name, count in counts.items()}
@@ -173,15 +174,20 @@ def few(dataset) -> None:
     if each > FEW or dataset.image_size < PHOTOS or st.session_state.get("recipe_weights", "none") != "none":
         return
     words = tr(
-        "{each:.0f} training pictures of a class are few for a network that begins with nothing. Transfer learning begins "
-        "with one that has seen a million photos; its weights (14 MB) are fetched once.",
+        "{each:.0f} training pictures of a class are few for a network that begins with nothing. *Few* begins with one that "
+        "comes with imgrec and looks at 32 pixels: seconds. Transfer learning begins with one that has seen a million photos "
+        "of 224 pixels; its weights (14 MB) are fetched once.",
         each=each,
     )
-    hint(words, ":material/model_training:", tr("Transfer learning"), "use_transfer", transfer)
+    ways = (
+        (tr("Few"), "use_few", set_preset, "few"),
+        (tr("Transfer learning"), "use_transfer", set_preset, "transfer"),
+    )
+    hint(words, ":material/model_training:", *ways)
 
 
-def transfer() -> None:
-    st.session_state["preset"] = "transfer"
+def set_preset(name: str) -> None:
+    st.session_state["preset"] = name
     use_preset()
 
 

@@ -338,6 +338,63 @@ def test_pictures_for_two_named_classes_become_a_data_set():
     assert test.text_input(key="bring 1 label 0").value == ""  # a fresh form
 
 
+def even(number, colour):
+    """A picture of about one colour."""
+    noise = np.random.default_rng(number).integers(0, 50, (40, 40, 3))
+    return to_png((noise + colour).astype(np.uint8))
+
+
+def test_three_steps_on_one_page_teach_a_network():
+    """What people know from Teachable Machine: show two things, train, try."""
+    test = open_page("teach.py")
+    assert test.button(key="teach_train").disabled
+    assert "at least two things" in texts(test)
+    for number in range(2):
+        files = [(f"{i}.png", even(i, (200, 40, 40) if number else (40, 40, 200)), "image/png") for i in range(20)]
+        test.file_uploader(key=f"teach 0 files {number}").set_value([*files, ("bad.png", b"text", "image/png")])
+    test.run()
+    assert "Give every class with pictures a name" in texts(test)
+    for number, label in enumerate(("blue", "Blue / red?")):
+        test.text_input(key=f"teach 0 label {number}").set_value(label)
+    test.run()
+    test.button(key="teach_train").click().run()
+    assert not test.exception
+    [job] = jobs.bring_jobs()
+    wait_for(lambda: job.status == "finished")
+    test.run()  # the training begins by itself
+    [run] = list_runs()
+    assert run.recipe == Recipe.from_values({"dataset": job.name}, "few")
+    assert test.query_params["run"] == run.name
+    assert [element.label for element in test.expander] == ["Why 2 were rejected"]
+    wait_for(lambda: run.status == "finished")
+    test.run()
+    assert not test.exception
+    assert "pictures right that it never saw" in texts(test)
+    assert test.button(key="teach_train").label == "Train again"
+    test.file_uploader(key="teach_picture").set_value([("new.png", even(77, (200, 40, 40)), "image/png")]).run()
+    assert "add up to 1.0000" in texts(test)
+    assert not test.error
+    again = open_page("teach.py", {"dataset": job.name, "run": run.name})  # after a reload
+    assert "pictures right that it never saw" in texts(again)
+    assert "20 pictures" in texts(again)
+
+
+def test_the_page_teach_takes_nonsense_and_says_what_went_wrong(monkeypatch):
+    test = open_page("teach.py", {"dataset": "digits", "run": "../nothing"})  # not one's own, not there
+    assert not test.exception
+    for number in range(2):
+        test.text_input(key=f"teach 0 label {number}").set_value("ab"[number])
+        test.file_uploader(key=f"teach 0 files {number}").set_value([("bad.png", b"text", "image/png")])
+    test.run()
+    assert "The smallest class has 1 picture;" in texts(test)
+    test.button(key="teach_train").click().run()
+    wait_for(lambda: jobs.bring_jobs()[0].status == "failed")
+    test.run()
+    assert not test.exception
+    assert test.error
+    assert not list_runs()
+
+
 def test_a_server_path_is_taken_only_inside_an_open_folder(tmp_path, monkeypatch):
     (tmp_path / "open").mkdir()
     zipped(tmp_path / "open" / "pets.zip", two_classes())

@@ -177,3 +177,13 @@ def test_features_are_kept_for_the_next_training_and_forgotten_when_anything_abo
     for file in folder("features").iterdir():
         file.write_bytes(b"damaged")
     assert looks(recipe)[0] == first
+
+
+def test_a_network_that_comes_with_imgrec_learns_from_few_pictures_what_one_from_nothing_does_not():
+    accuracies = {}
+    for preset in ("few", "standard"):
+        run = jobs.enqueue(Recipe.from_values({"dataset": "shapes:count=120", "device": "cpu"}, preset))
+        list(worker.work(run))
+        accuracies[preset] = run.read("evaluation.json")["accuracy"]
+    assert accuracies["few"] > 0.8  # seen: 0.96 and 0.38, of six shapes
+    assert accuracies["standard"] < 0.6

@@ -1,0 +1,272 @@
+"""Teach: how do I teach a machine to tell things apart? Show them, train, try it out: three steps side by side."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import streamlit as st
+
+from imgrec import data, jobs
+from imgrec.data import uploads
+from imgrec.home import mend_name
+from imgrec.language import mark, tr
+from imgrec.recipe import Recipe
+from imgrec.runs import LIVE, Run, RunError, open_run
+from pages import answers, film, live, live_run, parts, visitors
+
+FEWEST, MOST, SHOWN = 10, 500, 8  # pictures of a class: below which more are advised; kept from the camera; seen
+WAYS = (mark("Camera"), mark("A picture"))
+
+
+def taught() -> data.Dataset | None:
+    """The data set that the pictures go into, once there is one; the address names it."""
+    name = st.query_params.get("dataset", "")
+    if any(row.name == name and row.kind == "imported" and row.ready for row in data.list_datasets()):
+        return parts.open_dataset(name)
+    return None
+
+
+def last_run() -> Run | None:
+    """The training that the address names."""
+    try:
+        return open_run(st.query_params.get("run", ""))
+    except RunError:
+        return None
+
+
+def key(name: object) -> str:
+    """The key of a form field; every import begins with fresh ones."""
+    return f"teach {st.session_state.get('teach_turn', 0)} {name}"
+
+
+def show_them(dataset: data.Dataset | None) -> list[uploads.Loose]:
+    """The classes, each with its name and its pictures; gives those that are new."""
+    known = list(dataset.classes) if dataset else []
+    extra = st.session_state.setdefault(key("extra"), 0 if known else 2)
+    new = []
+    for number in range(len(known) + extra):
+        with st.container(border=True):
+            label, there = (known[number], dataset) if number < len(known) else (None, None)
+            new += one_class(number, label, there)
+    if st.button(tr("Another class"), icon=":material/add:", key="teach_more"):
+        st.session_state[key("extra")] = extra + 1
+        st.rerun()
+    return new
+
+
+def one_class(number: int, label: str | None, dataset: data.Dataset | None) -> list[uploads.Loose]:
+    """One class: its name, which stays once the network has learned it, and its pictures."""
+    if label is None:
+        label = st.text_input(
+            tr("Class {number}", number=number + 1), key=key(f"label {number}"), placeholder=tr("such as cat"),
+            max_chars=100, persist_state="session",
+        )  # fmt: skip
+        label = " ".join(label.split())
+    else:
+        st.markdown(f"**{parts.text(label)}**")
+    shots = st.session_state.setdefault(key(f"shots {number}"), [])
+    filming = st.session_state.get("teach_filming") == number
+    with st.container(horizontal=True):
+        if st.button(
+            tr("Close") if filming else tr("Camera"), icon=":material/videocam:", key=f"teach_camera {number}"
+        ):
+            st.session_state["teach_filming"] = None if filming else number
+            st.rerun()
+        with st.popover(tr("Files"), icon=":material/upload:"):
+            files = parts.upload_box(tr("Pictures"), key(f"files {number}"))
+    if filming:
+        film.record(f"teach_film {number}", lambda came: shots.extend(came[: MOST - len(shots)]))
+        st.caption(tr("Move it meanwhile: near and far, from all sides."))
+    film.taken(shots, key(f"taken {number}"), SHOWN)
+    if files:
+        given = [film.thumbnail(file.name, file.getvalue()) for file in files[:SHOWN]]
+        parts.tiles(given, key(f"given {number}"), 48, clickable=False)
+    there = known_pictures(dataset, number) if dataset else 0
+    new = len(shots) + len(files)
+    st.caption(
+        tr("{pictures}, {n} of them new", pictures=parts.pictures(there + new), n=new)
+        if there and new
+        else parts.pictures(there + new)
+    )
+    given = [uploads.Loose(file.name, file.getvalue(), label) for file in files]
+    return given + [
+        uploads.Loose(f"camera-{i:03d}.jpg", shot.content, label, shot.group) for i, shot in enumerate(shots)
+    ]
+
+
+def known_pictures(dataset: data.Dataset, number: int) -> int:
+    """Show some of the pictures that a class has already; gives how many there are."""
+    where = dataset.kept[dataset.labels[dataset.kept] == number]
+    parts.tiles(
+        [parts.Tile(dataset.images[i], "", dataset.files[i]) for i in where[::-1][:SHOWN].tolist()],
+        key(f"known {number}"), 48, clickable=False,
+    )  # fmt: skip
+    return len(where)
+
+
+def missing(dataset: data.Dataset | None, new: Sequence[uploads.Loose]) -> str:
+    """What has to be done before it can be trained, or empty."""
+    if any(not picture.label for picture in new):
+        return tr("Give every class with pictures a name.")
+    if len({picture.label for picture in new} | set(dataset.classes if dataset else ())) < 2:
+        return tr("Show it at least two things.")
+    return ""
+
+
+def train(dataset: data.Dataset | None, new: list[uploads.Loose], run: Run | None) -> None:
+    """The button, and how far it is."""
+    lacking = missing(dataset, new)
+    busy = bool(st.session_state.get("teach_pending")) or (run is not None and parts.live(run))
+    if st.button(
+        tr("Train again") if run else tr("Train"), type="primary", icon=":material/model_training:", key="teach_train",
+        disabled=bool(lacking) or busy, width="stretch",
+    ):  # fmt: skip
+        try:
+            began = bring(dataset, new) if new else begin(dataset.name)
+        except (ValueError, RuntimeError, OSError) as error:
+            st.error(parts.text(error, 400))
+        else:
+            st.query_params.update(began)
+            st.session_state["teach_filming"] = None
+            st.rerun()
+    if lacking:
+        st.caption(lacking)
+    elif (fewest := smallest(dataset, new)) < FEWEST:
+        words = tr("The smallest class has {pictures}; a dozen or more work better.", pictures=parts.pictures(fewest))
+        st.caption(words)
+    st.fragment(progress, run_every=0.5 if busy else None)(run)
+    if refused := st.session_state.get("teach_refused"):
+        with st.expander(tr("Why {refused:,} were rejected", refused=len(refused))):
+            parts.table(refused)
+
+
+def smallest(dataset: data.Dataset | None, new: Sequence[uploads.Loose]) -> int:
+    """How many pictures the class with the fewest has."""
+    counts = {name: sum(row.values()) for name, row in dataset.counts().items()} if dataset else {}
+    for picture in new:
+        counts[picture.label] = counts.get(picture.label, 0) + 1
+    return min(counts.values())
+
+
+def bring(dataset: data.Dataset | None, new: list[uploads.Loose]) -> dict[str, str]:
+    """Begin to import what is new; the training begins once it is there."""
+    name = dataset.name if dataset else free_name([picture.label for picture in new])
+    jobs.start_import(uploads.bundle(new), name, adding=dataset is not None)
+    st.session_state["teach_pending"] = name
+    return {"dataset": name}
+
+
+def free_name(labels: Sequence[str]) -> str:
+    """A name for a data set of these classes that none has yet."""
+    name = mend_name("-".join(dict.fromkeys(labels))[:40]) or "taught"
+    for number in range(2, 1000):
+        with suppress(ValueError):
+            return data.check_free(name if number == 2 else f"{name}-{number - 1}")
+    return data.check_free(name)  # which says why not
+
+
+def begin(name: str) -> dict[str, str]:
+    """Start to train with a set. Raises what `jobs.start` raises."""
+    run = jobs.start(Recipe.from_values({"dataset": name}, "few"), visitors.visitor())
+    return {"run": run.name}
+
+
+def progress(run: Run | None) -> None:
+    """How far the import is, and after it the training, which begins by itself."""
+    if name := st.session_state.get("teach_pending"):
+        coming(jobs.bring_folder(name))
+    elif run is not None:
+        learning(run)
+
+
+def coming(job: Run) -> None:
+    """An import under way; once it is done, the training is started."""
+    status = job.status
+    if status in LIVE:
+        st.progress(min(1.0, float(job.state.get("progress") or 0.0)), tr("Looking at the pictures …"))
+        return
+    st.session_state["teach_pending"] = None
+    if status == "finished":
+        st.session_state["teach_refused"] = job.read("report.json").get("rejected", [])
+        for kept in [kept for kept in st.session_state if str(kept).startswith(key(""))]:
+            del st.session_state[kept]
+        st.session_state["teach_turn"] = st.session_state.get("teach_turn", 0) + 1
+        try:
+            st.query_params.update(begin(job.name))
+        except (ValueError, RuntimeError, OSError) as error:
+            st.session_state["teach_error"] = parts.text(error, 400)
+    else:
+        reason = job.state.get("error") or tr("its process vanished; nothing of it was kept. Start it again.")
+        st.session_state["teach_error"] = parts.text(reason, 400)
+    st.rerun()
+
+
+def learning(run: Run) -> None:
+    """A training: how far it is, then how good it became."""
+    state, status = run.state, run.status
+    if status in LIVE:
+        st.session_state["teach_watched"] = run.name
+        epoch, total = min(run.recipe.epochs, state.get("epoch", 0) + 1), run.recipe.epochs
+        st.progress(min(1.0, float(state.get("progress") or 0.0)), tr("Epoch {epoch} of {total}", epoch=epoch, total=total))  # fmt: skip
+    elif st.session_state.pop("teach_watched", "") == run.name:
+        st.rerun()  # the network can be tried now
+    me = visitors.visitor()
+    for kind, _, words in live_run.news(run, status, state, me.visitor if me else ""):
+        getattr(st, kind)(parts.text(words, 400))
+    if evaluation := run.read("evaluation.json"):
+        n, accuracy = evaluation["images"], evaluation["accuracy"]
+        st.markdown(
+            tr("**{right} of {n}** pictures right that it never saw: {accuracy:.0%}.", right=round(n * accuracy), n=n, accuracy=accuracy)
+        )  # fmt: skip
+    if status not in LIVE:
+        parts.link("train", "How it learned", ":material/show_chart:", run=run.name, dataset=run.recipe.dataset)
+        parts.link("evaluate", "Where it errs", ":material/analytics:", run=run.name)
+
+
+def try_it(run: Run | None) -> None:
+    """What the network says of the camera's picture or of another one."""
+    if run is None or not run.usable:
+        st.info(tr("What it says appears here once it is trained."), icon=":material/hourglass_empty:")
+        return
+    model = parts.network(run.name)
+    if model is None:
+        return
+    way = st.segmented_control(
+        tr("Try it with"), WAYS, default=WAYS[1], required=True, key="teach_way", format_func=tr, persist_state="session",
+        label_visibility="collapsed",
+    )  # fmt: skip
+    shown = min(5, len(model.classes))
+    if way == "Camera":
+        live.show(model, 1.0, shown)
+    else:
+        file = parts.upload_box(tr("Drop a picture here"), "teach_picture", many=False)
+        if file:
+            [result] = model.classify([(file.name, file.getvalue())])
+            if result.error:
+                st.error(parts.text(result.error, 300))
+            else:
+                parts.image(result.seen, tr("The picture as the network saw it"), 160)
+                answers.bars(model, result, shown)
+    parts.link("predict", "Why does it say so?", ":material/image_search:", run=run.name)
+    parts.link("export", "Take it along", ":material/package_2:", run=run.name)
+
+
+st.title(tr("How do I teach a machine to tell things apart?"), anchor=False)
+st.write(
+    tr(
+        "Name two things or more, show each to the camera for some seconds, and train. It begins with a network that knows "
+        "ten things already and learns yours in seconds."
+    )
+)
+dataset, run = taught(), last_run()
+if error := st.session_state.pop("teach_error", ""):
+    st.error(error)
+first, second, third = st.columns([4, 3, 4], gap="medium")
+with first:
+    st.subheader(tr("1. Show"), anchor=False)
+    new = show_them(dataset)
+with second:
+    st.subheader(tr("2. Train"), anchor=False)
+    train(dataset, new, run)
+with third:
+    st.subheader(tr("3. Try"), anchor=False)
+    try_it(run)
