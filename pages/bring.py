@@ -15,7 +15,7 @@ from pages import film, parts
 
 WAYS = (mark("Class by class"), mark("Archive"), mark("Folder"), mark("Without labels"), mark("On the server"))
 NEW = mark("A new data set")
-MOST_SHOTS = 500  # pictures of the camera, of one class
+MOST = 2000  # pictures of one class; more come as an archive or a folder
 
 
 def archive() -> None:
@@ -83,7 +83,7 @@ def class_by_class() -> None:
     for number in range(count):
         with st.container(border=True):
             label, mine = class_box(number)
-        pictures += [picture._replace(label=label) for picture in mine]
+        pictures += mine
         filled |= {label} if label and mine else set()
     if st.button(tr("Another class"), icon=":material/add:"):
         st.session_state[box("classes")] = count + 1
@@ -119,21 +119,18 @@ def class_box(number: int) -> tuple[str, list[uploads.Loose]]:
     )
     shots = st.session_state.setdefault(box(f"shots {number}"), [])
     with left:
-        files = parts.upload_box(tr("Pictures"), box(f"files {number}"))
+        film.files(box(f"files {number}"), shots, MOST)
     with right:
         if st.toggle(tr("Camera"), key=box(f"camera {number}"), help=tr("Every shot goes into this class.")):
-            film.record(box(f"film {number}"), lambda came: shots.extend(came[: MOST_SHOTS - len(shots)]))
+            film.record(box(f"film {number}"), lambda came: shots.extend(came[: MOST - len(shots)]))
             st.caption(
                 tr("Move it meanwhile: near and far, from all sides. Pictures of one second stay in the same split.")
             )
-    given = [uploads.Loose(file.name, file.getvalue()) for file in files]
-    taken = [uploads.Loose(f"camera-{i:03d}.jpg", shot.content, group=shot.group) for i, shot in enumerate(shots, 1)]
-    if given or taken:
-        st.caption(parts.pictures(len(given) + len(taken)))
-    if given:
-        parts.tiles([film.thumbnail(*file[:2]) for file in given[:24]], box(f"tiles {number}"), 64, clickable=False)
+    if shots:
+        st.caption(parts.pictures(len(shots)))
     film.taken(shots, box(f"taken {number}"))
-    return " ".join(label.split()), given + taken
+    label = " ".join(label.split())
+    return label, film.loose(shots, label)
 
 
 def start(source, missing: str, unlabelled: bool = False) -> None:

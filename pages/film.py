@@ -1,4 +1,4 @@
-"""Shared: many pictures from the camera at once, as long as a button is held."""
+"""Shared: the pictures of a class, from the camera, many at once as long as a button is held, and from files."""
 
 import secrets
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import streamlit as st
 
+from imgrec.data import uploads
 from imgrec.images import ImageError, fit, open_image
 from imgrec.language import tr
 from pages import camera, parts
@@ -16,10 +17,11 @@ TOGETHER = 7  # pictures, about a second, that are too much alike to stand on bo
 
 
 class Shot(NamedTuple):
-    """A picture of a film; ``group`` is the same for those of one second."""
+    """A picture of a film, or from a file; ``group`` is the same for those of one second of a film."""
 
     content: bytes
-    group: str
+    group: str = ""
+    name: str = "camera.jpg"
 
 
 def record(key: str, take: Callable[[list[Shot]], None]) -> None:
@@ -47,19 +49,36 @@ def record(key: str, take: Callable[[list[Shot]], None]) -> None:
     )
 
 
+def files(key: str, shots: list[Shot], most: int) -> None:
+    """A box for files, which join the others at once: what a box holds is gone when it, or its page, is not shown."""
+    turn = st.session_state.setdefault(f"{key} turn", 0)
+    came = parts.upload_box(tr("Pictures"), f"{key} {turn}")
+    if came:
+        shots.extend(Shot(file.getvalue(), name=file.name) for file in came[: most - len(shots)])
+        st.session_state[f"{key} turn"] = turn + 1
+        st.rerun()
+    if len(shots) >= most:
+        st.caption(tr("{n} of a class are the most here; an archive may hold any number.", n=parts.pictures(most)))
+
+
 def taken(shots: list[Shot], key: str, most: int = 36) -> None:
-    """What the camera took, the latest first; a click takes one out, a button all."""
+    """The pictures, the latest first; a click takes one out, a button all."""
     if not shots:
         return
     latest = shots[::-1][:most]
-    clicked = parts.tiles([thumbnail("camera.jpg", shot.content) for shot in latest], key, 64)
+    clicked = parts.tiles([thumbnail(shot.name, shot.content) for shot in latest], key, 64)
     st.caption(tr("The latest {n}. A click takes one out.", n=len(latest)))
     if clicked is not None and clicked < len(latest):
         shots.remove(latest[clicked])
         st.rerun()
-    if st.button(tr("Take all shots out"), key=f"{key} out", icon=":material/delete:"):
+    if st.button(tr("Take all of them out"), key=f"{key} out", icon=":material/delete:"):
         shots.clear()
         st.rerun()
+
+
+def loose(shots: list[Shot], label: str) -> list[uploads.Loose]:
+    """As an import takes them."""
+    return [uploads.Loose(shot.name, shot.content, label, shot.group) for shot in shots]
 
 
 @st.cache_data(max_entries=500, show_spinner=False)

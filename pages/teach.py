@@ -15,6 +15,7 @@ from pages import answers, film, live, live_run, parts, visitors
 
 FEWEST, MOST, SHOWN = 10, 500, 8  # pictures of a class: below which more are advised; kept from the camera; seen
 WAYS = (mark("Camera"), mark("A picture"))
+SOURCES = (("camera", mark("Camera"), ":material/videocam:"), ("files", mark("Files"), ":material/upload:"))
 
 
 def taught() -> data.Dataset | None:
@@ -64,33 +65,32 @@ def one_class(number: int, label: str | None, dataset: data.Dataset | None) -> l
     else:
         st.markdown(f"**{parts.text(label)}**")
     shots = st.session_state.setdefault(key(f"shots {number}"), [])
-    filming = st.session_state.get("teach_filming") == number
-    with st.container(horizontal=True):
-        if st.button(
-            tr("Close") if filming else tr("Camera"), icon=":material/videocam:", key=f"teach_camera {number}"
-        ):
-            st.session_state["teach_filming"] = None if filming else number
-            st.rerun()
-        with st.popover(tr("Files"), icon=":material/upload:"):
-            files = parts.upload_box(tr("Pictures"), key(f"files {number}"))
-    if filming:
+    opened = source(number)
+    if opened == "camera":
         film.record(f"teach_film {number}", lambda came: shots.extend(came[: MOST - len(shots)]))
         st.caption(tr("Move it meanwhile: near and far, from all sides."))
+    elif opened == "files":
+        film.files(key(f"files {number}"), shots, MOST)
     film.taken(shots, key(f"taken {number}"), SHOWN)
-    if files:
-        given = [film.thumbnail(file.name, file.getvalue()) for file in files[:SHOWN]]
-        parts.tiles(given, key(f"given {number}"), 48, clickable=False)
-    there = known_pictures(dataset, number) if dataset else 0
-    new = len(shots) + len(files)
+    there, new = known_pictures(dataset, number) if dataset else 0, len(shots)
     st.caption(
         tr("{pictures}, {n} of them new", pictures=parts.pictures(there + new), n=new)
         if there and new
         else parts.pictures(there + new)
     )
-    given = [uploads.Loose(file.name, file.getvalue(), label) for file in files]
-    return given + [
-        uploads.Loose(f"camera-{i:03d}.jpg", shot.content, label, shot.group) for i, shot in enumerate(shots)
-    ]
+    return film.loose(shots, label)
+
+
+def source(number: int) -> str:
+    """The buttons that open the camera or a box for files, for one class at a time; gives which is open."""
+    opened = st.session_state.get("teach_source")
+    with st.container(horizontal=True):
+        for kind, label, icon in SOURCES:
+            shown = opened == (number, kind)
+            if st.button(tr("Close") if shown else tr(label), icon=icon, key=f"teach_{kind} {number}"):
+                st.session_state["teach_source"] = None if shown else (number, kind)
+                st.rerun()
+    return opened[1] if opened and opened[0] == number else ""
 
 
 def known_pictures(dataset: data.Dataset, number: int) -> int:
@@ -126,7 +126,7 @@ def train(dataset: data.Dataset | None, new: list[uploads.Loose], run: Run | Non
             st.error(parts.text(error, 400))
         else:
             st.query_params.update(began)
-            st.session_state["teach_filming"] = None
+            st.session_state["teach_source"] = None
             st.rerun()
     if lacking:
         st.caption(lacking)

@@ -30,6 +30,7 @@ from imgrec.runs import list_runs, open_run
 pytestmark = pytest.mark.browser
 ADDRESSES = (
     "",
+    "teach",
     "dataset",
     "collect",
     "bring",
@@ -506,7 +507,7 @@ def test_the_camera_is_classified_live_and_a_whole_archive_in_the_background(pag
     """Row 1 of the goals goes on: pictures come by themselves, or by the hundred, and a reload loses nothing."""
     visit(page, server, "predict?run=digits-seed-cnn")
     page.get_by_text("Live", exact=True).click()
-    page.locator(".live .row").nth(4).wait_for()
+    page.locator(".live .bar").nth(4).wait_for()
     shares = lambda: [float(t.split()[0]) for t in page.locator(".live .row span:last-child").all_inner_texts()]  # noqa: E731
     assert 0 < sum(shares()) <= 100.5
     seen = {tuple(shares())}
@@ -532,6 +533,46 @@ def test_the_camera_is_classified_live_and_a_whole_archive_in_the_background(pag
     assert len(rows) == 301
     right = [row["answer"] == str(digits.labels[i]) for i, row in enumerate(rows[:300])]
     assert sum(right) > 290
+
+
+def test_two_things_are_shown_trained_and_told_apart_on_one_page(page, server, tmp_path):
+    """Teachable Machine's three steps; the work goes on through a reload, and later a third thing joins."""
+    shapes, names = open_dataset("shapes"), lambda: page.locator("[class*=st-key-teach] input[type=text]")
+
+    def give(number, label):
+        names().last.fill(label) if number > 1 else names().nth(number).fill(label)
+        page.keyboard.press("Enter")
+        idle(page)
+        page.locator(f".st-key-teach_files-{number} button").click()
+        files = [tmp_path / f"{label}-{i}.png" for i in range(12)]
+        for i, file in enumerate(files):
+            file.write_bytes(to_png(shapes.images[shapes.labels == number][i]))
+        page.locator(f"[class*=st-key-teach-][class*=files-{number}] input[type=file]").set_input_files(files)
+        page.get_by_role("img", name=f"{label}-11.png").wait_for()
+
+    visit(page, server, "teach")
+    names().nth(0).fill("camera")
+    page.keyboard.press("Enter")
+    idle(page)
+    page.get_by_role("button", name="Camera").first.click()
+    record = page.get_by_role("button", name="Hold to record")
+    wait_for(record.is_enabled)
+    record.press("Enter", delay=3 * SECOND)
+    give(1, "shape")
+    page.get_by_role("button", name="Train", exact=True).click()
+    first = wait_for(lambda: run_in_address(page))
+    page.reload()
+    page.get_by_text("pictures right that it never saw").wait_for()
+    page.locator(".st-key-teach_way").get_by_text("Camera").click()
+    page.locator(".live .bar").nth(1).wait_for()
+    assert page.locator(".live .row span").first.inner_text() == "camera"
+    page.get_by_role("button", name="Another class").click()
+    idle(page)
+    give(2, "third")
+    page.get_by_role("button", name="Train again").click()
+    wait_for(lambda: run_in_address(page) != first)
+    page.locator(".live .bar").nth(2).wait_for()
+    assert [open_run(run.name).recipe.dataset for run in list_runs()[:2]] == ["camera-shape"] * 2
 
 
 def test_a_data_set_is_built_from_files_and_camera_corrected_and_trained_on(page, server, tmp_path):

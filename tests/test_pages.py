@@ -324,7 +324,7 @@ def test_pictures_for_two_named_classes_become_a_data_set():
     for number, label in enumerate(("cat", "dog")):
         files = [(f"{i}.png", picture(10 * number + i), "image/png") for i in range(6)]
         test.text_input(key=f"bring 0 label {number}").set_value(label)
-        test.file_uploader(key=f"bring 0 files {number}").set_value([*files, ("bad.png", b"text", "image/png")])
+        test.file_uploader(key=f"bring 0 files {number} 0").set_value([*files, ("bad.png", b"text", "image/png")])
     test.text_input(key="bring 0 name").set_value("pets").run()
     assert not test.exception
     next(button for button in test.button if button.label == "Import").click().run()
@@ -351,8 +351,8 @@ def test_three_steps_on_one_page_teach_a_network():
     assert "at least two things" in texts(test)
     for number in range(2):
         files = [(f"{i}.png", even(i, (200, 40, 40) if number else (40, 40, 200)), "image/png") for i in range(20)]
-        test.file_uploader(key=f"teach 0 files {number}").set_value([*files, ("bad.png", b"text", "image/png")])
-    test.run()
+        test.button(key=f"teach_files {number}").click().run()
+        test.file_uploader(key=f"teach 0 files {number} 0").set_value([*files, ("bad.png", b"text", "image/png")]).run()
     assert "Give every class with pictures a name" in texts(test)
     for number, label in enumerate(("blue", "Blue / red?")):
         test.text_input(key=f"teach 0 label {number}").set_value(label)
@@ -384,8 +384,8 @@ def test_the_page_teach_takes_nonsense_and_says_what_went_wrong(monkeypatch):
     assert not test.exception
     for number in range(2):
         test.text_input(key=f"teach 0 label {number}").set_value("ab"[number])
-        test.file_uploader(key=f"teach 0 files {number}").set_value([("bad.png", b"text", "image/png")])
-    test.run()
+        test.button(key=f"teach_files {number}").click().run()
+        test.file_uploader(key=f"teach 0 files {number} 0").set_value([("bad.png", b"text", "image/png")]).run()
     assert "The smallest class has 1 picture;" in texts(test)
     test.button(key="teach_train").click().run()
     wait_for(lambda: jobs.bring_jobs()[0].status == "failed")
@@ -526,7 +526,7 @@ def test_pictures_can_be_added_to_a_set_on_the_page(pets):
     test = open_page("bring.py")
     test.selectbox(key="bring 0 into").set_value("pets").run()
     test.text_input(key="bring 0 label 0").set_value("eel")
-    test.file_uploader(key="bring 0 files 0").set_value(
+    test.file_uploader(key="bring 0 files 0 0").set_value(
         [("new.png", picture(777), "image/png"), ("old.png", picture(0), "image/png")]
     ).run()
     button(test, "Import").click().run()
