@@ -15,6 +15,7 @@ PATIENCE = 5  # epochs without anything better that make a plateau
 DEAD = 0.5  # share of the ReLU units; networks that learn well leave up to a third of them at zero
 NOTICEABLE = 0.02  # a loss or an accuracy that changes by less has not changed
 CLOSE, FAR = 0.05, 0.12  # accuracies on training and on new pictures: nearly the same, and not the same any more
+FEW, PHOTO = 200, 64  # training pictures of a class, and pixels of a side, that leave a network from nothing behind
 EXPLAINS = {"overfitting", "rate too high", "dead units"}  # a plateau or a low accuracy
 
 
@@ -27,6 +28,15 @@ class Advice:
     epoch: int  # from which on it shows
     words: str
     attempt: str  # what to try
+
+
+def few(pictures: int, classes: int, side: int, weights: str) -> str:
+    """Why so few training pictures call for a network that has seen others before, in one sentence; or empty, also if the
+    recipe's ``weights`` are one's. ``side``: of the data set's pictures, in pixels."""
+    each = pictures / max(1, classes)
+    if each > FEW or side < PHOTO or weights != "none":
+        return ""
+    return tr("{each:.0f} training pictures of a class are few for a network that begins with nothing.", each=each)
 
 
 def advise(epochs: Sequence[Mapping[str, Any]], planned: int = 0, classes: int = 0) -> list[Advice]:

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from imgrec.runs import Run
@@ -40,8 +40,14 @@ def bar(unit: str) -> Iterator[Callable[[int, int | None], None]]:
 def carry_out(run: Run) -> Iterator[Epoch]:
     """Carry a queued run out in this process behind a bar for each epoch, and give its epochs. Raises what `worker.work`
     raises."""
-    from imgrec import worker
+    from imgrec import coach, worker
+    from imgrec.data import open_dataset
 
+    with suppress(ValueError):  # the worker says it
+        dataset = open_dataset(run.recipe.dataset)
+        asked = len(dataset.indices("train")), len(dataset.classes), dataset.image_size, run.recipe.weights
+        if why := coach.few(*asked):
+            print(why, "The preset few begins with one that comes with imgrec.", file=sys.stderr)
     told = 0
     with _drawn(" pictures") as drawn:
         for event in worker.work(run):

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import streamlit as st
 
-from imgrec import baselines, charts, hardware, jobs, models, runs, shelves, snapshots
+from imgrec import baselines, charts, coach, hardware, jobs, models, runs, shelves, snapshots
 from imgrec.data import named
 from imgrec.language import current, tr
 from imgrec.recipe import FIELDS, PRESETS, Recipe
@@ -19,10 +19,6 @@ SHELVES = {
     "loss": shelves.LOSSES,
     "schedule": shelves.SCHEDULES,
 }
-FEW, PHOTOS = (
-    200,
-    64,
-)  # training pictures of a class, and pixels of a picture, from which on transfer learning is suggested
 UNEQUAL = 3  # times the smallest class, from which on a network neglects it
 FIRST = ("model", "epochs", "learning_rate", "batch_size")
 REST = ("optimiser", "schedule", "loss", "augment", "mix", "balance", "weight_decay", "momentum", "label_smoothing", "l1", "clip",
@@ -170,14 +166,14 @@ def balance(dataset) -> None:
 
 def few(dataset) -> None:
     """For few photos: a way that beats every network that begins with nothing."""
-    each = len(dataset.indices("train")) / max(1, len(dataset.classes))
-    if each > FEW or dataset.image_size < PHOTOS or st.session_state.get("recipe_weights", "none") != "none":
+    asked = len(dataset.indices("train")), len(dataset.classes), dataset.image_size
+    why = coach.few(*asked, st.session_state.get("recipe_weights", "none"))
+    if not why:
         return
     words = tr(
-        "{each:.0f} training pictures of a class are few for a network that begins with nothing. *Few* begins with one that "
-        "comes with imgrec and looks at 32 pixels: seconds. Transfer learning begins with one that has seen a million photos "
-        "of 224 pixels; its weights (14 MB) are fetched once.",
-        each=each,
+        "{why} *Few* begins with one that comes with imgrec and looks at 32 pixels: seconds. Transfer learning begins with one "
+        "that has seen a million photos of 224 pixels; its weights (14 MB) are fetched once.",
+        why=why,
     )
     ways = (
         (tr("Few"), "use_few", set_preset, "few"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from imgrec import jobs, worker
-from imgrec.coach import advise
+from imgrec.coach import advise, few
 from imgrec.recipe import Recipe
 
 
@@ -139,3 +139,10 @@ def test_a_little_noise_at_the_bottom_is_no_overfitting(seed):
 def test_without_validation_pictures_the_training_curve_speaks_alone():
     rows = [{**row, "validation_loss": None, "validation_accuracy": None} for row in epochs(FALLING)]
     assert only(rows).kind == "good"
+
+
+def test_few_photos_call_for_a_network_that_has_seen_others():
+    assert "18 training pictures of a class are few" in few(180, 10, 100, "none")
+    assert not few(180, 10, 100, "cifar10-fast")
+    assert not few(180, 10, 8, "none")  # tiny drawings: digits
+    assert not few(5000, 10, 100, "none")

@@ -28,9 +28,10 @@ def planted():
     items = [Item(f"{i:04d}.png", encoded(image), label_of[i], split_of[i]) for i, image in enumerate(images)]
     faults = {kind: set() for kind in KINDS}
 
-    def plant(kind, number, name, content, split=None):
-        items.append(Item(name, content, label_of[number], split or split_of[number]))
-        faults[kind] |= {name} if KINDS[kind].keep == 0 else {name, f"{number:04d}.png"}
+    def plant(kind, number, name, content, split=None, label=None):
+        items.append(Item(name, content, label or label_of[number], split or split_of[number]))
+        alone = KINDS[kind].keep == 0 and label is None
+        faults[kind] |= {name} if alone else {name, f"{number:04d}.png"}
 
     for n in range(0, 20):
         plant("duplicates", n, f"copy-{n}.png", encoded(images[n]))
@@ -39,6 +40,9 @@ def planted():
         plant("near_duplicates", n, f"again-{n}.jpg", encoded(changed, "JPEG", quality=60 + n))
     for n in [n for n in range(50, 600) if split_of[n] == "train"][:15]:
         plant("leaks", n, f"leak-{n}.jpg", encoded(images[n], "JPEG", quality=85), "test")
+    for n in range(300, 315):
+        other = next(name for name in shapes.classes if name != label_of[n])
+        plant("contradictions", n, f"other-{n}.jpg", encoded(images[n], "JPEG", quality=90), label=other)
     for n in range(200, 215):
         plant("dark", n, f"dark-{n}.png", encoded(images[n].point(lambda level: level * 0.1)))
         plant("bright", n, f"bright-{n}.png", encoded(images[n].point(lambda level: 255 - level * 0.05)))
@@ -59,7 +63,7 @@ def faulty(planted):
 def test_every_planted_fault_is_found_and_little_else(faulty):
     dataset, faults = faulty
     found = {kind: {dataset.files[p] for group in groups for p in group} for kind, groups in examine(dataset).items()}
-    found["near_duplicates"] -= faults["leaks"]  # they are near duplicates as well
+    found["near_duplicates"] -= faults["leaks"] | faults["contradictions"]  # they are near duplicates as well
     found["blurry"] -= faults["odd_shape"]  # they were stretched
     figures = {}
     for kind, names in faults.items():

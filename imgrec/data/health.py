@@ -185,9 +185,20 @@ def _near(dataset: Dataset, measures: Measures) -> list[np.ndarray]:
     ]
 
 
-def _leaks(dataset: Dataset, measures: Measures) -> list[np.ndarray]:
+def _copies(dataset: Dataset, measures: Measures) -> list[np.ndarray]:
+    """Groups of copies, exact ones or not."""
     groups = {tuple(group.tolist()): group for of in (measures.exact, measures.alike) for group in _groups(dataset, of)}
-    return [group for group in groups.values() if len(set(dataset.splits[group].tolist()) - {UNLABELLED}) > 1]
+    return list(groups.values())
+
+
+def _leaks(dataset: Dataset, measures: Measures) -> list[np.ndarray]:
+    copies = _copies(dataset, measures)
+    return [group for group in copies if len(set(dataset.splits[group].tolist()) - {UNLABELLED}) > 1]
+
+
+def _contradictions(dataset: Dataset, measures: Measures) -> list[np.ndarray]:
+    copies = _copies(dataset, measures)
+    return [group for group in copies if len(set(dataset.labels[group].tolist()) - {-1}) > 1]
 
 
 def _singles(chosen: Callable[[Dataset, Measures], np.ndarray]) -> Callable[[Dataset, Measures], list[np.ndarray]]:
@@ -217,6 +228,10 @@ def _blank(measures: Measures) -> np.ndarray:
 KINDS: dict[str, Kind] = {
     "duplicates": Kind(mark("exact duplicates"), mark("The same picture twice teaches nothing new."), _exact, 1),
     "near_duplicates": Kind(mark("near duplicates"), mark("Resized or saved again, they are the same picture."), _near, 1),
+    "contradictions": Kind(
+        mark("copies with different labels"), mark("The same picture under two names: at least one of them is wrong. Open them to relabel."),
+        _contradictions,
+    ),
     "leaks": Kind(
         mark("leaks across splits"), mark("Test accuracy would lie: the network saw these in training. Leave one side out."), _leaks, 1
     ),
