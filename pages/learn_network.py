@@ -10,7 +10,7 @@ from imgrec.language import mark, tr
 from imgrec.lessons import network
 from imgrec.predict import Predictor
 from imgrec.runs import Run
-from pages import moments, parts, teaching
+from pages import moments, overview, parts, teaching
 from pages.cells import cells
 
 SHOWN = 32  # maps of a layer that are drawn
@@ -66,6 +66,13 @@ def show(run: str, found: list[network.Layer], index: int, number: int, row: int
     for key, place, side in zip(controls(found, index), (number, row, column), found[index].values.shape, strict=True):
         if side > 1:
             st.session_state[key] = min(max(place, 0), side - 1)
+
+
+def pick(run: str, found: list[network.Layer], index: int, number: int) -> None:
+    """Choose a map of a layer, at its middle."""
+    st.session_state[f"layer {run}"] = index
+    if found[index].values.ndim > 1:
+        show(run, found, index, number, *(side // 2 for side in found[index].values.shape[1:]))
 
 
 def follow(run: str, found: list[network.Layer], index: int, picture: np.ndarray) -> None:
@@ -195,6 +202,17 @@ with right:
                 temperature=model.passport.temperature,
             )
         )
+at = min(st.session_state.get(f"layer {run.name}", 0), len(found) - 1)
+overview.show(
+    picture, found, class_names(model.classes), probabilities, (at, st.session_state.get(controls(found, at)[0], 0) if found[at].values.ndim > 1 else -1),
+    lambda layer, number: pick(run.name, found, layer, number),
+)  # fmt: skip
+st.caption(
+    tr(
+        "The layers side by side, the first {n} maps of each. Point at a map to see what feeds it, the thicker a wire the larger its weights; a click chooses it.",
+        n=overview.MAPS,
+    )
+)
 titles = [f"{i + 1}. {layer.kind}, {' × '.join(map(str, layer.values.shape))}" for i, layer in enumerate(found)]
 index = st.select_slider(tr("Layer"), range(len(found)), 0, format_func=lambda i: titles[i], key=f"layer {run.name}")
 layer = found[index]

@@ -447,6 +447,20 @@ def test_a_cell_of_a_map_is_clicked_and_followed_back_to_the_pixels(page, server
 
 
 @changes_nothing
+def test_a_map_is_chosen_among_all_layers_side_by_side_and_shows_what_feeds_it(page, server):
+    visit(page, server, "learn_network?run=shapes-seed-cnn")
+    chosen = page.get_by_role("button", name="Conv 4, Map 3")
+    chosen.hover()
+    wires = page.locator(".net line.on")
+    wait_for(lambda: wires.count() > 4)  # from the maps before it, the thinnest left out
+    chosen.click()
+    page.get_by_text("Map 3 of this layer").wait_for()
+    page.get_by_text("4. Conv2d").wait_for()
+    assert "chosen" in page.get_by_role("button", name="Conv 4, Map 3").get_attribute("class")
+    assert page.locator(".net .class").all_inner_texts() == list(open_dataset("shapes").classes)
+
+
+@changes_nothing
 def test_a_window_slides_by_itself_until_it_is_stopped(page, server):
     visit(page, server, "learn_convolution")
     at = re.compile(r"at row (\d+), column (\d+)")

@@ -288,6 +288,39 @@ def test_what_a_layer_gave_is_shown_though_a_later_one_writes_over_it(name):
     assert followed > len(found) // 2
 
 
+def test_the_wires_of_a_network_are_its_weights():
+    model = build("seed-cnn", 5, 3, 32, seed=1).eval()
+    found = network.layers(model, torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
+    kinds = [layer.kind for layer in found]
+    first, second = (index for index, kind in enumerate(kinds) if kind == "Conv2d")
+    dense = kinds.index("Linear")
+    wires = network.wires(found, first, 8)
+    assert wires.layer == -1
+    assert wires.strengths.shape == (8, 3)
+    wires = network.wires(found, second, 8)
+    assert found[wires.layer].kind == found[second - 1].kind
+    lengths = found[second].module.weight[:8, :8].detach().flatten(2).norm(dim=2)
+    assert np.allclose(wires.strengths, lengths / lengths.max(), atol=1e-6)
+    wires = network.wires(found, dense, 8)  # of what was laid out in a row, map by map
+    maps = len(found[wires.layer].values)
+    weights = found[dense].module.weight.detach()
+    lengths = torch.stack([part[:8].norm(dim=1) for part in weights.chunk(maps, 1)[:8]], 1)
+    assert np.allclose(wires.strengths, lengths / lengths.max(), atol=1e-6)
+    pool = kinds.index("MaxPool2d")
+    assert np.array_equal(network.wires(found, pool, 8).strengths, np.eye(8))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet-v3-small", "googlenet", "vit-b-16"])
+def test_wires_lead_to_layers_before(name):
+    model = build(name, 5, 3, 64, seed=1).eval()
+    found = network.layers(model, torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
+    for index in range(len(found)):
+        wires = network.wires(found, index, 8)
+        assert wires.layer is None or -1 <= wires.layer < index
+        assert 0 <= wires.strengths.min() <= wires.strengths.max() <= 1
+        assert len(wires.strengths) <= len(found[index].values)
+
+
 def test_the_receptive_field_is_where_the_gradient_is_not_zero():
     model = torch.nn.Sequential(
         torch.nn.Conv2d(1, 1, 3, padding=1), torch.nn.MaxPool2d(2), torch.nn.Conv2d(1, 1, 3, 2, dilation=2), torch.nn.AvgPool2d(2)

@@ -71,6 +71,44 @@ def source(found: list[Layer], index: int) -> int | None:
     return next((i for i in reversed(range(index)) if np.array_equal(found[i].values, came)), None)
 
 
+@dataclass(frozen=True)
+class Wires:
+    """What feeds the first maps of a layer: ``layer``, -1 for the picture, None where something lies between that is not
+    shown; ``strengths`` float (maps, maps before), 0 to 1, the largest of which is 1."""
+
+    layer: int | None
+    strengths: np.ndarray
+
+
+def wires(found: list[Layer], index: int, most: int) -> Wires:
+    """The wires between the first ``most`` maps of a layer and of the one that feeds it: for a convolution the length of each
+    kernel, for a dense layer of each map's weights, else 1 to the map at the same place."""
+    layer, before = found[index], fed_by(found, index)
+    maps = len(found[before].values) if before is not None and before >= 0 else len(layer.given)
+    count, inputs = min(most, len(layer.values)), min(most, maps)
+    strengths = np.zeros((count, inputs))
+    if isinstance(layer.module, nn.Conv2d):
+        weights = layer.module.weight[:count].detach().float().cpu().flatten(2).norm(dim=2).numpy()
+        each, outputs = weights.shape[1], layer.module.out_channels // layer.module.groups
+        for number in range(count):
+            first = number // outputs * each
+            last = min(first + each, inputs)
+            strengths[number, first:last] = weights[number, : max(0, last - first)]
+    elif isinstance(layer.module, nn.Linear) and layer.module.in_features % maps == 0:
+        weights = layer.module.weight[:count].detach().float().cpu().view(count, maps, -1).norm(dim=2).numpy()
+        strengths[:] = weights[:, :inputs]
+    else:
+        np.fill_diagonal(strengths, 1.0)
+    return Wires(before, strengths / max(strengths.max(), 1e-9))
+
+
+def fed_by(found: list[Layer], index: int) -> int | None:
+    """As `source`, also where maps were laid out in a row; -1 for the first layer."""
+    came = found[index].given.ravel()
+    same = (i for i in reversed(range(index)) if np.array_equal(found[i].values.ravel(), came))
+    return next(same, -1 if index == 0 else None)
+
+
 def origin(layer: Layer, number: int, row: int, column: int) -> Origin | None:
     """Where the value at (row, column) of map ``number`` comes from; None for a layer that has no window.
 

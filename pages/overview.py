@@ -1,0 +1,200 @@
+"""Shared: a whole network at a glance, its layers side by side, with wires between their maps; a click chooses a map."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import streamlit as st
+
+from imgrec.charts import percent
+from imgrec.language import tr
+from imgrec.lessons.network import Layer, fed_by, wires
+from pages import parts, teaching
+
+MAPS, COLUMNS, SIDE = 8, 32, 44  # of a layer that are shown; layers; pixels along a map
+PLAIN = ("BatchNorm2d", "ReLU", "ReLU6", "GELU", "SiLU", "Hardswish")  # left out where there are too many layers
+
+
+def show(
+    picture: np.ndarray, found: list[Layer], names: Sequence[str], probabilities: np.ndarray, chosen: tuple[int, int],
+    choose: Callable[[int, int], None],
+) -> None:  # fmt: skip
+    """The picture, the first maps of each layer, the classes; ``chosen``: layer and map, which are framed. A click calls
+    ``choose`` with others."""
+
+    def clicked() -> None:
+        layer, number = st.session_state["network_overview"].get("clicked") or (-1, 0)
+        if 0 <= int(layer) < len(found) and 0 <= int(number) < len(found[int(layer)].values):
+            choose(int(layer), int(number))
+
+    shown = layers_shown(found)
+    columns = [{"title": tr("Picture"), "size": _size(picture.shape[:2]), "layer": -1, "cells": [_picture(picture)]}]
+    columns += [column(found, index, shown) for index in shown]
+    columns.append(classes(names, probabilities, len(columns) - 1 if len(names) <= MAPS else None))
+    _overview(
+        key="network_overview",
+        data={"columns": columns, "chosen": list(chosen), "side": SIDE},
+        on_clicked_change=clicked,
+        height="content",
+    )
+
+
+def classes(names: Sequence[str], probabilities: np.ndarray, before: int | None) -> dict:
+    """What comes out: all classes behind the numbers of the column ``before``, or the likeliest."""
+    order = np.argsort(-probabilities)[:MAPS].tolist() if before is None else range(len(names))
+    shares = [float(probabilities[i]) for i in order]
+    cells = [
+        {"title": f"{names[i]}: {percent(share)}", "text": names[i], "share": share}
+        for i, share in zip(order, shares, strict=True)
+    ]
+    wires = [] if before is None else np.eye(len(cells)).tolist()
+    return {
+        "title": tr("Softmax"),
+        "size": str(len(names)),
+        "layer": -1,
+        "cells": cells,
+        "from": before,
+        "wires": wires,
+    }
+
+
+def layers_shown(found: list[Layer]) -> list[int]:
+    """Which layers have a column: all, or if they are too many those that do more than bend or shift, or some of these."""
+    every = list(range(len(found)))
+    if len(every) > COLUMNS:
+        every = [i for i in every if found[i].kind not in PLAIN]
+    if len(every) > COLUMNS:
+        every = [every[i] for i in np.linspace(0, len(every) - 1, COLUMNS).round().astype(int).tolist()]
+    return every
+
+
+def column(found: list[Layer], index: int, shown: list[int]) -> dict:
+    """One layer: its first maps or numbers, and the wires to a layer that has a column."""
+    layer = found[index]
+    feeds = wires(found, index, MAPS)
+    before = feeds.layer
+    while before not in (None, -1, *shown) and found[before].kind in PLAIN:  # its maps are those before it
+        before = fed_by(found, before)
+    wired = before in (-1, *shown)
+    strengths = feeds.strengths.max(1, keepdims=True) if before == -1 else feeds.strengths
+    return {
+        "title": layer.kind.removesuffix("2d"),
+        "size": " × ".join(map(str, layer.values.shape)),
+        "layer": index,
+        "cells": [_cell(values, number, layer) for number, values in enumerate(layer.values[:MAPS])],
+        "from": 1 + shown.index(before) if before in shown else 0,
+        "wires": strengths.round(3).tolist() if wired else [],
+    }
+
+
+def _cell(values: np.ndarray, number: int, layer: Layer) -> dict:
+    if values.ndim == 0:
+        most = max(float(np.abs(layer.values).max()), 1e-9)
+        colour = teaching.shades(np.array([[values / most, 1.0]]), signed=True)[:, :1]
+        return {"src": parts.data_url(colour), "title": f"{tr('unit {i}', i=number)}: {float(values):.2f}"}
+    step = max(1, values.shape[0] // SIDE)
+    return {
+        "src": parts.data_url(teaching.shades(values[::step, ::step], signed=True)),
+        "title": tr("Map {i}", i=number),
+    }
+
+
+def _picture(picture: np.ndarray) -> dict:
+    return {"src": parts.thumbnail_url(picture), "title": tr("The picture as the network sees it")}
+
+
+def _size(shape: Sequence[int]) -> str:
+    return " × ".join(map(str, shape))
+
+
+_overview = st.components.v2.component(
+    "imgrec_overview",
+    html="<div class='scroll'><div class='net'><svg aria-hidden='true'></svg></div></div>",
+    css="""
+      .scroll { overflow-x: auto; padding-bottom: 6px; }
+      .net { position: relative; display: flex; gap: 28px; width: max-content; font: 0.75rem var(--st-font);
+             color: var(--st-text-color); padding: 4px; }
+      svg { position: absolute; inset: 0; width: 100%; height: 100%; pointer-events: none; }
+      .column { display: flex; flex-direction: column; gap: 5px; align-items: center; }
+      .head { text-align: center; line-height: 1.35; white-space: nowrap; }
+      .head small { opacity: .75; font-size: .6875rem; }
+      .cells { flex: 1; display: flex; flex-direction: column; gap: 5px; justify-content: center; }
+      .cells button, .cells div { all: unset; display: block; border-radius: 5px; line-height: 0; background: var(--st-background-color);
+                                  outline: 1px solid var(--st-border-color); position: relative; }
+      .cells button { cursor: pointer; }
+      .cells button:hover, .cells button:focus-visible { outline: 3px solid var(--st-primary-color); }
+      .cells .chosen { outline: 3px solid #d55e00; }
+      .cells img { border-radius: 5px; image-rendering: pixelated; display: block; }
+      .cells .class { line-height: 1.3; padding: 5px 8px; min-width: 7em; overflow: hidden; }
+      .class span { position: relative; }
+      .class i { position: absolute; inset: 0 auto 0 0; background: var(--st-primary-color); opacity: .3; }
+      line { stroke: var(--st-text-color); }
+      line.on { stroke: #d55e00; }
+    """,
+    js="""
+      export default function ({ data, parentElement, setTriggerValue }) {
+        const net = parentElement.querySelector('.net'), svg = net.querySelector('svg'), places = [];
+        const scroll = parentElement.querySelector('.scroll'), before = scroll.scrollLeft;
+        net.querySelectorAll('.column').forEach((old) => old.remove());
+        let framed = null;
+        data.columns.forEach((column, c) => {
+          const box = document.createElement('div'), head = document.createElement('div'), cells = document.createElement('div');
+          const name = document.createElement('b'), size = document.createElement('small');
+          box.className = 'column'; head.className = 'head'; cells.className = 'cells';
+          name.textContent = column.title;
+          size.textContent = column.size;
+          head.append(name, document.createElement('br'), size);
+          places.push(column.cells.map((cell, k) => {
+            const element = document.createElement(column.layer < 0 ? 'div' : 'button');
+            element.title = cell.title;
+            if (cell.src) {
+              const image = document.createElement('img');
+              image.src = cell.src;
+              image.alt = column.layer < 0 ? cell.title : '';
+              image.width = image.height = c ? data.side : 2 * data.side;
+              element.append(image);
+            } else {
+              const bar = document.createElement('i'), text = document.createElement('span');
+              element.className = 'class';
+              bar.style.width = `${100 * cell.share}%`;
+              text.textContent = cell.text;
+              element.append(bar, text);
+            }
+            if (column.layer >= 0) {
+              element.setAttribute('aria-label', `${column.title} ${column.layer + 1}, ${cell.title}`);
+              element.onclick = () => setTriggerValue('clicked', [column.layer, k]);
+              element.onpointerenter = element.onfocus = () => wire(c, k);
+              element.onpointerleave = element.onblur = () => wire();
+              if (column.layer === data.chosen[0] && k === data.chosen[1]) { element.classList.add('chosen'); framed = [c, k]; }
+            }
+            cells.append(element);
+            return element;
+          }));
+          box.append(head, cells);
+          net.append(box);
+        });
+        function line(one, other, strength, on) {
+          const frame = net.getBoundingClientRect(), from = one.getBoundingClientRect(), to = other.getBoundingClientRect();
+          const drawn = document.createElementNS('http://www.w3.org/2000/svg', 'line');
+          drawn.setAttribute('x1', from.right - frame.left);
+          drawn.setAttribute('y1', (from.top + from.bottom) / 2 - frame.top);
+          drawn.setAttribute('x2', to.left - frame.left);
+          drawn.setAttribute('y2', (to.top + to.bottom) / 2 - frame.top);
+          drawn.setAttribute('stroke-width', on ? 0.5 + 2.5 * strength : 1);
+          drawn.setAttribute('opacity', on ? 0.25 + 0.75 * strength : 0.04 + 0.18 * strength);
+          if (on) drawn.classList.add('on');
+          svg.append(drawn);
+        }
+        function wire(c = framed?.[0], k = framed?.[1]) {  // all of them faintly, those into one map clearly
+          svg.replaceChildren();
+          data.columns.forEach((column, at) => (column.wires ?? []).forEach((row, to) => row.forEach((strength, from) => {
+            if (strength > 0.02) line(places[column.from][from], places[at][to], strength, at === c && to === k);
+          })));
+          svg.append(...svg.querySelectorAll('.on'));  // above the others
+        }
+        scroll.scrollLeft = before;
+        const watch = new ResizeObserver(() => wire());
+        watch.observe(net);
+        return () => watch.disconnect();
+      }
+    """,
+)
