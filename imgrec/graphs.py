@@ -50,11 +50,8 @@ class Replayed:
         """Write the work down without doing it."""
         held = {name: values.clone() for name, values in feed.items()}
         self.stream.wait_stream(torch.cuda.current_stream())
-        for again in (
-            False,
-            True,
-        ):  # recorded work has memory of its own; what torch keeps for later is let go if it is short
-            if again:
+        for again in (False, True):
+            if again:  # recorded work has memory of its own: what torch keeps for later is let go where it is short
                 torch.cuda.empty_cache()
             graph = torch.cuda.CUDAGraph()
             try:

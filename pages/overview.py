@@ -1,6 +1,7 @@
 """Shared: a whole network at a glance, its layers side by side, with wires between their maps; a click chooses a map."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 import streamlit as st
@@ -22,14 +23,16 @@ def show(
     ``choose`` with others."""
 
     def clicked() -> None:
-        layer, number = st.session_state["network_overview"].get("clicked") or (-1, 0)
-        if 0 <= int(layer) < len(found) and 0 <= int(number) < len(found[int(layer)].values):
-            choose(int(layer), int(number))
+        with suppress(TypeError, ValueError, IndexError):  # whatever a browser sends
+            layer, number = map(int, st.session_state["network_overview"].get("clicked"))
+            if layer >= 0 and 0 <= number < len(found[layer].values):
+                choose(layer, number)
 
     shown = layers_shown(found)
     columns = [{"title": tr("Picture"), "size": _size(picture.shape[:2]), "layer": -1, "cells": [_picture(picture)]}]
     columns += [column(found, index, shown) for index in shown]
-    columns.append(classes(names, probabilities, len(columns) - 1 if len(names) <= MAPS else None))
+    scores = len(columns[-1]["cells"]) == len(names)
+    columns.append(classes(names, probabilities, len(columns) - 1 if scores else None))
     _overview(
         key="network_overview",
         data={"columns": columns, "chosen": list(chosen), "side": SIDE},

@@ -27,9 +27,10 @@ def taught() -> data.Dataset | None:
 
 
 def last_run() -> Run | None:
-    """The training that the address names."""
+    """The training that the address names, if it can be read."""
     try:
-        return open_run(st.query_params.get("run", ""))
+        run = open_run(st.query_params.get("run", ""))
+        return run if run.recipe else None
     except RunError:
         return None
 
@@ -133,7 +134,7 @@ def train(dataset: data.Dataset | None, new: list[uploads.Loose], run: Run | Non
     elif (fewest := smallest(dataset, new)) < FEWEST:
         words = tr("The smallest class has {pictures}; a dozen or more work better.", pictures=parts.pictures(fewest))
         st.caption(words)
-    st.fragment(progress, run_every=0.5 if busy else None)(run)
+    st.fragment(progress, run_every=1.0 if busy else None)(run)
     if refused := st.session_state.get("teach_refused"):
         with st.expander(tr("Why {refused:,} were rejected", refused=len(refused))):
             parts.table(refused)
@@ -183,6 +184,8 @@ def coming(job: Run) -> None:
     status = job.status
     if status in LIVE:
         st.progress(min(1.0, float(job.state.get("progress") or 0.0)), tr("Looking at the pictures …"))
+        if st.button(tr("Cancel"), key="teach_cancel", disabled=job.asked() is not None):
+            job.ask("stop")
         return
     st.session_state["teach_pending"] = None
     if status == "finished":
@@ -194,7 +197,7 @@ def coming(job: Run) -> None:
             st.query_params.update(begin(job.name))
         except (ValueError, RuntimeError, OSError) as error:
             st.session_state["teach_error"] = parts.text(error, 400)
-    else:
+    elif status != "stopped":
         reason = job.state.get("error") or tr("its process vanished; nothing of it was kept. Start it again.")
         st.session_state["teach_error"] = parts.text(reason, 400)
     st.rerun()
@@ -207,6 +210,9 @@ def learning(run: Run) -> None:
         st.session_state["teach_watched"] = run.name
         epoch, total = min(run.recipe.epochs, state.get("epoch", 0) + 1), run.recipe.epochs
         st.progress(min(1.0, float(state.get("progress") or 0.0)), tr("Epoch {epoch} of {total}", epoch=epoch, total=total))  # fmt: skip
+        if visitors.may_change(run) and st.button(tr("Stop"), key="teach_stop", disabled=run.asked() is not None):
+            with suppress(RunError):  # it has ended by now
+                jobs.stop(run.name)
     elif st.session_state.pop("teach_watched", "") == run.name:
         st.rerun()  # the network can be tried now
     me = visitors.visitor()

@@ -395,6 +395,27 @@ def test_the_page_teach_takes_nonsense_and_says_what_went_wrong(monkeypatch):
     assert not list_runs()
 
 
+def test_an_import_on_the_page_teach_is_cancelled_and_nothing_of_what_was_shown_is_lost(monkeypatch):
+    monkeypatch.setattr("imgrec.jobs.launch", lambda *_: None)  # nobody works on it
+    test = open_page("teach.py")
+    for number in range(2):
+        test.text_input(key=f"teach 0 label {number}").set_value("ab"[number])
+        test.button(key=f"teach_files {number}").click().run()
+        files = [(f"{i}.png", picture(10 * number + i), "image/png") for i in range(3)]
+        test.file_uploader(key=f"teach 0 files {number} 0").set_value(files).run()
+    test.button(key="teach_train").click().run()
+    assert test.button(key="teach_train").disabled
+    [job] = jobs.bring_jobs()
+    test.button(key="teach_cancel").click().run()
+    assert job.asked() == "stop"
+    job.update(phase="stopped")
+    test.run()
+    assert not test.exception
+    assert not test.error
+    assert not test.button(key="teach_train").disabled
+    assert [caption.value for caption in test.caption].count("3 pictures") == 2
+
+
 def test_a_server_path_is_taken_only_inside_an_open_folder(tmp_path, monkeypatch):
     (tmp_path / "open").mkdir()
     zipped(tmp_path / "open" / "pets.zip", two_classes())

@@ -24,7 +24,8 @@ class Shift(nn.BatchNorm2d):
 def bent(norm: Shift, bend: nn.GELU, images: Tensor) -> Tensor:
     """``bend(norm(images))`` with the same effect on the running statistics, (N, C, H, W) → the same."""
     learns = norm.training and torch.is_grad_enabled() and not (norm._forward_hooks or bend._forward_hooks)
-    if not (learns and usable(images)):
+    several = images.numel() > images.shape[1]  # a single value has no deviation, which torch says
+    if not (learns and several and usable(images)):
         return bend(norm(images))
     norm.num_batches_tracked.add_(1)
     return _Bent.apply(images, norm.bias, norm.running_mean, norm.running_var, norm.eps, norm.momentum)
