@@ -84,13 +84,14 @@ def _queued(recipes: Sequence[Recipe], owner: Owner | None, notes: Sequence[Note
 
 
 def check(recipe: Recipe) -> None:
-    """Raise RecipeError, ModelError or DatasetError if a training with this recipe could not begin.
+    """Raise RecipeError, ModelError, WeightsError or DatasetError if a training with this recipe could not begin.
 
     IMGREC_MAX_EPOCHS bounds its epochs.
     """
     import torch
 
     from imgrec import augment, hardware, models, shelves
+    from imgrec.weights import WeightsError, fits
 
     if recipe.epochs > (most := setting("IMGREC_MAX_EPOCHS", math.inf)):
         raise RecipeError(
@@ -105,8 +106,17 @@ def check(recipe: Recipe) -> None:
     if not len(dataset.indices("train")):
         raise DatasetError(tr("{name} has no training pictures; import some or change its splits.", name=dataset.name))
     with torch.device("meta"):
-        models.build(recipe.model, len(dataset.classes), dataset.channels, dataset.image_size)
-    starting_weights(recipe, fetch=False)
+        model = models.build(recipe.model, len(dataset.classes), dataset.channels, dataset.image_size)
+    start = starting_weights(recipe, fetch=False)
+    if start and len(start.mean) != dataset.channels and not fits(model, start.weights):
+        kinds = {1: tr("grey"), 3: tr("colour")}
+        raise WeightsError(
+            tr(
+                "{weights} learned from {theirs} pictures, and those of {dataset} are {ours}; start with weights=none, or with a "
+                "run that knows such pictures.",
+                weights=recipe.weights, theirs=kinds[len(start.mean)], dataset=dataset.name, ours=kinds[dataset.channels],
+            )
+        )  # fmt: skip
 
 
 def resume(name: str) -> Run:

@@ -46,7 +46,8 @@ def carry_out(run: Run) -> Iterator[Epoch]:
     with suppress(ValueError):  # the worker says it
         dataset = open_dataset(run.recipe.dataset)
         asked = len(dataset.indices("train")), len(dataset.classes), dataset.image_size, run.recipe.weights
-        if why := coach.few(*asked):
+        why = coach.few(*asked)
+        if why and dataset.channels == 3:
             print(why, "The preset few begins with one that comes with imgrec.", file=sys.stderr)
     told = 0
     with _drawn(" pictures") as drawn:

@@ -278,6 +278,12 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], Passport]:
     return weights, passport
 
 
+def fits(model: nn.Module, weights: Mapping[str, Tensor]) -> bool:
+    """Whether weights have the shapes of a model's, its last layer aside."""
+    wanted = {key: value.shape for key, value in model.state_dict().items() if not key.startswith("head.")}
+    return wanted == {key: value.shape for key, value in weights.items() if not key.startswith("head.")}
+
+
 def fill(model: nn.Module, weights: Mapping[str, Tensor], name: str, but_head: bool = False) -> None:
     """Put weights into a model; ``but_head`` leaves its last layer as it is. Raises WeightsError if shapes do not fit."""
     wanted = model.state_dict()

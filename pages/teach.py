@@ -167,7 +167,8 @@ def free_name(labels: Sequence[str]) -> str:
 
 def begin(name: str) -> dict[str, str]:
     """Start to train with a set. Raises what `jobs.start` raises."""
-    run = jobs.start(Recipe.from_values({"dataset": name}, "few"), visitors.visitor())
+    preset = "few" if data.open_dataset(name).channels == 3 else "standard"  # which has seen colours
+    run = jobs.start(Recipe.from_values({"dataset": name}, preset), visitors.visitor())
     return {"run": run.name}
 
 

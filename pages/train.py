@@ -170,15 +170,12 @@ def few(dataset) -> None:
     why = coach.few(*asked, st.session_state.get("recipe_weights", "none"))
     if not why:
         return
-    words = tr(
-        "{why} *Few* begins with one that comes with imgrec and looks at 32 pixels: seconds. Transfer learning begins with one "
-        "that has seen a million photos of 224 pixels; its weights (14 MB) are fetched once.",
-        why=why,
-    )
-    ways = (
-        (tr("Few"), "use_few", set_preset, "few"),
-        (tr("Transfer learning"), "use_transfer", set_preset, "transfer"),
-    )
+    begins = tr("*Few* begins with one that comes with imgrec and looks at 32 pixels: seconds.")
+    fetched = tr("Transfer learning begins with one that has seen a million photos of 224 pixels; its weights (14 MB) are fetched once.")  # fmt: skip
+    ways = [(tr("Transfer learning"), "use_transfer", set_preset, "transfer")]
+    if dataset.channels == 3:  # it has seen colours
+        ways.insert(0, (tr("Few"), "use_few", set_preset, "few"))
+    words = " ".join([why, begins, fetched] if dataset.channels == 3 else [why, fetched])
     hint(words, ":material/model_training:", *ways)
 
 

@@ -187,3 +187,10 @@ def test_a_network_that_comes_with_imgrec_learns_from_few_pictures_what_one_from
         accuracies[preset] = run.read("evaluation.json")["accuracy"]
     assert accuracies["few"] > 0.8  # seen: 0.96 and 0.38, of six shapes
     assert accuracies["standard"] < 0.6
+
+
+def test_grey_pictures_are_told_that_a_network_has_seen_colours_only():
+    with pytest.raises(WeightsError, match=r"cifar10-fast learned from colour pictures, and those of digits are grey"):
+        jobs.check(Recipe.from_values({"dataset": "digits"}, "few"))
+    jobs.check(Recipe(dataset="digits", weights="digits-seed-cnn"))
+    jobs.check(Recipe(dataset="shapes:count=60", weights="cifar10-fast", model="fast", image_size=32))
