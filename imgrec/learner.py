@@ -26,7 +26,7 @@ from imgrec.home import check_writable, write_atomic
 from imgrec.images import ImageError, open_image, to_png
 from imgrec.language import tr
 from imgrec.predict import Classified, Predictor, predictor, stream
-from imgrec.progress import bar, carry_out, in_a_line, stopping, write
+from imgrec.progress import bar, carry_out, hint, in_a_line, stopping, write
 from imgrec.recipe import Recipe, RecipeError, one_of
 from imgrec.report import mistakes, printable
 from imgrec.runs import Run, open_run
@@ -45,6 +45,7 @@ def fit(pictures: str | os.PathLike = "digits", preset: str = "standard", **sett
     if "dataset" in settings:
         raise RecipeError(tr("The data set is the first argument: fit({name!r}, …).", name=settings["dataset"]))
     recipe = Recipe.from_values({"dataset": _dataset(pictures), **settings}, preset)
+    hint(recipe)
     return Learner(jobs.enqueue(recipe))._train()
 
 

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from imgrec.language import tr
 from imgrec.runs import Run
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from imgrec.recipe import Recipe
     from imgrec.train import Epoch
 
 
@@ -37,18 +39,25 @@ def bar(unit: str) -> Iterator[Callable[[int, int | None], None]]:
         yield progress
 
 
+def hint(recipe: Recipe) -> None:
+    """Say so if the pictures are so few that a network from nothing learns little from them."""
+    from imgrec import coach
+    from imgrec.data import open_dataset
+
+    if recipe.weights != "none":
+        return
+    with suppress(ValueError):  # said when the training begins
+        dataset = open_dataset(recipe.dataset)
+        why = coach.few(len(dataset.indices("train")), len(dataset.classes), dataset.image_size, recipe.weights)
+        if why and dataset.channels == 3:
+            print(why, tr("The preset few begins with one that comes with imgrec."), file=sys.stderr)
+
+
 def carry_out(run: Run) -> Iterator[Epoch]:
     """Carry a queued run out in this process behind a bar for each epoch, and give its epochs. Raises what `worker.work`
     raises."""
-    from imgrec import coach, worker
-    from imgrec.data import open_dataset
+    from imgrec import worker
 
-    with suppress(ValueError):  # the worker says it
-        dataset = open_dataset(run.recipe.dataset)
-        asked = len(dataset.indices("train")), len(dataset.classes), dataset.image_size, run.recipe.weights
-        why = coach.few(*asked)
-        if why and dataset.channels == 3:
-            print(why, "The preset few begins with one that comes with imgrec.", file=sys.stderr)
     told = 0
     with _drawn(" pictures") as drawn:
         for event in worker.work(run):

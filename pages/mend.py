@@ -48,8 +48,10 @@ def problem(dataset: data.Dataset, name: str, groups: list[np.ndarray]) -> None:
         if clicked is not None:
             editing.show(dataset, clicked)
         out = tuple(health.advised(name, groups, dataset.splits))
-        if editing.editable(dataset) and st.button(
-            tr("Leave out {out:,}", out=len(out)), key=f"out {name}", icon=":material/block:"
+        if (
+            out
+            and editing.editable(dataset)
+            and st.button(tr("Leave out {out:,}", out=len(out)), key=f"out {name}", icon=":material/block:")
         ):
             editing.change(dataset, data.Edit("exclude", out))
 

@@ -11,7 +11,7 @@ from imgrec.language import tr
 from imgrec.lessons.network import Layer, fed_by, wires
 from pages import parts, teaching
 
-MAPS, COLUMNS, SIDE = 8, 32, 44  # of a layer that are shown; layers; pixels along a map
+MAPS, COLUMNS, SIDE = 8, 20, 44  # of a layer that are shown; layers; pixels along a map
 PLAIN = ("BatchNorm2d", "ReLU", "ReLU6", "GELU", "SiLU", "Hardswish")  # left out where there are too many layers
 
 
@@ -23,15 +23,15 @@ def show(
     ``choose`` with others."""
 
     def clicked() -> None:
-        with suppress(TypeError, ValueError, IndexError):  # whatever a browser sends
+        with suppress(TypeError, ValueError, IndexError, OverflowError):  # whatever a browser sends
             layer, number = map(int, st.session_state["network_overview"].get("clicked"))
             if layer >= 0 and 0 <= number < len(found[layer].values):
                 choose(layer, number)
 
-    shown = layers_shown(found)
+    shown = layers_shown(found, chosen[0])
     columns = [{"title": tr("Picture"), "size": _size(picture.shape[:2]), "layer": -1, "cells": [_picture(picture)]}]
     columns += [column(found, index, shown) for index in shown]
-    scores = len(columns[-1]["cells"]) == len(names)
+    scores = len(columns[-1]["cells"]) == len(names) and shown[-1] == len(found) - 1
     columns.append(classes(names, probabilities, len(columns) - 1 if scores else None))
     _overview(
         key="network_overview",
@@ -60,14 +60,13 @@ def classes(names: Sequence[str], probabilities: np.ndarray, before: int | None)
     }
 
 
-def layers_shown(found: list[Layer]) -> list[int]:
-    """Which layers have a column: all, or if they are too many those that do more than bend or shift, or some of these."""
+def layers_shown(found: list[Layer], chosen: int) -> list[int]:
+    """Which layers have a column: all, or if they are too many those near the chosen one that do more than bend or shift."""
     every = list(range(len(found)))
     if len(every) > COLUMNS:
-        every = [i for i in every if found[i].kind not in PLAIN]
-    if len(every) > COLUMNS:
-        every = [every[i] for i in np.linspace(0, len(every) - 1, COLUMNS).round().astype(int).tolist()]
-    return every
+        every = [i for i in every if found[i].kind not in PLAIN or i == chosen]
+    first = max(0, min(every.index(chosen) - COLUMNS // 2, len(every) - COLUMNS))
+    return every[first : first + COLUMNS]
 
 
 def column(found: list[Layer], index: int, shown: list[int]) -> dict:

@@ -19,40 +19,87 @@ SOURCES = (("camera", mark("Camera"), ":material/videocam:"), ("files", mark("Fi
 
 
 def taught() -> data.Dataset | None:
-    """The data set that the pictures go into, once there is one; the address names it."""
-    name = st.query_params.get("dataset", "")
+    """The data set that the pictures go into, once there is one."""
+    name = remembered("dataset")
     if any(row.name == name and row.kind == "imported" and row.ready for row in data.list_datasets()):
         return parts.open_dataset(name)
+    st.session_state["teach_dataset"] = ""
+    st.query_params.pop("dataset", None)
     return None
 
 
 def last_run() -> Run | None:
-    """The training that the address names, if it can be read."""
+    """The last training, if it can be read."""
     try:
-        run = open_run(st.query_params.get("run", ""))
+        run = open_run(remembered("run"))
         return run if run.recipe else None
     except RunError:
         return None
 
 
+def remembered(name: str) -> str:
+    """What the address names, or what it named when this page was left by the menu."""
+    kept = st.query_params.get(name) or st.session_state.get(f"teach_{name}", "")
+    note(**{name: kept})
+    return kept
+
+
+def note(**names: str) -> None:
+    """Keep names in the address and for the way back."""
+    for name, value in names.items():
+        st.session_state[f"teach_{name}"] = value
+        if value:
+            st.query_params[name] = value
+
+
+def anew() -> None:
+    """Begin with other things; what was taught stays on the pages Data set and Runs."""
+    forget()
+    for name in ("dataset", "run"):
+        st.session_state[f"teach_{name}"] = ""
+        st.query_params.pop(name, None)
+
+
+def forget() -> None:
+    """Empty the form."""
+    for kept in [kept for kept in st.session_state if str(kept).startswith(f"teach {turn()} ")]:
+        del st.session_state[kept]
+    st.session_state["teach_turn"] = turn() + 1
+    st.session_state["teach_source"] = None
+
+
+def turn() -> int:
+    return st.session_state.get("teach_turn", 0)
+
+
 def key(name: object) -> str:
-    """The key of a form field; every import begins with fresh ones."""
-    return f"teach {st.session_state.get('teach_turn', 0)} {name}"
+    """The key of a form field; every import begins with fresh ones, and so does every data set."""
+    return f"teach {turn()} {st.session_state.get('teach_dataset', '')} {name}"
 
 
 def show_them(dataset: data.Dataset | None) -> list[uploads.Loose]:
     """The classes, each with its name and its pictures; gives those that are new."""
     known = list(dataset.classes) if dataset else []
-    extra = st.session_state.setdefault(key("extra"), 0 if known else 2)
+    extra = st.session_state.setdefault(key("extra"), max(0, 2 - len(known)))
     new = []
     for number in range(len(known) + extra):
         with st.container(border=True):
             label, there = (known[number], dataset) if number < len(known) else (None, None)
             new += one_class(number, label, there)
-    if st.button(tr("Another class"), icon=":material/add:", key="teach_more"):
-        st.session_state[key("extra")] = extra + 1
-        st.rerun()
+    with st.container(horizontal=True):
+        if st.button(tr("Another class"), icon=":material/add:", key="teach_more", disabled=importing()):
+            st.session_state[key("extra")] = extra + 1
+            st.rerun()
+        if known:
+            st.button(
+                tr("Begin anew"), icon=":material/refresh:", key="teach_anew", on_click=anew, disabled=importing()
+            )
     return new
+
+
+def importing() -> bool:
+    """Whether what was shown is on its way; nothing joins it meanwhile."""
+    return bool(st.session_state.get("teach_pending"))
 
 
 def one_class(number: int, label: str | None, dataset: data.Dataset | None) -> list[uploads.Loose]:
@@ -60,16 +107,16 @@ def one_class(number: int, label: str | None, dataset: data.Dataset | None) -> l
     if label is None:
         label = st.text_input(
             tr("Class {number}", number=number + 1), key=key(f"label {number}"), placeholder=tr("such as cat"),
-            max_chars=100, persist_state="session",
+            max_chars=100, persist_state="session", disabled=importing(),
         )  # fmt: skip
         label = " ".join(label.split())
     else:
         st.markdown(f"**{parts.text(label)}**")
-    shots = st.session_state.setdefault(key(f"shots {number}"), [])
+    shots = st.session_state.setdefault(key(f"shots {label if dataset else number}"), [])
     opened = source(number)
     if opened == "camera":
         film.record(f"teach_film {number}", lambda came: shots.extend(came[: MOST - len(shots)]))
-        st.caption(tr("Move it meanwhile: near and far, from all sides."))
+        st.caption(tr("Hold it for eight seconds or more, and move it meanwhile: near and far, from all sides."))
     elif opened == "files":
         film.files(key(f"files {number}"), shots, MOST)
     film.taken(shots, key(f"taken {number}"), SHOWN)
@@ -88,7 +135,9 @@ def source(number: int) -> str:
     with st.container(horizontal=True):
         for kind, label, icon in SOURCES:
             shown = opened == (number, kind)
-            if st.button(tr("Close") if shown else tr(label), icon=icon, key=f"teach_{kind} {number}"):
+            if st.button(
+                tr("Close") if shown else tr(label), icon=icon, key=f"teach_{kind} {number}", disabled=importing()
+            ):
                 st.session_state["teach_source"] = None if shown else (number, kind)
                 st.rerun()
     return opened[1] if opened and opened[0] == number else ""
@@ -116,17 +165,16 @@ def missing(dataset: data.Dataset | None, new: Sequence[uploads.Loose]) -> str:
 def train(dataset: data.Dataset | None, new: list[uploads.Loose], run: Run | None) -> None:
     """The button, and how far it is."""
     lacking = missing(dataset, new)
-    busy = bool(st.session_state.get("teach_pending")) or (run is not None and parts.live(run))
+    busy = importing() or (run is not None and parts.live(run))
     if st.button(
         tr("Train again") if run else tr("Train"), type="primary", icon=":material/model_training:", key="teach_train",
         disabled=bool(lacking) or busy, width="stretch",
     ):  # fmt: skip
         try:
-            began = bring(dataset, new) if new else begin(dataset.name)
+            bring(dataset, new) if new else begin(dataset.name)
         except (ValueError, RuntimeError, OSError) as error:
             st.error(parts.text(error, 400))
         else:
-            st.query_params.update(began)
             st.session_state["teach_source"] = None
             st.rerun()
     if lacking:
@@ -148,41 +196,43 @@ def smallest(dataset: data.Dataset | None, new: Sequence[uploads.Loose]) -> int:
     return min(counts.values())
 
 
-def bring(dataset: data.Dataset | None, new: list[uploads.Loose]) -> dict[str, str]:
+def bring(dataset: data.Dataset | None, new: list[uploads.Loose]) -> None:
     """Begin to import what is new; the training begins once it is there."""
     name = dataset.name if dataset else free_name([picture.label for picture in new])
-    jobs.start_import(uploads.bundle(new), name, adding=dataset is not None)
-    st.session_state["teach_pending"] = name
-    return {"dataset": name}
+    job = jobs.start_import(uploads.bundle(new), name, adding=dataset is not None)
+    st.session_state["teach_pending"] = name, job.state["created"]
 
 
 def free_name(labels: Sequence[str]) -> str:
-    """A name for a data set of these classes that none has yet."""
+    """A name for a data set of these classes that none has or is about to have."""
     name = mend_name("-".join(dict.fromkeys(labels))[:40]) or "taught"
-    for number in range(2, 1000):
+    for number in range(1, 1000):
         with suppress(ValueError):
-            return data.check_free(name if number == 2 else f"{name}-{number - 1}")
+            free = data.check_free(name if number == 1 else f"{name}-{number}")
+            job = jobs.bring_folder(free)
+            if not (job.file("state.json").exists() and parts.live(job)):
+                return free
     return data.check_free(name)  # which says why not
 
 
-def begin(name: str) -> dict[str, str]:
+def begin(name: str) -> None:
     """Start to train with a set. Raises what `jobs.start` raises."""
     preset = "few" if data.open_dataset(name).channels == 3 else "standard"  # which has seen colours
-    run = jobs.start(Recipe.from_values({"dataset": name}, preset), visitors.visitor())
-    return {"run": run.name}
+    note(dataset=name, run=jobs.start(Recipe.from_values({"dataset": name}, preset), visitors.visitor()).name)
 
 
 def progress(run: Run | None) -> None:
     """How far the import is, and after it the training, which begins by itself."""
-    if name := st.session_state.get("teach_pending"):
-        coming(jobs.bring_folder(name))
+    if importing():
+        name, created = st.session_state["teach_pending"]
+        coming(jobs.bring_folder(name), created)
     elif run is not None:
         learning(run)
 
 
-def coming(job: Run) -> None:
+def coming(job: Run, created: float) -> None:
     """An import under way; once it is done, the training is started."""
-    status = job.status
+    status = job.status if job.state.get("created") == created else "lost"  # or it is another's of that name
     if status in LIVE:
         st.progress(min(1.0, float(job.state.get("progress") or 0.0)), tr("Looking at the pictures …"))
         if st.button(tr("Cancel"), key="teach_cancel", disabled=job.asked() is not None):
@@ -191,15 +241,14 @@ def coming(job: Run) -> None:
     st.session_state["teach_pending"] = None
     if status == "finished":
         st.session_state["teach_refused"] = job.read("report.json").get("rejected", [])
-        for kept in [kept for kept in st.session_state if str(kept).startswith(key(""))]:
-            del st.session_state[kept]
-        st.session_state["teach_turn"] = st.session_state.get("teach_turn", 0) + 1
+        forget()
+        note(dataset=job.name)
         try:
-            st.query_params.update(begin(job.name))
+            begin(job.name)
         except (ValueError, RuntimeError, OSError) as error:
             st.session_state["teach_error"] = parts.text(error, 400)
     elif status != "stopped":
-        reason = job.state.get("error") or tr("its process vanished; nothing of it was kept. Start it again.")
+        reason = (status == "failed" and job.state.get("error")) or tr("its process vanished; nothing of it was kept. Start it again.")  # fmt: skip
         st.session_state["teach_error"] = parts.text(reason, 400)
     st.rerun()
 
@@ -224,6 +273,8 @@ def learning(run: Run) -> None:
         st.markdown(
             tr("**{right} of {n}** pictures right that it never saw: {accuracy:.0%}.", right=round(n * accuracy), n=n, accuracy=accuracy)
         )  # fmt: skip
+    elif status == "finished":
+        st.caption(tr("There were too few pictures to keep some apart for a test; show more, in several goes."))
     if status not in LIVE:
         parts.link("train", "How it learned", ":material/show_chart:", run=run.name, dataset=run.recipe.dataset)
         parts.link("evaluate", "Where it errs", ":material/analytics:", run=run.name)

@@ -98,6 +98,22 @@ def test_of_a_leak_the_training_picture_goes_and_the_test_picture_stays():
     assert advised("dark", [np.array([3])], splits) == [3]
 
 
+def test_copies_under_two_names_are_told_once_and_left_to_people():
+    shapes = open_dataset("shapes:size=64,count=60,difficulty=0.6")
+    items = [Item(f"{i}.png", to_png(p), shapes.classes[shapes.labels[i]]) for i, p in enumerate(shapes.images)]
+    first = Image.fromarray(shapes.images[0])
+    items += [Item(f"copy-{i}.png", encoded(first), shapes.classes[0]) for i in range(5)]
+    items += [
+        Item("other.png", encoded(first), shapes.classes[1]),
+        Item("small.png", encoded(first.resize((48, 48))), shapes.classes[1]),
+    ]
+    import_dataset(items, "twice")
+    dataset = open_dataset("twice")
+    [group] = examine(dataset)["contradictions"]
+    assert {dataset.files[p] for p in group} >= {"0.png", "other.png", "copy-0.png"}
+    assert advised("contradictions", [group], dataset.splits) == []
+
+
 def test_a_class_that_brightness_gives_away_is_named():
     shapes = open_dataset("shapes:size=32,count=300")
     items = []

@@ -11,7 +11,7 @@ from functools import partial
 from imgrec import sweep
 from imgrec.commands.command import RUN, Argument, argument, command, out, print_json, say, show
 from imgrec.home import in_words
-from imgrec.progress import carry_out, in_a_line, stopping, write
+from imgrec.progress import carry_out, hint, in_a_line, stopping, write
 from imgrec.recipe import FIELDS, PRESETS, Recipe, RecipeError
 
 FIGURES = {
@@ -66,6 +66,7 @@ def train(options) -> None:
     if os.sep in recipe.dataset and os.path.exists(recipe.dataset):
         words = "{path} is a place, not the name of a data set; `python -m imgrec import {path}` makes one of it."
         raise ValueError(words.format(path=recipe.dataset))
+    hint(recipe)
     lists = {name: values for name, values in given.items() if len(values) > 1}
     if options.draw < 0 or (options.draw and not lists):
         raise RecipeError(

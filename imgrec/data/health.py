@@ -186,9 +186,13 @@ def _near(dataset: Dataset, measures: Measures) -> list[np.ndarray]:
 
 
 def _copies(dataset: Dataset, measures: Measures) -> list[np.ndarray]:
-    """Groups of copies, exact ones or not."""
-    groups = {tuple(group.tolist()): group for of in (measures.exact, measures.alike) for group in _groups(dataset, of)}
-    return list(groups.values())
+    """Groups of copies, exact ones or not; of groups within others only these."""
+    groups = [group for of in (measures.exact, measures.alike) for group in _groups(dataset, of)]
+    held: dict[int, int] = {}  # position → the size of the largest group that holds it
+    for group in groups:
+        held |= {p: max(len(group), held.get(p, 0)) for p in group.tolist()}
+    whole = [group for group in groups if any(held[p] == len(group) for p in group.tolist())]
+    return list({tuple(sorted(group.tolist())): group for group in whole}.values())
 
 
 def _leaks(dataset: Dataset, measures: Measures) -> list[np.ndarray]:
@@ -225,12 +229,13 @@ def _blank(measures: Measures) -> np.ndarray:
     return measures.high - measures.low <= 0.01
 
 
+ALL = 2**31  # of a group that stay: people decide
 KINDS: dict[str, Kind] = {
     "duplicates": Kind(mark("exact duplicates"), mark("The same picture twice teaches nothing new."), _exact, 1),
     "near_duplicates": Kind(mark("near duplicates"), mark("Resized or saved again, they are the same picture."), _near, 1),
     "contradictions": Kind(
         mark("copies with different labels"), mark("The same picture under two names: at least one of them is wrong. Open them to relabel."),
-        _contradictions,
+        _contradictions, ALL,
     ),
     "leaks": Kind(
         mark("leaks across splits"), mark("Test accuracy would lie: the network saw these in training. Leave one side out."), _leaks, 1

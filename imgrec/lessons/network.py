@@ -53,7 +53,7 @@ def layers(network: nn.Module, image: Tensor) -> list[Layer]:
             came, left = (_kept(value[0]) for value in (given[0], gave))
             found.append(Layer(names[module], type(module).__name__, module, came, left))
 
-    kept = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.ReLU, nn.ReLU6, nn.GELU, nn.SiLU, nn.Hardswish, nn.BatchNorm2d, nn.Linear)  # fmt: skip
+    kept = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.ReLU, nn.ReLU6, nn.GELU, nn.SiLU, nn.Hardswish, nn.BatchNorm2d, nn.Linear)  # fmt: skip
     with listening((module for module in network.modules() if isinstance(module, kept)), note):
         network(image)
     return found
