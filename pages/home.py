@@ -1,4 +1,4 @@
-"""Home: what this is, three doors into it, and what is running now."""
+"""Home: what this is, four doors into it, and what is running now."""
 
 import numpy as np
 import streamlit as st
@@ -18,10 +18,13 @@ NIGHT, LIGHT = np.array([15, 42, 68]), np.array([255, 255, 255])
 @st.cache_data(show_spinner=False)
 def pictures() -> dict[str, bytes]:
     """The pictures of this page, computed from the data sets themselves: nothing here is painted by hand."""
-    shapes, digits = open_dataset(f"shapes:size={CELL},difficulty=0.3,count=60").images, open_dataset("digits").images
+    drawn = open_dataset(f"shapes:size={CELL},difficulty=0.3,count=60")
+    shapes, digits = drawn.images, open_dataset("digits").images
+    of = lambda name: shapes[drawn.labels == drawn.classes.index(name)][:5]  # noqa: E731
     return {
         "banner": strip(shapes[:30], 15),
         "try": strip(shapes[30:40], 5),
+        "teach": strip(np.concatenate([of("circle"), of("star")]), 5),
         "train": strip(np.stack([framed(digit) for digit in digits[:40]]), 10),
         "learn": strip(np.concatenate([shapes[42:47], np.stack([edges(picture) for picture in shapes[42:47]])]), 5),
     }
@@ -96,22 +99,25 @@ st.image(
     output_format="PNG",
     alt=tr("Drawn shapes in many colours: the built-in data set."),
 )
-doors = st.columns(3)
+doors = [*st.columns(2), *st.columns(2)]
 door(
-    doors[0], "try", tr("Coloured shapes waiting to be recognised"), tr("Try a model"),
+    doors[0], "teach", tr("Five circles above five stars"), tr("Teach it your own things"),
+    tr("Show two things to the camera; after some seconds of training it tells them apart."), "teach", tr("Teach it"),
+)  # fmt: skip
+door(
+    doors[1], "try", tr("Coloured shapes waiting to be recognised"), tr("Try a model"),
     tr("Upload a picture, or take a sample, and see how sure the network is of what it sees."), "predict", tr("Classify a picture"), run="shapes-seed-cnn",
 )  # fmt: skip
 door(
-    doors[1], "train", tr("Handwritten digits"), tr("Train your first network"),
+    doors[2], "train", tr("Handwritten digits"), tr("Train your first network"),
     tr("In under a minute a small CNN learns to read 1,797 handwritten digits. Watch the curves move."), "train", tr("Start training"),
     dataset="digits",
 )  # fmt: skip
 door(
-    doors[2], "learn", tr("Shapes, and the edges that a convolution finds in them"), tr("Learn how a CNN sees"),
+    doors[3], "learn", tr("Shapes, and the edges that a convolution finds in them"), tr("Learn how a CNN sees"),
     tr("Slide a small window over a picture and follow every number from the pixels to the result."), "learn_convolution", tr("Open the lesson"),
 )  # fmt: skip
 with st.container(horizontal=True):
-    parts.link("teach", "Teach it with your camera", ":material/front_hand:")
     parts.link("bring", "Bring your own pictures", ":material/add_photo_alternate:")
     parts.link("collect", "Collect photos with a class", ":material/groups:")
 running_now()

@@ -71,6 +71,7 @@ def show(run: str, found: list[network.Layer], index: int, number: int, row: int
 def pick(run: str, found: list[network.Layer], index: int, number: int) -> None:
     """Choose a map of a layer, at its middle."""
     st.session_state[f"layer {run}"] = index
+    st.session_state[f"unit {index}"] = number
     if found[index].values.ndim > 1:
         show(run, found, index, number, *(side // 2 for side in found[index].values.shape[1:]))
 
@@ -203,13 +204,14 @@ with right:
             )
         )
 at = min(st.session_state.get(f"layer {run.name}", 0), len(found) - 1)
+chosen = controls(found, at)[0] if found[at].values.ndim > 1 else f"unit {at}"
 overview.show(
-    picture, found, class_names(model.classes), probabilities, (at, st.session_state.get(controls(found, at)[0], 0) if found[at].values.ndim > 1 else -1),
+    picture, found, class_names(model.classes), probabilities, (at, st.session_state.get(chosen, 0)),
     lambda layer, number: pick(run.name, found, layer, number),
 )  # fmt: skip
 st.caption(
     tr(
-        "The layers side by side, the first {n} maps of each. Point at a map to see what feeds it, the thicker a wire the larger its weights; a click chooses it.",
+        "The layers side by side, the first {n} maps of each. Point at a map to see what feeds it, the thicker a wire the larger its weights; a click chooses it. Orange is above zero, blue below.",
         n=overview.MAPS,
     )
 )

@@ -49,7 +49,7 @@ _camera = st.components.v2.component(
     css="""
       .live { display: grid; grid-template-columns: repeat(auto-fit, minmax(240px, 1fr)); gap: 1.2rem; font-family: var(--st-font);
               color: var(--st-text-color); }
-      video { width: 100%; aspect-ratio: 4 / 3; object-fit: cover; border-radius: 10px; background: var(--st-secondary-background-color); }
+      video { width: 100%; max-width: 24rem; aspect-ratio: 1; object-fit: cover; border-radius: 10px; background: var(--st-secondary-background-color); }
       .said { display: grid; grid-template-columns: fit-content(9em) minmax(3em, 1fr) auto; gap: .7rem .6rem;
               align-items: center; align-content: start; }
       .row { display: contents; }

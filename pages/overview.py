@@ -11,7 +11,7 @@ from imgrec.language import tr
 from imgrec.lessons.network import Layer, fed_by, wires
 from pages import parts, teaching
 
-MAPS, COLUMNS, SIDE = 8, 20, 44  # of a layer that are shown; layers; pixels along a map
+MAPS, COLUMNS, SIDE = 8, 20, 40  # of a layer that are shown; layers; pixels along a map
 PLAIN = ("BatchNorm2d", "ReLU", "ReLU6", "GELU", "SiLU", "Hardswish")  # left out where there are too many layers
 
 
@@ -80,7 +80,7 @@ def column(found: list[Layer], index: int, shown: list[int]) -> dict:
     strengths = feeds.strengths.max(1, keepdims=True) if before == -1 else feeds.strengths
     return {
         "title": layer.kind.removesuffix("2d"),
-        "size": " × ".join(map(str, layer.values.shape)),
+        "size": _size(layer.values.shape),
         "layer": index,
         "cells": [_cell(values, number, layer) for number, values in enumerate(layer.values[:MAPS])],
         "from": 1 + shown.index(before) if before in shown else 0,
@@ -105,7 +105,7 @@ def _picture(picture: np.ndarray) -> dict:
 
 
 def _size(shape: Sequence[int]) -> str:
-    return " × ".join(map(str, shape))
+    return "×".join(map(str, shape))
 
 
 _overview = st.components.v2.component(
@@ -113,12 +113,12 @@ _overview = st.components.v2.component(
     html="<div class='scroll'><div class='net'><svg aria-hidden='true'></svg></div></div>",
     css="""
       .scroll { overflow-x: auto; padding-bottom: 6px; }
-      .net { position: relative; display: flex; gap: 28px; width: max-content; font: 0.75rem var(--st-font);
+      .net { position: relative; display: flex; gap: 20px; width: max-content; font: 0.75rem var(--st-font);
              color: var(--st-text-color); padding: 4px; }
       svg { position: absolute; inset: 0; width: 100%; height: 100%; pointer-events: none; }
       .column { display: flex; flex-direction: column; gap: 5px; align-items: center; }
       .head { text-align: center; line-height: 1.35; white-space: nowrap; }
-      .head small { opacity: .75; font-size: .6875rem; }
+      .head small { opacity: .75; font-size: .625rem; }
       .cells { flex: 1; display: flex; flex-direction: column; gap: 5px; justify-content: center; }
       .cells button, .cells div { all: unset; display: block; border-radius: 5px; line-height: 0; background: var(--st-background-color);
                                   outline: 1px solid var(--st-border-color); position: relative; }
@@ -126,7 +126,7 @@ _overview = st.components.v2.component(
       .cells button:hover, .cells button:focus-visible { outline: 3px solid var(--st-primary-color); }
       .cells .chosen { outline: 3px solid #d55e00; }
       .cells img { border-radius: 5px; image-rendering: pixelated; display: block; }
-      .cells .class { line-height: 1.3; padding: 5px 8px; min-width: 7em; overflow: hidden; }
+      .cells .class { line-height: 1.3; padding: 5px 8px; min-width: 5.5em; overflow: hidden; }
       .class span { position: relative; }
       .class i { position: absolute; inset: 0 auto 0 0; background: var(--st-primary-color); opacity: .3; }
       line { stroke: var(--st-text-color); }
@@ -136,6 +136,7 @@ _overview = st.components.v2.component(
       export default function ({ data, parentElement, setTriggerValue }) {
         const net = parentElement.querySelector('.net'), svg = net.querySelector('svg'), places = [];
         const scroll = parentElement.querySelector('.scroll'), before = scroll.scrollLeft;
+        const focused = net.getRootNode().activeElement?.ariaLabel;
         net.querySelectorAll('.column').forEach((old) => old.remove());
         let framed = null;
         data.columns.forEach((column, c) => {
@@ -152,7 +153,7 @@ _overview = st.components.v2.component(
               const image = document.createElement('img');
               image.src = cell.src;
               image.alt = column.layer < 0 ? cell.title : '';
-              image.width = image.height = c ? data.side : 2 * data.side;
+              image.width = image.height = c ? data.side : 1.5 * data.side;
               element.append(image);
             } else {
               const bar = document.createElement('i'), text = document.createElement('span');
@@ -193,6 +194,7 @@ _overview = st.components.v2.component(
           })));
           svg.append(...svg.querySelectorAll('.on'));  // above the others
         }
+        if (focused) [...net.querySelectorAll('button')].find((b) => b.ariaLabel === focused)?.focus({ preventScroll: true });
         scroll.scrollLeft = before;
         const watch = new ResizeObserver(() => wire());
         watch.observe(net);

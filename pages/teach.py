@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
+import numpy as np
 import streamlit as st
 
 from imgrec import data, jobs
@@ -18,13 +19,21 @@ WAYS = (mark("Camera"), mark("A picture"))
 SOURCES = (("camera", mark("Camera"), ":material/videocam:"), ("files", mark("Files"), ":material/upload:"))
 
 
-def taught() -> data.Dataset | None:
-    """The data set that the pictures go into, once there is one."""
-    name = remembered("dataset")
+def taught(run: Run | None) -> data.Dataset | None:
+    """The data set that the pictures go into, once there is one. An import of it that is under way is followed, also after a
+    reload."""
+    name = remembered("dataset") or (run.recipe.dataset if run else "")
+    job = jobs.bring_folder(name)
+    if mend_name(name) == name and job.file("state.json").exists() and parts.live(job):
+        st.session_state["teach_pending"] = name, job.state["created"]
     if any(row.name == name and row.kind == "imported" and row.ready for row in data.list_datasets()):
+        note(dataset=name)
+        st.session_state["teach_form"] = name
         return parts.open_dataset(name)
-    st.session_state["teach_dataset"] = ""
-    st.query_params.pop("dataset", None)
+    st.session_state["teach_form"] = ""
+    if not importing():
+        st.session_state["teach_dataset"] = ""
+        st.query_params.pop("dataset", None)
     return None
 
 
@@ -55,7 +64,7 @@ def note(**names: str) -> None:
 def anew() -> None:
     """Begin with other things; what was taught stays on the pages Data set and Runs."""
     forget()
-    for name in ("dataset", "run"):
+    for name in ("dataset", "run", "tried"):
         st.session_state[f"teach_{name}"] = ""
         st.query_params.pop(name, None)
 
@@ -74,18 +83,19 @@ def turn() -> int:
 
 def key(name: object) -> str:
     """The key of a form field; every import begins with fresh ones, and so does every data set."""
-    return f"teach {turn()} {st.session_state.get('teach_dataset', '')} {name}"
+    return f"teach {turn()} {st.session_state.get('teach_form', '')} {name}"
 
 
-def show_them(dataset: data.Dataset | None) -> list[uploads.Loose]:
-    """The classes, each with its name and its pictures; gives those that are new."""
-    known = list(dataset.classes) if dataset else []
+def show_them(dataset: data.Dataset | None) -> list[tuple[str, list[uploads.Loose]]]:
+    """The classes, in the order in which they came; gives the name of each and its pictures that are new."""
+    first = {name: int(np.argmax(dataset.labels == i)) for i, name in enumerate(dataset.classes)} if dataset else {}
+    known = sorted(first, key=lambda name: first[name])
     extra = st.session_state.setdefault(key("extra"), max(0, 2 - len(known)))
-    new = []
+    found = []
     for number in range(len(known) + extra):
         with st.container(border=True):
-            label, there = (known[number], dataset) if number < len(known) else (None, None)
-            new += one_class(number, label, there)
+            label = known[number] if number < len(known) else None
+            found.append(one_class(number, f"new {number - len(known)}" if label is None else label, label, dataset))
     with st.container(horizontal=True):
         if st.button(tr("Another class"), icon=":material/add:", key="teach_more", disabled=importing()):
             st.session_state[key("extra")] = extra + 1
@@ -94,7 +104,7 @@ def show_them(dataset: data.Dataset | None) -> list[uploads.Loose]:
             st.button(
                 tr("Begin anew"), icon=":material/refresh:", key="teach_anew", on_click=anew, disabled=importing()
             )
-    return new
+    return found
 
 
 def importing() -> bool:
@@ -102,31 +112,36 @@ def importing() -> bool:
     return bool(st.session_state.get("teach_pending"))
 
 
-def one_class(number: int, label: str | None, dataset: data.Dataset | None) -> list[uploads.Loose]:
-    """One class: its name, which stays once the network has learned it, and its pictures."""
-    if label is None:
+def one_class(
+    number: int, slot: str, label: str | None, dataset: data.Dataset | None
+) -> tuple[str, list[uploads.Loose]]:
+    """One class: its name, which stays once the network has learned it, and its new pictures; ``slot`` is its own, wherever
+    it stands."""
+    known = label is not None
+    if not known:
         label = st.text_input(
-            tr("Class {number}", number=number + 1), key=key(f"label {number}"), placeholder=tr("such as cat"),
+            tr("Class {number}", number=number + 1), key=key(f"label {slot}"), placeholder=tr("such as cat"),
             max_chars=100, persist_state="session", disabled=importing(),
         )  # fmt: skip
         label = " ".join(label.split())
     else:
         st.markdown(f"**{parts.text(label)}**")
-    shots = st.session_state.setdefault(key(f"shots {label if dataset else number}"), [])
+    shots = st.session_state.setdefault(key(f"shots {slot}"), [])
     opened = source(number)
     if opened == "camera":
+        st.session_state["teach_filmed"] = True
         film.record(f"teach_film {number}", lambda came: shots.extend(came[: MOST - len(shots)]))
         st.caption(tr("Hold it for eight seconds or more, and move it meanwhile: near and far, from all sides."))
     elif opened == "files":
-        film.files(key(f"files {number}"), shots, MOST)
-    film.taken(shots, key(f"taken {number}"), SHOWN)
-    there, new = known_pictures(dataset, number) if dataset else 0, len(shots)
+        film.files(key(f"files {slot}"), shots, MOST)
+    film.taken(shots, key(f"taken {slot}"), SHOWN)
+    there, new = known_pictures(dataset, label) if known else 0, len(shots)
     st.caption(
         tr("{pictures}, {n} of them new", pictures=parts.pictures(there + new), n=new)
         if there and new
         else parts.pictures(there + new)
     )
-    return film.loose(shots, label)
+    return label, film.loose(shots, label)
 
 
 def source(number: int) -> str:
@@ -143,28 +158,34 @@ def source(number: int) -> str:
     return opened[1] if opened and opened[0] == number else ""
 
 
-def known_pictures(dataset: data.Dataset, number: int) -> int:
+def known_pictures(dataset: data.Dataset, label: str) -> int:
     """Show some of the pictures that a class has already; gives how many there are."""
-    where = dataset.kept[dataset.labels[dataset.kept] == number]
+    where = dataset.kept[dataset.labels[dataset.kept] == dataset.classes.index(label)]
     parts.tiles(
         [parts.Tile(dataset.images[i], "", dataset.files[i]) for i in where[::-1][:SHOWN].tolist()],
-        key(f"known {number}"), 48, clickable=False,
+        key(f"known {label}"), 48, clickable=False,
     )  # fmt: skip
     return len(where)
 
 
-def missing(dataset: data.Dataset | None, new: Sequence[uploads.Loose]) -> str:
+def missing(dataset: data.Dataset | None, shown: list[tuple[str, list[uploads.Loose]]]) -> str:
     """What has to be done before it can be trained, or empty."""
-    if any(not picture.label for picture in new):
+    known = dataset.classes if dataset else ()
+    names = [label for label, _ in shown if label]
+    twice = next((name for name in names if names.count(name) > 1), "")
+    empty = next((label for label, new in shown if label and not new and label not in known), "")
+    if any(new and not label for label, new in shown):
         return tr("Give every class with pictures a name.")
-    if len({picture.label for picture in new} | set(dataset.classes if dataset else ())) < 2:
+    if twice:
+        return tr("Two classes are called {name}.", name=parts.text(twice))
+    if len([label for label, new in shown if new or label in known]) < 2:
         return tr("Show it at least two things.")
-    return ""
+    return tr("{name} has no pictures yet; show some, or empty its name.", name=parts.text(empty)) if empty else ""
 
 
-def train(dataset: data.Dataset | None, new: list[uploads.Loose], run: Run | None) -> None:
+def train(dataset: data.Dataset | None, shown: list[tuple[str, list[uploads.Loose]]], run: Run | None) -> None:
     """The button, and how far it is."""
-    lacking = missing(dataset, new)
+    lacking, new = missing(dataset, shown), [picture for _, pictures in shown for picture in pictures]
     busy = importing() or (run is not None and parts.live(run))
     if st.button(
         tr("Train again") if run else tr("Train"), type="primary", icon=":material/model_training:", key="teach_train",
@@ -201,6 +222,8 @@ def bring(dataset: data.Dataset | None, new: list[uploads.Loose]) -> None:
     name = dataset.name if dataset else free_name([picture.label for picture in new])
     job = jobs.start_import(uploads.bundle(new), name, adding=dataset is not None)
     st.session_state["teach_pending"] = name, job.state["created"]
+    if not dataset:
+        st.query_params["dataset"] = name  # for a reload; the form stays this one's until it is there
 
 
 def free_name(labels: Sequence[str]) -> str:
@@ -266,6 +289,9 @@ def learning(run: Run) -> None:
     elif st.session_state.pop("teach_watched", "") == run.name:
         st.rerun()  # the network can be tried now
     me = visitors.visitor()
+    if status == "stopped" and not run.usable:
+        st.info(tr("It was stopped before its first epoch had ended."))
+        return
     for kind, _, words in live_run.news(run, status, state, me.visitor if me else ""):
         getattr(st, kind)(parts.text(words, 400))
     if evaluation := run.read("evaluation.json"):
@@ -273,6 +299,7 @@ def learning(run: Run) -> None:
         st.markdown(
             tr("**{right} of {n}** pictures right that it never saw: {accuracy:.0%}.", right=round(n * accuracy), n=n, accuracy=accuracy)
         )  # fmt: skip
+        untested(run)
     elif status == "finished":
         st.caption(tr("There were too few pictures to keep some apart for a test; show more, in several goes."))
     if status not in LIVE:
@@ -280,16 +307,38 @@ def learning(run: Run) -> None:
         parts.link("evaluate", "Where it errs", ":material/analytics:", run=run.name)
 
 
+def untested(run: Run) -> None:
+    """Say of which classes no picture was kept apart for the test."""
+    with suppress(ValueError):
+        counts = parts.open_dataset(run.recipe.dataset).counts()
+        names = [name for name, row in counts.items() if not row["test"]]
+        if names:
+            words = tr("Not tested: {names}. Show more, in several goes.", names=", ".join(map(parts.text, names)))
+            st.warning(words, icon=":material/warning:")
+
+
+def usable(run: Run | None) -> Run | None:
+    """The network to try: of the last training, or until that can be tried of the one before."""
+    if run is not None and run.usable:
+        st.session_state["teach_tried"] = run.name
+        return run
+    try:
+        before = open_run(st.session_state.get("teach_tried", ""))
+    except RunError:
+        return None
+    return before if before.usable and run is not None and before.recipe.dataset == run.recipe.dataset else None
+
+
 def try_it(run: Run | None) -> None:
     """What the network says of the camera's picture or of another one."""
-    if run is None or not run.usable:
+    if run is None:
         st.info(tr("What it says appears here once it is trained."), icon=":material/hourglass_empty:")
         return
     model = parts.network(run.name)
     if model is None:
         return
     way = st.segmented_control(
-        tr("Try it with"), WAYS, default=WAYS[1], required=True, key="teach_way", format_func=tr, persist_state="session",
+        tr("Try it with"), WAYS, default=WAYS[0 if st.session_state.get("teach_filmed") else 1], required=True, key="teach_way", format_func=tr, persist_state="session",
         label_visibility="collapsed",
     )  # fmt: skip
     shown = min(5, len(model.classes))
@@ -315,16 +364,20 @@ st.write(
         "ten things already and learns yours in seconds."
     )
 )
-dataset, run = taught(), last_run()
+run = last_run()
+dataset = taught(run)
 if error := st.session_state.pop("teach_error", ""):
     st.error(error)
+st.html(
+    "<style>@media (min-width: 800px) { .st-key-teach_middle, .st-key-teach_end { position: sticky; top: 4rem; } }</style>"
+)
 first, second, third = st.columns([4, 3, 4], gap="medium")
 with first:
     st.subheader(tr("1. Show"), anchor=False)
-    new = show_them(dataset)
-with second:
+    shown = show_them(dataset)
+with second, st.container(key="teach_middle"):
     st.subheader(tr("2. Train"), anchor=False)
-    train(dataset, new, run)
-with third:
+    train(dataset, shown, run)
+with third, st.container(key="teach_end"):
     st.subheader(tr("3. Try"), anchor=False)
-    try_it(run)
+    try_it(usable(run))

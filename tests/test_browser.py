@@ -561,7 +561,7 @@ def test_two_things_are_shown_trained_and_told_apart_on_one_page(page, server, t
         files = [tmp_path / f"{label}-{i}.png" for i in range(12)]
         for i, file in enumerate(files):
             file.write_bytes(to_png(shapes.images[shapes.labels == number][i]))
-        page.locator(f"[class*=st-key-teach-][class*=files-{number}] input[type=file]").set_input_files(files)
+        page.locator("[class*=st-key-teach-][class*=files-new-] input[type=file]").set_input_files(files)
         page.get_by_role("img", name=f"{label}-11.png").wait_for()
 
     visit(page, server, "teach")

@@ -352,12 +352,12 @@ def test_three_steps_on_one_page_teach_a_network():
     for number in range(2):
         files = [(f"{i}.png", even(i, (200, 40, 40) if number else (40, 40, 200)), "image/png") for i in range(20)]
         test.button(key=f"teach_files {number}").click().run()
-        test.file_uploader(key=f"teach 0  files {number} 0").set_value(
+        test.file_uploader(key=f"teach 0  files new {number} 0").set_value(
             [*files, ("bad.png", b"text", "image/png")]
         ).run()
     assert "Give every class with pictures a name" in texts(test)
     for number, label in enumerate(("blue", "Blue / red?")):
-        test.text_input(key=f"teach 0  label {number}").set_value(label)
+        test.text_input(key=f"teach 0  label new {number}").set_value(label)
     test.run()
     test.button(key="teach_train").click().run()
     assert not test.exception
@@ -385,9 +385,9 @@ def test_the_page_teach_takes_nonsense_and_says_what_went_wrong(monkeypatch):
     test = open_page("teach.py", {"dataset": "digits", "run": "../nothing"})  # not one's own, not there
     assert not test.exception
     for number in range(2):
-        test.text_input(key=f"teach 0  label {number}").set_value("ab"[number])
+        test.text_input(key=f"teach 0  label new {number}").set_value("ab"[number])
         test.button(key=f"teach_files {number}").click().run()
-        test.file_uploader(key=f"teach 0  files {number} 0").set_value([("bad.png", b"text", "image/png")]).run()
+        test.file_uploader(key=f"teach 0  files new {number} 0").set_value([("bad.png", b"text", "image/png")]).run()
     assert "The smallest class has 1 picture;" in texts(test)
     test.button(key="teach_train").click().run()
     wait_for(lambda: jobs.bring_jobs()[0].status == "failed")
@@ -401,10 +401,10 @@ def test_an_import_on_the_page_teach_is_cancelled_and_nothing_of_what_was_shown_
     monkeypatch.setattr("imgrec.jobs.launch", lambda *_: None)  # nobody works on it
     test = open_page("teach.py")
     for number in range(2):
-        test.text_input(key=f"teach 0  label {number}").set_value("ab"[number])
+        test.text_input(key=f"teach 0  label new {number}").set_value("ab"[number])
         test.button(key=f"teach_files {number}").click().run()
         files = [(f"{i}.png", picture(10 * number + i), "image/png") for i in range(3)]
-        test.file_uploader(key=f"teach 0  files {number} 0").set_value(files).run()
+        test.file_uploader(key=f"teach 0  files new {number} 0").set_value(files).run()
     test.button(key="teach_train").click().run()
     assert test.button(key="teach_train").disabled
     [job] = jobs.bring_jobs()
@@ -422,7 +422,7 @@ def test_what_was_taught_is_still_there_after_a_way_through_the_menu_and_can_be_
     import_dataset([Item(f"{i}.png", picture(i), ("fist", "palm")[i % 2]) for i in range(12)], "gestures")
     test = open_page("teach.py", {"dataset": "gestures"})
     test.button(key="teach_files 0").click().run()
-    test.file_uploader(key="teach 0 gestures files 0 0").set_value([("a.png", picture(99), "image/png")]).run()
+    test.file_uploader(key="teach 0 gestures files fist 0").set_value([("a.png", picture(99), "image/png")]).run()
     assert "7 pictures, 1 of them new" in texts(test)
     test.query_params.clear()  # as the menu does
     test.run()
@@ -439,9 +439,9 @@ def test_two_who_teach_the_same_things_at_once_do_not_disturb_each_other(monkeyp
     for _ in range(2):
         test = open_page("teach.py")
         for number in range(2):
-            test.text_input(key=f"teach 0  label {number}").set_value(("rock", "paper")[number])
+            test.text_input(key=f"teach 0  label new {number}").set_value(("rock", "paper")[number])
             test.button(key=f"teach_files {number}").click().run()
-            test.file_uploader(key=f"teach 0  files {number} 0").set_value(
+            test.file_uploader(key=f"teach 0  files new {number} 0").set_value(
                 [("a.png", picture(number), "image/png")]
             ).run()
         test.button(key="teach_train").click().run()
