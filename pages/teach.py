@@ -151,7 +151,10 @@ def source(number: int) -> str:
         for kind, label, icon in SOURCES:
             shown = opened == (number, kind)
             if st.button(
-                tr("Close") if shown else tr(label), icon=icon, key=f"teach_{kind} {number}", disabled=importing()
+                tr("Close") if shown else tr(label),
+                icon=":material/close:" if shown else icon,
+                key=f"teach_{kind} {number}",
+                disabled=importing(),
             ):
                 st.session_state["teach_source"] = None if shown else (number, kind)
                 st.rerun()

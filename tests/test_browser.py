@@ -580,11 +580,15 @@ def test_two_things_are_shown_trained_and_told_apart_on_one_page(page, server, t
     page.locator(".st-key-teach_way").get_by_text("Camera").click()
     page.locator(".live .bar").nth(1).wait_for()
     assert page.locator(".live .row span").first.inner_text() == "camera"
+    page.locator(".st-key-teach_way").get_by_text("A picture").click()
+    idle(page)
     page.get_by_role("button", name="Another class").click()
     idle(page)
     give(2, "third")
     page.get_by_role("button", name="Train again").click()
     wait_for(lambda: run_in_address(page) != first)
+    wait_for(lambda: list_runs()[0].status == "finished")
+    page.locator(".st-key-teach_way").get_by_text("Camera").click()
     page.locator(".live .bar").nth(2).wait_for()
     assert [open_run(run.name).recipe.dataset for run in list_runs()[:2]] == ["camera-shape"] * 2
 
