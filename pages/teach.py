@@ -345,7 +345,9 @@ def try_it(run: Run | None) -> None:
         label_visibility="collapsed",
     )  # fmt: skip
     shown = min(5, len(model.classes))
-    if way == "Camera":
+    if way == "Camera" and st.session_state.get("teach_source"):  # one camera at a time, and files come in undisturbed
+        st.caption(tr("The camera rests here while you show something; close that, or train."))
+    elif way == "Camera":
         live.show(model, 1.0, shown)
     else:
         file = parts.upload_box(tr("Drop a picture here"), "teach_picture", many=False)
