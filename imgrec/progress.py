@@ -44,8 +44,6 @@ def hint(recipe: Recipe) -> None:
     from imgrec import coach
     from imgrec.data import open_dataset
 
-    if recipe.weights != "none":
-        return
     with suppress(ValueError):  # said when the training begins
         dataset = open_dataset(recipe.dataset)
         why = coach.few(len(dataset.indices("train")), len(dataset.classes), dataset.image_size, recipe.weights)

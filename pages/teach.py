@@ -243,7 +243,7 @@ def free_name(labels: Sequence[str]) -> str:
 
 def begin(name: str) -> None:
     """Start to train with a set. Raises what `jobs.start` raises."""
-    preset = "few" if data.open_dataset(name).channels == 3 else "standard"  # which has seen colours
+    preset = "few" if parts.open_dataset(name).channels == 3 else "standard"  # which has seen colours
     note(dataset=name, run=jobs.start(Recipe.from_values({"dataset": name}, preset), visitors.visitor()).name)
 
 
