@@ -9,7 +9,7 @@ import streamlit as st
 
 from imgrec.data import uploads
 from imgrec.images import ImageError, fit, open_image
-from imgrec.language import tr
+from imgrec.language import current, tr
 from pages import camera, parts
 
 SIDE, EVERY, MOST = 320, 150, 120  # pixels, milliseconds between two pictures, pictures at once
@@ -81,9 +81,13 @@ def loose(shots: list[Shot], label: str) -> list[uploads.Loose]:
     return [uploads.Loose(shot.name, shot.content, label, shot.group) for shot in shots]
 
 
-@st.cache_data(max_entries=500, show_spinner=False)
 def thumbnail(name: str, content: bytes) -> parts.Tile:
     """The picture small, or a grey tile with the reason why it is none."""
+    return _thumbnail(name, content, current())
+
+
+@st.cache_data(max_entries=500, show_spinner=False)
+def _thumbnail(name: str, content: bytes, language: str) -> parts.Tile:
     try:
         return parts.Tile(fit(open_image(content, name, 96), 96, 3), "", name)
     except ImageError as error:
