@@ -20,7 +20,7 @@ from starlette.routing import Mount, Route
 from streamlit.file_util import get_static_dir
 
 from imgrec.api import create_api
-from pages import live_run
+from pages import live, live_run
 from pages.visitors import COOKIE
 
 PAGES = Path(__file__).parent / "pages"
@@ -182,7 +182,11 @@ HOSTS = st.get_option("server.allowedHosts") or [
 BASE = "/".join(("", *filter(None, st.get_option("server.baseUrlPath").split("/")), ""))
 app = st.App(
     "pages/main.py",
-    routes=[Mount("/api", create_api()), Route(BASE + live_run.PATH, live_run.feed)],
+    routes=[
+        Mount("/api", create_api()),
+        Route(BASE + live_run.PATH, live_run.feed),
+        Route(BASE + live.PATH, live.look, methods=["POST"]),
+    ],
     middleware=[
         Middleware(SecurityHeaders),
         Middleware(Visitors),

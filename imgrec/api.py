@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import math
 import os
 import time
 from contextlib import suppress
-from functools import lru_cache
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import FastAPI, File, Query, Request, Security, UploadFile
@@ -22,14 +19,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from imgrec import __version__
-from imgrec.home import home
-from imgrec.images import ImageError, safe_name
+from imgrec.images import safe_name
 from imgrec.runs import RunError, usable_runs
 
 MAX_REQUEST_BYTES = 50 * 2**20
 MAX_IMAGES = 64
 MAX_REQUESTS = 128  # under way at the same time
-TIMEOUT = 30.0  # seconds until a picture that waits is given up
 OPEN = ("/health", "/docs", "/openapi.json", "/static-offline-docs")  # need no token
 PATHS = ("/health", "/models", "/predict", "/metrics", "/docs", "/openapi.json")
 
@@ -222,9 +217,9 @@ def create_api() -> FastAPI:
         asked = kept[0] if kept else await run_in_threadpool(batcher)
         from imgrec.serving import Busy
 
+        files = [(safe_name(part.filename or "image"), await part.read()) for part in image]
         try:
-            with asked.room(len(image)):
-                return await _classified(asked, image, model, top)
+            network, said = await asked.classify(model, files)
         except Busy as error:
             return _busy(error.seconds)
         except RunError as error:
@@ -233,39 +228,9 @@ def create_api() -> FastAPI:
             return _error(str(error), 409)
         except TimeoutError:
             return _busy(5)
+        return JSONResponse({"model": model, "results": [one.to_dict(network.classes, top) for one in said]})
 
     return api
-
-
-async def _classified(asked, image: list[UploadFile], model: str, top: int) -> Response:
-    """The answer for some pictures, which wait with those of others for their turn."""
-    from imgrec.predict import Classified, look_into
-
-    def decoded() -> tuple:
-        network = _network(model, home(), int(time.monotonic()))
-        names = [safe_name(part.filename or "image") for part in image]
-        return network, [
-            (name, look_into(network, name, part.file.read())) for name, part in zip(names, image, strict=True)
-        ]
-
-    network, found = await run_in_threadpool(decoded)
-    futures = asked.submit(network, (seen for _, seen in found if not isinstance(seen, ImageError)))
-    answers = iter(await asyncio.wait_for(asyncio.gather(*map(asyncio.wrap_future, futures)), TIMEOUT))
-    results = []
-    for name, seen in found:
-        if isinstance(seen, ImageError):
-            results.append(Classified(name, error=str(seen)).to_dict(network.classes))
-        else:
-            results.append({**next(answers).to_dict(network.classes, top), "file": name})
-    return JSONResponse({"model": model, "results": results})
-
-
-@lru_cache(maxsize=8)
-def _network(names: str, place: Path, second: int):
-    """The network of a run or several, looked up anew at most once a second."""
-    from imgrec.predict import open_network
-
-    return open_network(names)
 
 
 def _error(text: str, status: int, headers: dict[str, str] | None = None) -> JSONResponse:

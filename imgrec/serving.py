@@ -5,25 +5,33 @@ One thread asks the networks. While it is busy the next pictures gather, so that
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import os
 import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
+from starlette.concurrency import run_in_threadpool
 
 from imgrec.hardware import THREADS
-from imgrec.predict import Classified, Ensemble, Predictor
+from imgrec.home import home
+from imgrec.images import ImageError
+from imgrec.predict import Classified, Ensemble, Predictor, look_into, open_network
 
 BATCH = 32  # pictures that share a forward pass
 WAITING = 256  # pictures of all requests under way
 LINGER = 0.002  # seconds in which nothing more must come before a batch that is not full begins, but
+TIMEOUT = 30.0  # seconds until a picture that waits is given up
 OF_LAST = 0.25  # this share of what the last batch took, until as many are there again: who was answered may ask anew
 
 
@@ -78,6 +86,29 @@ class Batcher:
             with self._lock:
                 self.inside -= pictures
 
+    async def classify(
+        self, names: str, files: Sequence[tuple[str, bytes]], views: str = ""
+    ) -> tuple[Predictor | Ensemble, list[Classified]]:
+        """The network of a run, or of several joined by commas, and what it says about each (name, bytes), in order.
+
+        Raises Busy when there is no room, RunError or another ValueError when there is no such network, TimeoutError.
+        """
+
+        def looked() -> tuple:
+            network = _network(names, views, home(), int(time.monotonic()))
+            return network, [look_into(network, *file) for file in files]
+
+        with self.room(len(files)):
+            network, seen = await run_in_threadpool(looked)
+            futures = self.submit(network, (picture for picture in seen if not isinstance(picture, ImageError)))
+            said = iter(await asyncio.wait_for(asyncio.gather(*map(asyncio.wrap_future, futures)), TIMEOUT))
+        return network, [
+            Classified(name, error=str(picture))
+            if isinstance(picture, ImageError)
+            else dataclasses.replace(next(said), file=name)
+            for (name, _), picture in zip(files, seen, strict=True)
+        ]
+
     def submit(self, network: Predictor | Ensemble, seen: Iterable[Any]) -> list[Future]:
         """Futures of the `Classified` for pictures from ``network.see``."""
         with self._lock:
@@ -129,3 +160,10 @@ class Batcher:
         self.last = len(group), seconds
         self.rate = len(group) / seconds if not self.rate else 0.9 * self.rate + 0.1 * len(group) / seconds
         self.observe(len(group), seconds)
+
+
+@lru_cache(maxsize=8)
+def _network(names: str, views: str, place: Path, second: int) -> Predictor | Ensemble:
+    """The network of a run or several, looked up anew at most once a second."""
+    network = open_network(names)
+    return network.looking(views) if views and views != network.views else network

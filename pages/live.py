@@ -1,28 +1,44 @@
-"""Shared: the camera, live. The browser sends a picture, the server answers, and only then comes the next one."""
+"""Shared: the camera, live. The browser sends a picture, the server answers, and only then comes the next one.
 
+The pictures do not go through Streamlit: they would draw a part of the page anew several times a second, and its page sends
+what was clicked meanwhile along with them, as if it belonged to that part; such clicks and uploads were lost now and then.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+import orjson
 import streamlit as st
+from starlette.requests import Request
+from starlette.responses import Response
 
 from imgrec.data import class_names
-from imgrec.language import tr
-from imgrec.predict import Ensemble, Predictor
+from imgrec.language import LANGUAGES, current, speaking, tr
 from pages import camera
+
+if TYPE_CHECKING:  # the server starts without torch
+    from imgrec.predict import Classified, Ensemble, Predictor
+
+PATH = "seen"  # of `look`, below the address of the dashboard
 
 
 def show(network: Predictor | Ensemble, temperature: float, count: int) -> None:
     """The camera's picture with the likeliest classes beside it, several times a second."""
-    st.fragment(_live)(network, temperature, count)
-
-
-def _live(network: Predictor | Ensemble, temperature: float, count: int) -> None:
-    frame = camera.sent("live_camera", "frame")
+    asked = {"of": network.name, "views": network.views, "temperature": temperature, "top": count, "lang": current()}
     _camera(
         key="live_camera",
         data={
-            "answer": _answer(network, frame, temperature, count),
+            "address": f"{PATH}?{urlencode(asked)}",
             "side": max(160, network.at_least),
-            "words": {"unknown": tr("Probably none of these."), **camera.words()},
+            "words": {
+                "unknown": tr("Probably none of these."),
+                "away": tr("The server does not answer; it is asked again."),
+                **camera.words(),
+            },
         },
-        on_frame_change=lambda: None,
         height="content",
     )
     st.caption(
@@ -30,17 +46,53 @@ def _live(network: Predictor | Ensemble, temperature: float, count: int) -> None
     )
 
 
-def _answer(network: Predictor | Ensemble, frame: dict | None, temperature: float, count: int) -> dict | None:
-    """What the network says about a frame {"number", "src"} from the browser."""
+async def look(request: Request) -> Response:
+    """What a network says about the picture in the request's body, as JSON: {"known", "classes"} or {"error"}.
+
+    Query: ``of`` run or runs, ``views``, ``temperature``, ``top`` classes, ``lang``. 503 while too many others wait.
+    """
+    asked = request.query_params
+    language = asked.get("lang", "")
+    with speaking(language if language in LANGUAGES else "en"):
+        status, content = await _answer(request, asked.get("of", ""), asked.get("views", ""))
+    headers = {"cache-control": "no-store"}
+    return Response(orjson.dumps(content), status, headers, media_type="application/json")
+
+
+async def _answer(request: Request, names: str, views: str) -> tuple[int, dict]:
+    from imgrec.serving import Busy
+
     try:
-        content, number = camera.content(frame["src"]), int(frame["number"])
-    except (TypeError, KeyError, ValueError):
-        return None
-    [result] = network.classify([("camera.jpg", content)])
-    result = result.at_temperature(temperature)
+        temperature, count = float(request.query_params["temperature"]), int(request.query_params["top"])
+        if not (0.1 <= temperature <= 10 and 1 <= count <= 50):
+            raise ValueError("temperature or top")
+        content = bytearray()
+        async for part in request.stream():
+            content += part
+            if len(content) > camera.MOST_BYTES:
+                raise ValueError("too large")
+    except (ValueError, KeyError) as error:
+        return 400, {"error": str(error)}
+    try:
+        network, [result] = await _batcher().classify(names, [("camera.jpg", bytes(content))], views)
+    except (Busy, TimeoutError):
+        return 503, {}
+    except (ValueError, OSError) as error:  # no such run, or damaged weights
+        return 404, {"error": str(error)}
+    return 200, _said(network, result.at_temperature(temperature), count)
+
+
+def _said(network: Predictor | Ensemble, result: Classified, count: int) -> dict:
     if result.error:
-        return {"number": number, "error": result.error}
-    return {"number": number, "known": result.known, "classes": result.top(class_names(network.classes), count)}
+        return {"error": result.error}
+    return {"known": result.known, "classes": result.top(class_names(network.classes), count)}
+
+
+@cache
+def _batcher():
+    from imgrec.serving import Batcher
+
+    return Batcher()
 
 
 _camera = st.components.v2.component(
@@ -61,13 +113,12 @@ _camera = st.components.v2.component(
     """,
     js=camera.JS
     + """
-      const PAUSE = 120;  // milliseconds between an answer and the next picture
+      const PAUSE = 120, LATER = 1500;  // milliseconds between an answer and the next picture; until who is away is asked again
 
-      export default function ({ data, parentElement, setStateValue }) {
+      export default function ({ data, parentElement }) {
         const video = parentElement.querySelector('video'), said = parentElement.querySelector('.said');
-        const live = parentElement.imgrecLive ??= { number: 0, stream: null, opening: false };
-        live.send = (src) => setStateValue('frame', { number: ++live.number, src });
-        live.side = data.side;
+        const live = parentElement.imgrecLive ??= { stream: null, opening: false };
+        Object.assign(live, data);
 
         function row(name, share) {
           const line = document.createElement('div'), bar = document.createElement('div'), inner = document.createElement('div');
@@ -86,18 +137,29 @@ _camera = st.components.v2.component(
           line.textContent = text;
           return line;
         }
-        function shoot() {
-          if (live.stream && video.videoWidth) live.send(squareOf(video, live.side));
-        }
-        const answer = data.answer;
-        if (answer && answer.number >= live.number) {
+        function draw(answer) {
           const lines = answer.error ? [note(answer.error)] : answer.classes.map((c) => row(c.name, c.probability));
-          if (answer.known === false) lines.push(note(data.words.unknown));
+          if (answer.known === false) lines.push(note(live.words.unknown));
           said.replaceChildren(...lines);
-          clearTimeout(live.next);
-          live.next = setTimeout(shoot, PAUSE);
         }
-        openCamera(live, video, data.words, (text) => said.replaceChildren(note(text)), () => { live.number += 1; shoot(); });
+        async function shoot() {
+          let pause = PAUSE;
+          if (live.stream && video.videoWidth && !document.hidden) {
+            const address = live.address;
+            try {
+              const picture = await (await fetch(squareOf(video, live.side))).blob();
+              const answer = await fetch(address, { method: 'POST', body: picture });
+              if (!live.stream) return;
+              if (!answer.ok) pause = LATER;
+              if (answer.status !== 503 && address === live.address) draw(await answer.json());
+            } catch {
+              said.replaceChildren(note(live.words.away));
+              pause = LATER;
+            }
+          }
+          if (live.stream) live.next = setTimeout(shoot, pause);
+        }
+        openCamera(live, video, data.words, (text) => said.replaceChildren(note(text)), shoot);
         return () => {
           clearTimeout(live.next);
           closeCamera(live);

@@ -345,7 +345,9 @@ def try_it(run: Run | None) -> None:
         label_visibility="collapsed",
     )  # fmt: skip
     shown = min(5, len(model.classes))
-    if way == "Camera" and st.session_state.get("teach_source"):  # one camera at a time, and files come in undisturbed
+    if (
+        way == "Camera" and (st.session_state.get("teach_source") or ("", ""))[1] == "camera"
+    ):  # one at a time, as on a phone
         st.caption(tr("The camera rests here while you show something; close that, or train."))
     elif way == "Camera":
         live.show(model, 1.0, shown)

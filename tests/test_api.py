@@ -219,9 +219,10 @@ def test_a_full_server_says_503_and_when_to_come_back(client, trained, pictures,
 
 
 def test_a_picture_that_waits_too_long_is_given_up(trained, pictures, monkeypatch):
+    from imgrec import serving
     from imgrec.predict import Predictor
 
-    monkeypatch.setattr(api, "TIMEOUT", 0.1)
+    monkeypatch.setattr(serving, "TIMEOUT", 0.1)
     monkeypatch.setattr(Predictor, "answer", lambda self, seen: time.sleep(0.5) or [])
     answer = TestClient(api.create_api()).post(f"/predict?model={trained.name}", files=pictures)
     assert answer.status_code == 503

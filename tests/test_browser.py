@@ -519,13 +519,19 @@ def test_who_starts_a_run_may_stop_it_others_may_look_and_the_operator_may_all(b
 
 def test_the_camera_is_classified_live_and_a_whole_archive_in_the_background(page, server, tmp_path):
     """Row 1 of the goals goes on: pictures come by themselves, or by the hundred, and a reload loses nothing."""
+    sent = []  # through Streamlit, where what is clicked meanwhile would be taken for a part of a picture
+    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
     visit(page, server, "predict?run=digits-seed-cnn")
     page.get_by_text("Live", exact=True).click()
     page.locator(".live .bar").nth(4).wait_for()
+    idle(page)
+    before = len(sent)
     shares = lambda: [float(t.split()[0]) for t in page.locator(".live .row span:last-child").all_inner_texts()]  # noqa: E731
     assert 0 < sum(shares()) <= 100.5
     seen = {tuple(shares())}
     wait_for(lambda: seen.add(tuple(shares())) or len(seen) > 2)  # the picture moves, and so do the answers
+    assert before
+    assert len(sent) == before
     archive = tmp_path / "many.zip"
     digits = open_dataset("digits")
     with zipfile.ZipFile(archive, "w") as file:

@@ -1,18 +1,23 @@
-"""What a browser that watches a run is told: how far it is, in its language, at no more cost for fifty than for one."""
+"""What a browser is told outside of a page: how far a run is, at no more cost for fifty than for one; what its camera sees."""
 
 import asyncio
 import gzip
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlencode
 
 import pytest
 from starlette.requests import Request
 
 from imgrec import queue
+from imgrec.data import open_dataset
+from imgrec.images import to_png
+from imgrec.predict import open_network
 from imgrec.recipe import Recipe
 from imgrec.runs import Owner, create_run
-from pages import live_run
+from imgrec.serving import Batcher
+from pages import camera, live, live_run
 
 
 @pytest.fixture
@@ -33,6 +38,23 @@ def asked(name, query="", **headers):
     scope = {"type": "http", "path_params": {"name": name}, "query_string": query.encode(), "headers": fields}
     with ThreadPoolExecutor(1) as thread:  # Playwright keeps an event loop running in this one
         return thread.submit(asyncio.run, live_run.feed(Request(scope))).result()
+
+
+def seen(body, **query):
+    """Status and content of the answer to a picture from the camera."""
+    parts = [
+        {"type": "http.request", "body": body[:1000], "more_body": True},
+        {"type": "http.request", "body": body[1000:]},
+    ]
+    asked = {"of": "digits-seed-cnn", "views": "one", "temperature": 1, "top": 3} | query
+
+    async def receive():
+        return parts.pop(0)
+
+    scope = {"type": "http", "query_string": urlencode(asked).encode(), "headers": []}
+    with ThreadPoolExecutor(1) as thread:
+        answer = thread.submit(asyncio.run, live.look(Request(scope, receive))).result()
+    return answer.status_code, json.loads(answer.body)
 
 
 def content(name, query=""):
@@ -128,3 +150,47 @@ def test_who_waits_reads_whose_runs_come_first_and_which_are_their_own(running):
     assert "It should begin in about 50 s." in content(mine.name)["said"][0][2]
     running.update(seconds_left=None)  # it is still loading
     assert "can be told once the first of them trains" in told_anew(mine.name)
+
+
+def test_a_picture_of_the_camera_is_answered_as_the_network_would():
+    digits, network = open_dataset("digits"), open_network("digits-seed-cnn")
+    picture = to_png(digits.images[7])
+    [expected] = network.classify([("", picture)])
+    status, told = seen(picture)
+    assert (status, told["known"]) == (200, expected.known)
+    assert told["classes"] == expected.top(network.classes, 3)
+    assert seen(picture, temperature=5, top=1)[1]["classes"] == expected.at_temperature(5).top(network.classes, 1)
+    [mirrored] = network.looking("shifted").classify([("", picture)])
+    assert seen(picture, views="shifted")[1]["classes"] == mirrored.top(network.classes, 3)
+
+
+def test_what_the_camera_sees_is_named_in_the_language_of_who_looks():
+    shape = to_png(open_dataset("shapes").images[0])
+    english, chinese = (seen(shape, of="shapes-seed-cnn", lang=lang)[1]["classes"] for lang in ("en", "zh_CN"))
+    assert [row["probability"] for row in english] == [row["probability"] for row in chinese]
+    assert english[0]["name"].isascii()
+    assert not chinese[0]["name"].isascii()
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [({"of": "none"}, 404), ({"of": "../runs"}, 404), ({"views": "sideways"}, 404), ({"temperature": 0}, 400),
+     ({"temperature": "nan"}, 400), ({"top": 0}, 400), ({"top": "many"}, 400), ({"of": ",".join("abcdefg")}, 404)],
+)  # fmt: skip
+def test_a_question_without_sense_is_told_so(query, status):
+    told = seen(to_png(open_dataset("digits").images[0]), **query)
+    assert told[0] == status
+    assert told[1]["error"]
+
+
+def test_what_is_no_picture_or_too_large_is_told_so():
+    assert seen(b"no picture at all" * 100)[1]["error"]
+    assert seen(b"x" * (camera.MOST_BYTES + 1)) == (400, {"error": "too large"})
+
+
+def test_where_too_many_wait_the_camera_is_asked_to_come_back(monkeypatch):
+    full = Batcher(most=1)
+    monkeypatch.setattr(live, "_batcher", lambda: full)
+    with full.room(1):
+        assert seen(to_png(open_dataset("digits").images[0])) == (503, {})
+    assert seen(to_png(open_dataset("digits").images[0]))[0] == 200
