@@ -30,6 +30,11 @@ class Advice:
     attempt: str  # what to try
 
 
+def few_preset(channels: int) -> str:
+    """The preset for few pictures that needs no download: "few", whose network has seen colours, or for grey ones "standard"."""
+    return "few" if channels == 3 else "standard"
+
+
 def few(pictures: int, classes: int, side: int, weights: str) -> str:
     """Why so few training pictures call for a network that has seen others before, in one sentence; or empty, also if the
     recipe's ``weights`` are one's. ``side``: of the data set's pictures, in pixels."""

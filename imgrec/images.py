@@ -25,7 +25,7 @@ from imgrec.language import mark, tr
 
 Made = TypeVar("Made")
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")  # MPO, which phones write, enters Pillow as JPEG
-EXTENSIONS = ("jpg", "jpeg", "jfif", "mpo", "png", "gif", "bmp", "webp", "tif", "tiff", "avif")
+EXTENSIONS = ("jpg", "jpeg", "jfif", "mpo", "png", "gif", "bmp", "webp", "tif", "tiff", "avif", "heic", "heif", "hif")
 MAX_MEGAPIXELS = 50  # rounded, for cameras of "50 megapixels" have up to 50.4
 
 # What makes pictures of the EXIF orientations 2 to 8 upright; 1 is upright
@@ -44,6 +44,14 @@ HINTS = {  # what else can be said of a file that Pillow does not know → how s
     ): rb"\xff\xd8\xff|\x89PNG|GIF8.a|BM....\0{4}|RIFF|(II|MM)[*\0]{2}|....ftypavi",
     mark("it begins like text"): rb"(\xef\xbb\xbf)?([\t\n\f\r -~]|[\xc2-\xf4][\x80-\xbf]+)+[\xc2-\xf4]?\Z",
 }
+with contextlib.suppress(ImportError):  # the photos of iPhones, where their reader is installed
+    import pillow_heif
+
+    pillow_heif.register_heif_opener(
+        depth_images=False, decode_threads=1
+    )  # as many pictures at once as there are cores
+    FORMATS += ("HEIF",)
+    HINTS[next(iter(HINTS))] += b"|" + FOREIGN.pop("HEIC photos")
 QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)  # an entry of warnings.filters
 TOO_LARGE = mark("it has more than {most} megapixels; save it smaller")
 

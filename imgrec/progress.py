@@ -47,7 +47,7 @@ def hint(recipe: Recipe) -> None:
     with suppress(ValueError):  # said when the training begins
         dataset = open_dataset(recipe.dataset)
         why = coach.few(len(dataset.indices("train")), len(dataset.classes), dataset.image_size, recipe.weights)
-        if why and dataset.channels == 3:
+        if why and coach.few_preset(dataset.channels) == "few":
             print(why, tr("The preset few begins with one that comes with imgrec."), file=sys.stderr)
 
 

@@ -1,6 +1,5 @@
 """Bring pictures: how do I get my own in? An archive, a folder, or loose pictures and camera shots, class by class."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import streamlit as st
@@ -11,7 +10,7 @@ from imgrec.home import mend_name
 from imgrec.images import EXTENSIONS
 from imgrec.language import mark, tr
 from imgrec.runs import Run
-from pages import film, parts
+from pages import drafts, film, parts
 
 WAYS = (mark("Class by class"), mark("Archive"), mark("Folder"), mark("Without labels"), mark("On the server"))
 NEW = mark("A new data set")
@@ -92,19 +91,9 @@ def class_by_class() -> None:
     missing = tr("Give every class with pictures a name.") if nameless else ""
     if len(filled) < (2 if st.session_state.get(box("into"), NEW) == NEW else 1):
         missing = missing or tr("Fill at least two classes.")
-    alike(sorted(filled))
-    start(lambda: uploads.bundle(pictures), missing)
-
-
-def alike(labels: Iterable[str]) -> None:
-    """Warn of classes that are called nearly as others, of this form or of the set that they go into."""
     into = st.session_state.get(box("into"), NEW)
-    there = parts.open_dataset(into).classes if into != NEW else ()
-    names: dict[str, str] = {name.casefold(): name for name in there}
-    for label in labels:
-        other = names.setdefault(label.casefold(), label)
-        if other != label:
-            st.warning(tr("{label} and {other} will be two classes; write them alike if they are one.", label=parts.text(label), other=parts.text(other)))  # fmt: skip
+    film.alike(sorted(filled), parts.open_dataset(into).classes if into != NEW else ())
+    start(lambda: uploads.bundle(pictures), missing)
 
 
 def class_box(number: int) -> tuple[str, list[uploads.Loose]]:
@@ -236,6 +225,7 @@ def reports() -> None:
 
 st.title(tr("How do I bring my own pictures?"), anchor=False)
 st.write(tr("Two classes and a dozen pictures of each are enough for a start. Everything stays on this machine."))
+drafts.restore("bring", box(""))
 if st.query_params.get("way") in WAYS:
     st.session_state["bring_way"] = st.query_params.pop("way")
 way = st.segmented_control(
@@ -246,3 +236,4 @@ started = jobs.bring_jobs()
 if started:
     st.subheader(tr("Imports"), anchor=False)
 st.fragment(reports, run_every=1.0 if any(map(parts.live, started)) else None)()
+drafts.keep("bring", box(""))

@@ -1,7 +1,7 @@
 """Shared: the pictures of a class, from the camera, many at once as long as a button is held, and from files."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from imgrec.language import current, tr
 from pages import camera, parts
 
 SIDE, EVERY, MOST = 320, 150, 120  # pixels, milliseconds between two pictures, pictures at once
+NAMED = 5  # files that are no pictures, at most
 TOGETHER = 7  # pictures, about a second, that are too much alike to stand on both sides of a test
 
 
@@ -50,13 +51,23 @@ def record(key: str, take: Callable[[list[Shot]], None]) -> None:
 
 
 def files(key: str, shots: list[Shot], most: int) -> None:
-    """A box for files, which join the others at once: what a box holds is gone when it, or its page, is not shown."""
+    """A box for files, which join the others at once: what a box holds is gone when it, or its page, is not shown. Those that
+    are no pictures are named with the reason."""
     turn = st.session_state.setdefault(f"{key} turn", 0)
     came = parts.upload_box(tr("Pictures"), f"{key} {turn}")
     if came:
-        shots.extend(Shot(file.getvalue(), name=file.name) for file in came[: most - len(shots)])
+        shot = [Shot(file.getvalue(), name=file.name) for file in came]
+        seen = [_small(one.name, one.content, current()) for one in shot]
+        good = [one for one, small in zip(shot, seen, strict=True) if isinstance(small, parts.Tile)]
+        shots.extend(good[: most - len(shots)])
+        st.session_state[f"{key} refused"] = [reason for reason in seen if isinstance(reason, str)]
         st.session_state[f"{key} turn"] = turn + 1
         st.rerun()
+    if refused := st.session_state.get(f"{key} refused"):
+        lines = [f"- {parts.text(reason, 300)}" for reason in refused[:NAMED]]
+        if more := refused[NAMED:]:
+            lines.append("- " + tr("and {more:,} more files", more=len(more)))
+        st.warning("\n".join([tr("Not taken:"), *lines]), icon=":material/warning:")
     if len(shots) >= most:
         st.caption(tr("{n} of a class are the most here; an archive may hold any number.", n=parts.pictures(most)))
 
@@ -76,6 +87,15 @@ def taken(shots: list[Shot], key: str, most: int = 36) -> None:
         st.rerun()
 
 
+def alike(labels: Iterable[str], there: Iterable[str]) -> None:
+    """Warn of classes that are called nearly as others, of these or of those that are there already."""
+    names: dict[str, str] = {name.casefold(): name for name in there}
+    for label in labels:
+        other = names.setdefault(label.casefold(), label)
+        if other != label:
+            st.warning(tr("{label} and {other} will be two classes; write them alike if they are one.", label=parts.text(label), other=parts.text(other)))  # fmt: skip
+
+
 def loose(shots: list[Shot], label: str) -> list[uploads.Loose]:
     """As an import takes them."""
     return [uploads.Loose(shot.name, shot.content, label, shot.group) for shot in shots]
@@ -83,15 +103,21 @@ def loose(shots: list[Shot], label: str) -> list[uploads.Loose]:
 
 def thumbnail(name: str, content: bytes) -> parts.Tile:
     """The picture small, or a grey tile with the reason why it is none."""
-    return _thumbnail(name, content, current())
+    small = _small(name, content, current())
+    return (
+        small
+        if isinstance(small, parts.Tile)
+        else parts.Tile(np.full((96, 96, 1), 128, np.uint8), tr("not a picture"), small)
+    )
 
 
 @st.cache_data(max_entries=500, show_spinner=False)
-def _thumbnail(name: str, content: bytes, language: str) -> parts.Tile:
+def _small(name: str, content: bytes, language: str) -> parts.Tile | str:
+    """The picture small, or why it is none."""
     try:
         return parts.Tile(fit(open_image(content, name, 96), 96, 3), "", name)
     except ImageError as error:
-        return parts.Tile(np.full((96, 96, 1), 128, np.uint8), tr("not a picture"), str(error))
+        return str(error)
 
 
 def _shots(film: object) -> list[Shot]:

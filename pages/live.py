@@ -65,12 +65,12 @@ async def _answer(request: Request, names: str, views: str) -> tuple[int, dict]:
     try:
         temperature, count = float(request.query_params["temperature"]), int(request.query_params["top"])
         if not (0.1 <= temperature <= 10 and 1 <= count <= 50):
-            raise ValueError("temperature or top")
+            raise ValueError(f"{temperature}, {count}")
         content = bytearray()
         async for part in request.stream():
             content += part
             if len(content) > camera.MOST_BYTES:
-                raise ValueError("too large")
+                raise ValueError(len(content))
     except (ValueError, KeyError) as error:
         return 400, {"error": str(error)}
     try:

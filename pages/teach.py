@@ -6,13 +6,13 @@ from contextlib import suppress
 import numpy as np
 import streamlit as st
 
-from imgrec import data, jobs
+from imgrec import coach, data, jobs
 from imgrec.data import uploads
 from imgrec.home import mend_name
 from imgrec.language import mark, tr
 from imgrec.recipe import Recipe
 from imgrec.runs import LIVE, Run, RunError, open_run
-from pages import answers, film, live, live_run, parts, visitors
+from pages import answers, drafts, editing, film, live, live_run, parts, visitors
 
 FEWEST, MOST, SHOWN = 10, 500, 8  # pictures of a class: below which more are advised; kept from the camera; seen
 WAYS = (mark("Camera"), mark("A picture"))
@@ -86,7 +86,7 @@ def key(name: object) -> str:
     return f"teach {turn()} {st.session_state.get('teach_form', '')} {name}"
 
 
-def show_them(dataset: data.Dataset | None) -> list[tuple[str, list[uploads.Loose]]]:
+def show_them(dataset: data.Dataset | None, busy: bool) -> list[tuple[str, list[uploads.Loose]]]:
     """The classes, in the order in which they came; gives the name of each and its pictures that are new."""
     first = {name: int(np.argmax(dataset.labels == i)) for i, name in enumerate(dataset.classes)} if dataset else {}
     known = sorted(first, key=lambda name: first[name])
@@ -95,7 +95,9 @@ def show_them(dataset: data.Dataset | None) -> list[tuple[str, list[uploads.Loos
     for number in range(len(known) + extra):
         with st.container(border=True):
             label = known[number] if number < len(known) else None
-            found.append(one_class(number, f"new {number - len(known)}" if label is None else label, label, dataset))
+            found.append(
+                one_class(number, f"new {number - len(known)}" if label is None else label, label, dataset, busy)
+            )
     with st.container(horizontal=True):
         if st.button(tr("Another class"), icon=":material/add:", key="teach_more", disabled=importing()):
             st.session_state[key("extra")] = extra + 1
@@ -104,6 +106,11 @@ def show_them(dataset: data.Dataset | None) -> list[tuple[str, list[uploads.Loos
             st.button(
                 tr("Begin anew"), icon=":material/refresh:", key="teach_anew", on_click=anew, disabled=importing()
             )
+        if dataset and data.history(dataset.name):
+            back = st.button(tr("Undo the last change"), icon=":material/undo:", key="teach_undo", disabled=busy)
+            if back:
+                data.undo(dataset.name)
+                st.rerun()
     return found
 
 
@@ -113,7 +120,7 @@ def importing() -> bool:
 
 
 def one_class(
-    number: int, slot: str, label: str | None, dataset: data.Dataset | None
+    number: int, slot: str, label: str | None, dataset: data.Dataset | None, busy: bool
 ) -> tuple[str, list[uploads.Loose]]:
     """One class: its name, which stays once the network has learned it, and its new pictures; ``slot`` is its own, wherever
     it stands."""
@@ -125,7 +132,7 @@ def one_class(
         )  # fmt: skip
         label = " ".join(label.split())
     else:
-        st.markdown(f"**{parts.text(label)}**")
+        title(dataset, label, busy)
     shots = st.session_state.setdefault(key(f"shots {slot}"), [])
     opened = source(number)
     if opened == "camera":
@@ -135,13 +142,37 @@ def one_class(
     elif opened == "files":
         film.files(key(f"files {slot}"), shots, MOST)
     film.taken(shots, key(f"taken {slot}"), SHOWN)
-    there, new = known_pictures(dataset, label) if known else 0, len(shots)
+    there, new = known_pictures(dataset, label, busy) if known else 0, len(shots)
     st.caption(
         tr("{pictures}, {n} of them new", pictures=parts.pictures(there + new), n=new)
         if there and new
         else parts.pictures(there + new)
     )
     return label, film.loose(shots, label)
+
+
+def title(dataset: data.Dataset, label: str, busy: bool) -> None:
+    """The name of a class that the network has learned, and what can be done with it."""
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.markdown(f"**{parts.text(label)}**", width="content")
+        with st.popover("", icon=":material/edit:", help=tr("Rename the class or take it out"), disabled=busy):
+            name = st.text_input(tr("New name"), label, key=key(f"rename {label}"), max_chars=100)
+            name = " ".join(name.split())
+            if st.button(
+                tr("Rename"),
+                icon=":material/label:",
+                key=key(f"renamed {label}"),
+                disabled=name in ("", *dataset.classes),
+            ):
+                st.session_state[key(f"shots {name}")] = st.session_state.pop(key(f"shots {label}"), [])
+                editing.change(dataset, data.Edit("rename", value=name, old=label))
+            if st.button(tr("Take the class out"), icon=":material/block:", key=key(f"out {label}")):
+                editing.change(dataset, data.Edit("exclude", tuple(of_class(dataset, label).tolist())))
+
+
+def of_class(dataset: data.Dataset, label: str) -> np.ndarray:
+    """The pictures of a class that are not left out."""
+    return dataset.kept[dataset.labels[dataset.kept] == dataset.classes.index(label)]
 
 
 def source(number: int) -> str:
@@ -161,13 +192,17 @@ def source(number: int) -> str:
     return opened[1] if opened and opened[0] == number else ""
 
 
-def known_pictures(dataset: data.Dataset, label: str) -> int:
-    """Show some of the pictures that a class has already; gives how many there are."""
-    where = dataset.kept[dataset.labels[dataset.kept] == dataset.classes.index(label)]
-    parts.tiles(
-        [parts.Tile(dataset.images[i], "", dataset.files[i]) for i in where[::-1][:SHOWN].tolist()],
-        key(f"known {label}"), 48, clickable=False,
+def known_pictures(dataset: data.Dataset, label: str, busy: bool) -> int:
+    """Show the latest pictures that a class has already, of which a click takes one out; gives how many there are."""
+    where = of_class(dataset, label)
+    latest = where[::-1][:SHOWN].tolist()
+    clicked = parts.tiles(
+        [parts.Tile(dataset.images[i], "", dataset.files[i]) for i in latest], key(f"known {label}"), 48, clickable=not busy
     )  # fmt: skip
+    if not busy:
+        st.caption(tr("The latest {n}. A click takes one out.", n=len(latest)))
+    if clicked is not None and clicked < len(latest):
+        editing.change(dataset, data.Edit("exclude", (latest[clicked],)))
     return len(where)
 
 
@@ -186,10 +221,11 @@ def missing(dataset: data.Dataset | None, shown: list[tuple[str, list[uploads.Lo
     return tr("{name} has no pictures yet; show some, or empty its name.", name=parts.text(empty)) if empty else ""
 
 
-def train(dataset: data.Dataset | None, shown: list[tuple[str, list[uploads.Loose]]], run: Run | None) -> None:
+def train(
+    dataset: data.Dataset | None, shown: list[tuple[str, list[uploads.Loose]]], run: Run | None, busy: bool
+) -> None:
     """The button, and how far it is."""
     lacking, new = missing(dataset, shown), [picture for _, pictures in shown for picture in pictures]
-    busy = importing() or (run is not None and parts.live(run))
     if st.button(
         tr("Train again") if run else tr("Train"), type="primary", icon=":material/model_training:", key="teach_train",
         disabled=bool(lacking) or busy, width="stretch",
@@ -206,6 +242,7 @@ def train(dataset: data.Dataset | None, shown: list[tuple[str, list[uploads.Loos
     elif (fewest := smallest(dataset, new)) < FEWEST:
         words = tr("The smallest class has {pictures}; a dozen or more work better.", pictures=parts.pictures(fewest))
         st.caption(words)
+    film.alike([label for label, new_ones in shown if label and new_ones], dataset.classes if dataset else ())
     st.fragment(progress, run_every=1.0 if busy else None)(run)
     if refused := st.session_state.get("teach_refused"):
         with st.expander(tr("Why {refused:,} were rejected", refused=len(refused))):
@@ -243,7 +280,7 @@ def free_name(labels: Sequence[str]) -> str:
 
 def begin(name: str) -> None:
     """Start to train with a set. Raises what `jobs.start` raises."""
-    preset = "few" if parts.open_dataset(name).channels == 3 else "standard"  # which has seen colours
+    preset = coach.few_preset(parts.open_dataset(name).channels)
     note(dataset=name, run=jobs.start(Recipe.from_values({"dataset": name}, preset), visitors.visitor()).name)
 
 
@@ -371,8 +408,10 @@ st.write(
         "ten things already and learns yours in seconds."
     )
 )
+drafts.restore("teach", f"teach {turn()} ")
 run = last_run()
 dataset = taught(run)
+busy = importing() or (run is not None and parts.live(run))  # and the pictures stay as they are
 if error := st.session_state.pop("teach_error", ""):
     st.error(error)
 st.html(
@@ -381,10 +420,11 @@ st.html(
 first, second, third = st.columns([4, 3, 4], gap="medium")
 with first:
     st.subheader(tr("1. Show"), anchor=False)
-    shown = show_them(dataset)
+    shown = show_them(dataset, busy)
 with second, st.container(key="teach_middle"):
     st.subheader(tr("2. Train"), anchor=False)
-    train(dataset, shown, run)
+    train(dataset, shown, run, busy)
 with third, st.container(key="teach_end"):
     st.subheader(tr("3. Try"), anchor=False)
     try_it(usable(run))
+drafts.keep("teach", f"teach {turn()} ")

@@ -173,10 +173,11 @@ def few(dataset) -> None:
     begins = tr("*Few* begins with one that comes with imgrec and looks at 32 pixels: seconds.")
     fetched = tr("Transfer learning begins with one that has seen a million photos of 224 pixels; its weights (14 MB) are fetched once.")  # fmt: skip
     ways = [(tr("Transfer learning"), "use_transfer", set_preset, "transfer")]
-    if dataset.channels == 3:  # it has seen colours
+    words = [why, fetched]
+    if coach.few_preset(dataset.channels) == "few":
         ways.insert(0, (tr("Few"), "use_few", set_preset, "few"))
-    words = " ".join([why, begins, fetched] if dataset.channels == 3 else [why, fetched])
-    hint(words, ":material/model_training:", *ways)
+        words.insert(1, begins)
+    hint(" ".join(words), ":material/model_training:", *ways)
 
 
 def set_preset(name: str) -> None:

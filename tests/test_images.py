@@ -143,6 +143,48 @@ def test_bytes_paths_and_files_give_the_same_picture(tmp_path):
         assert not file.closed
 
 
+def quarters():
+    """Red, green, blue and white, row by row, 64 × 48 pixels."""
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    pixels[:24, :32], pixels[:24, 32:], pixels[24:, :32], pixels[24:, 32:] = RED, GREEN, BLUE, WHITE
+    return Image.fromarray(pixels)
+
+
+def test_a_photo_of_an_iphone_is_read_upright():
+    """Its reader turns it already, and must not be followed by a second turn."""
+    image = open_image(saved(quarters(), "HEIF", exif=exif(3, 1, b"\x06\0\0\0")), "IMG_0001.HEIC")
+    assert (image.mode, image.size, image.info) == ("RGB", (48, 64), {"mode": "RGB", "format": "HEIF"})
+    corners = [image.getpixel(at) for at in ((5, 5), (43, 5), (5, 59), (43, 59))]
+    np.testing.assert_allclose(corners, [BLUE, RED, WHITE, GREEN], atol=8)
+
+
+def test_grey_and_invisible_parts_of_it_are_read_as_of_others():
+    assert open_image(saved(plain("L", 77, (64, 64)), "HEIF")).mode == "L"
+    half = quarters().convert("RGBA")
+    half.putalpha(Image.fromarray(np.repeat([[255, 0]], 32, 1).repeat(48, 0).astype(np.uint8)))
+    image = open_image(saved(half, "HEIF"))
+    np.testing.assert_allclose([image.getpixel((5, 5)), image.getpixel((59, 5))], [RED, WHITE], atol=8)
+
+
+def test_of_several_the_one_that_the_photographer_chose_is_read():
+    data = saved(
+        plain("RGB", BLUE, (64, 64)),
+        "HEIF",
+        save_all=True,
+        append_images=[plain("RGB", RED, (64, 64))],
+        primary_index=1,
+    )
+    np.testing.assert_allclose(open_image(data).getpixel((9, 9)), RED, atol=8)
+
+
+def test_too_many_pixels_of_it_are_refused_before_they_are_decoded(monkeypatch):
+    data = saved(plain("RGB", RED, (1600, 1000)), "HEIF", quality=5)
+    monkeypatch.setattr("imgrec.images.MAX_MEGAPIXELS", 1)
+    monkeypatch.setattr(type(Image.open(io.BytesIO(data))), "load", lambda image: pytest.fail("decoded"))
+    with pytest.raises(ImageError, match="has more than 1 megapixels"):
+        open_image(data)
+
+
 # Bad pictures
 
 
@@ -155,12 +197,13 @@ def test_a_truncated_file_is_refused(format, part):
 
 
 BAD = {  # reason → content
+    r"it is damaged or cut off \(.*size": saved(quarters(), "HEIF").replace(
+        struct.pack(">II", 64, 64), struct.pack(">II", 9000, 6000)
+    ),
     r"the file is empty\.": b"",
     r"this is not a picture Pillow can read \(it begins like text\)\.": "Grüße, this is no picture".encode(),
-    r"Pillow can read \(JPEG, PNG.* AVIF are read\)\.": bytes(range(256)),
+    r"Pillow can read \(JPEG, PNG.* AVIF, HEIF are read\)\.": bytes(range(256)),
     r"Pillow can read \(its header is damaged or cut off\)": png(0, 5),
-    "HEIC photos are not read here; save it as JPEG": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
-    "HEIC photos are not": b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic",
     "JPEG 2000 pictures are not": saved(NOISE, "JPEG2000"),
     "PDF documents are not": saved(NOISE, "PDF"),
     "SVG drawings are not": b'<?xml version="1.0"?>\n<svg xmlns="x"/>',

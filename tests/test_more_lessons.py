@@ -91,7 +91,7 @@ def test_the_nudge_is_the_sign_of_torchs_gradient_and_makes_the_loss_grow():
     assert 0 <= float(moved.min()) <= float(moved.max()) <= 1
 
 
-def photo(place=True, orientation=6):
+def photo(place=True, orientation=6, format="JPEG"):
     exif = Image.Exif()
     exif[0x010F], exif[0x0110], exif[0x0112] = "Maker", "Camera \x00 1" + "x" * 200, orientation
     exif.get_ifd(0x8769)[0x9003] = "2026:11:21 10:00:00"
@@ -99,17 +99,20 @@ def photo(place=True, orientation=6):
         gps = exif.get_ifd(0x8825)
         gps[1], gps[2], gps[3], gps[4] = "S", (33.0, 51.0, 24.0), "E", (151.0, 12.0, 36.0)
     file = io.BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)).save(file, "JPEG", exif=exif)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)).save(
+        file, format, exif=exif.tobytes()
+    )
     return file.getvalue()
 
 
-def test_what_was_planted_in_a_photo_is_told_and_then_gone():
-    told = privacy.told_by(photo())
+@pytest.mark.parametrize("format", ["JPEG", "HEIF"])
+def test_what_was_planted_in_a_photo_is_told_and_then_gone(format):
+    told = privacy.told_by(photo(format=format))
     assert told["Place"] == "-33.85667, 151.21000"
     assert told["Camera maker"] == "Maker"
     assert told["Taken at"] == "2026:11:21 10:00:00"
     assert len(told["Camera"]) == 100
-    bare, ending = privacy.stripped(photo())
+    bare, ending = privacy.stripped(photo(format=format))
     assert ending == "jpg"
     assert privacy.told_by(bare) == {}
     with Image.open(io.BytesIO(bare)) as image:
