@@ -211,7 +211,7 @@ overview.show(
 )  # fmt: skip
 st.caption(
     tr(
-        "The layers side by side, the first {n} maps of each. Point at a map to see what feeds it, the thicker a wire the larger its weights; a click chooses it. Orange is above zero, blue below.",
+        "The layers side by side, up to {n} maps of each, of plain numbers those farthest from zero. Point at a map to see what feeds it, the thicker a wire the larger its weights; a click chooses it. Orange is above zero, blue below.",
         n=overview.MAPS,
     )
 )

@@ -8,7 +8,7 @@ import streamlit as st
 
 from imgrec.charts import percent
 from imgrec.language import tr
-from imgrec.lessons.network import Layer, fed_by, wires
+from imgrec.lessons.network import Layer, fed_by, shown_of, wires
 from pages import parts, teaching
 
 MAPS, COLUMNS, SIDE = 8, 20, 40  # of a layer that are shown; layers; pixels along a map
@@ -30,7 +30,8 @@ def show(
 
     shown = layers_shown(found, chosen[0])
     columns = [{"title": tr("Picture"), "size": _size(picture.shape[:2]), "layer": -1, "cells": [_picture(picture)]}]
-    columns += [column(found, index, shown) for index in shown]
+    maps = {index: shown_of(found[index], MAPS, chosen[1] if index == chosen[0] else None) for index in shown}
+    columns += [column(found, index, maps) for index in shown]
     scores = len(columns[-1]["cells"]) == len(names) and shown[-1] == len(found) - 1
     columns.append(classes(names, probabilities, len(columns) - 1 if scores else None))
     _overview(
@@ -69,22 +70,26 @@ def layers_shown(found: list[Layer], chosen: int) -> list[int]:
     return every[first : first + COLUMNS]
 
 
-def column(found: list[Layer], index: int, shown: list[int]) -> dict:
-    """One layer: its first maps or numbers, and the wires to a layer that has a column."""
-    layer = found[index]
-    feeds = wires(found, index, MAPS)
-    before = feeds.layer
+def column(found: list[Layer], index: int, shown: dict[int, list[int]]) -> dict:
+    """One layer: some of its maps or numbers, which ``shown`` says of all layers that have a column, and the wires to one of
+    these."""
+    layer, numbers = found[index], shown[index]
+    before = fed_by(found, index)
     while before not in (None, -1, *shown) and found[before].kind in PLAIN:  # its maps are those before it
         before = fed_by(found, before)
-    wired = before in (-1, *shown)
-    strengths = feeds.strengths.max(1, keepdims=True) if before == -1 else feeds.strengths
+    strengths = np.zeros((0, 0))
+    if before == -1:
+        channels = len(layer.given)
+        strengths = wires(found, index, numbers, channels, range(channels)).max(1, keepdims=True)
+    elif before in shown:
+        strengths = wires(found, index, numbers, len(found[before].values), shown[before])
     return {
         "title": layer.kind.removesuffix("2d"),
         "size": _size(layer.values.shape),
         "layer": index,
-        "cells": [_cell(values, number, layer) for number, values in enumerate(layer.values[:MAPS])],
-        "from": 1 + shown.index(before) if before in shown else 0,
-        "wires": strengths.round(3).tolist() if wired else [],
+        "cells": [_cell(layer.values[number], number, layer) | {"number": number} for number in numbers],
+        "from": 1 + list(shown).index(before) if before in shown else 0,
+        "wires": strengths.round(3).tolist(),
     }
 
 
@@ -153,7 +158,7 @@ _overview = st.components.v2.component(
               const image = document.createElement('img');
               image.src = cell.src;
               image.alt = column.layer < 0 ? cell.title : '';
-              image.width = image.height = c ? data.side : 1.5 * data.side;
+              image.style.width = image.style.height = `${(c ? 1 : 1.5) * data.side / 16}rem`;
               element.append(image);
             } else {
               const bar = document.createElement('i'), text = document.createElement('span');
@@ -164,10 +169,10 @@ _overview = st.components.v2.component(
             }
             if (column.layer >= 0) {
               element.setAttribute('aria-label', `${column.title} ${column.layer + 1}, ${cell.title}`);
-              element.onclick = () => setTriggerValue('clicked', [column.layer, k]);
+              element.onclick = () => setTriggerValue('clicked', [column.layer, cell.number]);
               element.onpointerenter = element.onfocus = () => wire(c, k);
               element.onpointerleave = element.onblur = () => wire();
-              if (column.layer === data.chosen[0] && k === data.chosen[1]) { element.classList.add('chosen'); framed = [c, k]; }
+              if (column.layer === data.chosen[0] && cell.number === data.chosen[1]) { element.classList.add('chosen'); framed = [c, k]; }
             }
             cells.append(element);
             return element;

@@ -294,31 +294,55 @@ def test_the_wires_of_a_network_are_its_weights():
     kinds = [layer.kind for layer in found]
     first, second = (index for index, kind in enumerate(kinds) if kind == "Conv2d")
     dense = kinds.index("Linear")
-    wires = network.wires(found, first, 8)
-    assert wires.layer == -1
-    assert wires.strengths.shape == (8, 3)
-    wires = network.wires(found, second, 8)
-    assert found[wires.layer].kind == found[second - 1].kind
-    lengths = found[second].module.weight[:8, :8].detach().flatten(2).norm(dim=2)
-    assert np.allclose(wires.strengths, lengths / lengths.max(), atol=1e-6)
-    wires = network.wires(found, dense, 8)  # of what was laid out in a row, map by map
-    maps = len(found[wires.layer].values)
-    weights = found[dense].module.weight.detach()
-    lengths = torch.stack([part[:8].norm(dim=1) for part in weights.chunk(maps, 1)[:8]], 1)
-    assert np.allclose(wires.strengths, lengths / lengths.max(), atol=1e-6)
+    assert network.fed_by(found, first) == -1
+    lengths = found[first].module.weight[[1, 4]].detach().flatten(2).norm(dim=2)
+    assert np.allclose(network.wires(found, first, [1, 4], 3, range(3)), lengths / lengths.max(), atol=1e-6)
+    assert network.fed_by(found, second) == second - 1
+    lengths = found[second].module.weight[:5].detach().flatten(2).norm(dim=2)[:, [2, 30]]
+    assert np.allclose(network.wires(found, second, range(5), 32, [2, 30]), lengths / lengths.max(), atol=1e-6)
+    maps = len(found[network.fed_by(found, dense)].values)  # of what was laid out in a row, map by map
+    weights = found[dense].module.weight[[3, 90]].detach()
+    lengths = torch.stack([part.norm(dim=1) for part in weights.chunk(maps, 1)], 1)[:, [0, 63]]
+    assert np.allclose(network.wires(found, dense, [3, 90], maps, [0, 63]), lengths / lengths.max(), atol=1e-6)
     pool = kinds.index("MaxPool2d")
-    assert np.array_equal(network.wires(found, pool, 8).strengths, np.eye(8))
+    assert np.array_equal(network.wires(found, pool, [1, 2], 32, [2, 3]), [[0, 0], [1, 0]])
+
+
+def test_of_a_convolution_in_groups_only_a_maps_own_group_has_wires():
+    layer = torch.nn.Conv2d(6, 4, 3, groups=2)
+    found = network.layers(torch.nn.Sequential(layer), torch.randn(1, 6, 8, 8))
+    strengths = network.wires(found, 0, range(4), 6, range(6))
+    lengths = layer.weight.detach().flatten(2).norm(dim=2).numpy()
+    assert np.allclose(strengths[:2, :3], lengths[:2] / lengths.max())
+    assert np.allclose(strengths[2:, 3:], lengths[2:] / lengths.max())
+    assert not strengths[:2, 3:].any()
+    assert not strengths[2:, :3].any()
+
+
+def test_of_many_numbers_those_that_matter_are_shown_and_the_chosen_one():
+    found = network.layers(
+        torch.nn.Sequential(torch.nn.Flatten(), torch.nn.ReLU()), torch.tensor([[[[-1.0, 3, 0, 2, 1, 5]]]])
+    )
+    assert network.shown_of(found[-1], 3) == [1, 3, 5]
+    assert network.shown_of(found[-1], 3, also=2) == [1, 2, 5]
+    assert network.shown_of(found[-1], 3, also=9) == [1, 3, 5]
+    maps = network.layers(torch.nn.Sequential(torch.nn.Conv2d(1, 9, 1)), torch.randn(1, 1, 4, 4))[0]
+    assert network.shown_of(maps, 3) == [0, 1, 2]
+    assert network.shown_of(maps, 3, also=7) == [0, 1, 7]
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet-v3-small", "googlenet", "vit-b-16"])
 def test_wires_lead_to_layers_before(name):
     model = build(name, 5, 3, 64, seed=1).eval()
     found = network.layers(model, torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
-    for index in range(len(found)):
-        wires = network.wires(found, index, 8)
-        assert wires.layer is None or -1 <= wires.layer < index
-        assert 0 <= wires.strengths.min() <= wires.strengths.max() <= 1
-        assert len(wires.strengths) <= len(found[index].values)
+    for index, layer in enumerate(found):
+        before = network.fed_by(found, index)
+        assert before is None or -1 <= before < index
+        maps = len(found[before].values) if before is not None and before >= 0 else len(layer.given)
+        into = network.shown_of(layer, 8)
+        strengths = network.wires(found, index, into, maps, range(min(8, maps)))
+        assert strengths.shape == (len(into), min(8, maps))
+        assert 0 <= strengths.min() <= strengths.max() <= 1 + 1e-6
 
 
 def test_the_receptive_field_is_where_the_gradient_is_not_zero():

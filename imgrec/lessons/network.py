@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,35 +72,32 @@ def source(found: list[Layer], index: int) -> int | None:
     return next((i for i in reversed(range(index)) if np.array_equal(found[i].values, came)), None)
 
 
-@dataclass(frozen=True)
-class Wires:
-    """What feeds the first maps of a layer: ``layer``, -1 for the picture, None where something lies between that is not
-    shown; ``strengths`` float (maps, maps before), 0 to 1, the largest of which is 1."""
+def shown_of(layer: Layer, most: int, also: int | None = None) -> list[int]:
+    """Which ``most`` maps of a layer to show, in their order: the first, or of plain numbers those farthest from zero; ``also``
+    is among them."""
+    count = len(layer.values)
+    order = np.argsort(-np.abs(layer.values), kind="stable").tolist() if layer.values.ndim == 1 else list(range(count))
+    if also is not None and also < count:
+        order = [also, *(number for number in order if number != also)]
+    return sorted(order[:most])
 
-    layer: int | None
-    strengths: np.ndarray
 
-
-def wires(found: list[Layer], index: int, most: int) -> Wires:
-    """The wires between the first ``most`` maps of a layer and of the one that feeds it: for a convolution the length of each
-    kernel, for a dense layer of each map's weights, else 1 to the map at the same place."""
-    layer, before = found[index], fed_by(found, index)
-    maps = len(found[before].values) if before is not None and before >= 0 else len(layer.given)
-    count, inputs = min(most, len(layer.values)), min(most, maps)
-    strengths = np.zeros((count, inputs))
-    if isinstance(layer.module, nn.Conv2d):
-        weights = layer.module.weight[:count].detach().float().cpu().flatten(2).norm(dim=2).numpy()
-        each, outputs = weights.shape[1], layer.module.out_channels // layer.module.groups
-        for number in range(count):
-            first = number // outputs * each
-            last = min(first + each, inputs)
-            strengths[number, first:last] = weights[number, : max(0, last - first)]
-    elif isinstance(layer.module, nn.Linear) and layer.module.in_features % maps == 0:
-        weights = layer.module.weight[:count].detach().float().cpu().view(count, maps, -1).norm(dim=2).numpy()
-        strengths[:] = weights[:, :inputs]
-    else:
-        np.fill_diagonal(strengths, 1.0)
-    return Wires(before, strengths / max(strengths.max(), 1e-9))
+def wires(found: list[Layer], index: int, into: Sequence[int], maps: int, of: Sequence[int]) -> np.ndarray:
+    """How strong the maps ``of`` the ``maps`` that feed a layer come ``into`` some of its own, float (into, of), 0 to 1, the
+    largest of which is 1: for a convolution the length of each kernel, for a dense layer of each map's weights, else 1 to the
+    map at the same place."""
+    module, into, of = found[index].module, np.asarray(into), np.asarray(of)
+    strengths = (into[:, None] == of[None]).astype(float)
+    if isinstance(module, nn.Conv2d):
+        weights = module.weight[into].detach().float().cpu().flatten(2).norm(dim=2).numpy()
+        each, outputs = weights.shape[1], module.out_channels // module.groups
+        local = of[None] - into[:, None] // outputs * each  # the number within the map's group
+        inside = (local >= 0) & (local < each)
+        strengths = np.take_along_axis(weights, local.clip(0, each - 1), 1) * inside
+    elif isinstance(module, nn.Linear) and module.in_features % maps == 0:
+        weights = module.weight[into].detach().float().cpu().view(len(into), maps, -1).norm(dim=2).numpy()
+        strengths = weights[:, of]
+    return strengths / max(strengths.max(), 1e-9)
 
 
 def fed_by(found: list[Layer], index: int) -> int | None:
