@@ -275,11 +275,11 @@ AUGMENTATIONS: dict[str, Augmentation] = {row.name: row for row in (  # applied 
         "move", lambda drawn, aspect: _matrix(drawn, xx=1 / drawn[:, 0], yy=1 / drawn[:, 0])),
     Augmentation("shift", mark("Shift"), mark("Moves each picture along both sides; by whole pixels, if only flips join in."),
         mark("± share of the side"), 0.1, 0.5, 0.01, 2, _either_side,
-        lambda right, down: tr("shift {right} %, {down} %", right=_signed(100 * right), down=_signed(100 * down)),
+        lambda right, down: tr("shift {right}%, {down}%", right=_signed(100 * right), down=_signed(100 * down)),
         "copy", lambda drawn, aspect: _matrix(drawn, x1=-2 * drawn[:, 0], y1=-2 * drawn[:, 1])),
-    Augmentation("crop", mark("Crop"), mark("Cuts a window out and enlarges it; 0.3 means up to 30 % of the side is lost."),
+    Augmentation("crop", mark("Crop"), mark("Cuts a window out and enlarges it; 0.3 means up to 30% of the side is lost."),
         mark("share of the side"), 0.3, 0.9, 0.05, 3, _window,
-        lambda side, left, top: tr("crop {side:.0f} % at {left:.0f} %, {top:.0f} %", side=100 * side, left=100 * left, top=100 * top),
+        lambda side, left, top: tr("crop {side:.0f}% at {left:.0f}%, {top:.0f}%", side=100 * side, left=100 * left, top=100 * top),
         "move", _crop),
     Augmentation("brightness", mark("Brightness"), mark("Multiplies all values; 0.2 means by 0.8 to 1.2."),
         mark("± share"), 0.2, 0.9, 0.05, 1, _around_one, lambda factor: tr("brightness ×{factor:.2f}", factor=factor),
@@ -301,7 +301,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {row.name: row for row in (  # applied 
         "pixels", _noise),
     Augmentation("erase", mark("Erase"), mark("Covers a rectangle with grey, so that no single part decides."),
         mark("share of the side"), 0.4, 0.8, 0.05, 4, _rectangle,
-        lambda width, height, *corner: tr("erased {width:.0f} % × {height:.0f} %", width=100 * width, height=100 * height),
+        lambda width, height, *corner: tr("erased {width:.0f}% × {height:.0f}%", width=100 * width, height=100 * height),
         "pixels", _erase),
 )}
 # fmt: on

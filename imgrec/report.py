@@ -59,7 +59,7 @@ def printable(run: Run, given: Answers, dataset: Dataset) -> str:
         "<p class=note>"
         + tr(
             "Run {name}, {n:,} test pictures that it never learned from. The accuracy lies between {low} and {high} "
-            "(95 % interval).",
+            "(95% interval).",
             name=_text(run.name),
             n=len(given.labels),
             low=percent(low),

@@ -133,9 +133,7 @@ def _figures(members: Sequence[Row]) -> dict[str, float | None]:
 def spread(group: Mapping[str, Any], name: str) -> str:
     """An accuracy of a group in words: "97.10 % ± 0.30"."""
     mean, deviation = group[name], group[f"{name}_deviation"]
-    return (
-        "" if mean is None else f"{100 * mean:.2f} %" + (f" ± {100 * deviation:.2f}" if deviation is not None else "")
-    )
+    return "" if mean is None else f"{100 * mean:.2f}%" + (f" ± {100 * deviation:.2f}" if deviation is not None else "")
 
 
 def tag() -> str:

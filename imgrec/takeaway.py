@@ -104,7 +104,7 @@ def packed(onnx: bytes, about: dict[str, Any], weights: int, evaluation: dict[st
         linear = f", a linear classifier {linear:.1%}" if linear else ""
         figures = (
             f"- Accuracy on {evaluation['images']:,} pictures that it never learned from: {evaluation['accuracy']:.1%} "
-            f"(95 % interval {low:.1%} to {high:.1%}); always naming the commonest class reaches "
+            f"(95% interval {low:.1%} to {high:.1%}); always naming the commonest class reaches "
             f"{evaluation['majority_accuracy']:.1%}{linear}.\n"
         )
     names = ", ".join(" ".join(name.split()) for name in classes[:30]) + (" …" if len(classes) > 30 else "")

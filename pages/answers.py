@@ -48,7 +48,7 @@ def bars(network: Predictor | Ensemble, result: Classified, count: int) -> None:
     """The likeliest classes as a chart."""
     if result.known is False:
         st.warning(
-            tr("Probably none of these: it is less familiar than 95 % of the pictures it was checked with."),
+            tr("Probably none of these: it is less familiar than 95% of the pictures it was checked with."),
             icon=":material/help:",
         )
     parts.likeliest(network.classes, result.probabilities, count)

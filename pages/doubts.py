@@ -56,7 +56,7 @@ def certainty(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> N
     strange = np.flatnonzero(~known)
     st.caption(
         tr(
-            "A picture that is less familiar than 95 % of the validation pictures is marked as probably none of "
+            "A picture that is less familiar than 95% of the validation pictures is marked as probably none of "
             "these. Of the test pictures {known:.1%} pass; {right:.1%} of them are answered rightly, of the "
             "others {others:.1%}.",
             known=known.mean(),
@@ -142,7 +142,7 @@ def parts_of_it(dataset: Dataset, given: Answers) -> None:
     )  # fmt: skip
     st.caption(
         tr(
-            "Points are accuracies, bars their 95 % intervals, the dashed line is that of all. A bar that misses "
+            "Points are accuracies, bars their 95% intervals, the dashed line is that of all. A bar that misses "
             "the line is worth a look."
         )
     )

@@ -105,9 +105,9 @@ def summary(given: Answers, dataset: Dataset) -> None:
     low, high = found["interval"]
     f1_low, f1_high = spread["macro_f1"]
     rows = [
-        (tr("Accuracy"), f"{found['accuracy']:.1%}", tr("The share of right answers; 95 % interval {low:.1%} to {high:.1%} (Wilson).", low=low, high=high)),
+        (tr("Accuracy"), f"{found['accuracy']:.1%}", tr("The share of right answers; 95% interval {low:.1%} to {high:.1%} (Wilson).", low=low, high=high)),
         (tr("Balanced accuracy"), f"{found['balanced_accuracy']:.1%}", tr("The mean of the classes' recalls: each class counts the same.")),
-        (tr("Macro F1"), f"{found['macro']['f1']:.1%}", tr("Precision and recall in one, mean over the classes; 95 % interval {f1_low:.1%} to {f1_high:.1%} "
+        (tr("Macro F1"), f"{found['macro']['f1']:.1%}", tr("Precision and recall in one, mean over the classes; 95% interval {f1_low:.1%} to {f1_high:.1%} "
 "(bootstrap).", f1_low=f1_low, f1_high=f1_high)),
         *parts.floors({**found, "linear_accuracy": run.read("evaluation.json").get("linear_accuracy")}),
     ]  # fmt: skip

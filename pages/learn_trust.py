@@ -201,7 +201,7 @@ teaching.plan(
     (
         (tr("Why does so small a nudge suffice?"), tr("All pixels push the same way at once; thousands of small pushes add up.")),
         (tr("What does a heat map prove?"), tr("Nothing by itself: one with random weights has one, too. Covering what is hot is a test.")),
-        (tr("Is a network with 95 % accuracy fair?"), tr("Only if it is 95 % for everybody: look at its parts.")),
+        (tr("Is a network with 95% accuracy fair?"), tr("Only if it is 95% for everybody: look at its parts.")),
         (tr("What does a photo tell besides its pixels?"), tr("Place, time, camera, sometimes the owner.")),
     ),
 )  # fmt: skip

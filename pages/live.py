@@ -125,7 +125,7 @@ _camera = st.components.v2.component(
           const label = document.createElement('span'), figure = document.createElement('span');
           line.className = 'row'; bar.className = 'bar';
           label.textContent = label.title = name;
-          figure.textContent = `${(100 * share).toFixed(1)} %`;
+          figure.textContent = `${(100 * share).toFixed(1)}%`;
           inner.style.width = `${100 * share}%`;
           bar.append(inner);
           line.append(label, bar, figure);

@@ -421,7 +421,7 @@ def server_roots() -> list[Path]:
 
 
 def percent_of(part: float, whole: float) -> str:
-    return f"{part / whole:.0%}" if whole else "0 %"
+    return f"{part / whole:.0%}" if whole else "0%"
 
 
 def pictures(count: int) -> str:

@@ -120,7 +120,7 @@ _pulse = st.components.v2.component(
         const svg = shape('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': figure.words });
         for (const value of ticks(low, high, 5)) {
           svg.append(shape('line', { class: 'grid', x1: box.left, x2: box.right, y1: y(value), y2: y(value) }));
-          const words = share ? `${Math.round(100 * value)} %` : value;
+          const words = share ? `${Math.round(100 * value)}%` : value;
           svg.append(shape('text', { x: box.left - 8, y: y(value) + 4, 'text-anchor': 'end' }, words));
         }
         for (const value of ticks(first, last, 6))

@@ -253,7 +253,7 @@ def result(run: Run) -> None:
     )
     st.caption(
         tr(
-            "{images} test pictures; with so many, the true accuracy lies between {low:.1%} and {high:.1%} (95 % "
+            "{images} test pictures; with so many, the true accuracy lies between {low:.1%} and {high:.1%} (95% "
             "interval).",
             images=evaluation["images"],
             low=low,

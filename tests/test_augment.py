@@ -399,8 +399,8 @@ def test_a_picture_is_described_by_its_numbers():
         "shift": torch.tensor([[0.02, -0.051], [0.0, -0.001]]), "flip_horizontal": torch.tensor([[1.0], [0.0]]),
         "rotate": torch.tensor([[-7.31], [0.01]]), "scale": torch.tensor([[1.1], [1.0]]),
     }  # fmt: skip
-    assert describe(drawn, 0) == "flipped · rotate −7.3° · scale ×1.10 · shift +2 %, −5 %"
-    assert describe(drawn, 1) == "rotate +0.0° · scale ×1.00 · shift +0 %, +0 %"
+    assert describe(drawn, 0) == "flipped · rotate −7.3° · scale ×1.10 · shift +2%, −5%"
+    assert describe(drawn, 1) == "rotate +0.0° · scale ×1.00 · shift +0%, +0%"
     assert describe({"flip_vertical": torch.zeros(1, 1)}, 0) == "unchanged"
     assert describe({}, 0) == "unchanged"
 

@@ -526,7 +526,7 @@ def test_the_camera_is_classified_live_and_a_whole_archive_in_the_background(pag
     page.locator(".live .bar").nth(4).wait_for()
     idle(page)
     before = len(sent)
-    shares = lambda: [float(t.split()[0]) for t in page.locator(".live .row span:last-child").all_inner_texts()]  # noqa: E731
+    shares = lambda: [float(t.rstrip("%")) for t in page.locator(".live .row span:last-child").all_inner_texts()]  # noqa: E731
     assert 0 < sum(shares()) <= 100.5
     seen = {tuple(shares())}
     wait_for(lambda: seen.add(tuple(shares())) or len(seen) > 2)  # the picture moves, and so do the answers

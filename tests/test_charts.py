@@ -75,7 +75,7 @@ def test_plotly_accepts_every_value_of_it(name):
 
 def test_bars_hold_the_numbers_and_names_they_were_given():
     bars = charts.probability_bars([{"name": "<b>cat", "probability": 0.75}, {"name": "dog", "probability": 0.25}])
-    assert said(bars) == [["<b>cat", "75.0 %"], ["dog", "25.0 %"]]
+    assert said(bars) == [["<b>cat", "75.0%"], ["dog", "25.0%"]]
     assert re.findall(r"width:(\d+\.\d\d%);", bars) == ["75.00%", "25.00%"]
     signed = charts.signed_bars(["a", "b"], [-2.0, 1.0])
     assert said(signed) == [["a", "-2.00"], ["b", "+1.00"]]
@@ -83,7 +83,7 @@ def test_bars_hold_the_numbers_and_names_they_were_given():
     ranked = charts.ranking(
         [{"name": "svm", "accuracy": 0.5, "kind": "baseline"}, {"name": "a", "accuracy": 0.9, "kind": "this"}]
     )
-    assert said(ranked) == [["a", "90.0 %"], ["svm", "50.0 %"]]
+    assert said(ranked) == [["a", "90.0%"], ["svm", "50.0%"]]
 
 
 def test_bars_are_nothing_but_a_table_whatever_their_names_hold():

@@ -269,7 +269,7 @@ def test_what_a_sweep_did_is_drawn_and_how_much_of_it_is_luck(own_copy):
     assert "One dot is one run" in said
     assert "standard deviation" in said
     [table] = [frame.value for frame in test.dataframe if "runs" in frame.value.columns]
-    assert table["validation accuracy"].tolist() == ["92.00 % ± 2.83", "60.00 % ± 14.14"]
+    assert table["validation accuracy"].tolist() == ["92.00% ± 2.83", "60.00% ± 14.14"]
     assert table["runs"].tolist() == [2, 2]
 
 

@@ -84,8 +84,8 @@ def test_runs_that_differ_only_in_their_seed_count_together():
     assert other["validation_accuracy_deviation"] == pytest.approx(0.2 / 2**0.5)  # of a sample
     assert other["test_accuracy"] == 0.4
     assert "seed" not in best
-    assert sweep.spread(other, "validation_accuracy") == "60.00 % ± 14.14"
-    assert sweep.spread(best, "test_accuracy") == "80.00 %"
+    assert sweep.spread(other, "validation_accuracy") == "60.00% ± 14.14"
+    assert sweep.spread(best, "test_accuracy") == "80.00%"
 
 
 def test_trainings_that_start_together_do_or_none_does(monkeypatch):

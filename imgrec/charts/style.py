@@ -26,10 +26,10 @@ def plain(text: str, most: int = 40) -> str:
 def percent(value: float) -> str:
     """A probability for people: never 100 % or 0 % for what is not quite that."""
     if 0.9995 <= value < 1:
-        return "> 99.9 %"
+        return "> 99.9%"
     if 0 < value < 0.0005:
-        return "< 0.1 %"
-    return f"{value:.1%}".replace("%", " %")
+        return "< 0.1%"
+    return f"{value:.1%}"
 
 
 def styled(figure: Figure, height: int, x_title: str = "", y_title: str = "", **layout: Any) -> Figure:

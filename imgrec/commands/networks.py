@@ -40,7 +40,7 @@ def evaluate(options) -> None:
         return print_json({"run": run.name, **report})
     low, high = report["interval"]
     print(
-        f"accuracy {report['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}), {report['images']} {options.split} pictures"
+        f"accuracy {report['accuracy']:.4f} (95% interval {low:.4f} to {high:.4f}), {report['images']} {options.split} pictures"
     )
     print(f"always guessing the commonest class: {report['majority_accuracy']:.4f}")
     for row in report["classes"]:

@@ -108,13 +108,13 @@ QUESTIONS = {
     ),
     "trust": Question(
         "learn_trust",
-        mark("A network gives 99 % to a wrong answer. What does that mean?"),
+        mark("A network gives 99% to a wrong answer. What does that mean?"),
         (
             mark("The picture must be mislabelled"),
             mark("Its confidence is not its accuracy"),
             mark("It needs more classes"),
         ),
         1,
-        mark("Softmax always adds up to 1; whether 99 % means 99 of 100 right must be measured."),
+        mark("Softmax always adds up to 1; whether 99% means 99 of 100 right must be measured."),
     ),
 }
