@@ -26,6 +26,7 @@ MAX_REQUEST_BYTES = 50 * 2**20
 MAX_IMAGES = 64
 MAX_REQUESTS = 128  # under way at the same time
 OPEN = ("/health", "/docs", "/openapi.json", "/static-offline-docs")  # need no token
+ASKED = {"model", "top"}  # of /predict, in its address
 PATHS = ("/health", "/models", "/predict", "/metrics", "/docs", "/openapi.json")
 
 DESCRIPTION = """Classify pictures with a run of this lab. Pictures that arrive together share a forward pass.
@@ -208,10 +209,13 @@ def create_api() -> FastAPI:
 
     @api.post("/predict", dependencies=token, description=PREDICT)
     async def predict(
+        request: Request,
         image: Annotated[list[UploadFile], File(description="One or more pictures.")],
         model: Annotated[str, Query(description="The name of a run, from /models.")],
         top: Annotated[int, Query(ge=1, le=1000, description="How many classes per picture.")] = 5,
     ):
+        if unknown := sorted(set(request.query_params) - ASKED):
+            return _error(f"There is no parameter {unknown[0][:40]!r}; there are {', '.join(sorted(ASKED))}.", 422)
         if len(image) > MAX_IMAGES:
             return _error(f"{len(image)} pictures in one request; send at most {MAX_IMAGES}.", 413)
         asked = kept[0] if kept else await run_in_threadpool(batcher)

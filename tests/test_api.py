@@ -191,6 +191,12 @@ def test_a_batch_that_fails_is_told_to_those_who_asked_and_the_next_is_answered(
     assert batcher.submit(network, ["1"])[0].result(5) == "answer to 1"
 
 
+def test_a_parameter_that_does_not_exist_is_named(client, trained, pictures):
+    answer = client.post(f"/predict?model={trained.name}&tops=3", files=pictures)
+    assert answer.status_code == 422
+    assert answer.json()["error"] == "There is no parameter 'tops'; there are model, top."
+
+
 def test_a_full_server_says_503_and_when_to_come_back(client, trained, pictures, monkeypatch):
     from imgrec import serving
     from imgrec.predict import Predictor
