@@ -6,12 +6,14 @@ what was clicked meanwhile along with them, as if it belonged to that part; such
 
 from __future__ import annotations
 
+import base64
 from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import orjson
 import streamlit as st
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,11 +25,13 @@ if TYPE_CHECKING:  # the server starts without torch
     from imgrec.predict import Classified, Ensemble, Predictor
 
 PATH = "seen"  # of `look`, below the address of the dashboard
+WARMTH = 56  # values along a side of the heat that is sent, at most
 
 
 def show(network: Predictor | Ensemble, temperature: float, count: int) -> None:
-    """The camera's picture with the likeliest classes beside it, several times a second."""
-    asked = {"of": network.name, "views": network.views, "temperature": temperature, "top": count, "lang": current()}
+    """The camera's picture with the likeliest classes beside it, several times a second, and on demand with where it looks."""
+    where = st.toggle(tr("Show where it looks"), key="live_where", help=tr("Grad-CAM for the likeliest class, over the camera's picture."))  # fmt: skip
+    asked = {"of": network.name, "views": network.views, "temperature": temperature, "top": count, "where": int(where), "lang": current()}  # fmt: skip
     _camera(
         key="live_camera",
         data={
@@ -35,6 +39,7 @@ def show(network: Predictor | Ensemble, temperature: float, count: int) -> None:
             "side": max(160, network.at_least),
             "words": {
                 "unknown": tr("Probably none of these."),
+                "unreliable": tr("Where it looks is not reliable now: covering other places costs as much."),
                 "away": tr("The server does not answer; it is asked again."),
                 **camera.words(),
             },
@@ -49,7 +54,8 @@ def show(network: Predictor | Ensemble, temperature: float, count: int) -> None:
 async def look(request: Request) -> Response:
     """What a network says about the picture in the request's body, as JSON: {"known", "classes"} or {"error"}.
 
-    Query: ``of`` run or runs, ``views``, ``temperature``, ``top`` classes, ``lang``. 503 while too many others wait.
+    Query: ``of`` run or runs, ``views``, ``temperature``, ``top`` classes, ``lang``; with ``where=1`` the answer has the heat
+    for the likeliest class, too. 503 while too many others wait.
     """
     asked = request.query_params
     language = asked.get("lang", "")
@@ -79,13 +85,27 @@ async def _answer(request: Request, names: str, views: str) -> tuple[int, dict]:
         return 503, {}
     except (ValueError, OSError) as error:  # no such run, or damaged weights
         return 404, {"error": str(error)}
-    return 200, _said(network, result.at_temperature(temperature), count)
-
-
-def _said(network: Predictor | Ensemble, result: Classified, count: int) -> dict:
     if result.error:
-        return {"error": result.error}
-    return {"known": result.known, "classes": result.top(class_names(network.classes), count)}
+        return 200, {"error": result.error}
+    classes = result.at_temperature(temperature).top(class_names(network.classes), count)
+    heat = await run_in_threadpool(_heat, network, result) if request.query_params.get("where") == "1" else {}
+    return 200, {"known": result.known, "classes": classes} | heat
+
+
+def _heat(network: Predictor | Ensemble, result: Classified) -> dict:
+    """What speaks for the likeliest class: ``side``² values as base64 bytes, and whether hiding them proves it."""
+    from imgrec.explain import explain
+    from pages.answers import first
+
+    likeliest = network.classes[int(result.probabilities.argmax())]
+    try:
+        found = explain(first(network), result.seen, class_name=likeliest)
+    except ValueError as error:  # a network without maps
+        return {"heat": {"error": str(error)}}
+    step = -(-len(found.heat) // WARMTH)
+    values = (255 * found.heat[::step, ::step]).round().astype("uint8")
+    encoded = base64.b64encode(values.tobytes()).decode()
+    return {"heat": {"side": len(values), "values": encoded, "reliable": found.reliable}}
 
 
 @cache
@@ -97,11 +117,13 @@ def _batcher():
 
 _camera = st.components.v2.component(
     "imgrec_live",
-    html="<div class='live'><div class='sight'><video muted playsinline></video></div><div class='said' role='status'></div></div>",
+    html="<div class='live'><div class='sight'><video muted playsinline></video><canvas aria-hidden='true'></canvas></div><div class='said' role='status'></div></div>",
     css="""
       .live { display: grid; grid-template-columns: repeat(auto-fit, minmax(240px, 1fr)); gap: 1.2rem; font-family: var(--st-font);
               color: var(--st-text-color); }
-      video { width: 100%; max-width: 24rem; aspect-ratio: 1; object-fit: cover; border-radius: 10px; background: var(--st-secondary-background-color); }
+      .sight { position: relative; max-width: 24rem; }
+      video { width: 100%; aspect-ratio: 1; object-fit: cover; border-radius: 10px; background: var(--st-secondary-background-color); }
+      canvas { position: absolute; inset: 0; width: 100%; aspect-ratio: 1; border-radius: 10px; pointer-events: none; }
       .said { display: grid; grid-template-columns: fit-content(9em) minmax(3em, 1fr) auto; gap: .7rem .6rem;
               align-items: center; align-content: start; }
       .row { display: contents; }
@@ -117,6 +139,7 @@ _camera = st.components.v2.component(
 
       export default function ({ data, parentElement }) {
         const video = parentElement.querySelector('video'), said = parentElement.querySelector('.said');
+        const canvas = parentElement.querySelector('canvas');
         const live = parentElement.imgrecLive ??= { stream: null, opening: false };
         Object.assign(live, data);
 
@@ -137,9 +160,23 @@ _camera = st.components.v2.component(
           line.textContent = text;
           return line;
         }
+        function warm(heat) {  // black, red, yellow, white, the hotter the less the picture shines through
+          canvas.width = canvas.height = heat?.side ?? 1;
+          if (!heat?.side) return;
+          const context = canvas.getContext('2d'), image = context.createImageData(heat.side, heat.side);
+          [...atob(heat.values)].forEach((letter, i) => {
+            const warmth = letter.charCodeAt(0) / 255;
+            image.data.set([0, 1, 2].map((k) => 255 * Math.min(1, Math.max(0, 3 * warmth - k))), 4 * i);
+            image.data[4 * i + 3] = 255 * 0.65 * warmth;
+          });
+          context.putImageData(image, 0, 0);
+        }
         function draw(answer) {
+          warm(answer.heat);
           const lines = answer.error ? [note(answer.error)] : answer.classes.map((c) => row(c.name, c.probability));
           if (answer.known === false) lines.push(note(live.words.unknown));
+          if (answer.heat?.error) lines.push(note(answer.heat.error));
+          if (answer.heat?.reliable === false) lines.push(note(live.words.unreliable));
           said.replaceChildren(...lines);
         }
         async function shoot() {

@@ -532,6 +532,9 @@ def test_the_camera_is_classified_live_and_a_whole_archive_in_the_background(pag
     wait_for(lambda: seen.add(tuple(shares())) or len(seen) > 2)  # the picture moves, and so do the answers
     assert before
     assert len(sent) == before
+    page.get_by_text("Show where it looks").click()
+    coloured = "c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; return d.some((v, i) => i % 4 === 3 && v > 0); }"
+    wait_for(lambda: page.locator(".sight canvas").evaluate(coloured))
     archive = tmp_path / "many.zip"
     digits = open_dataset("digits")
     with zipfile.ZipFile(archive, "w") as file:

@@ -1,22 +1,26 @@
 """What a browser is told outside of a page: how far a run is, at no more cost for fifty than for one; what its camera sees."""
 
 import asyncio
+import base64
 import gzip
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
+import numpy as np
 import pytest
 from starlette.requests import Request
 
 from imgrec import queue
 from imgrec.data import open_dataset
+from imgrec.explain import explain
 from imgrec.images import to_png
 from imgrec.predict import open_network
 from imgrec.recipe import Recipe
 from imgrec.runs import Owner, create_run
 from imgrec.serving import Batcher
+from imgrec.weights import Passport, Preprocess, save_weights
 from pages import camera, live, live_run
 
 
@@ -194,3 +198,27 @@ def test_where_too_many_wait_the_camera_is_asked_to_come_back(monkeypatch):
     with full.room(1):
         assert seen(to_png(open_dataset("digits").images[0])) == (503, {})
     assert seen(to_png(open_dataset("digits").images[0]))[0] == 200
+
+
+def test_on_demand_it_is_told_where_the_network_looks():
+    shape, network = to_png(open_dataset("shapes").images[0]), open_network("shapes-seed-cnn")
+    [result] = network.classify([("", shape)])
+    found = explain(network, result.seen)
+    assert "heat" not in seen(shape, of="shapes-seed-cnn")[1]
+    heat = seen(shape, of="shapes-seed-cnn", where=1)[1]["heat"]
+    values = np.frombuffer(base64.b64decode(heat["values"]), np.uint8).reshape(heat["side"], heat["side"])
+    assert heat["side"] == len(found.heat) == 32
+    assert np.abs(values / 255 - found.heat).max() < 0.01
+    assert heat["reliable"] == found.reliable
+
+
+def test_a_network_without_maps_says_so_instead(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMGREC_HOME", str(tmp_path))
+    run = create_run(Recipe(dataset="digits", model="softmax-regression"))
+    passport = Passport("softmax-regression", tuple("0123456789"), Preprocess(8, 1, "crop", (0.5,), (0.5,)))
+    save_weights(run.file("best.safetensors"), passport.build().state_dict(), passport)
+    run.write("classes.json", passport.to_dict())
+    run.update(phase="finished")
+    answer = seen(to_png(open_dataset("digits").images[0]), of=run.name, where=1)[1]
+    assert len(answer["classes"]) == 3
+    assert "has none" in answer["heat"]["error"]
