@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
-import numpy as np
 import streamlit as st
 
 from imgrec import coach, data, jobs
@@ -12,11 +11,10 @@ from imgrec.home import mend_name
 from imgrec.language import mark, tr
 from imgrec.recipe import Recipe
 from imgrec.runs import LIVE, Run, RunError, open_run
-from pages import answers, drafts, editing, film, live, live_run, parts, visitors
+from pages import answers, classes, drafts, film, live, live_run, parts, visitors
 
-FEWEST, MOST, SHOWN = 10, 500, 8  # pictures of a class: below which more are advised; kept from the camera; seen
+FEWEST = 10  # pictures of a class, below which more are advised
 WAYS = (mark("Camera"), mark("A picture"))
-SOURCES = (("camera", mark("Camera"), ":material/videocam:"), ("files", mark("Files"), ":material/upload:"))
 
 
 def taught(run: Run | None) -> data.Dataset | None:
@@ -31,7 +29,7 @@ def taught(run: Run | None) -> data.Dataset | None:
         st.session_state["teach_form"] = name
         return parts.open_dataset(name)
     st.session_state["teach_form"] = ""
-    if not importing():
+    if not classes.importing():
         st.session_state["teach_dataset"] = ""
         st.query_params.pop("dataset", None)
     return None
@@ -63,169 +61,15 @@ def note(**names: str) -> None:
 
 def anew() -> None:
     """Begin with other things; what was taught stays on the pages Data set and Runs."""
-    forget()
+    classes.forget()
     for name in ("dataset", "run", "tried"):
         st.session_state[f"teach_{name}"] = ""
         st.query_params.pop(name, None)
 
 
-def forget() -> None:
-    """Empty the form."""
-    for kept in [kept for kept in st.session_state if str(kept).startswith(f"teach {turn()} ")]:
-        del st.session_state[kept]
-    st.session_state["teach_turn"] = turn() + 1
-    st.session_state["teach_source"] = None
-
-
-def turn() -> int:
-    return st.session_state.get("teach_turn", 0)
-
-
-def key(name: object) -> str:
-    """The key of a form field; every import begins with fresh ones, and so does every data set."""
-    return f"teach {turn()} {st.session_state.get('teach_form', '')} {name}"
-
-
-def show_them(dataset: data.Dataset | None, busy: bool) -> list[tuple[str, list[uploads.Loose]]]:
-    """The classes, in the order in which they came; gives the name of each and its pictures that are new."""
-    first = {name: int(np.argmax(dataset.labels == i)) for i, name in enumerate(dataset.classes)} if dataset else {}
-    known = sorted(first, key=lambda name: first[name])
-    extra = st.session_state.setdefault(key("extra"), max(0, 2 - len(known)))
-    found = []
-    for number in range(len(known) + extra):
-        with st.container(border=True):
-            label = known[number] if number < len(known) else None
-            found.append(
-                one_class(number, f"new {number - len(known)}" if label is None else label, label, dataset, busy)
-            )
-    with st.container(horizontal=True):
-        if st.button(tr("Another class"), icon=":material/add:", key="teach_more", disabled=importing()):
-            st.session_state[key("extra")] = extra + 1
-            st.rerun()
-        if known:
-            st.button(
-                tr("Begin anew"), icon=":material/refresh:", key="teach_anew", on_click=anew, disabled=importing()
-            )
-        if dataset and data.history(dataset.name):
-            back = st.button(tr("Undo the last change"), icon=":material/undo:", key="teach_undo", disabled=busy)
-            if back:
-                data.undo(dataset.name)
-                st.rerun()
-    return found
-
-
-def importing() -> bool:
-    """Whether what was shown is on its way; nothing joins it meanwhile."""
-    return bool(st.session_state.get("teach_pending"))
-
-
-def one_class(
-    number: int, slot: str, label: str | None, dataset: data.Dataset | None, busy: bool
-) -> tuple[str, list[uploads.Loose]]:
-    """One class: its name, which stays once the network has learned it, and its new pictures; ``slot`` is its own, wherever
-    it stands."""
-    known = label is not None
-    if not known:
-        label = st.text_input(
-            tr("Class {number}", number=number + 1), key=key(f"label {slot}"), placeholder=tr("such as cat"),
-            max_chars=100, persist_state="session", disabled=importing(),
-        )  # fmt: skip
-        label = " ".join(label.split())
-    else:
-        title(dataset, label, busy)
-    shots = st.session_state.setdefault(key(f"shots {slot}"), [])
-    opened = source(number)
-    if opened == "camera":
-        st.session_state["teach_filmed"] = True
-        film.record(f"teach_film {number}", lambda came: shots.extend(came[: MOST - len(shots)]))
-        st.caption(tr("Hold it for eight seconds or more, and move it meanwhile: near and far, from all sides."))
-    elif opened == "files":
-        film.files(key(f"files {slot}"), shots, MOST)
-    film.taken(shots, key(f"taken {slot}"), SHOWN)
-    there, new = known_pictures(dataset, label, busy) if known else 0, len(shots)
-    st.caption(
-        tr("{pictures}, {n} of them new", pictures=parts.pictures(there + new), n=new)
-        if there and new
-        else parts.pictures(there + new)
-    )
-    return label, film.loose(shots, label)
-
-
-def title(dataset: data.Dataset, label: str, busy: bool) -> None:
-    """The name of a class that the network has learned, and what can be done with it."""
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f"**{parts.text(label)}**", width="content")
-        with st.popover("", icon=":material/edit:", help=tr("Rename the class or take it out"), disabled=busy):
-            name = st.text_input(tr("New name"), label, key=key(f"rename {label}"), max_chars=100)
-            name = " ".join(name.split())
-            if st.button(
-                tr("Rename"),
-                icon=":material/label:",
-                key=key(f"renamed {label}"),
-                disabled=name in ("", *dataset.classes),
-            ):
-                st.session_state[key(f"shots {name}")] = st.session_state.pop(key(f"shots {label}"), [])
-                editing.change(dataset, data.Edit("rename", value=name, old=label))
-            if st.button(tr("Take the class out"), icon=":material/block:", key=key(f"out {label}")):
-                editing.change(dataset, data.Edit("exclude", tuple(of_class(dataset, label).tolist())))
-
-
-def of_class(dataset: data.Dataset, label: str) -> np.ndarray:
-    """The pictures of a class that are not left out."""
-    return dataset.kept[dataset.labels[dataset.kept] == dataset.classes.index(label)]
-
-
-def source(number: int) -> str:
-    """The buttons that open the camera or a box for files, for one class at a time; gives which is open."""
-    opened = st.session_state.get("teach_source")
-    with st.container(horizontal=True):
-        for kind, label, icon in SOURCES:
-            shown = opened == (number, kind)
-            if st.button(
-                tr("Close") if shown else tr(label),
-                icon=":material/close:" if shown else icon,
-                key=f"teach_{kind} {number}",
-                disabled=importing(),
-            ):
-                st.session_state["teach_source"] = None if shown else (number, kind)
-                st.rerun()
-    return opened[1] if opened and opened[0] == number else ""
-
-
-def known_pictures(dataset: data.Dataset, label: str, busy: bool) -> int:
-    """Show the latest pictures that a class has already, of which a click takes one out; gives how many there are."""
-    where = of_class(dataset, label)
-    latest = where[::-1][:SHOWN].tolist()
-    clicked = parts.tiles(
-        [parts.Tile(dataset.images[i], "", dataset.files[i]) for i in latest], key(f"known {label}"), 48, clickable=not busy
-    )  # fmt: skip
-    if not busy:
-        st.caption(tr("The latest {n}. A click takes one out.", n=len(latest)))
-    if clicked is not None and clicked < len(latest):
-        editing.change(dataset, data.Edit("exclude", (latest[clicked],)))
-    return len(where)
-
-
-def missing(dataset: data.Dataset | None, shown: list[tuple[str, list[uploads.Loose]]]) -> str:
-    """What has to be done before it can be trained, or empty."""
-    known = dataset.classes if dataset else ()
-    names = [label for label, _ in shown if label]
-    twice = next((name for name in names if names.count(name) > 1), "")
-    empty = next((label for label, new in shown if label and not new and label not in known), "")
-    if any(new and not label for label, new in shown):
-        return tr("Give every class with pictures a name.")
-    if twice:
-        return tr("Two classes are called {name}.", name=parts.text(twice))
-    if len([label for label, new in shown if new or label in known]) < 2:
-        return tr("Show it at least two things.")
-    return tr("{name} has no pictures yet; show some, or empty its name.", name=parts.text(empty)) if empty else ""
-
-
-def train(
-    dataset: data.Dataset | None, shown: list[tuple[str, list[uploads.Loose]]], run: Run | None, busy: bool
-) -> None:
+def train(dataset: data.Dataset | None, shown: classes.Shown, run: Run | None, busy: bool) -> None:
     """The button, and how far it is."""
-    lacking, new = missing(dataset, shown), [picture for _, pictures in shown for picture in pictures]
+    lacking, new = classes.missing(dataset, shown), [picture for _, pictures in shown for picture in pictures]
     if st.button(
         tr("Train again") if run else tr("Train"), type="primary", icon=":material/model_training:", key="teach_train",
         disabled=bool(lacking) or busy, width="stretch",
@@ -239,7 +83,7 @@ def train(
             st.rerun()
     if lacking:
         st.caption(lacking)
-    elif (fewest := smallest(dataset, new)) < FEWEST:
+    elif (fewest := classes.smallest(dataset, new)) < FEWEST:
         words = tr("The smallest class has {pictures}; a dozen or more work better.", pictures=parts.pictures(fewest))
         st.caption(words)
     film.alike([label for label, new_ones in shown if label and new_ones], dataset.classes if dataset else ())
@@ -247,14 +91,6 @@ def train(
     if refused := st.session_state.get("teach_refused"):
         with st.expander(tr("Why {refused:,} were rejected", refused=len(refused))):
             parts.table(refused)
-
-
-def smallest(dataset: data.Dataset | None, new: Sequence[uploads.Loose]) -> int:
-    """How many pictures the class with the fewest has."""
-    counts = {name: sum(row.values()) for name, row in dataset.counts().items()} if dataset else {}
-    for picture in new:
-        counts[picture.label] = counts.get(picture.label, 0) + 1
-    return min(counts.values())
 
 
 def bring(dataset: data.Dataset | None, new: list[uploads.Loose]) -> None:
@@ -286,7 +122,7 @@ def begin(name: str) -> None:
 
 def progress(run: Run | None) -> None:
     """How far the import is, and after it the training, which begins by itself."""
-    if importing():
+    if classes.importing():
         name, created = st.session_state["teach_pending"]
         coming(jobs.bring_folder(name), created)
     elif run is not None:
@@ -304,7 +140,7 @@ def coming(job: Run, created: float) -> None:
     st.session_state["teach_pending"] = None
     if status == "finished":
         st.session_state["teach_refused"] = job.read("report.json").get("rejected", [])
-        forget()
+        classes.forget()
         note(dataset=job.name)
         try:
             begin(job.name)
@@ -408,10 +244,10 @@ st.write(
         "ten things already and learns yours in seconds."
     )
 )
-drafts.restore("teach", f"teach {turn()} ")
+drafts.restore("teach", f"teach {classes.turn()} ")
 run = last_run()
 dataset = taught(run)
-busy = importing() or (run is not None and parts.live(run))  # and the pictures stay as they are
+busy = classes.importing() or (run is not None and parts.live(run))  # and the pictures stay as they are
 if error := st.session_state.pop("teach_error", ""):
     st.error(error)
 st.html(
@@ -420,11 +256,11 @@ st.html(
 first, second, third = st.columns([4, 3, 4], gap="medium")
 with first:
     st.subheader(tr("1. Show"), anchor=False)
-    shown = show_them(dataset, busy)
+    shown = classes.show(dataset, busy, anew)
 with second, st.container(key="teach_middle"):
     st.subheader(tr("2. Train"), anchor=False)
     train(dataset, shown, run, busy)
 with third, st.container(key="teach_end"):
     st.subheader(tr("3. Try"), anchor=False)
     try_it(usable(run))
-drafts.keep("teach", f"teach {turn()} ")
+drafts.keep("teach", f"teach {classes.turn()} ")
