@@ -103,10 +103,8 @@ class Inputs:
         return self._normalised(augment.as_floats(pixels.images(batch)))
 
     def side(self, epoch: int) -> int:
-        """Pixels along a side of the pictures in this epoch: with ``start_small`` fewer at first, in steps of four."""
-        first = self.recipe.start_small
-        share = first + (1 - first) * 1.5 * epoch / self.recipe.epochs
-        return self.size if share >= 1 else min(self.size, max(4, 4 * math.floor(self.size * share / 4)))
+        """Pixels along a side of the pictures in this epoch: with ``start_small`` fewer at first."""
+        return grown(self.size, self.recipe.start_small, epoch / self.recipe.epochs)
 
     def _normalised(self, images: Tensor) -> Tensor:
         """As `Preprocess.normalise`, to the bit, with the channels last in memory: whole rows at once, not three values."""
@@ -115,6 +113,13 @@ class Inputs:
         values = rows.shape[1]  # a row of smaller pictures needs fewer
         rows = torch.addcmul(self.shift_row[:values], rows, self.scale_row[:values])
         return rows.view(count, height, width, channels).permute(0, 3, 1, 2)
+
+
+def grown(size: int, first: float, done: float) -> int:
+    """Pixels along a side after the share ``done`` of the epochs, in steps of four: from ``first`` of it to the whole ``size`` by
+    two thirds."""
+    share = first + (1 - first) * 1.5 * done
+    return size if share >= 1 else min(size, max(4, 4 * math.floor(size * share / 4)))
 
 
 def shrunk(images: Tensor, side: int) -> Tensor:

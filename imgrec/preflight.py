@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from imgrec import hardware
+from imgrec.batches import grown
 from imgrec.data import Dataset
 from imgrec.recipe import Recipe
 from imgrec.train import Training
@@ -20,6 +21,7 @@ from imgrec.weights import Start
 
 STEPS = 80  # of the search for a rate
 LOWEST, HIGHEST = 1e-5, 3.0
+SMALL, LARGE = 0.5, 96  # share of a side to begin with; pixels of a side from which on that is advised
 BROKEN = 3.0  # the search ends where the loss is so many times its lowest
 
 
@@ -33,6 +35,9 @@ class Preflight:
     rates: np.ndarray  # float64 (n,), tried
     losses: np.ndarray  # float64 (n,), smoothed, at each rate
     suggested: float  # learning rate
+    growing: (
+        float  # what share of the time it takes if the pictures begin with SMALL of their side; 1 where that is no use
+    )
 
 
 def look_ahead(
@@ -63,10 +68,24 @@ def look_ahead(
     seconds = (time.perf_counter() - (counted if len(losses) > 4 else began)) / max(len(losses) - 4, 1)
     kept = np.isfinite(losses)
     smoothed = smooth(np.array(losses)[kept].tolist())
+    tried = (training.fed.side(0) / training.fed.size) ** 2  # of a whole picture, where it begins with smaller ones
+    whole = seconds * training.steps * recipe.epochs / tried
     return Preflight(
-        seconds * training.steps * recipe.epochs, hardware.used_bytes(training.device), training.precision.name,
-        rates[: len(losses)][kept], smoothed, suggest(rates[: len(losses)][kept], smoothed),
+        whole * cost(training.fed.size, recipe.start_small, recipe.epochs), hardware.used_bytes(training.device), training.precision.name,
+        rates[: len(losses)][kept], smoothed, suggest(rates[: len(losses)][kept], smoothed), growing(training),
     )  # fmt: skip
+
+
+def cost(size: int, first: float, epochs: int) -> float:
+    """How long the epochs take whose pictures begin with ``first`` of their side, beside as many whole ones: as the pixels."""
+    return float(np.mean([(grown(size, first, epoch / epochs) / size) ** 2 for epoch in range(epochs)]))
+
+
+def growing(training: Training) -> float:
+    """See `Preflight`: for pictures that are small already, and networks for one size or a frozen part, it is no use."""
+    recipe, size = training.recipe, training.fed.size
+    use = size >= LARGE and recipe.start_small == 1 and recipe.freeze == "none"
+    return cost(size, SMALL, recipe.epochs) if use and training.takes(grown(size, SMALL, 0.0)) else 1.0
 
 
 def smooth(losses: list[float], keep: float = 0.85) -> np.ndarray:

@@ -431,14 +431,19 @@ class Training:
         )
         return self.learning_rate * self.schedule(min(done, 1.0)) * warm
 
-    def _check_small(self) -> None:
-        """Raises TrainingError for a network that cannot take smaller pictures at first."""
-        side, channels = self.fed.side(0), self.passport.preprocess.channels
+    def takes(self, side: int) -> bool:
+        """Whether the network takes pictures of so many pixels along a side."""
         self.model.eval()
         try:
             with torch.no_grad():
-                self.model(torch.zeros(1, channels, side, side, device=self.device))
+                self.model(torch.zeros(1, self.passport.preprocess.channels, side, side, device=self.device))
         except RuntimeError:
+            return False
+        return True
+
+    def _check_small(self) -> None:
+        """Raises TrainingError for a network that cannot take smaller pictures at first."""
+        if not self.takes(self.fed.side(0)):
             size = self.passport.preprocess.size
             raise TrainingError(
                 tr(
@@ -446,7 +451,7 @@ class Training:
                     model=self.recipe.model,
                     size=size,
                 )
-            ) from None
+            )
 
     def _faster(self) -> str:
         """The precision in which this network learns faster here. A short training is not worth the measurement, and

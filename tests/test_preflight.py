@@ -1,11 +1,13 @@
 """Row 21 of the goals: one batch tried, time and memory told, and a learning rate found that then trains well."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from imgrec.data import open_dataset
 from imgrec.models import ModelError
-from imgrec.preflight import STEPS, look_ahead, smooth, suggest
+from imgrec.preflight import STEPS, cost, growing, look_ahead, smooth, suggest
 from imgrec.recipe import Recipe
 from imgrec.train import Epoch, Training
 
@@ -49,3 +51,22 @@ def test_smoothing_keeps_a_constant_and_follows_a_step():
 def test_what_the_training_would_refuse_is_refused_here():
     with pytest.raises(ModelError, match="at least 8 pixels"):
         look_ahead(Recipe(model="seed-cnn-photo", image_size=4), open_dataset("digits", 4))
+
+
+def test_for_large_pictures_it_is_said_what_beginning_with_smaller_ones_saves():
+    shapes = open_dataset("shapes:size=96,count=72")
+    recipe = Recipe(dataset=shapes.name, model="resnet18", image_size=96, epochs=6, device="cpu")
+    sides = [48, 60, 72, 84, 96, 96]
+    assert growing(Training(recipe, shapes)) == pytest.approx(np.mean(np.square(sides)) / 96**2)
+    assert cost(96, 1.0, 6) == 1
+    assert growing(Training(replace(recipe, model="seed-cnn"), shapes)) == 1  # its dense layer is for one size
+    assert growing(Training(replace(recipe, start_small=0.5), shapes)) == 1
+    assert growing(Training(Recipe(model="fast", epochs=2, device="cpu"), open_dataset("digits"))) == 1
+
+
+def test_the_time_of_a_training_that_begins_small_counts_all_its_pictures():
+    shapes = open_dataset("shapes:size=64,count=72")
+    recipe = Recipe(dataset=shapes.name, model="fast", epochs=6, batch_size=16, start_small=0.5, device="cpu")
+    small, whole = look_ahead(recipe, shapes), look_ahead(replace(recipe, start_small=1.0), shapes)
+    assert small.growing == whole.growing == 1
+    assert 0.2 < small.seconds / whole.seconds < 2
