@@ -20,7 +20,7 @@ from starlette.routing import Mount, Route
 from streamlit.file_util import get_static_dir
 
 from imgrec.api import create_api
-from pages import live, live_run
+from pages import drafts, live, live_run
 from pages.visitors import COOKIE
 
 PAGES = Path(__file__).parent / "pages"
@@ -125,7 +125,7 @@ class Visitors:
         new = f"{COOKIE}={secrets.token_urlsafe(24)}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax".encode()
 
         async def with_cookie(message) -> None:
-            if message["type"] == "http.response.start" and not scope["path"].startswith("/api"):
+            if message["type"] == "http.response.start" and not scope["path"].startswith(BASE + "api"):
                 message["headers"] = [*message.get("headers", []), (b"set-cookie", new)]
             await send(message)
 
@@ -165,6 +165,7 @@ async def tidy() -> None:
 
         if any(time.monotonic() - moment < 240 for moment in departures):
             put_aside()
+        drafts.tidy()
         await asyncio.to_thread(give_back)
 
 
@@ -183,7 +184,7 @@ BASE = "/".join(("", *filter(None, st.get_option("server.baseUrlPath").split("/"
 app = st.App(
     "pages/main.py",
     routes=[
-        Mount("/api", create_api()),
+        Mount(BASE + "api", create_api()),
         Route(BASE + live_run.PATH, live_run.feed),
         Route(BASE + live.PATH, live.look, methods=["POST"]),
     ],

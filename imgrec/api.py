@@ -221,7 +221,7 @@ def create_api() -> FastAPI:
         asked = kept[0] if kept else await run_in_threadpool(batcher)
         from imgrec.serving import Busy
 
-        files = [(safe_name(part.filename or "image"), await part.read()) for part in image]
+        files = [(safe_name(part.filename or "image"), part.file) for part in image]
         try:
             network, said = await asked.classify(model, files)
         except Busy as error:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from starlette.concurrency import run_in_threadpool
@@ -32,6 +32,7 @@ BATCH = 32  # pictures that share a forward pass
 WAITING = 256  # pictures of all requests under way
 LINGER = 0.002  # seconds in which nothing more must come before a batch that is not full begins, but
 TIMEOUT = 30.0  # seconds until a picture that waits is given up
+_decoding = threading.BoundedSemaphore(2 * THREADS)  # pictures decoded at once, each of which may take 300 MB
 OF_LAST = 0.25  # this share of what the last batch took, until as many are there again: who was answered may ask anew
 
 
@@ -87,16 +88,21 @@ class Batcher:
                 self.inside -= pictures
 
     async def classify(
-        self, names: str, files: Sequence[tuple[str, bytes]], views: str = ""
+        self, names: str, files: Sequence[tuple[str, bytes | BinaryIO]], views: str = ""
     ) -> tuple[Predictor | Ensemble, list[Classified]]:
-        """The network of a run, or of several joined by commas, and what it says about each (name, bytes), in order.
+        """The network of a run, or of several joined by commas, and what it says about each (name, bytes or
+        open file), in order.
 
         Raises Busy when there is no room, RunError or another ValueError when there is no such network, TimeoutError.
         """
 
         def looked() -> tuple:
-            network = _network(names, views, home(), int(time.monotonic()))
-            return network, [look_into(network, *file) for file in files]
+            network, seen = _network(names, views, home(), int(time.monotonic())), []
+            for name, source in files:
+                content = source if isinstance(source, bytes) else source.read()
+                with _decoding:
+                    seen.append(look_into(network, name, content))
+            return network, seen
 
         with self.room(len(files)):
             network, seen = await run_in_threadpool(looked)

@@ -236,4 +236,6 @@ started = jobs.bring_jobs()
 if started:
     st.subheader(tr("Imports"), anchor=False)
 st.fragment(reports, run_every=1.0 if any(map(parts.live, started)) else None)()
-drafts.keep("bring", box(""))
+numbers = range(st.session_state.get(box("classes"), 0))
+names = ["classes", "name", "into", *(f"{field} {number}" for number in numbers for field in ("label", "shots"))]
+drafts.keep("bring", box(""), map(box, names))

@@ -38,11 +38,9 @@ def show(dataset: data.Dataset | None, busy: bool, anew: Callable[[], None]) -> 
             st.button(
                 tr("Begin anew"), icon=":material/refresh:", key="teach_anew", on_click=anew, disabled=importing()
             )
-        if dataset and data.history(dataset.name):
-            back = st.button(tr("Undo the last change"), icon=":material/undo:", key="teach_undo", disabled=busy)
-            if back:
-                data.undo(dataset.name)
-                st.rerun()
+        changed = dataset and data.history(dataset.name)
+        if changed and st.button(tr("Undo the last change"), icon=":material/undo:", key="teach_undo", disabled=busy):
+            undo(dataset)
     return found
 
 
@@ -85,16 +83,36 @@ def title(dataset: data.Dataset, label: str, busy: bool) -> None:
         with st.popover("", icon=":material/edit:", help=tr("Rename the class or take it out"), disabled=busy):
             name = st.text_input(tr("New name"), label, key=key(f"rename {label}"), max_chars=100)
             name = " ".join(name.split())
-            if st.button(
-                tr("Rename"),
-                icon=":material/label:",
-                key=key(f"renamed {label}"),
-                disabled=name in ("", *dataset.classes),
-            ):
-                st.session_state[key(f"shots {name}")] = st.session_state.get(key(f"shots {label}"), [])
-                editing.change(dataset, data.Edit("rename", value=name, old=label))
+            same = name in ("", *dataset.classes)
+            if st.button(tr("Rename"), icon=":material/label:", key=key(f"renamed {label}"), disabled=same):
+                rename(dataset, label, name)
             if st.button(tr("Take the class out"), icon=":material/block:", key=key(f"out {label}")):
                 editing.change(dataset, data.Edit("exclude", tuple(of_class(dataset, label).tolist())))
+
+
+def rename(dataset: data.Dataset, old: str, name: str) -> None:
+    """Give a class another name; what is new in it goes along."""
+    try:
+        done = data.edit(dataset.name, data.Edit("rename", value=name, old=old))
+    except (ValueError, OSError) as error:
+        st.error(parts.text(error, 300))
+    else:
+        move(old, done.value)
+        st.rerun()
+
+
+def undo(dataset: data.Dataset) -> None:
+    """Take the last change of the set back."""
+    done = data.undo(dataset.name)
+    if done.kind == "rename":
+        move(done.value, done.old)
+    st.rerun()
+
+
+def move(old: str, new: str) -> None:
+    """What is new in a class belongs to another one from now on."""
+    shots = st.session_state.pop(key(f"shots {old}"), [])
+    st.session_state[key(f"shots {new}")] = st.session_state.get(key(f"shots {new}"), []) + shots
 
 
 def of_class(dataset: data.Dataset, label: str) -> np.ndarray:
@@ -176,3 +194,10 @@ def turn() -> int:
 def key(name: object) -> str:
     """The key of a form field; every import begins with fresh ones, and so does every data set."""
     return f"teach {turn()} {st.session_state.get('teach_form', '')} {name}"
+
+
+def fields(dataset: data.Dataset | None) -> list[str]:
+    """The keys of all that a form holds before it is sent."""
+    new = [f"new {number}" for number in range(st.session_state.get(key("extra"), 0))]
+    slots = [*(dataset.classes if dataset else ()), *new]
+    return [key("extra"), *(key(f"label {slot}") for slot in new), *(key(f"shots {slot}") for slot in slots)]

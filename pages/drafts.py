@@ -3,6 +3,7 @@
 import secrets
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import streamlit as st
@@ -11,16 +12,16 @@ from pages import visitors
 
 LASTS = 2 * 3600  # seconds
 MOST_BYTES = 2**30  # of all pictures together; the oldest draft goes first
-FIELDS = ("label", "shots", "extra", "classes", "name", "into")  # of a form
 
 
 @dataclass(frozen=True)
 class _Draft:
-    """The fields of a form, and when it was seen last."""
+    """The fields of a form: texts, numbers, and lists of `film.Shot`; and when it was seen last."""
 
-    fields: dict[str, object]
+    fields: dict[str, str | int | list]
     seen: float
 
+    @property
     def size(self) -> int:
         """Bytes of its pictures."""
         return sum(len(shot.content) for shots in self.fields.values() if isinstance(shots, list) for shot in shots)
@@ -36,6 +37,7 @@ def restore(page: str, prefix: str) -> None:
     word, me = st.query_params.get("draft"), visitors.visitor()
     if not word or not me or f"{page}_draft" in st.session_state:
         return
+    tidy()
     draft = _drafts.get((me.visitor, f"{page} {word}"))
     if draft:
         st.session_state[f"{page}_draft"] = word
@@ -43,19 +45,15 @@ def restore(page: str, prefix: str) -> None:
             st.session_state[prefix + name] = list(value) if isinstance(value, list) else value
 
 
-def keep(page: str, prefix: str) -> None:
-    """Remember the form as it is now, for a reload; forget it once it is empty."""
+def keep(page: str, prefix: str, keys: Iterable[str]) -> None:
+    """Remember the fields of these ``keys`` as they are now, for a reload; forget them once nothing is named or shown."""
     me = visitors.visitor()
     if not me:
         return
-    fields = {str(key)[len(prefix) :]: value for key, value in st.session_state.items() if str(key).startswith(prefix)}
-    fields = {
-        name: value
-        for name, value in fields.items()
-        if isinstance(value, int | str | list) and set(name.split()) & set(FIELDS)
-    }
+    fields = {key.removeprefix(prefix): st.session_state[key] for key in keys if key in st.session_state}
+    fields = {name: list(value) if isinstance(value, list) else value for name, value in fields.items()}
     word = st.session_state.setdefault(f"{page}_draft", secrets.token_urlsafe(6))
-    begun = any(value and (isinstance(value, list) or "label" in name) for name, value in fields.items())
+    begun = any(value and (isinstance(value, list) or "label " in name) for name, value in fields.items())
     if begun:
         st.query_params["draft"] = word
     else:
@@ -63,17 +61,16 @@ def keep(page: str, prefix: str) -> None:
     with _lock:
         _drafts.pop(key := (me.visitor, f"{page} {word}"), None)
         if begun:
-            _drafts[key] = _Draft(
-                {name: list(v) if isinstance(v, list) else v for name, v in fields.items()}, time.monotonic()
-            )
-        _tidy()
+            _drafts[key] = _Draft(fields, time.monotonic())
+    tidy()
 
 
-def _tidy() -> None:
+def tidy() -> None:
     """Let the oldest go: those that nobody came back to, and those that are too much."""
-    now, left = time.monotonic(), sum(draft.size() for draft in _drafts.values())
-    for key, draft in list(_drafts.items()):
-        if now - draft.seen < LASTS and left <= MOST_BYTES:
-            break
-        left -= draft.size()
-        del _drafts[key]
+    with _lock:
+        now, held = time.monotonic(), sum(draft.size for draft in _drafts.values())
+        for key, draft in list(_drafts.items()):  # the oldest first
+            if now - draft.seen < LASTS and held <= MOST_BYTES:
+                break
+            held -= draft.size
+            del _drafts[key]

@@ -6,7 +6,9 @@ what was clicked meanwhile along with them, as if it belonged to that part; such
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import hmac
 from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -14,17 +16,19 @@ from urllib.parse import urlencode
 import orjson
 import streamlit as st
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from imgrec.data import class_names
-from imgrec.language import LANGUAGES, current, speaking, tr
+from imgrec.home import home, server_secret
+from imgrec.language import current, speaking, tr
 from pages import camera
 
 if TYPE_CHECKING:  # the server starts without torch
     from imgrec.predict import Classified, Ensemble, Predictor
 
 PATH = "seen"  # of `look`, below the address of the dashboard
+PLACES, SLOWEST = 64, 10.0  # pictures that are looked at or on their way, of all cameras; seconds on the way
 WARMTH = 56  # values along a side of the heat that is sent, at most
 
 
@@ -32,10 +36,11 @@ def show(network: Predictor | Ensemble, temperature: float, count: int) -> None:
     """The camera's picture with the likeliest classes beside it, several times a second, and on demand with where it looks."""
     where = st.toggle(tr("Show where it looks"), key="live_where", help=tr("Grad-CAM for the likeliest class, over the camera's picture."))  # fmt: skip
     asked = {"of": network.name, "views": network.views, "temperature": temperature, "top": count, "where": int(where), "lang": current()}  # fmt: skip
+    query = urlencode(asked)
     _camera(
         key="live_camera",
         data={
-            "address": f"{PATH}?{urlencode(asked)}",
+            "address": f"{PATH}?{query}&sign={_signed(query)}",
             "side": max(160, network.at_least),
             "words": {
                 "unknown": tr("Probably none of these."),
@@ -52,44 +57,63 @@ def show(network: Predictor | Ensemble, temperature: float, count: int) -> None:
 
 
 async def look(request: Request) -> Response:
-    """What a network says about the picture in the request's body, as JSON: {"known", "classes"} or {"error"}.
+    """What a network says about the picture in the request's body, as JSON: {"known", "classes"}, or {"error"} if it is none.
 
-    Query: ``of`` run or runs, ``views``, ``temperature``, ``top`` classes, ``lang``; with ``where=1`` the answer has the heat
-    for the likeliest class, too. 503 while too many others wait.
+    The query is one that `show` has signed: ``of`` run or runs, ``views``, ``temperature``, ``top`` classes, ``lang``; with
+    ``where=1`` the answer has the heat for the likeliest class, too. Else 403; 404 when the run has gone, 408 and 413 for what
+    comes too slowly or is too much, 503 while too many others wait.
     """
-    asked = request.query_params
-    language = asked.get("lang", "")
-    with speaking(language if language in LANGUAGES else "en"):
-        status, content = await _answer(request, asked.get("of", ""), asked.get("views", ""))
-    headers = {"cache-control": "no-store"}
-    return Response(orjson.dumps(content), status, headers, media_type="application/json")
+    query, _, sign = request.url.query.rpartition("&sign=")
+    if not hmac.compare_digest(sign.encode(), _signed(query).encode()):
+        return Response(status_code=403)
+    if len(_looking) >= PLACES:
+        return Response(status_code=503)
+    _looking.add(request)
+    try:
+        with speaking(request.query_params["lang"]):
+            status, content = await _answer(request)
+    finally:
+        _looking.discard(request)
+    return Response(orjson.dumps(content), status, {"cache-control": "no-store"}, "application/json")
 
 
-async def _answer(request: Request, names: str, views: str) -> tuple[int, dict]:
+def _signed(query: str) -> str:
+    """Proof that this dashboard wrote a query: who cannot open it has no use of the network here either."""
+    return hmac.new(server_secret(str(home())), query.encode(), "sha256").hexdigest()
+
+
+_looking: set[Request] = set()
+_warming = asyncio.Semaphore(2)  # heat that is worked out at once; the threads are shared with the REST interface
+
+
+async def _answer(request: Request) -> tuple[int, dict]:
+    picture = bytearray()
+    try:
+        async with asyncio.timeout(SLOWEST):
+            async for part in request.stream():
+                picture += part
+                if len(picture) > camera.MOST_BYTES:
+                    return 413, {}
+    except (ClientDisconnect, TimeoutError):
+        return 408, {}
+    batcher = await run_in_threadpool(_batcher)  # which brings torch in
     from imgrec.serving import Busy
 
+    asked = request.query_params
     try:
-        temperature, count = float(request.query_params["temperature"]), int(request.query_params["top"])
-        if not (0.1 <= temperature <= 10 and 1 <= count <= 50):
-            raise ValueError(f"{temperature}, {count}")
-        content = bytearray()
-        async for part in request.stream():
-            content += part
-            if len(content) > camera.MOST_BYTES:
-                raise ValueError(len(content))
-    except (ValueError, KeyError) as error:
-        return 400, {"error": str(error)}
-    try:
-        network, [result] = await _batcher().classify(names, [("camera.jpg", bytes(content))], views)
+        network, [result] = await batcher.classify(asked["of"], [("camera.jpg", bytes(picture))], asked["views"])
     except (Busy, TimeoutError):
         return 503, {}
-    except (ValueError, OSError) as error:  # no such run, or damaged weights
+    except (ValueError, OSError) as error:  # deleted meanwhile
         return 404, {"error": str(error)}
     if result.error:
         return 200, {"error": result.error}
-    classes = result.at_temperature(temperature).top(class_names(network.classes), count)
-    heat = await run_in_threadpool(_heat, network, result) if request.query_params.get("where") == "1" else {}
-    return 200, {"known": result.known, "classes": classes} | heat
+    classes = result.at_temperature(float(asked["temperature"])).top(class_names(network.classes), int(asked["top"]))
+    said = {"known": result.known, "classes": classes}
+    if asked["where"] == "1":
+        async with _warming:
+            said |= await run_in_threadpool(_heat, network, result)
+    return 200, said
 
 
 def _heat(network: Predictor | Ensemble, result: Classified) -> dict:
@@ -188,7 +212,10 @@ _camera = st.components.v2.component(
               const answer = await fetch(address, { method: 'POST', body: picture });
               if (!live.stream) return;
               if (!answer.ok) pause = LATER;
-              if (answer.status !== 503 && address === live.address) draw(await answer.json());
+              if (answer.ok || answer.status === 404) {
+                const content = await answer.json();
+                if (address === live.address) draw(content);
+              } else if (answer.status !== 503) said.replaceChildren(note(live.words.away));
             } catch {
               said.replaceChildren(note(live.words.away));
               pause = LATER;

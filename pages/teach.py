@@ -263,4 +263,4 @@ with second, st.container(key="teach_middle"):
 with third, st.container(key="teach_end"):
     st.subheader(tr("3. Try"), anchor=False)
     try_it(usable(run))
-drafts.keep("teach", f"teach {classes.turn()} ")
+drafts.keep("teach", f"teach {classes.turn()} ", classes.fields(dataset))

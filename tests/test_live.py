@@ -44,21 +44,30 @@ def asked(name, query="", **headers):
         return thread.submit(asyncio.run, live_run.feed(Request(scope))).result()
 
 
-def seen(body, **query):
+def seen(body, sign="", come=None, **query):
     """Status and content of the answer to a picture from the camera."""
+    asked = {"of": "digits-seed-cnn", "views": "one", "temperature": 1, "top": 3, "where": 0, "lang": "en"} | query
+    asked = urlencode(asked)
     parts = [
         {"type": "http.request", "body": body[:1000], "more_body": True},
         {"type": "http.request", "body": body[1000:]},
     ]
-    asked = {"of": "digits-seed-cnn", "views": "one", "temperature": 1, "top": 3} | query
 
     async def receive():
         return parts.pop(0)
 
-    scope = {"type": "http", "query_string": urlencode(asked).encode(), "headers": []}
+    query = f"{asked}&sign={sign or live._signed(asked)}".encode()
+    scope = {
+        "type": "http",
+        "scheme": "http",
+        "server": ("x", 80),
+        "path": "/seen",
+        "query_string": query,
+        "headers": [],
+    }
     with ThreadPoolExecutor(1) as thread:
-        answer = thread.submit(asyncio.run, live.look(Request(scope, receive))).result()
-    return answer.status_code, json.loads(answer.body)
+        answer = thread.submit(asyncio.run, live.look(Request(scope, come or receive))).result()
+    return answer.status_code, json.loads(answer.body or "{}")
 
 
 def content(name, query=""):
@@ -176,20 +185,34 @@ def test_what_the_camera_sees_is_named_in_the_language_of_who_looks():
     assert not chinese[0]["name"].isascii()
 
 
-@pytest.mark.parametrize(
-    ("query", "status"),
-    [({"of": "none"}, 404), ({"of": "../runs"}, 404), ({"views": "sideways"}, 404), ({"temperature": 0}, 400),
-     ({"temperature": "nan"}, 400), ({"top": 0}, 400), ({"top": "many"}, 400), ({"of": ",".join("abcdefg")}, 404)],
-)  # fmt: skip
-def test_a_question_without_sense_is_told_so(query, status):
-    told = seen(to_png(open_dataset("digits").images[0]), **query)
-    assert told[0] == status
-    assert told[1]["error"]
+@pytest.mark.parametrize("name", ["none", "../runs", ",".join("abcdefg"), "a\0b"])
+def test_a_run_that_has_gone_is_named(name):
+    status, told = seen(to_png(open_dataset("digits").images[0]), of=name)
+    assert status == 404
+    assert told["error"]
 
 
-def test_what_is_no_picture_or_too_large_is_told_so():
+def test_only_what_this_dashboard_has_signed_is_answered(monkeypatch):
+    picture = to_png(open_dataset("digits").images[0])
+    assert seen(picture, sign="0" * 64)[0] == 403
+    assert seen(picture, sign="ü")[0] == 403
+    assert seen(picture, sign=live._signed("of=cifar10-fast"))[0] == 403
+    assert seen(picture)[0] == 200
+
+
+def test_what_is_no_picture_or_too_much_or_cut_off_is_told_so(monkeypatch):
     assert seen(b"no picture at all" * 100)[1]["error"]
-    assert seen(b"x" * (camera.MOST_BYTES + 1))[0] == 400
+    assert seen(b"x" * (camera.MOST_BYTES + 1))[0] == 413
+
+    async def left():
+        return {"type": "http.disconnect"}
+
+    async def waits():
+        await asyncio.sleep(5)
+
+    monkeypatch.setattr(live, "SLOWEST", 0.05)
+    for come in (left, waits):
+        assert seen(b"", come=come)[0] == 408
 
 
 def test_where_too_many_wait_the_camera_is_asked_to_come_back(monkeypatch):
@@ -198,6 +221,8 @@ def test_where_too_many_wait_the_camera_is_asked_to_come_back(monkeypatch):
     with full.room(1):
         assert seen(to_png(open_dataset("digits").images[0])) == (503, {})
     assert seen(to_png(open_dataset("digits").images[0]))[0] == 200
+    monkeypatch.setattr(live, "PLACES", 0)
+    assert seen(to_png(open_dataset("digits").images[0])) == (503, {})
 
 
 def test_on_demand_it_is_told_where_the_network_looks():

@@ -4,6 +4,7 @@ import base64
 import io
 import re
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -425,6 +426,52 @@ def test_what_was_taught_is_renamed_taken_out_and_taken_back():
     test.button(key="teach_undo").click().run()
     assert set(open_dataset("gestures").classes) == {"palm", "rock", "thumb"}
     assert not test.exception
+
+
+def test_a_class_is_renamed_as_the_set_writes_it_and_what_is_new_goes_along_also_back():
+    import_dataset([Item(f"{i}.png", picture(i), ("fist", "palm")[i % 2]) for i in range(12)], "gestures")
+    test = open_page("teach.py", {"dataset": "gestures"})
+    test.button(key="teach_files 0").click().run()
+    test.file_uploader(key="teach 0 gestures files fist 0").set_value([("a.png", picture(99), "image/png")]).run()
+    test.text_input(key="teach 0 gestures rename fist").set_value("e\u0301cole").run()  # as macOS writes it
+    test.button(key="teach 0 gestures renamed fist").click().run()
+    assert set(open_dataset("gestures").classes) == {"\u00e9cole", "palm"}
+    assert "7 pictures, 1 of them new" in texts(test)
+    test.button(key="teach_undo").click().run()
+    assert set(open_dataset("gestures").classes) == {"fist", "palm"}
+    assert "7 pictures, 1 of them new" in texts(test)
+    assert not test.exception
+
+
+@pytest.mark.parametrize("name", ["name", "first name", "shots", "label x", "extra"])
+def test_a_set_and_a_class_of_any_name_outlast_a_reload(name, monkeypatch):
+    monkeypatch.setattr("pages.visitors.visitor", lambda: Owner("a" * 24, "Amber Fox"))
+    monkeypatch.setattr("pages.drafts._drafts", {})
+    dataset = name.replace(" ", "-")
+    import_dataset([Item(f"{i}.png", picture(i), (name, "palm")[i % 2]) for i in range(12)], dataset)
+    test = open_page("teach.py", {"dataset": dataset})
+    for number, label in enumerate((name, "palm")):
+        test.button(key=f"teach_files {number}").click().run()
+        files = [("a.png", picture(99 + number), "image/png")]
+        test.file_uploader(key=f"teach 0 {dataset} files {label} 0").set_value(files).run()
+    assert not test.exception
+    again = open_page("teach.py", {"dataset": dataset, "draft": test.query_params["draft"]})
+    assert not again.exception
+    assert texts(again).count("7 pictures, 1 of them new") == 2
+
+
+def test_drafts_end_after_a_while_and_where_they_are_too_much(monkeypatch):
+    from pages import drafts
+    from pages.film import Shot
+
+    monkeypatch.setattr(drafts, "MOST_BYTES", 250)
+    kept = {("me", str(n)): drafts._Draft({"shots 0": [Shot(b"x" * 100)]}, time.monotonic()) for n in range(4)}
+    monkeypatch.setattr(drafts, "_drafts", kept)
+    drafts.tidy()
+    assert list(kept) == [("me", "2"), ("me", "3")]  # the latest
+    kept["me", "2"] = drafts._Draft({}, time.monotonic() - drafts.LASTS - 1)
+    drafts.tidy()
+    assert list(kept) == [("me", "3")]
 
 
 def test_a_photo_of_an_iphone_and_a_nearly_equal_name_on_the_page_teach():
