@@ -4,6 +4,7 @@ import asyncio
 import gc
 import gzip
 import secrets
+import sys
 import threading
 import time
 from collections import deque
@@ -20,6 +21,7 @@ from starlette.routing import Mount, Route
 from streamlit.file_util import get_static_dir
 
 from imgrec.api import create_api
+from imgrec.home import check_settings
 from pages import drafts, live, live_run
 from pages.visitors import COOKIE
 
@@ -177,6 +179,10 @@ async def lifespan(app):
     tidying.cancel()
 
 
+try:
+    check_settings()
+except ValueError as error:
+    sys.exit(f"imgrec: {error}")
 HOSTS = st.get_option("server.allowedHosts") or [
     "*"
 ]  # Streamlit checks its WebSocket only, so the rest is checked here

@@ -6,6 +6,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage.
 from __future__ import annotations
 
 import argparse
+import re
 import signal
 import sys
 from typing import NoReturn
@@ -13,14 +14,17 @@ from typing import NoReturn
 from imgrec import __version__
 from imgrec.commands import COMMANDS
 from imgrec.commands.training import complain
-from imgrec.recipe import RecipeError
+from imgrec.recipe import OTHER_NAMES, RecipeError
 
 
 class Parser(argparse.ArgumentParser):
     """argparse with one clear line for a mistake instead of the whole usage."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see --help)\n")
+        unknown = re.match(r"unrecognized arguments: --(\w+)", message)
+        known = unknown and OTHER_NAMES.get(unknown[1])
+        meant = f"; did you mean --{known.replace('_', '-')}?" if known else ""
+        self.exit(2, f"{self.prog}: {message}{meant} (see --help)\n")
 
 
 def main(arguments: list[str] | None = None) -> int:

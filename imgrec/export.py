@@ -85,9 +85,12 @@ def export(
     return {"to": to, "out": str(out), "bytes": len(content), **found}
 
 
-def by_ending(path: Path, otherwise: str | None = None) -> str:
-    """The format that a file's name asks for, or ``otherwise``. Raises ExportError if there is neither."""
-    found = next((name for name, row in FORMATS.items() if path.suffix.lower() == f".{row.ending}"), otherwise)
+def by_ending(path: Path, wanted: str | None = None) -> str:
+    """The format that a file's name asks for, or ``wanted``, if that has this ending. Raises ExportError."""
+    of_ending = [name for name, row in FORMATS.items() if path.suffix.lower() == f".{row.ending}"]
+    if wanted and wanted not in of_ending:
+        raise ExportError(tr("{out} has another ending than .{ending}, which {wanted} has.", out=path, ending=FORMATS[wanted].ending, wanted=wanted))  # fmt: skip
+    found = wanted or next(iter(of_ending), None)
     if found is None:
         endings = ", ".join(sorted({f".{row.ending}" for row in FORMATS.values()}))
         raise ExportError(tr("{out} has none of the endings {endings}; give one of them.", out=path, endings=endings))

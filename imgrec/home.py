@@ -17,6 +17,8 @@ from typing import BinaryIO
 from imgrec.language import tr
 
 FOLDERS = ("datasets", "runs", "weights", "features", "answers", "events")
+NUMBERS = ("IMGREC_MAX_EPOCHS", "IMGREC_MAX_MINUTES", "IMGREC_MAX_QUEUED", "IMGREC_MAX_IMPORT_GB", "IMGREC_MAX_STORAGE_GB",
+           "IMGREC_WORKERS", "IMGREC_NICE", "IMGREC_BATCH")  # environment variables  # fmt: skip
 MOST_CHARACTERS, MOST_BYTES = 80, 200  # of a name; file systems take 255 bytes, and prefixes need some of them
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}  # on Windows
 
@@ -32,11 +34,24 @@ def home() -> Path:
 
 
 def setting(name: str, otherwise: float) -> float:
-    """A number that the operator set as environment variable ``name``, ``otherwise`` if it is none."""
+    """A number that the operator set as environment variable ``name``, ``otherwise`` if it is unset or empty.
+
+    Raises ValueError if it is no number: a bound with a slip of the pen must not be no bound.
+    """
+    given = os.environ.get(name, "").strip()
     try:
-        return float(os.environ[name])
-    except (KeyError, ValueError):
-        return otherwise
+        value = float(given or otherwise)
+    except ValueError:
+        value = math.nan
+    if given and not math.isfinite(value):
+        raise ValueError(tr("{name} is {given!r}; give a number, or leave it out.", name=name, given=given[:40]))
+    return value
+
+
+def check_settings() -> None:
+    """Raises ValueError if one of the operator's NUMBERS is none."""
+    for name in NUMBERS:
+        setting(name, 0)
 
 
 def cores() -> int:

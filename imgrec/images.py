@@ -19,7 +19,7 @@ from hashlib import blake2b
 from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from imgrec.language import mark, tr
 
@@ -86,6 +86,16 @@ def open_image(
     except Exception as error:  # decoders raise OSError, ValueError, TypeError, struct.error and more
         text = "".join(filter(str.isprintable, str(error)))[:120].rstrip(". ").replace(". ", "; ") or repr(error)
         raise ImageError(tr("{label}: it is damaged or cut off ({text}).", label=label, text=text)) from error
+
+
+def of_pillow(image: Image.Image) -> Image.Image:
+    """A picture that somebody has opened already, as `open_image` would give it, but for ``info``. Raises ImageError."""
+    if 0 in image.size:
+        raise ImageError(tr("The picture has no pixels."))
+    try:
+        return _eight_bit(ImageOps.exif_transpose(image))
+    except ImageError as error:
+        raise ImageError(f"{safe_name(_name_of(image))}: {error}.") from None
 
 
 def safe_name(name: str) -> str:
@@ -165,7 +175,7 @@ def to_png(array: np.ndarray) -> bytes:
 
 
 def _name_of(source: object) -> str:
-    name = source if isinstance(source, str | os.PathLike) else getattr(source, "name", "")
+    name = source if isinstance(source, str | os.PathLike) else getattr(source, "name", getattr(source, "filename", ""))
     return os.fsdecode(name) if isinstance(name, str | os.PathLike) else ""  # some open files have a number there
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from imgrec import jobs
 from imgrec.bulk import pictures as files_in
@@ -22,14 +22,14 @@ from imgrec.data import Dataset, DatasetError, bring, class_names, find, list_da
 from imgrec.evaluate import Answers, answers, kept_answers, report
 from imgrec.explain import explain, overlay
 from imgrec.export import by_ending, export
-from imgrec.home import check_writable, write_atomic
-from imgrec.images import ImageError, open_image, to_png
+from imgrec.home import check_writable, home, write_atomic
+from imgrec.images import ImageError, of_pillow, open_image, to_png
 from imgrec.language import tr
 from imgrec.predict import Classified, Predictor, predictor, stream
 from imgrec.progress import bar, carry_out, hint, in_a_line, stopping, write
 from imgrec.recipe import Recipe, RecipeError, one_of
 from imgrec.report import mistakes, printable
-from imgrec.runs import Run, open_run
+from imgrec.runs import Run, RunError, open_run
 
 Picture = str | os.PathLike | bytes | Image.Image | np.ndarray
 
@@ -51,7 +51,12 @@ def fit(pictures: str | os.PathLike = "digits", preset: str = "standard", **sett
 
 def load(run: str | os.PathLike | Run) -> Learner:
     """What was trained before, here or in the dashboard, by the run's name or folder. Raises RunError if there is none."""
-    return Learner(run if isinstance(run, Run) else open_run(Path(run).name))
+    if isinstance(run, Run):
+        return Learner(run)
+    found, folder = open_run(Path(run).name), Path(run).expanduser()
+    if len(folder.parts) > 1 and folder.resolve() != found.path.resolve():
+        raise RunError(tr("{folder} is not a run of this workspace, {home}.", folder=folder, home=home()))
+    return Learner(found)
 
 
 def _dataset(pictures: str | os.PathLike) -> str:
@@ -161,7 +166,7 @@ class Learner:
         """Write the network with its preprocessing and class names, proved to answer alike; ``to``: a key of
         `export.FORMATS`, by default what the file's ending says. Raises ExportError."""
         path = check_writable(Path(out).expanduser())
-        to = to or by_ending(path)
+        to = by_ending(path, to)
         export(Predictor.open(self.run, "cpu"), to, path, self.dataset if to == "int8" else None)
         return path
 
@@ -185,7 +190,7 @@ class Shown(str):
 
 def _opened(picture: Picture, at_least: int) -> Image.Image:
     if isinstance(picture, Image.Image):
-        return ImageOps.exif_transpose(picture)  # as it would be turned if it came as a file
+        return of_pillow(picture)
     if isinstance(picture, np.ndarray):
         return open_image(to_png(picture))
     if isinstance(picture, bytes):

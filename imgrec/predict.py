@@ -301,7 +301,7 @@ def stream(
 
 def open_network(names: str) -> Predictor | Ensemble:
     """The predictor of a run, or of several joined by commas, which answer together. Raises RunError or WeightsError."""
-    asked = list(dict.fromkeys(names.split(",")))
+    asked = list(dict.fromkeys(name.strip() for name in names.split(",")))
     if len(asked) > MOST_MEMBERS:
         raise RunError(
             tr(

@@ -37,7 +37,8 @@ def stripped(content: bytes, name: str = "picture") -> tuple[bytes, str]:
     ImageError."""
     open_image(content, name)
     with Image.open(io.BytesIO(content)) as image:
-        kind = "JPEG" if image.format in ("JPEG", "MPO", "HEIF") else "PNG"
+        clear = image.has_transparency_data
+        kind = "JPEG" if image.format in ("JPEG", "MPO", "HEIF") and not clear else "PNG"
         upright = ImageOps.exif_transpose(image)
         plain = (
             upright.convert("RGB")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import os
 import queue
 import threading
 import time
@@ -24,7 +23,7 @@ import torch
 from starlette.concurrency import run_in_threadpool
 
 from imgrec.hardware import THREADS
-from imgrec.home import home
+from imgrec.home import home, setting
 from imgrec.images import ImageError
 from imgrec.predict import Classified, Ensemble, Predictor, look_into, open_network
 
@@ -37,9 +36,8 @@ OF_LAST = 0.25  # this share of what the last batch took, until as many are ther
 
 
 def default_batch() -> int:
-    """IMGREC_BATCH, or 32 if it is no number from 1 to 1024."""
-    given = os.environ.get("IMGREC_BATCH", "")
-    return int(given) if given.isdecimal() and 1 <= int(given) <= 1024 else BATCH
+    """IMGREC_BATCH, from 1 to 1024, or 32. Raises ValueError if it is no number."""
+    return int(min(1024, max(1, setting("IMGREC_BATCH", BATCH))))
 
 
 class Busy(RuntimeError):

@@ -27,7 +27,7 @@ from torch.nn import functional
 from imgrec.home import folder, write_atomic
 from imgrec.images import RESIZES
 from imgrec.language import tr
-from imgrec.models import SHELF, build, card
+from imgrec.models import SHELF, ModelError, build, card, parameters
 from imgrec.models.imagenet import MEAN, STD, imagenet_state, torchvision_models
 
 
@@ -83,6 +83,11 @@ VIEWS: dict[str, tuple[tuple[float, Callable[[Tensor], Tensor]], ...]] = {
 }
 
 
+FARTHEST = (
+    1e4  # means, deviations and what these are divided by, of pixels from 0 to 1: beyond it nothing can be computed
+)
+
+
 @dataclass(frozen=True)
 class Passport:
     """What must travel with weights: the model's name on the shelf, the class names in output order, the preprocessing."""
@@ -97,6 +102,13 @@ class Passport:
     def build(self) -> nn.Module:
         """The network this passport belongs to, with fresh weights."""
         return build(self.model, len(self.classes), self.preprocess.channels, self.preprocess.size)
+
+    def numbers(self) -> int:
+        """How many numbers that network learns; 0 where nothing of that name is on the shelf, which `build` says."""
+        try:
+            return parameters(self.model, len(self.classes), self.preprocess.channels, self.preprocess.size)
+        except ModelError:
+            return 0
 
     def answer(self, network: nn.Module, images: Tensor) -> Tensor:
         """Logits (N, classes) for pictures in 0..1, float (N, C, H, W): the mean over all views of each."""
@@ -121,13 +133,18 @@ class Passport:
             temperature, threshold = float(content.get("temperature", 1.0)), content.get("threshold")
             threshold = None if threshold is None else float(threshold)
             passport = cls(str(content["model"]), classes, preprocess, views, temperature, threshold)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise WeightsError(
                 tr("the class names and preprocessing that came with it are damaged ({error!r})", error=error)
             ) from None
         sound = 1 <= preprocess.size <= 1024 and preprocess.channels in (1, 3) and preprocess.resize in RESIZES
         sound = sound and 0.01 <= temperature <= 100 and (threshold is None or math.isfinite(threshold))
-        sound = sound and passport.views in VIEWS and len(mean) == len(std) == preprocess.channels and min(std) > 0
+        sound = sound and passport.views in VIEWS and len(mean) == len(std) == preprocess.channels
+        sound = (
+            sound
+            and all(abs(value) <= FARTHEST for value in mean)
+            and all(1 / FARTHEST <= value <= FARTHEST for value in std)
+        )
         if not sound or not 1 <= len(passport.classes) <= 100_000:
             raise WeightsError(tr("the preprocessing that came with it is out of range"))
         return passport
@@ -147,6 +164,8 @@ class Start:
     @classmethod
     def from_file(cls, path: Path, model: str, name: str = "") -> Start:
         """Weights of ours, or of torchvision's layout if the file ends in .pth or .pt. Raises WeightsError."""
+        if not path.is_file():
+            raise WeightsError(tr("There is no file {name}.", name=path))
         if path.suffix in (".pth", ".pt"):
             return _from_torchvision(path, model)
         weights, passport = load_weights(path)
@@ -265,7 +284,7 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], Passport]:
         raise WeightsError(
             tr("{name}: these weights do not say which model and classes they belong to.", name=path.name)
         ) from None
-    except (OSError, safetensors.SafetensorError, json.JSONDecodeError, TypeError) as error:
+    except (OSError, safetensors.SafetensorError, json.JSONDecodeError, TypeError, RecursionError) as error:
         raise WeightsError(
             tr("{name}: the file cannot be read as weights ({error}).", name=path.name, error=error)
         ) from None
@@ -274,6 +293,10 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], Passport]:
     if metadata.get("sha256") != digest(weights):
         raise WeightsError(
             tr("{name}: the weights are damaged (their hash does not match); use another copy.", name=path.name)
+        )
+    if passport.numbers() > sum(value.numel() for value in weights.values()):  # before memory is taken for it
+        raise WeightsError(
+            tr("{name}: these weights are too few for the network that they say they are.", name=path.name)
         )
     return weights, passport
 

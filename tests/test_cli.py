@@ -106,7 +106,7 @@ def open_run_or_none(name):
         return None
 
 
-def test_an_import_says_what_is_wrong_with_its_source(capsys, tmp_path):
+def test_an_import_says_what_is_wrong_with_its_source(capsys, tmp_path, monkeypatch):
     (tmp_path / "one.png").write_bytes(picture(0))
     assert "one picture; put pictures into a folder" in call(capsys, "import", tmp_path / "one.png")[2]
     assert "The source is empty" in call(capsys, "import", "")[2]
@@ -116,6 +116,10 @@ def test_an_import_says_what_is_wrong_with_its_source(capsys, tmp_path):
     assert status == 1
     assert "Nothing was added to pets: the data set has it already" in said
     assert "python -m imgrec import" in call(capsys, "train", "--dataset", place)[2]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    assert "python -m imgrec import" in call(capsys, "train", "--dataset", "photos")[2]
+    assert "for your own pictures" in call(capsys, "import", "mnist", "--add")[2]
 
 
 def test_a_reader_that_goes_away_does_not_lose_the_training(workspace):
@@ -132,6 +136,28 @@ def test_a_reader_that_goes_away_does_not_lose_the_training(workspace):
 def test_what_an_export_is_is_told_by_its_ending(capsys, tmp_path, trained):
     assert call(capsys, "export", trained.name, "--out", tmp_path / "d.zip")[0] == 0
     assert zipfile.is_zipfile(tmp_path / "d.zip")
+    for wrong in (["m.pt"], ["m.xyz"], ["m"], ["m.zip", "--to", "onnx"], ["m.onnx", "--to", "zip"]):
+        status, _, said = call(capsys, "export", trained.name, "--out", tmp_path / wrong[0], *wrong[1:])
+        assert (status, (tmp_path / wrong[0]).exists()) == (1, False)
+        assert "ending" in said
+
+
+def test_no_file_is_written_that_is_something_else_than_it_is_called(capsys, tmp_path):
+    for arguments in (
+        ["explain", "digits-seed-cnn", "a.png"],
+        ["notebook", "digits-seed-cnn"],
+        ["pack", "x"],
+    ):
+        status, _, said = call(capsys, *arguments, "--out", tmp_path / "w.txt")
+        assert status == 2
+        assert "does not end in ." in said
+        assert not (tmp_path / "w.txt").exists()
+
+
+def test_a_name_from_elsewhere_is_translated(capsys):
+    status, _, said = call(capsys, "train", "--lr", "0.1")
+    assert status == 2
+    assert "did you mean --learning-rate?" in said
 
 
 def test_events_of_a_run_that_came_along_are_written_into_the_workspace(capsys, workspace):
@@ -238,7 +264,7 @@ def test_inspect_reports_counts_sizes_and_statistics(capsys):
         (("import", "/nowhere/at/all"), 1, "nowhere"),
         (("evaluate", "nothing"), 1, "nothing"),
         (("inspect", "nothing"), 1, "nothing"),
-        (("export", "nothing", "--out", "x"), 1, "nothing"),
+        (("export", "nothing", "--out", "x.onnx"), 1, "nothing"),
     ],
 )
 def test_a_mistake_gets_one_clear_line_and_the_right_exit_status(capsys, arguments, status, words):

@@ -17,7 +17,7 @@ from pictures import picture
 
 from imgrec import jobs, queue, worker
 from imgrec.data import DatasetError, list_datasets, open_dataset, uploads
-from imgrec.home import cores, folder
+from imgrec.home import check_settings, cores, folder
 from imgrec.images import to_png
 from imgrec.models import ModelError
 from imgrec.recipe import Recipe, RecipeError
@@ -148,7 +148,14 @@ def test_what_an_operator_allows_bounds_every_run(monkeypatch):
     monkeypatch.setenv("IMGREC_MAX_EPOCHS", "20")
     with pytest.raises(RecipeError, match="allows 20"):
         jobs.enqueue(Recipe(epochs=21))
-    monkeypatch.setenv("IMGREC_MAX_EPOCHS", "lots")  # no number: no bound
+    for slip in ("lots", "20 epochs", "nan", "inf", "0,5"):  # must not be no bound
+        monkeypatch.setenv("IMGREC_MAX_EPOCHS", slip)
+        with pytest.raises(ValueError, match=r"IMGREC_MAX_EPOCHS is .*; give a number"):
+            jobs.enqueue(Recipe(epochs=1))
+        with pytest.raises(ValueError, match="IMGREC_MAX_EPOCHS"):
+            check_settings()
+    monkeypatch.setenv("IMGREC_MAX_EPOCHS", " ")
+    check_settings()
     monkeypatch.setenv("IMGREC_MAX_MINUTES", "0.002")
     run = jobs.enqueue(LONG)
     for _ in worker.work(run):

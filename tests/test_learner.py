@@ -20,7 +20,7 @@ from imgrec.home import home
 from imgrec.images import ImageError, to_png
 from imgrec.learner import load
 from imgrec.recipe import RecipeError
-from imgrec.runs import RunError, list_runs
+from imgrec.runs import RunError, list_runs, open_run
 from imgrec.weights import load_weights
 
 ROOT = Path(__file__).parent.parent
@@ -162,6 +162,9 @@ def test_a_mistake_is_told_before_anything_starts(wrong, error, words):
 def test_a_run_that_is_not_there():
     with pytest.raises(RunError, match="nothing"):
         imgrec.load("nothing")
+    with pytest.raises(RunError, match="not a run of this workspace"):
+        imgrec.load("/no/such/place/digits-seed-cnn")
+    assert imgrec.load(open_run("digits-seed-cnn").path).run.name == "digits-seed-cnn"
     with pytest.raises(AttributeError, match="has no attribute 'fits'"):
         imgrec.fits  # noqa: B018
 
@@ -177,6 +180,10 @@ def test_a_picture_may_be_given_in_any_form(trained, tmp_path, digits):
     assert len(said[0]) == 5
     assert sum(row["probability"] for row in learner.predict(path, top=10)) == pytest.approx(1, abs=1e-5)
     assert [one.file for one in learner.classify(tmp_path)] == [str(path)]
+    with pytest.raises(ImageError, match=r"floating-point.*\.$"):
+        learner.predict(Image.new("F", (9, 9)))
+    with pytest.raises(ImageError, match="no pixels"):
+        learner.predict(Image.new("L", (0, 0)))
     with pytest.raises(ImageError, match="not a picture"):
         learner.predict(b"no picture")
     with pytest.raises(ValueError, match="uint8"):

@@ -44,6 +44,22 @@ def test_a_csv_that_lists_missing_outside_or_unlabelled_files_names_them(tmp_pat
     ]
 
 
+def test_what_a_table_inside_a_folder_lists_and_nobody_brought_is_named_once(tmp_path):
+    table = "file,label\n1.png,a\n2.png,b\ngone.png,a\nsub/lost.png,b\n../../etc/passwd,a\nbroken.png,a\ngone.png,a\n"
+    files = {f"{i}.png": picture(i) for i in (1, 2)} | {"broken.png": b"text", "labels.csv": table.encode()}
+    for index, source in enumerate((folder(tmp_path / "a", files), zipped(tmp_path / "b.zip", files))):
+        summary = import_dataset(source, f"set{index}")
+        assert summary.images == 2
+        assert sorted(entry["file"] for entry in summary.rejected) == [
+            "../../etc/passwd",
+            "broken.png",
+            "gone.png",
+            "sub/lost.png",
+        ]
+        assert "there is no such file" in reasons(summary)["gone.png"]
+        assert "not a picture" in reasons(summary)["broken.png"]
+
+
 def test_a_csv_about_something_else_does_not_hide_the_class_folders(tmp_path):
     files = two_classes() | {"notes.csv": b"day,weather\n1,fine\n"}
     summary = import_dataset(folder(tmp_path / "a", files), "a")

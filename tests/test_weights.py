@@ -75,11 +75,33 @@ def test_weights_without_a_passport_are_refused(tmp_path):
     [{"classes": []}, {"classes": 3}, {"model": None, "classes": None}, {"preprocess": {}},
      {"preprocess": {"size": 10**9, "channels": 1, "resize": "crop", "mean": [0], "std": [1]}},
      {"preprocess": {"size": 8, "channels": 1, "resize": "crop", "mean": [0], "std": [0]}},
-     {"preprocess": {"size": 8, "channels": 1, "resize": "../x", "mean": [0], "std": [1]}}],
+     {"preprocess": {"size": 8, "channels": 1, "resize": "../x", "mean": [0], "std": [1]}},
+     {"preprocess": {"size": float("inf"), "channels": 1, "resize": "crop", "mean": [0], "std": [1]}},
+     {"preprocess": {"size": 8, "channels": 1, "resize": "crop", "mean": [float("nan")], "std": [1]}},
+     {"preprocess": {"size": 8, "channels": 1, "resize": "crop", "mean": [1e308], "std": [1]}},
+     {"preprocess": {"size": 8, "channels": 1, "resize": "crop", "mean": [0], "std": [1e-320]}}],
 )  # fmt: skip
 def test_a_passport_from_a_stranger_is_checked(change):
     with pytest.raises(WeightsError):
         Passport.from_dict({**PASSPORT.to_dict(), **change})
+
+
+def test_a_file_that_promises_more_than_it_holds_takes_no_memory(tmp_path):
+    wanted = Passport(
+        "softmax-regression", tuple(map(str, range(100_000))), Preprocess(1024, 1, "crop", (0.5,), (0.25,))
+    )
+    save_weights(tmp_path / "w.safetensors", {"head.weight": torch.zeros(100_000, 1)}, wanted)
+    with pytest.raises(WeightsError, match="too few"):
+        load_weights(tmp_path / "w.safetensors")
+
+
+def test_a_passport_of_endless_brackets_is_refused(tmp_path):
+    import safetensors.torch
+
+    nested = {"imgrec": "[" * 10_000 + "]" * 10_000}
+    safetensors.torch.save_file({"head.weight": torch.zeros(1)}, tmp_path / "w.safetensors", nested)
+    with pytest.raises(WeightsError, match="cannot be read as weights"):
+        load_weights(tmp_path / "w.safetensors")
 
 
 def test_weights_of_another_shape_or_model_or_with_nan_do_not_go_in():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,14 +39,20 @@ NAME = argument("name")
 
 
 def out(metavar: str) -> Argument:
-    """Where the result is written."""
-    return argument("--out", type=writable, required=True, metavar=metavar)
+    """Where the result is written; ``metavar`` says with which endings, such as F.ipynb|F.py."""
+    endings = [ending for name in metavar.split("|") if (ending := Path(name).suffix)]
+    return argument("--out", type=partial(writable, endings=endings), required=True, metavar=metavar)
 
 
-def writable(text: str) -> Path:
+def writable(text: str, endings: Sequence[str] = ()) -> Path:
     """A path at which a file can be written, told before anything is computed."""
+    path = Path(text).expanduser()
+    if endings and path.suffix.lower() not in endings:
+        raise argparse.ArgumentTypeError(
+            f"{text} does not end in {' or '.join(endings)}, and would not be what it is called"
+        )
     try:
-        return check_writable(Path(text).expanduser())
+        return check_writable(path)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

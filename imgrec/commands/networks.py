@@ -133,7 +133,7 @@ def explain(options) -> None:
     argument(
         "--to",
         choices=("onnx", "int8", "torch", "page", "zip"),
-        help="zip: ONNX with a script, a card and a page for the browser; default: what the file's ending says, or onnx",
+        help="zip: ONNX with a script, a card and a page for the browser; default: what the file's ending says",
     ),
     out("F"),
 )
@@ -144,7 +144,7 @@ def export(options) -> None:
     from imgrec.predict import Predictor
     from imgrec.runs import open_run
 
-    to = options.to or by_ending(options.out, "onnx")
+    to = by_ending(options.out, options.to)
     predictor, dataset = Predictor.open(options.name, "cpu"), None
     if to == "int8":
         wanted = predictor.passport.preprocess

@@ -32,6 +32,10 @@ def import_(options) -> None:
     if not options.source.strip():
         raise DatasetError("The source is empty; name a folder, an archive, a table or a downloadable set.")
     download = options.source in CATALOGUE and not Path(options.source).exists()
+    if download and (options.name or options.unlabelled or options.add):
+        raise DatasetError(
+            f"{options.source} is a set to download; --name, --unlabelled and --add are for your own pictures."
+        )
     with bar(" bytes" if download else " pictures") as progress:
         if download:
             summary = fetch(options.source, progress)

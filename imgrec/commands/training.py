@@ -60,10 +60,11 @@ def _values(name: str, text: str) -> list:
 )
 def train(options) -> None:
     from imgrec import jobs
+    from imgrec.data import list_datasets
 
     given = {name: values for name, values in vars(options).items() if name in FIELDS and values is not None}
     recipe = Recipe.from_values({name: values[0] for name, values in given.items()}, options.preset)
-    if os.sep in recipe.dataset and os.path.exists(recipe.dataset):
+    if os.path.exists(recipe.dataset) and recipe.dataset not in {row.name for row in list_datasets()}:
         words = "{path} is a place, not the name of a data set; `python -m imgrec import {path}` makes one of it."
         raise ValueError(words.format(path=recipe.dataset))
     hint(recipe)
@@ -197,6 +198,6 @@ def notebook(options) -> None:
     from imgrec.notebook import as_notebook, as_script
     from imgrec.runs import open_run
 
-    script = options.out.suffix == ".py"
+    script = options.out.suffix.lower() == ".py"
     write_atomic(options.out, (as_script if script else as_notebook)(open_run(options.name)))
     print_json({"run": options.name, "out": str(options.out)})

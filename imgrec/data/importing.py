@@ -115,7 +115,7 @@ class Import:
     adding: bool = False  # to a set that is there
     stamp: str = ""  # of the files it came from
     rejected: list[dict[str, str]] = field(default_factory=list)
-    refusals: int = 0
+    refused: list[str] = field(default_factory=list)  # all files, of which ``rejected`` says the reasons of the first
 
     def run(self, name: str, items: Iterable[Item]) -> Summary:
         """Store the items under ``name``; raises like `import_dataset`."""
@@ -150,10 +150,13 @@ class Import:
         if self.unlabelled:
             return [picture._replace(label=None, split=None) for picture in pictures]
         names = [picture.name for picture in pictures if picture.label is None]
-        places = layouts.by_tables(names, self.tables) if self.tables else None
-        for table in self.tables if places is None else ():
+        told = layouts.by_tables(names, self.tables, self.refused) if self.tables else None
+        for table in self.tables if told is None else ():
             self._refuse(table, tr("it is not a picture, and no table with columns file and label for most of them"))
-        found = iter(places or layouts.by_folders(names))
+        places, lost = told or (layouts.by_folders(names), [])
+        for file in lost:
+            self._refuse(file, tr("a table lists it, but there is no such file"))
+        found = iter(places)
         placed = []
         for picture in pictures:
             place = next(found) if picture.label is None else layouts.labelled(*picture[:3])
@@ -250,12 +253,12 @@ class Import:
         return place, number, label
 
     def _refuse(self, file: str, reason: str) -> None:
-        self.refusals += 1
-        if self.refusals <= MOST_REFUSALS:
+        self.refused.append(file)
+        if len(self.refused) <= MOST_REFUSALS:
             self.rejected.append({"file": file, "reason": reason})
 
     def _listed(self) -> list[dict[str, str]]:
-        more = self.refusals - len(self.rejected)
+        more = len(self.refused) - len(self.rejected)
         return self.rejected + [{"file": "…", "reason": tr("and {more:,} more files", more=more)}] * (more > 0)
 
     def _too_few(self, images: int, classes: list[str]) -> str:
@@ -269,7 +272,7 @@ class Import:
             tr(", the first, {file}, because {reason}", file=entry["file"], reason=entry["reason"])
             for entry in self.rejected[:1]
         )
-        refused = tr(" ({n:,} files refused{first})", n=self.refusals, first=first) if self.refusals else ""
+        refused = tr(" ({n:,} files refused{first})", n=len(self.refused), first=first) if self.refused else ""
         return tr(
             "There are {found}{refused}; expected pictures of two classes or more as {expected}.",
             found=found,

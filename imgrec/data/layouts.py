@@ -120,23 +120,30 @@ def _without_shared_folders(paths: list[list[str]]) -> list[list[str]]:
         paths = [path[1:] if len(path) > 1 else path for path in paths]
 
 
-def by_tables(names: list[str], tables: dict[str, bytes]) -> list[Place] | None:
-    """A place per name as CSV tables (path → content) say, or None if they list less than half of the pictures.
+def by_tables(
+    names: list[str], tables: dict[str, bytes], refused: Sequence[str] = ()
+) -> tuple[list[Place], list[str]] | None:
+    """A place per name as CSV tables (path → content) say, and the files that they list and nobody brought, ``refused`` ones
+    aside; or None if they list less than half of the pictures.
 
     A table names files relative to its own folder; a file name alone, or without its ending, will do if one fits.
     """
-    find = _finder(names)
+    find, known = _finder(names), {part for name in refused for part in _called(name)}
     places: dict[int, Place] = {}
+    lost: dict[str, None] = {}
     for table, content in tables.items():
         folder, _, stem = table.rpartition("/")
         whole = split_of(stem.rpartition(".")[0])
         for row in read_table(content) or ():
-            index = find(f"{folder}/{row.file}" if folder else row.file, row.file)
+            paths = (f"{folder}/{row.file}" if folder else row.file, row.file)
+            index = find(*paths)
             if index is not None:
                 places[index] = labelled(names[index], row.label, row.split or whole)
+            elif row.file and not known & _called(row.file):
+                lost[row.file] = None
     if 2 * len(places) < len(names):
         return None
-    return [places.get(i, Place(name, refused="no table lists it")) for i, name in enumerate(names)]
+    return [places.get(i, Place(name, refused="no table lists it")) for i, name in enumerate(names)], list(lost)
 
 
 def read_table(content: bytes) -> list[Row] | None:
@@ -201,8 +208,7 @@ def _finder(names: list[str]) -> Callable[..., int | None]:
     paths = {name: index for index, name in enumerate(names)}
     short: dict[str, list[int]] = defaultdict(list)
     for index, name in enumerate(names):
-        base = name.rpartition("/")[2]
-        for key in {base, base.rpartition(".")[0]}:
+        for key in _called(name):
             short[key].append(index)
 
     def find(*candidates: str) -> int | None:
@@ -213,6 +219,12 @@ def _finder(names: list[str]) -> Callable[..., int | None]:
         return same[0] if len(same) == 1 else None
 
     return find
+
+
+def _called(path: str) -> set[str]:
+    """A file's name with and without its ending."""
+    name = path.rpartition("/")[2]
+    return {name, name.rpartition(".")[0] or name}
 
 
 def _column(heading: list[str], words: Iterable[str]) -> int | None:

@@ -179,6 +179,8 @@ def _base(said: dict[str, Any], items: np.ndarray) -> tuple[tuple[str, ...], np.
 
 def delete_dataset(name: str) -> None:
     """Remove a stored set and all its files. Raises DatasetError if there is none; a training that reads it goes on."""
+    if name in BUILT_IN:
+        raise DatasetError(tr("{name} is built in and stays.", name=name))
     if name not in names():
         raise DatasetError(
             tr("There is no stored data set {name!r}; `python -m imgrec datasets` lists all.", name=name)
