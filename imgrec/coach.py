@@ -14,6 +14,7 @@ FEWEST = 3  # epochs before anything is said
 PATIENCE = 5  # epochs without anything better that make a plateau
 DEAD = 0.5  # share of the ReLU units; networks that learn well leave up to a third of them at zero
 NOTICEABLE = 0.02  # a loss or an accuracy that changes by less has not changed
+PERFECT = 0.995  # validation accuracy, to which nothing can be added
 CLOSE, FAR = 0.05, 0.12  # accuracies on training and on new pictures: nearly the same, and not the same any more
 FEW, PHOTO = 200, 64  # training pictures of a class, and pixels of a side, that leave a network from nothing behind
 EXPLAINS = {"overfitting", "rate too high", "dead units"}  # a plateau or a low accuracy
@@ -80,7 +81,9 @@ def advise(epochs: Sequence[Mapping[str, Any]], planned: int = 0, classes: int =
         gap = float(accuracy[-1] - score[-1])
         said = [
             Advice(mark("good"), numbers[-1], tr("It knows new pictures nearly as well as those it learned from: at the end they are {gap:.1%} of accuracy apart.", gap=max(0.0, gap)),
-                tr("A larger network, larger pictures or more epochs may add a little."),
+                tr("A larger network, larger pictures or more epochs may add a little.")
+                if score[-1] < PERFECT
+                else tr("Try it on pictures of another place or day."),
             )
         ]  # fmt: skip
     return said

@@ -227,7 +227,7 @@ def _kind(head: bytes) -> str:
             return tr("{kind} are not read here; save it as JPEG or PNG", kind=tr(kind))
     hints = [tr(hint) for hint, beginning in HINTS.items() if re.match(beginning, head, re.DOTALL)]
     hints.append(tr("{formats} are read", formats=", ".join(FORMATS)))
-    return tr("this is not a picture Pillow can read ({hint})", hint=hints[0])
+    return tr("this is not a picture that can be read ({hint})", hint=hints[0])
 
 
 def _orientation(image: Image.Image) -> int:

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from imgrec.images import open_image
 from imgrec.language import mark
 
-TAGS = {0x010F: mark("Camera maker"), 0x0110: mark("Camera"), 0x0131: mark("Software"), 0x013B: mark("Artist"),
+TAGS = {0x010F: mark("Camera maker"), 0x0110: mark("Camera model"), 0x0131: mark("Software"), 0x013B: mark("Artist"),
         0x8298: mark("Copyright"), 0x0132: mark("Saved at")}  # fmt: skip
 MORE = {0x9003: mark("Taken at"), 0xA430: mark("Owner"), 0xA431: mark("Serial number"), 0x9286: mark("Comment")}
 EXIF, GPS = 0x8769, 0x8825

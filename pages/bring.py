@@ -189,19 +189,21 @@ def report(job: Run) -> None:
         refused = said.get("rejected", [])
         st.success(
             tr(
-                "**{name}**: {images:,} accepted, {refused:,} rejected, {classes} classes.",
+                "**{name}**: {images:,} accepted, {refused:,} rejected, {classes}.",
                 name=name,
                 images=said.get("images", 0),
                 refused=len(refused),
-                classes=said.get("classes", 0),
+                classes=parts.classes(said.get("classes", 0)),
             )
         )
         if refused:
-            with st.expander(tr("Why {refused:,} were rejected", refused=len(refused))):
+            with st.expander(tr("Rejected: {refused:,}", refused=len(refused))):
                 parts.table(refused)
         with st.container(horizontal=True):
-            parts.link("dataset", tr("Look at {name}", name=name), ":material/photo_library:", dataset=job.name)
-            parts.link("train", "Train a network with it", ":material/model_training:", dataset=job.name)
+            if said.get("classes", 0):
+                parts.link("dataset", tr("Look at {name}", name=name), ":material/photo_library:", dataset=job.name)
+            if said.get("classes", 0) > 1:
+                parts.link("train", "Train a network with it", ":material/model_training:", dataset=job.name)
         if said.get("images", 0) > sum(sum(row.values()) for row in said.get("counts", {}).values()):
             parts.link("label", "Say what they are", ":material/label:", dataset=job.name)
     elif status == "stopped":

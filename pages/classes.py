@@ -25,7 +25,9 @@ def show(dataset: data.Dataset | None, busy: bool, anew: Callable[[], None]) -> 
     extra = st.session_state.setdefault(key("extra"), max(0, 2 - len(known)))
     found = []
     for number in range(len(known) + extra):
-        with st.container(border=True):
+        with st.container(
+            border=True, key=key(f"class {known[number] if number < len(known) else number - len(known)}")
+        ):
             label = known[number] if number < len(known) else None
             found.append(
                 one_class(number, f"new {number - len(known)}" if label is None else label, label, dataset, busy)
@@ -35,13 +37,21 @@ def show(dataset: data.Dataset | None, busy: bool, anew: Callable[[], None]) -> 
             st.session_state[key("extra")] = extra + 1
             st.rerun()
         if known:
-            st.button(
-                tr("Begin anew"), icon=":material/refresh:", key="teach_anew", on_click=anew, disabled=importing()
-            )
-        changed = dataset and data.history(dataset.name)
-        if changed and st.button(tr("Undo the last change"), icon=":material/undo:", key="teach_undo", disabled=busy):
-            undo(dataset)
+            begin_anew(any(shots for _, shots in found), anew)
+        changed = data.history(dataset.name) if dataset else []
+        if changed:
+            words = tr("Undo: {describe}", describe=parts.text(changed[-1].describe()))
+            if st.button(words, icon=":material/undo:", key="teach_undo", disabled=busy):
+                undo(dataset)
     return found
+
+
+def begin_anew(unsent: bool, anew: Callable[[], None]) -> None:
+    """Other things; what was shown and not trained yet goes only after a second click."""
+    place = st.popover(tr("Begin anew"), icon=":material/refresh:", disabled=importing()) if unsent else st.container(width="content")  # fmt: skip
+    if unsent:
+        place.caption(tr("What was shown and not trained yet will be gone."))
+    place.button(tr("Begin anew"), icon=":material/refresh:", key="teach_anew", on_click=anew, disabled=importing())
 
 
 def one_class(
@@ -80,7 +90,13 @@ def title(dataset: data.Dataset, label: str, busy: bool) -> None:
     """The name of a class that the network has learned, and what can be done with it."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(f"**{parts.text(label)}**", width="content")
-        with st.popover("", icon=":material/edit:", help=tr("Rename the class or take it out"), disabled=busy):
+        with st.popover(
+            "",
+            icon=":material/edit:",
+            key=key(f"edit {label}"),
+            help=tr("Rename the class or take it out"),
+            disabled=busy,
+        ):
             name = st.text_input(tr("New name"), label, key=key(f"rename {label}"), max_chars=100)
             name = " ".join(name.split())
             same = name in ("", *dataset.classes)

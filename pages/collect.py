@@ -5,6 +5,7 @@ import streamlit as st
 
 from imgrec import jobs
 from imgrec.data.collecting import Collection, Photo, collections_of, find_collection, open_collection
+from imgrec.home import mend_name
 from imgrec.images import fit, open_image
 from imgrec.language import tr
 from pages import film, parts, sharing, visitors
@@ -39,7 +40,7 @@ def begin() -> None:
         )
         if st.button(tr("Open"), type="primary", icon=":material/add:", key="collect_open"):
             try:
-                collection = open_collection(name.strip(), classes.splitlines(), me())
+                collection = open_collection(mend_name(name) or name.strip(), classes.splitlines(), me())
             except (ValueError, OSError) as error:
                 st.error(parts.text(error, 300))
             else:
@@ -71,7 +72,7 @@ def add(collection: Collection) -> None:
     film.record("collect_film", lambda shots: keep(collection, label, [("camera.jpg", *shot) for shot in shots]))
     files = parts.upload_box(tr("Or photos that you have"), f"collect_files {turn}")
     if files:
-        keep(collection, label, [(file.name, file.getvalue(), "") for file in files[:50]])
+        keep(collection, label, [(file.name, file.getvalue(), "") for file in files])
         st.session_state["collect_turn"] = turn + 1
         st.rerun()
 
@@ -151,12 +152,12 @@ def lead(collection: Collection) -> None:
             else:
                 collection.note_made()
                 parts.go_to("bring")
-        if collection.made and st.button(
-            tr("End it and forget the photos"), icon=":material/delete:", key="collect_end"
-        ):
-            collection.close()
-            st.query_params.pop("code", None)
-            st.rerun()
+        with st.popover(tr("End it"), icon=":material/delete:"):
+            st.write(tr("The code ends, and its photos go. What was made into a data set stays."))
+            if st.button(tr("End it and forget the photos"), type="primary", key="collect_end"):
+                collection.close()
+                st.query_params.pop("code", None)
+                st.rerun()
 
 
 st.title(tr("How does a class collect pictures?"), anchor=False)

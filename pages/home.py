@@ -72,7 +72,9 @@ def running_now() -> None:
         line = f"{parts.status_badge(run)} {parts.text(run.title)}"
         st.progress(
             float(state.get("progress") or 0.0),
-            tr("{run}, {time} left", run=line, time=parts.duration(state.get("seconds_left"))),
+            line
+            if run.status == "waiting"
+            else tr("{run}, {time} left", run=line, time=parts.duration(state.get("seconds_left"))),
         )
         parts.link("train", "Watch it", ":material/visibility:", run=run.name)
     finished = [run for run in list_runs()[:40] if run.file("evaluation.json").exists()][:3]

@@ -121,7 +121,8 @@ with right:
     pictures[1].caption(tr("The result, {side} × {side}: orange above zero, blue below", side=side))
     if padding:
         st.caption(tr("At the rim the window meets the zeros around the picture, and takes them for an edge."))
-follow(convolution.window(pixels, kernel, row, column, stride, padding, dilation), kernel)
+step = convolution.window(pixels, kernel, row, column, stride, padding, dilation)
+follow(step, kernel)
 teaching.formula(
     rf"\text{{{tr('size')}}}", r"\left\lfloor \frac{n + 2p - d\,(k - 1) - 1}{s} \right\rfloor + 1",
     rf"\left\lfloor \frac{{{SIDE} + 2\cdot{padding} - {dilation}\cdot({size} - 1) - 1}}{{{stride}}} \right\rfloor + 1", str(side),
@@ -166,8 +167,10 @@ parts.image(teaching.framed(image, middle, middle, field), tr("What one number s
 teaching.question("convolution")
 teaching.in_pytorch(
     "import torch\nfrom torch.nn import functional\n\n"
+    f"window = torch.tensor({step.seen.round(2).tolist()})  # the pixels under it\n"
     f"picture = torch.rand({', '.join(map(str, pixels.shape))})\n"
     f"kernel = torch.tensor({kernel.round(3).tolist()})\n"
+    "print((window * kernel).sum())  # one number of the result\n"
     f"result = functional.conv2d(picture[{'None' if kernel.ndim == 3 else 'None, None'}], "
     f"kernel[{'None' if kernel.ndim == 3 else 'None, None'}], stride={stride}, padding={padding}, dilation={dilation})"
     + ("\nresult = functional.relu(result)" if activation else "")

@@ -164,7 +164,7 @@ teaching.plan(
     (
         (tr("What does A show with 20 pictures?"), tr("Its training loss goes to zero while the validation loss stays high: overfitting.")),
         (tr("How can one see underfitting?"), tr("Four filters and their means, with 1000 pictures: both losses stay high, and there is no gap.")),
-        (tr("Which remedy helps most?"), tr("More pictures: A with 500 beats everything else that can be done with 20. Batch norm and label smoothing add some points, stopping early costs nothing.")),
+        (tr("Which remedy helps most?"), tr("More pictures: A with 500 beats everything else that can be done with 20. Augmentation, batch norm, dropout and label smoothing add some points, stopping early costs nothing.")),
     ),
 )  # fmt: skip
 teaching.further("learn_fitting")

@@ -72,11 +72,11 @@ with left:
     rows(weights, biases, 3)
     teaching.formula(
         rf"z_{{\text{{{c}}}}}",
-        " + ".join(rf"{w:.2f} \cdot {x:.1f}" for w, x in zip(weights[target], inputs, strict=True)).replace(
+        " + ".join(rf"{w:.3f} \cdot {x:.1f}" for w, x in zip(weights[target], inputs, strict=True)).replace(
             "+", r"\\ & \quad +"
         )
-        + rf" \\ & \quad + {biases[target]:.2f}",
-        f"{now.logits[target]:.3f}",
+        + rf" \\ & \quad + {biases[target]:.3f}",
+        f"{now.logits[target]:z.2f}",
     )
 with right:
     parts.likeliest(names, now.probabilities)
@@ -103,7 +103,7 @@ with right:
 st.subheader(tr("4. Update"), anchor=False)
 w, g, new = weights[target, 0], now.weights_gradient[target, 0], now.new_weights[target, 0]
 teaching.formula(
-    rf"w_{{\text{{{c}, {features[0]}}}}}", r"w - \eta \, g", rf"{w:.3f} - {rate:.2f} \cdot ({g:.4f})", f"{new:.3f}"
+    rf"w_{{\text{{{c}, {features[0]}}}}}", r"w - \eta \, g", rf"{w:z.4f} - {rate:.2f} \cdot ({g:z.5f})", f"{new:z.3f}"
 )
 parts.metrics(
     (tr("Loss before"), f"{now.loss:.4f}", None),
@@ -142,7 +142,7 @@ teaching.plan(
     (
         (tr("Which weights change most?"), tr("Those of large inputs, and of the class that got the most blame.")),
         (tr("Why not take huge steps?"), tr("For this one picture a huge step is best, and so the network forgets all others. Of many pictures the mean counts; on the page Optimisers too large a rate flies off.")),
-        (tr("When is the gradient zero?"), tr("When the right class has all the probability.")),
+        (tr("When is the gradient zero?"), tr("Of a weight, where its input is 0. Otherwise never quite: it fades as the right class nears probability 1, with the squared error also where a wrong answer is sure.")),
     ),
 )  # fmt: skip
 teaching.further("learn_gradient")

@@ -64,8 +64,9 @@ def before_networks(method: str) -> None:
     axis = np.linspace(-2, 2, 81)
     places = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
     answers = history.says(method, seen, kind, places).reshape(len(axis), len(axis))
-    right = float((history.says(method, seen, kind, seen) == kind).mean())
-    told = tr("Two kinds of things by two measurements. What lies in the blue is taken for a disc, in the orange for a diamond: {right:.0%} of these are right.", right=right)  # fmt: skip
+    new, theirs = history.points(seed=11)
+    right = float((history.says(method, seen, kind, new) == theirs).mean())
+    told = tr("Two kinds of things by two measurements. What lies in the blue is taken for a disc, in the orange for a diamond: {right:.0%} of {n} new ones are right.", right=right, n=len(new))  # fmt: skip
     parts.chart(charts.regions(axis, answers, seen, kind), "history_regions", told)
     st.caption(told)
 
@@ -96,7 +97,9 @@ def milestone() -> None:
     teaching.formula(rf"\frac{{{operations:,}}}{{{weights:,}}}".replace(",", "{,}"), f"{operations / weights:.1f}")
     st.caption(
         tr(
-            "So often each weight is used for one picture of {size} × {size} pixels: a convolution uses the same ones "
+            "So often each weight is used for one picture of {size} × {size} pixels: the dense layers of a transformer are used once for every patch."
+            if network == "vit-b-16"
+            else "So often each weight is used for one picture of {size} × {size} pixels: a convolution uses the same ones "
             "everywhere, a dense layer once.",
             size=size,
         )

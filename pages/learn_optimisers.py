@@ -133,14 +133,14 @@ along, across = ({{name: torch.randn_like(weights) for name, weights in start.it
 
 place = torch.tensor({list(surface.start)}, requires_grad=True)
 optimiser = torch.optim.Adam([place], lr={rate})
-for step in range({steps}):
+for step in range({steps} + 1):
     x, y = place
     weights = {{name: start[name] + x * along[name] + y * across[name] for name in start}}
     loss = nn.functional.cross_entropy(functional_call(network, weights, (images,)), labels)
+    print(step, place.tolist(), loss.item())
     optimiser.zero_grad()
     loss.backward()
     optimiser.step()
-    print(step, place.tolist(), loss.item())
 """
     if name == NETWORK
     else f"""
@@ -148,13 +148,13 @@ import torch
 
 place = torch.tensor({list(surface.start)}, requires_grad=True)
 optimiser = torch.optim.Adam([place], lr={rate})
-for step in range({steps}):
+for step in range({steps} + 1):
     x, y = place
     height = {surface.formula}
+    print(step, place.tolist(), height.item())
     optimiser.zero_grad()
     height.backward()
     optimiser.step()
-    print(step, place.tolist(), height.item())
 """
 )
 teaching.plan(

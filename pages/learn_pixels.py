@@ -55,7 +55,8 @@ st.subheader(tr("Normalise"), anchor=False)
 st.markdown(
     tr(
         "Networks learn best from numbers around 0. So every value x is divided by 255, then the mean is "
-        "taken off, then the result is divided by the standard deviation of the channel."
+        "taken off, then the result is divided by the standard deviation of the channel. Here these are the picture's own; "
+        "in training they are those of all training pictures."
     )
 )
 values = picture[..., number] / 255
@@ -78,7 +79,11 @@ with left:
         tr("Histogram of the values before"),
     )
 with right:
-    parts.chart(charts.histogram(after.flatten().tolist(), tr("after")), "after", tr("Histogram of the values after"))
+    parts.chart(
+        charts.histogram(after.flatten().tolist(), tr("after normalising")),
+        "after",
+        tr("Histogram of the values after"),
+    )
 first = float(seen[0, 0])
 teaching.formula(
     "x'", rf"\frac{{x / 255 - \text{{{tr('mean')}}}}}{{\text{{{tr('standard deviation')}}}}}",
@@ -102,8 +107,8 @@ teaching.plan(
     tr("Pupils can say what a pixel, a channel and normalisation are, and count the numbers of a picture."), 15,
     (
         (tr("Which channel of a ripe tomato is brightest?"), tr("Red; blue is nearly black.")),
-        (tr("What is white in all three channels?"), "255, 255, 255."),
-        (tr("Why take the mean off?"), tr("So that dark and bright pictures begin at the same place, and weights may be small.")),
+        (tr("Which three numbers are white?"), "255, 255, 255."),
+        (tr("Why take the mean off?"), tr("So that the inputs lie around 0 on average, and weights may be small.")),
     ),
 )  # fmt: skip
 teaching.further("learn_pixels")

@@ -23,7 +23,7 @@ teaching.begin(
 )
 picture = teaching.picture(SIDE, 1)[..., 0] / 255
 name = st.selectbox(tr("Kernel before it"), list(convolution.KERNELS), key="pool_kernel", format_func=tr)
-found = convolution.convolve(picture, convolution.KERNELS[name], padding=1)
+found = pooling.convolved(picture, convolution.KERNELS[name])
 st.subheader(tr("Activation"), anchor=False)
 left, right = st.columns([2, 3])
 with left:
@@ -93,35 +93,42 @@ st.subheader(tr("Shift the picture"), anchor=False)
 left, right = st.columns(2)
 down_by = left.slider(tr("Pixels down"), -4, 4, 0, key="shift_down")
 right_by = right.slider(tr("Pixels to the right"), -4, 4, 1, key="shift_right")
-moved = row.work(
-    convolution.convolve(pooling.shifted(picture, down_by, right_by), convolution.KERNELS[name], padding=1)
-)
+moved = row.work(pooling.convolved(pooling.shifted(picture, down_by, right_by), convolution.KERNELS[name]))
 before, after = pooling.kept(active, moved), pooling.kept(result, pooling.pool(moved, size, kind))
 parts.metrics(
-    (tr("Alike without pooling"), f"{before:.0%}", tr("How alike the map is before and after the shift (cosine).")),
+    (
+        tr("Alike without pooling"),
+        f"{before:.0%}",
+        tr(
+            "How alike the map is before and after the shift: the correlation, 0% for maps that have nothing in common."
+        ),
+    ),
     (tr("Alike with pooling"), f"{after:.0%}", tr("The same after pooling.")),
 )
-st.caption(
-    tr("Pooling forgets exactly where something was; that is why this shift changes less after it.")
-    if after > before
-    else tr("Pooling forgets where something was within a block; this shift moved it into other blocks.")
-)
+if down_by % size == right_by % size == 0:
+    words = tr("This shift moves whole blocks: what is left after pooling moves along, and nothing is forgotten.")
+elif after > before:
+    words = tr("Pooling forgets exactly where something was; that is why this shift changes less after it.")
+else:
+    words = tr("Pooling forgets where something was within a block; this shift moved it into other blocks.")
+if down_by or right_by:
+    st.caption(words)
 teaching.question("pooling")
 teaching.in_pytorch(f"""
 import torch
 from torch.nn import functional
 
-maps = torch.randn(1, 1, 24, 24)  # what a convolution gave
+maps = torch.tensor([[{pooling.block(found, down, across, size).round(4).tolist()}]])  # the block, after the convolution
 active = functional.{ {"relu": "relu(maps)", "leaky": "leaky_relu(maps, 0.1)", "gelu": "gelu(maps)", "tanh": "tanh(maps)", "sigmoid": "sigmoid(maps)"}[chosen] }
 smaller = functional.{"max_pool2d" if "max" in kind else "avg_pool2d"}(active, {size})
-print(active.shape, smaller.shape)
+print(active, smaller)
 """)
 teaching.plan(
     tr("Pupils can compute ReLU and max pooling by hand and say what pooling forgets."), 20,
     (
         (tr("Why is something needed between two convolutions?"), tr("Two convolutions in a row are only one larger convolution; the bend in the activation makes more "
 "possible.")),
-        (tr("What gets lost by pooling?"), tr("The exact place, and all values of a block but one.")),
+        (tr("What gets lost by pooling?"), tr("The exact place, and with max pooling all values of a block but one.")),
         (tr("When would that be bad?"), tr("When the place matters, as in measuring a distance.")),
     ),
 )  # fmt: skip

@@ -61,6 +61,11 @@ def by_hand(model: Predictor, seen: np.ndarray) -> None:
     )
 
 
+def digits(value: float, count: int = 4) -> str:
+    """A number to so many digits that count, so that none that is not 0 reads as 0."""
+    return f"{value + 0.0:z.3f}" if 0.001 <= abs(value) < 1000 or not value else f"{value:.{count}g}"
+
+
 def against_a_cnn() -> None:
     """The simplest network and a small CNN, asked about the same shapes."""
     st.subheader(tr("Against a CNN"), anchor=False)
@@ -106,13 +111,13 @@ order = np.argsort(-steps.probabilities, kind="stable")
 with right:
     parts.likeliest([tr(name) for name in CLASSES], steps.probabilities)
     teaching.rows(
-        {"class": tr(name), mark("score"): z, mark("÷ temperature"): s, mark("exponent"): e, mark("÷ sum"): p}
+        {"class": tr(name), mark("score"): z, mark("÷ temperature"): s, "e^z": digits(e), mark("÷ sum"): p}
         for name, z, s, e, p in zip(CLASSES, logits, steps.scaled, steps.exponents, steps.probabilities, strict=True)
     )  # fmt: skip
     st.markdown(
         tr(
-            "The exponents add up to **{total:.3f}**, the probabilities to **{sum:.4f}**.",
-            total=steps.total,
+            "The powers of e add up to **{total}**, the probabilities to **{sum:.4f}**.",
+            total=digits(steps.total),
             sum=steps.probabilities.sum(),
         )
     )
@@ -120,7 +125,7 @@ best = int(order[0])
 teaching.formula(
     rf"p_{{\text{{{tr(CLASSES[best])}}}}}",
     rf"\frac{{e^{{{steps.scaled[best]:.2f}}}}}{{{' + '.join(f'e^{{{s:.2f}}}' for s in steps.scaled)}}}",
-    rf"\frac{{{steps.exponents[best]:.3f}}}{{{steps.total:.3f}}}",
+    rf"\frac{{{digits(steps.exponents[best])}}}{{{digits(steps.total)}}}",
     f"{steps.probabilities[best]:.4f}",
 )
 target = st.selectbox(
@@ -128,10 +133,10 @@ target = st.selectbox(
 )
 st.markdown(
     tr(
-        "then the loss (cross-entropy) is −log {probability:.4f} = **{loss:.3f}**: the surprise "
+        "then the loss (cross-entropy) is −log {probability} = **{loss}**: the surprise "
         "about the right answer. Training makes it small.",
-        probability=steps.probabilities[target],
-        loss=cross_entropy(steps.probabilities, target),
+        probability=digits(steps.probabilities[target], 6),
+        loss=digits(cross_entropy(steps.probabilities, target)),
     )
 )
 st.subheader(tr("The simplest network"), anchor=False)
@@ -174,7 +179,7 @@ teaching.plan(
     tr("Pupils can compute a softmax, and say what a temperature and a logit are."), 20,
     (
         (tr("What does a high temperature do?"), tr("It makes all answers alike; a low one makes the largest win.")),
-        (tr("Can a probability be 0?"), tr("Never quite: an exponent is always above 0.")),
+        (tr("Can a probability be 0?"), tr("Never quite: a power of e is always above 0.")),
         (tr("What is the loss if the network is sure and right?"), tr("Nearly 0: −log 1 = 0.")),
         (tr("Why does softmax regression fail on shapes?"), tr("Each weight belongs to one place, and a shape may lie in any.")),
     ),

@@ -6,7 +6,7 @@ import torch
 
 from imgrec import privacy
 from imgrec.data import class_name, class_names, named
-from imgrec.language import tr
+from imgrec.language import mark, tr
 from imgrec.lessons import adversarial
 from imgrec.predict import Predictor
 from pages import answers, parts, teaching
@@ -165,7 +165,7 @@ def secrets() -> None:
             tr("It tells where it was taken: {place} (latitude, longitude).", place=found["Place"]),
             icon=":material/location_on:",
         )
-    teaching.rows({"what": tr(title), "value": value} for title, value in found.items())
+    teaching.rows({mark("entry"): tr(title), "value": value} for title, value in found.items())
     st.download_button(
         tr("The same photo without all that"),
         bare,

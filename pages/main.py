@@ -14,6 +14,7 @@ from imgrec.language import current, mark, speaking, tr  # noqa: E402
 from pages import parts, tongue, turns, visitors  # noqa: E402
 
 LAB, LEARN = mark("Lab"), mark("Learn")
+st.session_state["larger"] = 1.0  # which lessons may change for themselves
 # One row is one page: file, title, address, icon, section.
 PAGES = (
     ("home.py", mark("Home"), "", ":material/home:", ""),

@@ -120,7 +120,9 @@ def changes(dataset: data.Dataset) -> None:
         name = second.text_input(
             tr("New name"), key="rename_new", max_chars=100, help=tr("The name of another class merges the two.")
         )
-        if third.button(tr("Rename"), icon=":material/label:", disabled=not name.strip(), width="stretch"):
+        if third.button(
+            tr("Rename"), icon=":material/label:", disabled=not name.strip() or index is None, width="stretch"
+        ):
             editing.change(dataset, data.Edit("rename", value=name, old=dataset.classes[index]))
         out = np.flatnonzero(dataset.splits == LEFT_OUT)
         if len(out):
@@ -132,7 +134,7 @@ def changes(dataset: data.Dataset) -> None:
             if st.button(tr("Undo the last change"), icon=":material/undo:", disabled=not done):
                 data.undo(dataset.name)
                 st.rerun()
-            if st.button(tr("Leave the class out"), icon=":material/block:"):
+            if st.button(tr("Leave the class out"), icon=":material/block:", disabled=index is None):
                 editing.change(dataset, data.Edit("exclude", tuple(np.flatnonzero(of_class(dataset, index)).tolist())))
             with st.popover(tr("Delete the data set"), icon=":material/delete:"):
                 st.write(tr("All its pictures and changes go for good. Runs that learned from it stay."))
@@ -151,9 +153,13 @@ st.title(tr("What is wrong with the pictures?"), anchor=False)
 st.write(
     tr("Most errors of a network begin in its data. What is found here can be mended here, and every change undone.")
 )
-dataset = parts.dataset_picker()
-problems(dataset)
-wrong_labels(dataset)
+dataset = parts.dataset_picker(labelled=False)
+if len(dataset.kept):
+    problems(dataset)
+    wrong_labels(dataset)
+else:
+    st.info(tr("None of its pictures has a label yet, so there is nothing to learn from."))
+    parts.link("label", "Give them labels", ":material/label:", dataset=dataset.name)
 if editing.editable(dataset):
     changes(dataset)
 else:

@@ -115,12 +115,12 @@ def dataset_picker(help: str = "", labelled: bool = True) -> data.Dataset:
     row = ready.get(chosen.partition(":")[0])
     st.caption(
         tr(
-            "{title}: {kept}, {classes} classes; {unlabelled:,} more wait for a label"
+            "{title}: {kept}, {classes}; {unlabelled:,} more wait for a label"
             if len(dataset.unlabelled)
-            else "{title}: {kept}, {classes} classes",
+            else "{title}: {kept}, {classes}",
             title=text(tr(row.title)) if row else text(chosen),
             kept=pictures(len(dataset.kept)),
-            classes=len(dataset.classes),
+            classes=classes(len(dataset.classes)),
             unlabelled=len(dataset.unlabelled),
         )
     )
@@ -302,6 +302,8 @@ def chart(figure: charts.Figure, key: str, alt: str, select: bool = False):
     """A Plotly figure without the tool bar, with a text for those who cannot see it; with ``select`` its points can be
     clicked, and it gives those that are. Who has asked for tables gets its numbers as one, too."""
     config, more = {"displayModeBar": False, "responsive": True}, {}
+    if (factor := st.session_state.get("larger", 1.0)) != 1:
+        figure = figure.larger(factor)
     if select:
         more = {"on_select": "rerun", "selection_mode": "points"}
     chosen = st.plotly_chart(figure, key=key, config=config, alt=alt, **more)
@@ -427,6 +429,11 @@ def percent_of(part: float, whole: float) -> str:
 def pictures(count: int) -> str:
     """So many pictures, in words."""
     return plural("{n:,} picture", "{n:,} pictures", count)
+
+
+def classes(count: int) -> str:
+    """So many classes, in words."""
+    return plural("{n:,} class", "{n:,} classes", count)
 
 
 def duration(seconds: float | None) -> str:

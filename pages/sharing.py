@@ -16,7 +16,7 @@ from imgrec.home import home, server_secret
 from imgrec.language import mark, tr
 
 NOT_OF_A_LESSON = re.compile(
-    r"(language|recipe_|augment_|on_|strength_|preset|sample_|predict_|evaluate_|bring|started|tables|deleted|operator|question_|set_|back |cells |hide_|share_|moments|lesson_title|dataset|same_in_pytorch|for_teachers|run\b|large_type|.* in the address)"
+    r"(language|recipe_|augment_|on_|strength_|preset|sample_|predict_|evaluate_|bring|started|tables|deleted|operator|question_|set_|back |cells |hide_|share_|moments|lesson_title|dataset|same_in_pytorch|for_teachers|run\b|large|.* in the address)"
 )
 LABELS = {  # by how a control's key begins; of several, the longest counts
     "activation": mark("Function"),
@@ -84,6 +84,7 @@ LABELS = {  # by how a control's key begins; of several, the longest counts
 OPEN = (
     "streamlit run app.py --server.address 0.0.0.0 --server.allowedHosts localhost --server.allowedHosts 192.168.1.20"
 )
+OWN = mark("My own")  # a picture that no address can carry
 MOST = 3000  # characters of an address; a QR code holds about as many
 
 
@@ -163,7 +164,9 @@ def offer() -> None:
             return
         st.caption(
             tr(
-                "Whoever opens this sees the same picture and settings. Others reach it by the name or number that this computer has in your network."
+                "Whoever opens this sees the same settings and chooses a picture: your own does not travel along. Others reach it by the name or number that this computer has in your network."
+                if OWN in settings().values()
+                else "Whoever opens this sees the same picture and settings. Others reach it by the name or number that this computer has in your network."
             )
         )
         st.code(address, language=None, wrap_lines=True)

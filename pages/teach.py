@@ -17,17 +17,18 @@ FEWEST = 10  # pictures of a class, below which more are advised
 WAYS = (mark("Camera"), mark("A picture"))
 
 
-def taught(run: Run | None) -> data.Dataset | None:
-    """The data set that the pictures go into, once there is one. An import of it that is under way is followed, also after a
-    reload."""
-    name = remembered("dataset") or (run.recipe.dataset if run else "")
-    job = jobs.bring_folder(name)
-    if mend_name(name) == name and job.file("state.json").exists() and parts.live(job):
-        st.session_state["teach_pending"] = name, job.state["created"]
-    if any(row.name == name and row.kind == "imported" and row.ready for row in data.list_datasets()):
-        note(dataset=name)
-        st.session_state["teach_form"] = name
-        return parts.open_dataset(name)
+def taught(run: Run | None, named: str) -> data.Dataset | None:
+    """The data set that the pictures go into, once there is one: the one ``named``, or where that is none, the last one. An
+    import of it that is under way is followed, also after a reload."""
+    ready = {row.name for row in data.list_datasets() if row.kind == "imported" and row.ready}
+    for name in filter(None, (named, st.session_state.get("teach_dataset"), run.recipe.dataset if run else "")):
+        job = jobs.bring_folder(name)
+        if mend_name(name) == name and job.file("state.json").exists() and parts.live(job):
+            st.session_state["teach_pending"] = name, job.state["created"]
+        if name in ready:
+            note(dataset=name)
+            st.session_state["teach_form"] = name
+            return parts.open_dataset(name)
     st.session_state["teach_form"] = ""
     if not classes.importing():
         st.session_state["teach_dataset"] = ""
@@ -89,7 +90,7 @@ def train(dataset: data.Dataset | None, shown: classes.Shown, run: Run | None, b
     film.alike([label for label, new_ones in shown if label and new_ones], dataset.classes if dataset else ())
     st.fragment(progress, run_every=1.0 if busy else None)(run)
     if refused := st.session_state.get("teach_refused"):
-        with st.expander(tr("Why {refused:,} were rejected", refused=len(refused))):
+        with st.expander(tr("Rejected: {refused:,}", refused=len(refused))):
             parts.table(refused)
 
 
@@ -136,19 +137,24 @@ def coming(job: Run, created: float) -> None:
         st.progress(min(1.0, float(job.state.get("progress") or 0.0)), tr("Looking at the pictures …"))
         if st.button(tr("Cancel"), key="teach_cancel", disabled=job.asked() is not None):
             job.ask("stop")
+            st.session_state["teach_cancelled"] = created
         return
     st.session_state["teach_pending"] = None
+    late = st.session_state.pop("teach_cancelled", None) == created and status == "finished"
     if status == "finished":
         st.session_state["teach_refused"] = job.read("report.json").get("rejected", [])
         classes.forget()
         note(dataset=job.name)
         try:
-            begin(job.name)
+            if not late:
+                begin(job.name)
         except (ValueError, RuntimeError, OSError) as error:
             st.session_state["teach_error"] = parts.text(error, 400)
     elif status != "stopped":
         reason = (status == "failed" and job.state.get("error")) or tr("its process vanished; nothing of it was kept. Start it again.")  # fmt: skip
         st.session_state["teach_error"] = parts.text(reason, 400)
+    if late:
+        st.session_state["teach_late"] = True
     st.rerun()
 
 
@@ -158,7 +164,8 @@ def learning(run: Run) -> None:
     if status in LIVE:
         st.session_state["teach_watched"] = run.name
         epoch, total = min(run.recipe.epochs, state.get("epoch", 0) + 1), run.recipe.epochs
-        st.progress(min(1.0, float(state.get("progress") or 0.0)), tr("Epoch {epoch} of {total}", epoch=epoch, total=total))  # fmt: skip
+        if status != "waiting":  # it is said below behind whom
+            st.progress(min(1.0, float(state.get("progress") or 0.0)), tr("Epoch {epoch} of {total}", epoch=epoch, total=total))  # fmt: skip
         if visitors.may_change(run) and st.button(tr("Stop"), key="teach_stop", disabled=run.asked() is not None):
             with suppress(RunError):  # it has ended by now
                 jobs.stop(run.name)
@@ -245,11 +252,16 @@ st.write(
     )
 )
 drafts.restore("teach", f"teach {classes.turn()} ")
+address = st.query_params.get("dataset", "")
+if st.session_state.get("teach_dataset") and "run" not in st.query_params and st.session_state.get("teach_run"):
+    address = ""  # of the page before, which the Back button left there
 run = last_run()
-dataset = taught(run)
+dataset = taught(run, address)
 busy = classes.importing() or (run is not None and parts.live(run))  # and the pictures stay as they are
 if error := st.session_state.pop("teach_error", ""):
     st.error(error)
+if st.session_state.pop("teach_late", False):
+    st.info(tr("The pictures had been taken in already; they were not learned."))
 st.html(
     "<style>@media (min-width: 800px) { .st-key-teach_middle, .st-key-teach_end { position: sticky; top: 4rem; } }</style>"
 )

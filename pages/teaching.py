@@ -19,6 +19,7 @@ from pages import parts, sharing
 if TYPE_CHECKING:
     from imgrec.predict import Predictor
 
+LARGER = 1.3  # times as large, for a projector
 COLOURS = (mark("red"), mark("green"), mark("blue"))  # the channels of a picture
 
 
@@ -28,10 +29,12 @@ def begin(title: str, words: str) -> None:
     st.session_state["lesson_title"] = title
     st.title(title, anchor=False)
     st.html("<style>.katex-display{padding:.4em 0}</style>")  # else the tops of fractions are cut off
-    left, right = st.columns([4, 1], vertical_alignment="center")
+    left, right = st.columns([3, 1], vertical_alignment="center")
     left.markdown(words)
-    if right.toggle(tr("Large type"), key="large_type", persist_state="session", help=tr("For a projector.")):
-        st.html("<style>html{font-size:130%} [data-testid=stMain] .js-plotly-plot{zoom:1.3}</style>")
+    large = right.toggle(tr("Large type"), key="large_type", persist_state="session", help=tr("For a projector."))
+    st.session_state["larger"] = LARGER if large else 1.0  # for charts; the frame of all pages takes it back
+    if large:
+        st.html(f"<style>html{{font-size:{LARGER:.0%}}}</style>")
 
 
 def question(key: str) -> None:
@@ -70,7 +73,7 @@ def _another() -> None:
 
 def in_pytorch(code: str) -> None:
     """The same in some lines that can be run as they are."""
-    if inside := _opened(tr("The same in PyTorch"), ":material/code:", "same_in_pytorch"):
+    if inside := _opened(tr("In PyTorch"), ":material/code:", "same_in_pytorch"):
         inside.code(code.strip() + "\n", language="python")
 
 
@@ -127,9 +130,9 @@ def picture(side: int, channels: int = 3) -> np.ndarray:
     sets = {mark("Shape"): "shapes:difficulty=0.2", mark("Digit"): "digits"}
     left, right = st.columns(2)
     source = left.segmented_control(
-        tr("Picture"), [*sets, mark("My own")], default="Shape", required=True, key="lesson_source", format_func=tr
+        tr("Picture"), [*sets, sharing.OWN], default="Shape", required=True, key="lesson_source", format_func=tr
     )
-    if source == "My own":
+    if source == sharing.OWN:
         with right:
             return own(side, channels, "crop", "lesson_file")
     image = parts.open_dataset(sets[source], side).images[right.slider(tr("Which one"), 0, 29, 3, key="lesson_number")]
@@ -246,7 +249,7 @@ def table(values: np.ndarray, digits: int = 2, white: float = 0.0) -> str:
             else:
                 grey = round(255 * min(max(float(value) / white, 0), 1))
                 look = f"background:rgb({grey},{grey},{grey});color:{'#000' if grey > 115 else '#fff'}"
-            cells += f'<td style="{look};padding:.25rem .45rem">{value:.{digits}f}</td>'
+            cells += f'<td style="{look};padding:.25rem .45rem">{value:z.{digits}f}</td>'
         rows += f"<tr>{cells}</tr>"
     style = "border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem;text-align:center"
     return f'<div style="overflow-x:auto"><table style="{style}">{rows}</table></div>'

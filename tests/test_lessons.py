@@ -223,12 +223,16 @@ def test_activations_equal_torchs():
         assert np.allclose(row.work(x.numpy()), theirs[name](x))
 
 
-def test_a_shift_moves_and_lets_zeros_in():
+def test_a_shift_moves_and_lets_the_edge_in():
     values = np.arange(1.0, 13).reshape(3, 4)
     assert np.array_equal(pooling.shifted(values, 1, -1)[1:, :3], values[:2, 1:])
-    assert not pooling.shifted(values, 1, -1)[0].any()
-    assert pooling.kept(values, values) == pytest.approx(1)
+    assert np.array_equal(pooling.shifted(values, 1, -1)[0, :3], values[0, 1:])  # the edge comes in
+    assert np.array_equal(pooling.shifted(values, -2, 0)[-1], values[-1])
+    assert pooling.kept(values, values) == pooling.kept(values, 3 * values + 1) == pytest.approx(1)
     assert pooling.kept(values, np.zeros_like(values)) == 0
+    assert pooling.kept(values, -values) == pytest.approx(-1)
+    flat = pooling.convolved(np.full((6, 6), 0.7), convolution.KERNELS["Edges, vertical"])
+    assert np.allclose(flat, 0)  # an even picture has no edge, at its rim neither
 
 
 def test_a_score_is_a_row_of_a_dense_layer():

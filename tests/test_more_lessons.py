@@ -111,7 +111,7 @@ def test_what_was_planted_in_a_photo_is_told_and_then_gone(format):
     assert told["Place"] == "-33.85667, 151.21000"
     assert told["Camera maker"] == "Maker"
     assert told["Taken at"] == "2026:11:21 10:00:00"
-    assert len(told["Camera"]) == 100
+    assert len(told["Camera model"]) == 100
     bare, ending = privacy.stripped(photo(format=format))
     assert ending == "jpg"
     assert privacy.told_by(bare) == {}

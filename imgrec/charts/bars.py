@@ -30,7 +30,7 @@ def signed_bars(names: Sequence[str], values: Sequence[float]) -> str:
     most = max(1.0, *(abs(value) for value in values))
     rows = []
     for name, value in zip(names, values, strict=True):
-        share, said = abs(value) / most, f"{value:+.2f}"
+        share, said = abs(value) / most, f"{value:+z.2f}"
         below = _bar(share, BLUE, said, 3.6, mirrored=True) if value < 0 else _bar()
         rows.append((name, below, _bar(look=ZERO) if value < 0 else _bar(share, ORANGE, said, 3.6, ZERO)))
     return _table(rows)

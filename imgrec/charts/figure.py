@@ -58,6 +58,21 @@ class Figure(BaseFigure):
                 layout["margin"] = margin | {side: max(room, margin.get(side, 0))}
         return self._content
 
+    def larger(self, factor: float) -> Figure:
+        """A figure with letters, height and margins so many times as large, for those in the back row."""
+        content = self.to_dict()
+        layout = dict(content["layout"])
+        font, margin = layout.get("font", {}), layout.get("margin", {})
+        layout |= {
+            "font": font | {"size": factor * font.get("size", 13)},
+            "margin": {k: factor * v for k, v in margin.items()},
+        }
+        if layout.get("height"):
+            layout["height"] = factor * layout["height"]
+        found = Figure(*content["data"])
+        found._content["layout"] = layout
+        return found
+
     def _room(self, axis: str) -> int | None:
         """Pixels for an axis's title and numbers, or on the left its words; None where only Plotly can tell."""
         settings = self._content["layout"][axis]

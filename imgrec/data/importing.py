@@ -272,7 +272,7 @@ class Import:
             tr(", the first, {file}, because {reason}", file=entry["file"], reason=entry["reason"])
             for entry in self.rejected[:1]
         )
-        refused = tr(" ({n:,} files refused{first})", n=len(self.refused), first=first) if self.refused else ""
+        refused = plural(" ({n:,} file refused{first})", " ({n:,} files refused{first})", len(self.refused), first=first) if self.refused else ""  # fmt: skip
         return tr(
             "There are {found}{refused}; expected pictures of two classes or more as {expected}.",
             found=found,

@@ -9,6 +9,7 @@ from math import erf
 import numpy as np
 
 from imgrec.language import mark
+from imgrec.lessons.convolution import convolve
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,18 @@ def block(values: np.ndarray, row: int, column: int, size: int = 2) -> np.ndarra
 
 
 def shifted(values: np.ndarray, down: int, right: int) -> np.ndarray:
-    """Moved by whole pixels; zeros come in."""
-    moved = np.zeros_like(values)
-    height, width = values.shape
-    target = moved[max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)]
-    target[:] = values[max(0, -down) : height + min(0, -down), max(0, -right) : width + min(0, -right)]
-    return moved
+    """Moved by whole pixels; what stands at the edge comes in."""
+    rows, columns = (np.arange(side) for side in values.shape)
+    return values[(rows - down).clip(0, rows[-1])][:, (columns - right).clip(0, columns[-1])]
+
+
+def convolved(picture: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """A 3 × 3 convolution of the same size, with the edge of the picture repeated around it: zeros would be the strongest edge."""
+    return convolve(np.pad(picture, 1, "edge"), kernel)
 
 
 def kept(before: np.ndarray, after: np.ndarray) -> float:
-    """How alike two maps are, from 0 to 1: the cosine between them (1 if both are empty)."""
+    """How alike two maps are: their correlation, 1 for the same pattern, 0 for nothing in common (1 for the same flat map)."""
+    before, after = before - before.mean(), after - after.mean()
     length = float(np.linalg.norm(before) * np.linalg.norm(after))
-    return float((before * after).sum() / length) if length else float(np.array_equal(before, after))
+    return float((before * after).sum() / length) if length > 1e-9 else float(np.allclose(before, after))

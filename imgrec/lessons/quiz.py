@@ -45,7 +45,7 @@ QUESTIONS = {
         mark("All four scores grow by 1. What happens to the probabilities?"),
         (mark("They grow"), mark("They stay the same"), mark("The largest grows, the others shrink")),
         1,
-        mark("Only differences count: e is multiplied into every exponent, and into their sum as well."),
+        mark("Only differences count: every power of e is multiplied by the same number, and so is their sum."),
     ),
     "network": Question(
         "learn_network",
