@@ -58,8 +58,8 @@ Whole = tuple[float, float]  # of a whole training: test accuracy, seconds of th
 
 
 def ours(name: str, task: Task, seed: int | None = None, small: float = 1.0) -> float | Whole:
-    """The product's own loop with its defaults, through the events it gives; with a seed, a training of EPOCHS epochs, whose
-    pictures begin with ``small`` of their side."""
+    """The product's own loop with its defaults, through the events it gives (small pictures at the rate of the others); with a
+    seed, a training of EPOCHS epochs, whose pictures begin with ``small`` of their side."""
     from imgrec.data import open_dataset
     from imgrec.evaluate import evaluate
     from imgrec.predict import Predictor
@@ -70,7 +70,7 @@ def ours(name: str, task: Task, seed: int | None = None, small: float = 1.0) -> 
     recipe = Recipe(
         dataset=name, model=task.model, image_size=task.size, batch_size=task.batch, seed=seed or 0, optimiser="adamw",
         epochs=2 if seed is None else EPOCHS, augment=f"flip_horizontal=0.5,shift={task.shift / task.size}",
-        learning_rate=0.001, schedule="constant", start_small=small,
+        start_small=small, **({"learning_rate": 0.001, "schedule": "constant"} if task is SMALL else {}),
     )  # fmt: skip
     training = Training(recipe, dataset)
     steps = (event for event in training.fit() if isinstance(event, Step))

@@ -35,9 +35,7 @@ class Preflight:
     rates: np.ndarray  # float64 (n,), tried
     losses: np.ndarray  # float64 (n,), smoothed, at each rate
     suggested: float  # learning rate
-    growing: (
-        float  # what share of the time it takes if the pictures begin with SMALL of their side; 1 where that is no use
-    )
+    growing: float  # share of the time if the pictures begin with SMALL of their side; 1 where that is no use
 
 
 def look_ahead(
@@ -68,24 +66,30 @@ def look_ahead(
     seconds = (time.perf_counter() - (counted if len(losses) > 4 else began)) / max(len(losses) - 4, 1)
     kept = np.isfinite(losses)
     smoothed = smooth(np.array(losses)[kept].tolist())
-    tried = (training.fed.side(0) / training.fed.size) ** 2  # of a whole picture, where it begins with smaller ones
-    whole = seconds * training.steps * recipe.epochs / tried
+    size, least = training.fed.size, getattr(training.model, "least", 0)  # smaller pictures than that are enlarged
+    tried, all_of_it = (cost(size, recipe.start_small, epochs, least) for epochs in (1, recipe.epochs))
     return Preflight(
-        whole * cost(training.fed.size, recipe.start_small, recipe.epochs), hardware.used_bytes(training.device), training.precision.name,
+        seconds * training.steps * recipe.epochs * all_of_it / tried, hardware.used_bytes(training.device), training.precision.name,
         rates[: len(losses)][kept], smoothed, suggest(rates[: len(losses)][kept], smoothed), growing(training),
     )  # fmt: skip
 
 
-def cost(size: int, first: float, epochs: int) -> float:
-    """How long the epochs take whose pictures begin with ``first`` of their side, beside as many whole ones: as the pixels."""
-    return float(np.mean([(grown(size, first, epoch / epochs) / size) ** 2 for epoch in range(epochs)]))
+def cost(size: int, first: float, epochs: int, least: int = 0) -> float:
+    """How long the epochs take whose pictures begin with ``first`` of their side, beside as many whole ones: as the pixels, of
+    which the network sees ``least`` along a side."""
+    sides = [max(min(least, size), grown(size, first, epoch / epochs)) for epoch in range(epochs)]
+    return float(np.mean([(side / size) ** 2 for side in sides]))
 
 
 def growing(training: Training) -> float:
     """See `Preflight`: for pictures that are small already, and networks for one size or a frozen part, it is no use."""
     recipe, size = training.recipe, training.fed.size
     use = size >= LARGE and recipe.start_small == 1 and recipe.freeze == "none"
-    return cost(size, SMALL, recipe.epochs) if use and training.takes(grown(size, SMALL, 0.0)) else 1.0
+    return (
+        cost(size, SMALL, recipe.epochs, getattr(training.model, "least", 0))
+        if use and training.takes(grown(size, SMALL, 0.0))
+        else 1.0
+    )
 
 
 def smooth(losses: list[float], keep: float = 0.85) -> np.ndarray:

@@ -14,7 +14,7 @@ from pages import drafts, film, parts
 
 WAYS = (mark("Class by class"), mark("Archive"), mark("Folder"), mark("Without labels"), mark("On the server"))
 NEW = mark("A new data set")
-MOST = 2000  # pictures of one class; more come as an archive or a folder
+MOST, MOST_LOOSE = 2000, 20_000  # pictures of one class, more of which come as an archive or a folder; without a label
 
 
 def archive() -> None:
@@ -49,11 +49,12 @@ def whole_folder() -> None:
 
 def without_labels() -> None:
     """Pictures of which nobody has said yet what they are."""
-    files = parts.upload_box(tr("Pictures"), box("unlabelled"))
-    pictures = [uploads.Loose(file.name, file.getvalue()) for file in files]
+    shots = st.session_state.setdefault(box("shots loose"), [])
+    film.files(box("files loose"), shots, MOST_LOOSE)
+    film.taken(shots, box("taken loose"), 24)
+    pictures = [uploads.Loose(shot.name, shot.content) for shot in shots]
     if pictures:
         st.caption(parts.pictures(len(pictures)))
-        parts.tiles([film.thumbnail(*picture[:2]) for picture in pictures[:24]], box("loose"), 64, clickable=False)
     st.caption(tr("On the page Label a network proposes what they are, and you accept or correct it."))
     start(lambda: uploads.bundle(pictures), "" if pictures else tr("Choose some pictures first."), unlabelled=True)
 
@@ -228,16 +229,23 @@ def reports() -> None:
 st.title(tr("How do I bring my own pictures?"), anchor=False)
 st.write(tr("Two classes and a dozen pictures of each are enough for a start. Everything stays on this machine."))
 drafts.restore("bring", box(""))
-if st.query_params.get("way") in WAYS:
-    st.session_state["bring_way"] = st.query_params.pop("way")
+if st.query_params.get("way") in WAYS and st.query_params["way"] != st.session_state.get("bring_way_told"):
+    st.session_state["bring_way"] = st.query_params["way"]
 way = st.segmented_control(
     tr("From"), WAYS, default=WAYS[0], required=True, key="bring_way", format_func=tr, persist_state="session"
 )
+st.query_params["way"] = st.session_state["bring_way_told"] = way  # for a reload
 dict(zip(WAYS, (class_by_class, archive, whole_folder, without_labels, on_server), strict=True))[way]()
 started = jobs.bring_jobs()
 if started:
     st.subheader(tr("Imports"), anchor=False)
 st.fragment(reports, run_every=1.0 if any(map(parts.live, started)) else None)()
 numbers = range(st.session_state.get(box("classes"), 0))
-names = ["classes", "name", "into", *(f"{field} {number}" for number in numbers for field in ("label", "shots"))]
+names = [
+    "classes",
+    "name",
+    "into",
+    "shots loose",
+    *(f"{field} {number}" for number in numbers for field in ("label", "shots")),
+]
 drafts.keep("bring", box(""), map(box, names))

@@ -25,13 +25,10 @@ def show(dataset: data.Dataset | None, busy: bool, anew: Callable[[], None]) -> 
     extra = st.session_state.setdefault(key("extra"), max(0, 2 - len(known)))
     found = []
     for number in range(len(known) + extra):
-        with st.container(
-            border=True, key=key(f"class {known[number] if number < len(known) else number - len(known)}")
-        ):
-            label = known[number] if number < len(known) else None
-            found.append(
-                one_class(number, f"new {number - len(known)}" if label is None else label, label, dataset, busy)
-            )
+        label = known[number] if number < len(known) else None
+        slot = slot_of(label) if label is not None else f"new {number - len(known)}"
+        with st.container(border=True, key=key(f"class {slot}")):
+            found.append(one_class(number, slot, label, dataset, busy))
     with st.container(horizontal=True):
         if st.button(tr("Another class"), icon=":material/add:", key="teach_more", disabled=importing()):
             st.session_state[key("extra")] = extra + 1
@@ -127,8 +124,14 @@ def undo(dataset: data.Dataset) -> None:
 
 def move(old: str, new: str) -> None:
     """What is new in a class belongs to another one from now on."""
-    shots = st.session_state.pop(key(f"shots {old}"), [])
-    st.session_state[key(f"shots {new}")] = st.session_state.get(key(f"shots {new}"), []) + shots
+    left, taken = (key(f"shots {slot_of(label)}") for label in (old, new))
+    shots = st.session_state.pop(left, [])
+    st.session_state[taken] = st.session_state.get(taken, []) + shots
+
+
+def slot_of(label: str) -> str:
+    """What stands in the keys of a class that is known: a name that no new class has."""
+    return f" {label}" if label.startswith("new ") else label
 
 
 def of_class(dataset: data.Dataset, label: str) -> np.ndarray:
@@ -215,5 +218,5 @@ def key(name: object) -> str:
 def fields(dataset: data.Dataset | None) -> list[str]:
     """The keys of all that a form holds before it is sent."""
     new = [f"new {number}" for number in range(st.session_state.get(key("extra"), 0))]
-    slots = [*(dataset.classes if dataset else ()), *new]
+    slots = [*map(slot_of, dataset.classes if dataset else ()), *new]
     return [key("extra"), *(key(f"label {slot}") for slot in new), *(key(f"shots {slot}") for slot in slots)]

@@ -40,7 +40,7 @@ def restore(page: str, prefix: str) -> None:
     tidy()
     draft = _drafts.get((me.visitor, f"{page} {word}"))
     if draft:
-        st.session_state[f"{page}_draft"] = word
+        st.session_state[f"{page}_draft"] = secrets.token_urlsafe(6)  # its own: the other tab may still be open
         for name, value in draft.fields.items():
             st.session_state[prefix + name] = list(value) if isinstance(value, list) else value
 

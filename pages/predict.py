@@ -28,16 +28,7 @@ def pictures(source: str, dataset: Dataset | None, name: str) -> list[tuple[str,
         shot = st.camera_input(tr("Take a picture"), key="camera")
         return [("camera.jpg", shot.getvalue())] if shot else []
     if source == "Files":
-        files = parts.upload_box(tr("Drop pictures here"), "predict_files")
-        if len(files) > MOST:
-            st.warning(
-                tr(
-                    "{files} pictures; the first {most} are classified. *Many* takes any number.",
-                    files=len(files),
-                    most=MOST,
-                )
-            )
-        return [(file.name, file.getvalue()) for file in files[:MOST]]
+        return from_files()
     if dataset is None:
         st.info(
             tr(
@@ -47,6 +38,30 @@ def pictures(source: str, dataset: Dataset | None, name: str) -> list[tuple[str,
         )
         return []
     return samples(dataset)
+
+
+def from_files() -> list[tuple[str, bytes]]:
+    """Files from a box; what was in it is still there after a look at another source or page."""
+    fresh = "predict_files" not in st.session_state  # a box that was not shown is empty when it is shown again
+    files = parts.upload_box(tr("Drop pictures here"), "predict_files")
+    if len(files) > MOST:
+        st.warning(
+            tr(
+                "{files} pictures; the first {most} are classified. *Many* takes any number.",
+                files=len(files),
+                most=MOST,
+            )
+        )
+    given = [(file.name, file.getvalue()) for file in files[:MOST]]
+    emptied = not fresh and st.session_state.get("predict_had", False)
+    if given or emptied:
+        st.session_state["predict_kept"] = given
+    st.session_state["predict_had"] = bool(given)
+    kept = st.session_state.get("predict_kept", [])
+    if kept and not given and st.button(tr("Take all of them out"), key="predict_out", icon=":material/delete:"):
+        kept.clear()
+        st.rerun()
+    return kept
 
 
 def samples(dataset: Dataset) -> list[tuple[str, bytes]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from pages import parts, sharing
 if TYPE_CHECKING:
     from imgrec.predict import Predictor
 
+FIGURE = re.compile(r"[-−]?\d+\.\d+(e[+-]?\d+)?%?|\d+e[+-]?\d+")  # in words
 LARGER = 1.3  # times as large, for a projector
 COLOURS = (mark("red"), mark("green"), mark("blue"))  # the channels of a picture
 
@@ -228,7 +230,7 @@ def _in_digits(value: object, digits: int) -> str:
 
 def _cell(tag: str, words: str, value: object) -> str:
     """A cell of a table; numbers end to the right, so that their digits stand below each other."""
-    side = "left" if isinstance(value, str) else "right"
+    side = "left" if isinstance(value, str) and not FIGURE.fullmatch(value) else "right"
     look = (
         f"padding:.3rem .5rem;border:0;border-bottom:1px solid rgba(128,128,128,.3);font-weight:400;text-align:{side}"
     )

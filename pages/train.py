@@ -323,7 +323,7 @@ st.title(tr("How does a network learn?"), anchor=False)
 dataset = parts.dataset_picker(tr("The pictures to learn from."))
 form(dataset)
 st.divider()
-run = parts.run_picker()
+run = parts.run_picker(trained_on=dataset.name)
 if run is None:
     st.info(
         tr(

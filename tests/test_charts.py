@@ -210,3 +210,16 @@ def test_names_beside_dots_cover_neither_each_other_nor_dots_where_there_is_room
         assert all(box[2] <= screen + shelf.DOT for box in boxes)
     crowd = shelf.beside([(0, 0)] * 30 + [(1, 1)], [200] * 31)
     assert 0 < sum(map(bool, crowd)) < 12  # the others are left out instead of covering each other
+
+
+def test_for_the_back_row_letters_height_and_margins_grow_and_the_figure_itself_stays():
+    figure = charts.functions({"x": ([0.0, 1.0], [0.0, 1.0])}, (0.5, 0.5), "x", "y")
+    before = json.dumps(figure.to_dict(), default=str)
+    large = figure.larger(1.3)
+    assert json.dumps(figure.to_dict(), default=str) == before
+    old, new = figure.to_dict()["layout"], large.to_dict()["layout"]
+    assert new["height"] == pytest.approx(1.3 * old["height"])
+    assert new["font"]["size"] == pytest.approx(1.3 * old.get("font", {}).get("size", 13))
+    assert all(new["margin"][side] >= 1.3 * room - 1e-9 for side, room in old["margin"].items())
+    assert large.to_dict()["data"] == figure.to_dict()["data"]
+    go.Figure(large.to_dict())  # Plotly agrees

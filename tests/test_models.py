@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from imgrec.hardware import knows_bfloat16
+from imgrec.hooks import listening
 from imgrec.models import SHELF, ModelError, build, card, layers, operations, parameters
 from imgrec.models.custom import EXAMPLE
 from imgrec.optimisers import Adam
@@ -168,3 +169,15 @@ print(sys.modules["torchvision.ops.roi_align"].is_compile_supported("cpu"), "tor
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.split("\n")[:3] == ["[]", "torchvision 4.0", "True True"], done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", [name for name, card in SHELF.items() if card.pretrained])
+def test_a_network_for_photos_takes_smaller_ones_as_they_are(name):
+    """Which is what makes a training quicker that begins with them; they were enlarged again, once."""
+    with torch.device("meta"):
+        network = SHELF[name].build(10, 3, 224).eval()
+        seen = []
+        with listening([network.backbone], lambda _, came, __: seen.append(came[0].shape[-1])):
+            for side in (224, 192, 40):
+                assert network(torch.empty(1, 3, side, side)).shape == (1, 10)
+    assert seen == ([224, 224, 224] if network.fixed else [224, 192, max(40, network.least)])

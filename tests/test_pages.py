@@ -315,6 +315,23 @@ def test_every_method_explains_a_sample_for_any_class():
             assert not test.error
 
 
+def test_files_on_the_page_predict_are_still_there_after_a_look_at_samples():
+    test = open_page("predict.py", {"run": "digits-seed-cnn"}, predict_source="Files")
+    box = test.file_uploader(key="predict_files")
+    box.set_value([("mine.png", to_png(open_dataset("digits").images[0]), "image/png")]).run()
+    assert "mine" in texts(test)
+    for _ in range(2):
+        test.button_group(key="predict_source").set_value("Samples").run()
+        assert "mine" not in texts(test)
+        test.button_group(key="predict_source").set_value("Files").run()
+        assert "mine" in texts(test)
+    test.run()
+    assert "mine" in texts(test)
+    test.button(key="predict_out").click().run()
+    assert "mine" not in texts(test)
+    assert not test.exception
+
+
 def test_pictures_for_two_named_classes_become_a_data_set():
     """Row 3 of the goals: loose files into named classes; accepted and rejected, with a reason per file."""
     test = open_page("bring.py")
@@ -441,7 +458,7 @@ def test_a_class_is_renamed_as_the_set_writes_it_and_what_is_new_goes_along_also
     assert not test.exception
 
 
-@pytest.mark.parametrize("name", ["name", "first name", "shots", "label x", "extra"])
+@pytest.mark.parametrize("name", ["name", "first name", "shots", "label x", "extra", "new 0"])
 def test_a_set_and_a_class_of_any_name_outlast_a_reload(name, monkeypatch):
     monkeypatch.setattr("pages.visitors.visitor", lambda: Owner("a" * 24, "Amber Fox"))
     monkeypatch.setattr("pages.drafts._drafts", {})
@@ -451,7 +468,8 @@ def test_a_set_and_a_class_of_any_name_outlast_a_reload(name, monkeypatch):
     for number, label in enumerate((name, "palm")):
         test.button(key=f"teach_files {number}").click().run()
         files = [("a.png", picture(99 + number), "image/png")]
-        test.file_uploader(key=f"teach 0 {dataset} files {label} 0").set_value(files).run()
+        slot = f" {label}" if label == "new 0" else label
+        test.file_uploader(key=f"teach 0 {dataset} files {slot} 0").set_value(files).run()
     assert not test.exception
     again = open_page("teach.py", {"dataset": dataset, "draft": test.query_params["draft"]})
     assert not again.exception
@@ -741,7 +759,7 @@ def test_a_network_with_other_classes_is_named_as_such(half):
 
 def test_pictures_without_labels_come_in_and_lead_to_the_label_page():
     test = open_page("bring.py", bring_way="Without labels")
-    test.file_uploader(key="bring 0 unlabelled").set_value([(f"{i}.png", picture(i), "image/png") for i in range(5)])
+    test.file_uploader(key="bring 0 files loose 0").set_value([(f"{i}.png", picture(i), "image/png") for i in range(5)])
     test.text_input(key="bring 0 name").set_value("loose").run()
     button(test, "Import").click().run()
     wait_for(lambda: jobs.bring_jobs() and jobs.bring_jobs()[0].status == "finished")

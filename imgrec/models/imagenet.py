@@ -24,15 +24,15 @@ class Family(nn.Module):
     """A torchvision network whose last layer is ours. (N, C, S, S) → (N, classes).
 
     Grey pictures go into all three channels; pictures smaller than ``least`` pixels are enlarged first, since the
-    network halves them five times.
+    network halves them five times. Larger ones may have any size, as a training that begins with smaller pictures wants it.
     """
 
     def __init__(
         self, builder: str, last: str, least: int, options: Mapping[str, object], classes: int, channels: int, size: int
     ) -> None:
         super().__init__()
-        fixed = builder.startswith("vit")  # it has a position for every patch of a 224-pixel picture
-        self.least = 224 if fixed else max(least, size)
+        self.fixed = builder.startswith("vit")  # it has a position for every patch of a 224-pixel picture
+        self.least = 224 if self.fixed else least
         self.backbone = torchvision_models().get_model(builder, weights=None, **options)
         whole, _, name = last.rpartition(".")
         dense = self.backbone.get_submodule(last)
@@ -42,7 +42,7 @@ class Family(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         if images.shape[1] == 1:
             images = images.expand(-1, 3, -1, -1)
-        if images.shape[-1] != self.least:
+        if images.shape[-1] < self.least or (self.fixed and images.shape[-1] > self.least):
             images = functional.interpolate(images, (self.least, self.least), mode="bilinear", antialias=True)
         return self.head(self.backbone(images))
 
