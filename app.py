@@ -127,7 +127,7 @@ class Visitors:
         new = f"{COOKIE}={secrets.token_urlsafe(24)}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax".encode()
 
         async def with_cookie(message) -> None:
-            if message["type"] == "http.response.start" and not scope["path"].startswith(BASE + "api"):
+            if message["type"] == "http.response.start" and not scope["path"].startswith(tuple(APIS)):
                 message["headers"] = [*message.get("headers", []), (b"set-cookie", new)]
             await send(message)
 
@@ -187,10 +187,12 @@ HOSTS = st.get_option("server.allowedHosts") or [
     "*"
 ]  # Streamlit checks its WebSocket only, so the rest is checked here
 BASE = "/".join(("", *filter(None, st.get_option("server.baseUrlPath").split("/")), ""))
+APIS = {"/api", BASE + "api"}  # also for a proxy that hands on only what lies below its own address
+rest = create_api()
 app = st.App(
     "pages/main.py",
     routes=[
-        Mount(BASE + "api", create_api()),
+        *(Mount(path, rest) for path in APIS),
         Route(BASE + live_run.PATH, live_run.feed),
         Route(BASE + live.PATH, live.look, methods=["POST"]),
     ],

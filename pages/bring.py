@@ -49,9 +49,9 @@ def whole_folder() -> None:
 
 def without_labels() -> None:
     """Pictures of which nobody has said yet what they are."""
-    shots = st.session_state.setdefault(box("shots loose"), [])
-    film.files(box("files loose"), shots, MOST_LOOSE)
-    film.taken(shots, box("taken loose"), 24)
+    shots = st.session_state.setdefault(box("shots_loose"), [])
+    film.files(box("files_loose"), shots, MOST_LOOSE)
+    film.taken(shots, box("taken_loose"), 24)
     pictures = [uploads.Loose(shot.name, shot.content) for shot in shots]
     if pictures:
         st.caption(parts.pictures(len(pictures)))
@@ -245,7 +245,7 @@ names = [
     "classes",
     "name",
     "into",
-    "shots loose",
+    "shots_loose",
     *(f"{field} {number}" for number in numbers for field in ("label", "shots")),
 ]
 drafts.keep("bring", box(""), map(box, names))

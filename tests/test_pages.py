@@ -759,7 +759,7 @@ def test_a_network_with_other_classes_is_named_as_such(half):
 
 def test_pictures_without_labels_come_in_and_lead_to_the_label_page():
     test = open_page("bring.py", bring_way="Without labels")
-    test.file_uploader(key="bring 0 files loose 0").set_value([(f"{i}.png", picture(i), "image/png") for i in range(5)])
+    test.file_uploader(key="bring 0 files_loose 0").set_value([(f"{i}.png", picture(i), "image/png") for i in range(5)])
     test.text_input(key="bring 0 name").set_value("loose").run()
     button(test, "Import").click().run()
     wait_for(lambda: jobs.bring_jobs() and jobs.bring_jobs()[0].status == "finished")
