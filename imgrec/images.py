@@ -47,9 +47,7 @@ HINTS = {  # what else can be said of a file that Pillow does not know → how s
 with contextlib.suppress(ImportError):  # the photos of iPhones, where their reader is installed
     import pillow_heif
 
-    pillow_heif.register_heif_opener(
-        depth_images=False, decode_threads=1
-    )  # as many pictures at once as there are cores
+    pillow_heif.register_heif_opener(depth_images=False, decode_threads=1)  # others are decoded at the same time
     FORMATS += ("HEIF",)
     HINTS[next(iter(HINTS))] += b"|" + FOREIGN.pop("HEIC photos")
 QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)  # an entry of warnings.filters

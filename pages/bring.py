@@ -229,12 +229,7 @@ def reports() -> None:
 st.title(tr("How do I bring my own pictures?"), anchor=False)
 st.write(tr("Two classes and a dozen pictures of each are enough for a start. Everything stays on this machine."))
 drafts.restore("bring", box(""))
-if st.query_params.get("way") in WAYS and st.query_params["way"] != st.session_state.get("bring_way_told"):
-    st.session_state["bring_way"] = st.query_params["way"]
-way = st.segmented_control(
-    tr("From"), WAYS, default=WAYS[0], required=True, key="bring_way", format_func=tr, persist_state="session"
-)
-st.query_params["way"] = st.session_state["bring_way_told"] = way  # for a reload
+way = parts.address_choice(tr("From"), WAYS, "bring_way", "way", WAYS[0])
 dict(zip(WAYS, (class_by_class, archive, whole_folder, without_labels, on_server), strict=True))[way]()
 started = jobs.bring_jobs()
 if started:

@@ -96,6 +96,17 @@ def address_box(label: str, names: Sequence[str], key: str, help: str) -> str:
     return chosen
 
 
+def address_choice(label: str, options: Sequence[str], key: str, name: str, first: str, help: str | None = None) -> str:
+    """Options side by side, beginning with ``first``; the chosen one is kept in the address as ?name=…, as `address_box` does."""
+    asked, shown = st.query_params.get(name), f"{name} in the address"
+    if asked in options and asked != st.session_state.get(shown):
+        st.session_state[key] = asked
+    st.session_state.setdefault(key, first)
+    chosen = st.segmented_control(label, options, required=True, key=key, format_func=tr, persist_state="session", help=help)  # fmt: skip
+    st.query_params[name] = st.session_state[shown] = chosen
+    return chosen
+
+
 def dataset_picker(help: str = "", labelled: bool = True) -> data.Dataset:
     """A box to choose a data set, kept in the address as ?dataset=…; opens it, or says why not and stops the page.
 

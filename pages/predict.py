@@ -153,14 +153,10 @@ try:
     dataset = parts.open_dataset(trained_on)
 except ValueError:
     dataset = None
-if st.query_params.get("source") in SOURCES:
-    st.session_state["predict_source"] = st.query_params.pop("source")
-st.session_state.setdefault(
-    "predict_source", "Many" if "answers" in st.query_params else "Samples" if dataset else "Files"
-)
-source = st.segmented_control(
-    tr("Pictures from"), SOURCES, required=True, key="predict_source", format_func=tr, persist_state="session",
-    help=tr("Many: a whole folder or archive, classified in the background into a table."),
+source = parts.address_choice(
+    tr("Pictures from"), SOURCES, "predict_source", "source",
+    "Many" if "answers" in st.query_params else "Samples" if dataset else "Files",
+    tr("Many: a whole folder or archive, classified in the background into a table."),
 )  # fmt: skip
 try:
     network, temperature, count = options(run, model)

@@ -315,6 +315,20 @@ def test_every_method_explains_a_sample_for_any_class():
             assert not test.error
 
 
+def test_the_source_of_the_page_predict_outlasts_a_reload_and_follows_a_link():
+    test = open_page("predict.py", {"run": "digits-seed-cnn"})
+    test.button_group(key="predict_source").set_value("Live").run()
+    assert test.query_params["source"] == "Live"
+    again = open_page("predict.py", {"run": "digits-seed-cnn", "source": test.query_params["source"]})
+    assert again.session_state["predict_source"] == "Live"
+    again.button_group(key="predict_source").set_value("Files").run()
+    assert again.query_params["source"] == "Files"
+    again.query_params["source"] = "Samples"
+    again.run()
+    assert again.session_state["predict_source"] == "Samples"
+    assert open_page("predict.py", {"run": "digits-seed-cnn", "source": "nowhere"}).query_params["source"] == "Samples"
+
+
 def test_files_on_the_page_predict_are_still_there_after_a_look_at_samples():
     test = open_page("predict.py", {"run": "digits-seed-cnn"}, predict_source="Files")
     box = test.file_uploader(key="predict_files")
