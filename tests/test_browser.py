@@ -621,6 +621,7 @@ def test_a_data_set_is_built_from_files_and_camera_corrected_and_trained_on(page
     counts = lambda: re.findall(r"\n(\d+) pictures\n", page.get_by_test_id("stMain").inner_text())  # noqa: E731
     shots = int(wait_for(lambda: counts()[1:])[0])  # behind those of the first class
     assert shots > 3
+    idle(page)  # a picture that is just being drawn anew takes no click
     page.get_by_role("img", name="camera.jpg").nth(1).click()
     wait_for(lambda: counts()[1:] == [str(shots - 1)])
     pictures = 12 + shots - 1
