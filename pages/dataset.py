@@ -162,9 +162,7 @@ def take_along(dataset: data.Dataset) -> None:
     with st.expander(tr("Take it along"), icon=":material/archive:"):
         st.caption(tr("A ZIP of class folders with a table of labels and splits; it imports again as the same set."))
         if len(dataset.kept) <= MOST_TO_DOWNLOAD:
-            st.download_button(
-                tr("Download the ZIP"), archive, f"{dataset.name.partition(':')[0]}.zip", "application/zip"
-            )
+            parts.download(tr("Download the ZIP"), archive, f"{dataset.name.partition(':')[0]}.zip", "application/zip")
         else:
             st.write(
                 tr(

@@ -218,11 +218,11 @@ else:
             "else to be read."
         )
     )
-    st.download_button(
-        tr("Report as HTML"), parts.as_now(lambda: printable(run, given, dataset)), f"{run.name}.html", "text/html", icon=":material/description:", key="report",
+    parts.download(
+        tr("Report as HTML"), lambda: printable(run, given, dataset), f"{run.name}.html", "text/html",
+        icon=":material/description:", key="report",
     )  # fmt: skip
-    st.download_button(
-        tr("All answers as CSV"), lambda: as_csv(every(given, dataset)), f"{run.name}.csv", "text/csv",
-        icon=":material/download:", key="answers",
-    )  # fmt: skip
+    parts.download(
+        tr("All answers as CSV"), lambda: as_csv(every(given, dataset)), f"{run.name}.csv", "text/csv", key="answers"
+    )
     parts.link("export", "Take the network itself along", ":material/package_2:", run=run.name)

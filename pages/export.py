@@ -81,7 +81,7 @@ if st.session_state.get("export_made") == (run.name, changed, to):
         st.success(tr("{title} of {name} is ready.", title=tr(FORMATS[to].title), name=parts.text(run.name)))
         proof(found)
         file = f"{run.name}.{'int8.onnx' if to == 'int8' else FORMATS[to].ending}"
-        st.download_button(tr("Download"), content, file, icon=":material/download:", key="export_file")
+        parts.download(tr("Download"), content, file, key="export_file")
 with st.expander(tr("On the command line")):
     st.code(f"python -m imgrec export {run.name} --to {to} --out {run.name}.{FORMATS[to].ending}", language="sh")
 st.subheader(tr("The training itself"), anchor=False)
@@ -97,9 +97,9 @@ except RunError as error:
     st.info(parts.text(error, 300))
 else:
     with st.container(horizontal=True):
-        st.download_button(
+        parts.download(
             tr("As a notebook"), notebook, f"{run.name}.ipynb", "application/x-ipynb+json", icon=":material/book_2:", key="notebook"
         )  # fmt: skip
-        st.download_button(
+        parts.download(
             tr("As a script"), script, f"{run.name}.py", "text/x-python", icon=":material/code:", key="script"
         )

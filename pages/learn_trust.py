@@ -166,7 +166,7 @@ def secrets() -> None:
             icon=":material/location_on:",
         )
     teaching.rows({mark("entry"): tr(title), "value": value} for title, value in found.items())
-    st.download_button(
+    parts.download(
         tr("The same photo without all that"),
         bare,
         f"plain-{file.name.rpartition('.')[0][:60]}.{ending}",

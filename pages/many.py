@@ -97,9 +97,9 @@ def _found(job: Run) -> None:
             unknown=summary["unknown"],
         )
     )
-    st.download_button(
+    parts.download(
         tr("All probabilities as CSV"), lambda: job.file("answers.csv").read_bytes(), "predictions.csv", "text/csv",
-        icon=":material/download:", key="many csv",
+        key="many csv",
     )  # fmt: skip
     if summary["why"]:
         with st.expander(tr("Why {refused:,} were refused", refused=summary["refused"])):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import streamlit as st
 from PIL import Image
+from streamlit import runtime
 
 from imgrec import charts, data
 from imgrec.data import uploads
@@ -42,6 +44,7 @@ KEPT_ADDRESS, MOST_KEPT = 2**14, 1000  # characters of a picture's address up to
 PHOTO = 2**19  # bytes beyond which a picture is sent as a JPEG
 MOST_ALIKE = 300  # newest runs that are looked through for those of the same classes
 BUSY = mark("The network is being asked …")
+_asked = itertools.count()  # downloads made on request
 follow(tongue.spoken)
 
 
@@ -274,13 +277,33 @@ def link(address: str, label: str, icon: str | None = None, **query: str) -> Non
         st.page_link(PAGE[address], label=tr(label), icon=icon, query_params=query or None)
 
 
-def as_now(make: Callable[[], str]) -> Callable[[], str]:
-    """What makes a download, to be called when it is asked for, outside of any page, in the language that is spoken now."""
+def download(
+    label: str,
+    content: bytes | str | Callable[[], bytes | str],
+    file: str,
+    mime: str = "application/octet-stream",
+    **more,
+) -> None:
+    """A button that saves a file and draws nothing anew. What makes the content, if it is a function, is called when it
+    is asked for, outside of any page, in the language that is spoken now."""
+    st.download_button(
+        label, _made(content, file, mime) if callable(content) else content, file, mime, on_click="ignore",
+        **{"icon": ":material/download:", **more},
+    )  # fmt: skip
+
+
+def _made(make: Callable[[], bytes | str], file: str, mime: str) -> Callable[[], bytes]:
+    """The content, and a claim to it until the browser has fetched it: for what is made on request Streamlit knows no
+    owner, so it is gone once two scripts have ended, anybody's."""
     language = current()
 
-    def made() -> str:
+    def made() -> bytes:
         with speaking(language):
-            return make()
+            content = make()
+        content = content.encode() if isinstance(content, str) else content
+        files = runtime.get_instance().media_file_mgr
+        files.add(content, mime, f"download {next(_asked) % 32}", file, is_for_static_download=True)
+        return content
 
     return made
 

@@ -138,9 +138,7 @@ def show(network: Predictor | Ensemble, files: list[tuple[str, bytes]], temperat
         }
         for result in results
     ]
-    st.download_button(
-        tr("All probabilities as CSV"), as_csv(table), "predictions.csv", "text/csv", icon=":material/download:"
-    )
+    parts.download(tr("All probabilities as CSV"), as_csv(table), "predictions.csv", "text/csv")
     with st.expander(tr("As a table")):
         parts.grid(table)
 

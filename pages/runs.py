@@ -135,9 +135,9 @@ def one(name: str, table: dict[str, dict]) -> None:
             parts.link("evaluate", "Evaluate", ":material/analytics:", run=name)
             parts.link("predict", "Predict", ":material/image_search:", run=name)
             parts.link("export", "Take along", ":material/package_2:", run=name)
-        st.download_button(
-            tr("For TensorBoard"), lambda: events(run), f"{name}-events.zip", "application/zip", icon=":material/download:",
-            key="events", help=tr("Event files; unpack them and open the folder with tensorboard --logdir."),
+        parts.download(
+            tr("For TensorBoard"), lambda: events(run), f"{name}-events.zip", "application/zip", key="events",
+            help=tr("Event files; unpack them and open the folder with tensorboard --logdir."),
         )  # fmt: skip
         if st.button(tr("Train again with changes"), icon=":material/content_copy:", key="again"):
             fill_in(run)
@@ -295,11 +295,11 @@ if len(names) == 1:
 elif names:
     compare(names, table)
 with st.container(horizontal=True):
-    st.download_button(
+    parts.download(
         tr("As CSV"), lambda: as_csv({**row, "tags": " ".join(row["tags"])} for row in found), "runs.csv", "text/csv",
-        icon=":material/download:", key="runs_csv",
+        key="runs_csv",
     )  # fmt: skip
-    st.download_button(
+    parts.download(
         tr("As JSON"), lambda: json.dumps(found, indent=2, ensure_ascii=False), "runs.json", "application/json",
-        icon=":material/download:", key="runs_json",
+        key="runs_json",
     )  # fmt: skip

@@ -94,8 +94,8 @@ def plan(goal: str, minutes: int, questions: Sequence[tuple[str, str]]) -> None:
         for asked, answer in questions:
             st.markdown(f"- {asked} *{answer}*")
         title = str(st.session_state.get("lesson_title", ""))
-        st.download_button(
-            tr("A worksheet to print"), parts.as_now(lambda: worksheet(title, goal, questions)), "worksheet.html", "text/html",
+        parts.download(
+            tr("A worksheet to print"), lambda: worksheet(title, goal, questions), "worksheet.html", "text/html",
             icon=":material/print:", key="worksheet",
         )  # fmt: skip
 

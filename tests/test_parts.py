@@ -2,10 +2,15 @@
 
 import base64
 import io
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
+from streamlit import runtime
+from streamlit.runtime.media_file_manager import MediaFileManager
+from streamlit.runtime.memory_media_file_storage import MemoryMediaFileStorage
 from streamlit.testing.v1 import AppTest
 
 from imgrec.images import Recalled
@@ -80,3 +85,19 @@ def test_what_an_error_says_to_type_or_to_fetch_can_be_copied_and_is_no_link():
     assert r"\*\*bold\*\*" in said
     assert "`http://evil.example)`" in said  # as code, so it leads nowhere
     assert parts.text("`npm`") == r"\`npm\`"  # a name stays what it is
+
+
+def test_a_download_made_on_request_stays_until_the_browser_has_fetched_it(monkeypatch):
+    """Streamlit forgets such a file when two scripts have ended, anybody's, and a class of thirty ends two in no time."""
+    storage = MemoryMediaFileStorage("/media")
+    files = MediaFileManager(storage)
+    monkeypatch.setattr(runtime, "get_instance", lambda: SimpleNamespace(media_file_mgr=files))
+    given = {}
+    monkeypatch.setattr(parts.st, "download_button", lambda label, *rest, **more: given.update(data=rest[0], **more))
+    parts.download("Report", lambda: "café", "report.csv", "text/csv")
+    assert given["on_click"] == "ignore"
+    button = files.add_deferred(given["data"], "text/csv", "where the button is", file_name="report.csv")
+    address = files.execute_deferred(button)
+    for _ in range(3):
+        files.remove_orphaned_files()
+    assert storage.get_file(Path(address).name).content.decode() == "café"
