@@ -7,17 +7,32 @@ import torch
 from imgrec import augment, data
 from imgrec.data.dataset import SPLITS
 from imgrec.language import tr
-from pages import parts
+from imgrec.recipe import RecipeError
+from pages import parts, settings
 
 DRAWS = 6
 
 
+def adopt() -> None:
+    """Switch on what the address asks for, or, when the page is first seen, what is to be trained with."""
+    asked = st.query_params.get("augment", "")
+    new = bool(asked) and settings.is_new("augment", asked)
+    if not new and "augment_seen" in st.session_state:
+        return
+    st.session_state["augment_seen"] = True
+    try:
+        plan = augment.parse(asked if new else st.session_state.get("recipe_augment", "none"))
+    except RecipeError as error:
+        st.warning(parts.text(error, 300))
+        return
+    for name in augment.AUGMENTATIONS if new else plan:
+        st.session_state[f"on_{name}"] = name in plan
+        if name in plan:
+            st.session_state[f"strength_{name}"] = plan[name]
+
+
 def switches() -> dict[str, float]:
     """One switch and one strength per row of the shelf; what is on, as a plan."""
-    for name, value in augment.parse(st.session_state.get("recipe_augment", "none")).items():
-        if "augment_seen" not in st.session_state:
-            st.session_state[f"on_{name}"], st.session_state[f"strength_{name}"] = True, value
-    st.session_state["augment_seen"] = True
     plan = {}
     columns = st.columns(3)
     for number, row in enumerate(augment.AUGMENTATIONS.values()):
@@ -90,7 +105,10 @@ st.write(
     )
 )
 dataset = parts.dataset_picker()
+adopt()
 plan = switches()
+st.query_params["augment"] = augment.spell(plan)
+settings.written("augment", augment.spell(plan))
 left, right = st.columns(2, vertical_alignment="bottom")
 count = left.slider(tr("Pictures"), 1, 8, 3, key="augment_count", persist_state="session")
 split = right.segmented_control(

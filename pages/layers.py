@@ -1,5 +1,7 @@
 """Layers: a network of one's own as a table of layers, with the shapes and weights it comes to; used by the page Train."""
 
+from contextlib import suppress
+
 import streamlit as st
 
 from imgrec import charts, data, models
@@ -7,10 +9,24 @@ from imgrec.language import tr
 from imgrec.models import custom
 from pages import parts
 
-ROWS = [
-    {"layer": words[0], "number": float(words[1]) if len(words) > 1 else None, "options": ""}
-    for words in (part.split() for part in custom.EXAMPLE.split(","))
-]
+
+def begin(model: str) -> None:
+    """Begin the table anew with the layers of a model ``custom:LAYERS``, if they can be read."""
+    with suppress(ValueError):
+        custom.parse(model.removeprefix(custom.PREFIX))
+        st.session_state["layers_begun"] = model.removeprefix(custom.PREFIX)
+        st.session_state["layers_turn"] = st.session_state.get("layers_turn", 0) + 1
+
+
+def _rows(specification: str) -> list[dict]:
+    return [
+        {
+            "layer": kind,
+            "number": float(number) if custom.KINDS[kind].number else None,
+            "options": " ".join(f"{name}={value}" for name, value in options.items()),
+        }
+        for kind, number, options in custom.parse(specification)
+    ]
 
 
 def columns() -> dict:
@@ -25,9 +41,12 @@ def table(dataset: data.Dataset) -> str:
     """The table, and what it comes to for this data set; the model's name, ``custom:LAYERS``."""
     left, right = st.columns([3, 2])
     with left:
-        rows = st.data_editor(ROWS, num_rows="dynamic", column_config=columns(), key="custom_layers", hide_index=True)
+        rows = st.data_editor(
+            _rows(st.session_state.get("layers_begun", custom.EXAMPLE)), num_rows="dynamic", column_config=columns(),
+            key=f"custom_layers {st.session_state.get('layers_turn', 0)}", hide_index=True,
+        )  # fmt: skip
         st.caption(tr("Add, change and remove rows; the last layer, one output per class, comes by itself."))
-    written = custom.PREFIX + ",".join(filter(None, map(_words, rows)))
+    written = st.session_state["layers_now"] = custom.PREFIX + ",".join(filter(None, map(_words, rows)))
     with right:
         try:
             found = models.layers(written, len(dataset.classes), dataset.channels, dataset.image_size)

@@ -57,4 +57,7 @@ with turns.TURNS.turn():
             sections.setdefault(tr(section) if section else "", []).append(page)
             parts.PAGE[address or "home"] = page
         st.logo(parts.ICON, size="large")
-        st.navigation(sections, expanded=True).run()
+        shown = st.navigation(sections, expanded=True)
+        if st.session_state.get("shown") != shown.url_path:
+            st.session_state["shown"], st.session_state["entered"] = shown.url_path, True
+        shown.run()

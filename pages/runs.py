@@ -16,7 +16,7 @@ from imgrec.language import mark, tr
 from imgrec.recipe import FIELDS
 from imgrec.runs import LIVE, METRICS, SETTINGS, Notes, Run, RunError, delete_run, open_run, restore_run, rows
 from imgrec.spreadsheet import as_csv
-from pages import parts, visitors
+from pages import parts, settings, visitors
 
 SHOWN = ("star", "run", "status", "model", "dataset", "epochs", "validation_accuracy", "test_accuracy", "tags", "note")
 MOST_SHOWN, MOST_COMPARED = 300, 12
@@ -175,8 +175,7 @@ def one(name: str, table: dict[str, dict]) -> None:
 
 def fill_in(run: Run, **changes: object) -> None:
     """Go to the page that trains with this run's settings in its form, some of them changed."""
-    for setting, value in {**dataclasses.asdict(run.recipe), **changes}.items():
-        st.session_state[f"recipe_{setting}"] = value
+    settings.fill({**dataclasses.asdict(run.recipe), **changes}, "standard")
     parts.go_to("train", dataset=run.recipe.dataset)
 
 

@@ -16,7 +16,7 @@ from imgrec.home import home, server_secret
 from imgrec.language import mark, tr
 
 NOT_OF_A_LESSON = re.compile(
-    r"(language|recipe_|augment_|on_|strength_|preset|sample_|predict_|evaluate_|bring|started|tables|deleted|operator|question_|set_|back |cells |hide_|share_|moments|lesson_title|dataset|same_in_pytorch|for_teachers|run\b|large|.* in the address)"
+    r"(language|recipe_|augment_|on_|strength_|preset|sample_|predict_|evaluate_|bring|started|entered|shown|layers_|vary|several_|draw\b|draw |tables|deleted|operator|question_|set_|back |cells |hide_|share_|moments|lesson_title|dataset|same_in_pytorch|for_teachers|run\b|large|.* in the address)"
 )
 LABELS = {  # by how a control's key begins; of several, the longest counts
     "activation": mark("Function"),

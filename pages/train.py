@@ -6,19 +6,13 @@ from contextlib import suppress
 
 import streamlit as st
 
-from imgrec import baselines, charts, coach, hardware, jobs, models, runs, shelves, snapshots
+from imgrec import baselines, charts, coach, hardware, jobs, models, runs, snapshots
 from imgrec.data import named
 from imgrec.language import current, tr
 from imgrec.recipe import FIELDS, PRESETS, Recipe
 from imgrec.runs import Run
-from pages import gallery, layers, live_run, moments, parts, several, teaching
+from pages import gallery, layers, live_run, moments, parts, settings, several, teaching
 
-SHELVES = {
-    "model": models.SHELF,
-    "optimiser": shelves.OPTIMISERS,
-    "loss": shelves.LOSSES,
-    "schedule": shelves.SCHEDULES,
-}
 UNEQUAL = 3  # times the smallest class, from which on a network neglects it
 WORTH = 60  # seconds of a training, from which on it is worth beginning with smaller pictures
 FIRST = ("model", "epochs", "learning_rate", "batch_size")
@@ -37,8 +31,8 @@ def widget(name: str):
     about, default = field.metadata, field.default
     st.session_state.setdefault(key, default)
     common = {"key": key, "help": tr(about["help"]), "persist_state": "session"}
-    if name in SHELVES:
-        shelf = SHELVES[name]
+    if name in settings.SHELVES:
+        shelf = settings.SHELVES[name]
         return st.selectbox(tr(about["title"]), list(shelf), format_func=lambda row: tr(shelf[row].title), **common)
     if "choices" in about:
         return st.selectbox(tr(about["title"]), about["choices"], **common)
@@ -52,18 +46,15 @@ def widget(name: str):
     )
 
 
-def use_preset() -> None:
-    for name, value in {
-        **{n: f.default for n, f in FIELDS.items() if n in FIRST + REST},
-        **PRESETS[st.session_state["preset"]],
-    }.items():
-        st.session_state[f"recipe_{name}"] = value
+def use_preset(name: str = "") -> None:
+    settings.fill({}, name or st.session_state["preset"])
 
 
 def form(dataset) -> None:
     """All settings, each with a default that works, and the button that starts."""
+    settings.adopt()
     st.segmented_control(
-        tr("Preset"), list(PRESETS), default="standard", required=True, key="preset", format_func=tr, on_change=use_preset, persist_state="session",
+        tr("Preset"), list(PRESETS), required=True, key="preset", format_func=tr, on_change=use_preset, persist_state="session",
         help=tr("Quick for a first look, few for a handful of photos, thorough for the best result; all fill in the fields below."),
     )  # fmt: skip
     values = {"dataset": dataset.name}
@@ -85,7 +76,9 @@ def form(dataset) -> None:
                     values[name] = widget(name)
     else:  # two dozen fields cost more than the rest of the page
         values |= {name: st.session_state.setdefault(f"recipe_{name}", FIELDS[name].default) for name in REST}
-    wanted = several.form(values, SHELVES)
+    wanted = several.form(values, settings.SHELVES)
+    said = settings.differing(values, wanted.lists, wanted.draw)
+    settings.keep(said)
     sizes(values, dataset)
     before(values, wanted)
     plan = st.session_state["recipe_augment"]
@@ -106,6 +99,8 @@ def form(dataset) -> None:
         else:
             st.session_state["run"] = st.session_state["started"] = started[0].name
             st.rerun()
+    with st.expander(tr("On the command line"), icon=":material/terminal:"):
+        st.code(settings.command(dataset.name, said), language="sh", wrap_lines=True)
 
 
 @st.cache_data(max_entries=200, show_spinner=False)
@@ -173,17 +168,12 @@ def few(dataset) -> None:
         return
     begins = tr("*Few* begins with one that comes with imgrec and looks at 32 pixels: seconds.")
     fetched = tr("Transfer learning begins with one that has seen a million photos of 224 pixels; its weights (14 MB) are fetched once.")  # fmt: skip
-    ways = [(tr("Transfer learning"), "use_transfer", set_preset, "transfer")]
+    ways = [(tr("Transfer learning"), "use_transfer", use_preset, "transfer")]
     words = [why, fetched]
     if coach.few_preset(dataset.channels) == "few":
-        ways.insert(0, (tr("Few"), "use_few", set_preset, "few"))
+        ways.insert(0, (tr("Few"), "use_few", use_preset, "few"))
         words.insert(1, begins)
     hint(" ".join(words), ":material/model_training:", *ways)
-
-
-def set_preset(name: str) -> None:
-    st.session_state["preset"] = name
-    use_preset()
 
 
 def before(values: dict, wanted: several.Several) -> None:

@@ -1,0 +1,135 @@
+"""Shared: the settings of the next training, kept in the address in the words of the command line: ?preset=few&epochs=4."""
+
+import math
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+from imgrec import models, shelves, sweep
+from imgrec.language import tr
+from imgrec.models import custom
+from imgrec.recipe import FIELDS, PRESETS, one_of
+from pages import layers, parts
+
+SHELVES = {
+    "model": models.SHELF,
+    "optimiser": shelves.OPTIMISERS,
+    "loss": shelves.LOSSES,
+    "schedule": shelves.SCHEDULES,
+}
+NAMES = tuple(name for name in FIELDS if name != "dataset")
+ON_THE_WAY = 3  # seconds in which a browser may still send the address from before the last change
+
+
+def of_preset(preset: str) -> dict[str, object]:
+    """What a preset stands for, every setting."""
+    return {**{name: FIELDS[name].default for name in NAMES}, **PRESETS[preset]}
+
+
+def fill(values: Mapping[str, object], preset: str) -> None:
+    """Put settings into the form of the page Train, over those of a preset."""
+    every = {**of_preset(preset), **values}
+    if every["model"].startswith(custom.PREFIX):
+        layers.begin(every["model"])
+        every["model"] = "custom"
+    st.session_state["preset"] = preset
+    for name in NAMES:
+        st.session_state[f"recipe_{name}"] = every[name]
+
+
+def is_new(what: str, asked: object) -> bool:
+    """Whether the address asks for something that was not written there from here, and was not a moment ago either: what a
+    browser sends may be from before the last change."""
+    now, said = time.monotonic(), st.session_state.get(f"{what} in the address", [])
+    return bool(said or asked) and not any(asked == old and now < until for old, until in said)
+
+
+def written(what: str, now_there: object) -> None:
+    """Remember what the address says now, and what it said a moment ago."""
+    name, now = f"{what} in the address", time.monotonic()
+    said = [
+        (old, min(until, now + ON_THE_WAY))
+        for old, until in st.session_state.get(name, [])
+        if now < until and old != now_there
+    ]
+    st.session_state[name] = [*said, (now_there, math.inf)]
+
+
+def adopt() -> None:
+    """Take over what the address asks for, unless this form wrote it there; to be called before any of its fields.
+
+    Whoever comes back by the menu, which names no settings, finds them as they were left."""
+    asked = {name: st.query_params[name] for name in ("preset", *NAMES, "draw") if name in st.query_params}
+    st.session_state.setdefault("preset", "standard")
+    entered = st.session_state.pop("entered", False)
+    if entered and not asked:
+        if "layers_now" in st.session_state:
+            layers.begin(st.session_state["layers_now"])
+    elif is_new("settings", asked):
+        _take(asked)
+        written("settings", asked)
+
+
+def _take(asked: Mapping[str, str]) -> None:
+    """Fill the form with what is asked for; what cannot be is said and left as it is."""
+    preset, values, lists = "standard", {}, {}
+    for name, text in asked.items():
+        try:
+            if name == "preset":
+                preset = one_of(name, text, PRESETS)
+            elif name != "draw":
+                found = sweep.parse(name, text)
+                for value in found:
+                    if str(value).startswith(custom.PREFIX):
+                        custom.parse(value.removeprefix(custom.PREFIX))
+                    elif name in SHELVES:
+                        one_of(name, value, SHELVES[name])
+                values[name] = found[0]
+                if len(found) > 1:
+                    lists[name] = found
+        except ValueError as error:
+            st.warning(parts.text(tr("In the address: {error}", error=error), 300))
+    fill(values, preset)
+    st.session_state["vary"] = list(lists)[:3]
+    for name, found in lists.items():
+        st.session_state[f"several_{name}"] = found if _chosen(name) else ", ".join(map(str, found))
+    if lists:
+        st.session_state["several_values"] = True
+        every, draw = sweep.count(lists), asked.get("draw", "")
+        if draw.isdecimal() and 0 < int(draw) < min(every, sweep.MOST):
+            st.session_state[f"draw {every}"] = int(draw)
+
+
+def _chosen(name: str) -> bool:
+    """Whether a setting is chosen from a list instead of typed."""
+    return name in SHELVES or "choices" in FIELDS[name].metadata
+
+
+def differing(values: Mapping[str, object], lists: Mapping[str, Sequence], draw: int) -> dict[str, str]:
+    """What the command line has to be told for these settings, beside the data set: option → text."""
+    preset = st.session_state["preset"]
+    base = of_preset(preset)
+    said = {} if preset == "standard" else {"preset": preset}
+    for name in NAMES:
+        several = [str(value) for value in lists.get(name, ())]
+        if any(text.startswith(custom.PREFIX) for text in several):
+            several = []  # its commas are its own
+        if several or values[name] != base[name]:
+            said[name] = ",".join(several) or str(values[name])
+    return {**said, "draw": str(draw)} if draw else said
+
+
+def keep(said: Mapping[str, str]) -> None:
+    """Write settings into the address, and leave all else there as it is."""
+    others = {name: text for name, text in st.query_params.items() if name not in ("preset", *NAMES, "draw")}
+    if st.query_params.to_dict() != {**others, **said}:
+        st.query_params.from_dict({**others, **said})
+    written("settings", dict(said))
+
+
+def command(dataset: str, said: Mapping[str, str]) -> str:
+    """The same training on the command line."""
+    options = [part for name, text in said.items() for part in (f"--{name.replace('_', '-')}", text)]
+    return shlex.join(["python", "-m", "imgrec", "train", "--dataset", dataset, *options])
