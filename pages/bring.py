@@ -31,7 +31,9 @@ def archive() -> None:
             "file and label."
         )
     )
-    start(lambda: uploads.keep(file.name, file.getvalue()), "" if file else tr("Choose an archive first."))
+    start(
+        lambda: uploads.keep(file.name, file.getvalue()), "" if file else tr("Choose an archive first."), unlabelled()
+    )
 
 
 def whole_folder() -> None:
@@ -44,7 +46,7 @@ def whole_folder() -> None:
         max_upload_size=20,
     )
     pictures = [uploads.Loose(file.name, file.getvalue()) for file in files]
-    start(lambda: uploads.bundle(pictures), "" if pictures else tr("Choose a folder first."))
+    start(lambda: uploads.bundle(pictures), "" if pictures else tr("Choose a folder first."), unlabelled())
 
 
 def without_labels() -> None:
@@ -73,7 +75,7 @@ def on_server() -> None:
     st.caption(tr("Open folders: {folders}", folders=parts.text(", ".join(map(str, roots)), 300)))
     path = Path(st.text_input(tr("Folder, archive or table on the server"), str(roots[0]))).expanduser().resolve()
     allowed = any(path.is_relative_to(root) for root in roots) and path.exists()
-    start(lambda: path, "" if allowed else tr("Give a path that exists inside an open folder."))
+    start(lambda: path, "" if allowed else tr("Give a path that exists inside an open folder."), unlabelled())
 
 
 def class_by_class() -> None:
@@ -121,6 +123,14 @@ def class_box(number: int) -> tuple[str, list[uploads.Loose]]:
     film.taken(shots, box(f"taken {number}"))
     label = " ".join(label.split())
     return label, film.loose(shots, label)
+
+
+def unlabelled() -> bool:
+    """Whether the folders of what comes are to mean nothing."""
+    return st.toggle(
+        tr("They have no labels yet"), key=box("unlabelled"),
+        help=tr("For photos in one folder, or in folders that are not their classes: all of them wait on the page Label."),
+    )  # fmt: skip
 
 
 def start(source, missing: str, unlabelled: bool = False) -> None:

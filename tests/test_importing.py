@@ -1,5 +1,6 @@
 """importing: every layout becomes the same set, every bad file is named, and nothing half is left behind."""
 
+import re
 import threading
 
 import pytest
@@ -7,6 +8,7 @@ from pictures import folder, picture, reasons, tarred, two_classes, zipped
 
 from imgrec.data import DatasetError, Item, importing, open_dataset, original
 from imgrec.data.importing import Cancelled, import_dataset
+from imgrec.language import speaking
 
 
 @pytest.fixture
@@ -145,13 +147,30 @@ def test_exact_duplicates_never_straddle_splits_even_under_other_labels(tmp_path
 
 
 @pytest.mark.parametrize(
-    "files", [{}, {"cat/1.png": picture(1)}, {"1.png": picture(1)}, {"a/1.txt": b"x", "b/1.txt": b"x"}]
+    ("files", "words"),
+    [
+        ({}, "expected pictures of two classes or more as a folder, ZIP or TAR"),
+        ({"cat/1.png": picture(1)}, "There is only one class, cat; a network needs two"),
+        ({"cat/1.png": picture(1), "cat/2.txt": b"x"}, "1 usable pictures in 1 class"),
+        ({"1.png": picture(1), "2.png": picture(2)}, "None of the 2 pictures lies in a folder"),
+        ({"a/1.txt": b"x", "b/1.txt": b"x"}, "0 usable pictures in 0 classes"),
+    ],
 )
-def test_fewer_than_two_classes_say_what_was_expected(tmp_path, datasets, files):
+def test_fewer_than_two_classes_say_what_was_expected(tmp_path, datasets, files, words):
     (tmp_path / "a").mkdir()
-    with pytest.raises(DatasetError, match=r"cat/1\.jpg, dog/2\.jpg"):
+    with pytest.raises(DatasetError, match=words):
         import_dataset(folder(tmp_path / "a", files), "a")
     assert not any(datasets.iterdir())
+
+
+def test_why_a_file_is_refused_is_said_in_the_language_that_is_spoken(tmp_path):
+    files = two_classes() | {"loose.png": picture(90), "cat/a.txt": b"x", "cat/b.png": b"x", "../up.png": picture(91)}
+    with speaking("zh_CN"):
+        summary = import_dataset(zipped(tmp_path / "a.zip", files), "a")
+    assert len(summary.rejected) == 4
+    for reason in reasons(summary).values():
+        assert re.search("[\u4e00-\u9fff]", reason), reason
+        assert not re.search("[a-z]+ [a-z]+ [a-z]+", reason), reason
 
 
 @pytest.mark.parametrize(

@@ -1204,3 +1204,18 @@ def test_the_maps_of_every_layer_are_shown_for_any_kept_epoch(own_copy):
         shown.append([element.proto.json for element in test.get("bidi_component")])
     assert shown[0]
     assert shown[0] != shown[1]
+
+
+def test_an_archive_of_photos_in_no_folder_is_brought_without_labels(tmp_path):
+    archive = zipped(tmp_path / "photos.zip", {f"IMG_{i}.png": picture(i) for i in range(5)}).read_bytes()
+    for unlabelled, status in ((False, "failed"), (True, "finished")):
+        test = open_page("bring.py", bring_way="Archive")
+        test.file_uploader(key="bring 0 archive").set_value([("photos.zip", archive, "application/zip")])
+        test.toggle(key="bring 0 unlabelled").set_value(unlabelled)
+        test.text_input(key="bring 0 name").set_value("photos").run()
+        button(test, "Import").click().run()
+        assert not test.exception
+        wait_for(lambda status=status: jobs.bring_jobs()[0].status == status)
+        test.run()
+        assert unlabelled or "or import them without labels" in texts(test)
+    assert len(open_dataset("photos").unlabelled) == 5

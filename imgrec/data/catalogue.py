@@ -183,11 +183,16 @@ def _download(name: str, row: Download, root: Path, progress: Progress | None, c
             thread.join(2)
             raise Cancelled(tr("The download of {title} was cancelled; nothing was kept.", title=row.title))
     if transfer.error:
-        failed = f"{row.title} could not be downloaded ({_reason(transfer.error)})"
-        by_hand = f"put {', '.join(row.files)} into {root / row.folder} and try again"
-        by_zip = f"import a ZIP of it with `python -m imgrec import FILE --name {name}`"
         raise DatasetError(
-            tr("{failed}; try later, or {by_hand}, or {by_zip}.", failed=failed, by_hand=by_hand, by_zip=by_zip)
+            tr(
+                "{title} could not be downloaded ({reason}); try later, or put {files} into {folder} and try again, or import "
+                "a ZIP of it with `python -m imgrec import FILE --name {name}`.",
+                title=row.title,
+                reason=_reason(transfer.error),
+                files=", ".join(row.files),
+                folder=root / row.folder,
+                name=name,
+            )
         ) from transfer.error
     return transfer.parts
 

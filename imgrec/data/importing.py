@@ -262,6 +262,14 @@ class Import:
         return self.rejected + [{"file": "…", "reason": tr("and {more:,} more files", more=more)}] * (more > 0)
 
     def _too_few(self, images: int, classes: list[str]) -> str:
+        if len(classes) == 1 and not self.refused:
+            return tr("There is only one class, {name}; a network needs two or more to tell apart.", name=classes[0])
+        if {entry["reason"] for entry in self.rejected} == {tr(layouts.HOMELESS)}:
+            return tr(
+                "None of the {n:,} pictures lies in a folder that is called after its class. Put them into such folders "
+                "(cat/1.jpg, dog/2.jpg), or import them without labels and say on the page Label what they are.",
+                n=len(self.refused),
+            )
         found = plural(
             "{images:,} usable pictures in {n} class",
             "{images:,} usable pictures in {n} classes",

@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 from imgrec.data.sources import printable
 from imgrec.images import EXTENSIONS
-from imgrec.language import tr
+from imgrec.language import mark, tr
 
-EXPECTED = (
+EXPECTED = mark(
     "a folder, ZIP or TAR with one folder of pictures per class (cat/1.jpg, dog/2.jpg); the same inside train/, "
     "validation/ and test/; a CSV with the columns file, label and, if you like, split beside the pictures; "
     "the IDX files of MNIST; or the Python batches of CIFAR"
 )
+HOMELESS = mark("it lies in no class folder")
 WAITING = "unlabelled"  # the split of pictures that have no class yet
 LONGEST_CLASS = 100  # characters
 SPLIT_WORDS = {
@@ -70,9 +71,9 @@ def class_name(text: str) -> tuple[str, str]:
     """A class's name, printable and composed, and why it cannot be one, or empty."""
     name = printable(text.strip())
     if not name:
-        return "", "its class has no name"
+        return "", tr("its class has no name")
     if len(name) > LONGEST_CLASS:
-        return "", f"its class's name is longer than {LONGEST_CLASS} characters"
+        return "", tr("its class's name is longer than {most} characters", most=LONGEST_CLASS)
     return name, ""
 
 
@@ -105,9 +106,9 @@ def _place(path: list[str], has_splits: bool) -> Place:
     if has_splits:
         split, path = split_of(path[0]), path[1:]
         if split is None:
-            return Place(name, refused="it lies outside the folders train, validation and test")
+            return Place(name, refused=tr("it lies outside the folders train, validation and test"))
     if len(path) < 2:
-        return Place(name, refused="it lies in no class folder")
+        return Place(name, refused=tr(HOMELESS))
     return labelled(name, path[0], split)
 
 
@@ -143,7 +144,7 @@ def by_tables(
                 lost[row.file] = None
     if 2 * len(places) < len(names):
         return None
-    return [places.get(i, Place(name, refused="no table lists it")) for i, name in enumerate(names)], list(lost)
+    return [places.get(i, Place(name, refused=tr("no table lists it"))) for i, name in enumerate(names)], list(lost)
 
 
 def read_table(content: bytes) -> list[Row] | None:

@@ -44,12 +44,12 @@ class Reader(NamedTuple):
 
 def read_pictures(source: Source) -> Iterator[Item]:
     """Picture files in class folders or beside a table; tables are kept in ``source.tables`` for the end."""
-    unknown = f"it is not a picture of a kind that can be read ({', '.join(EXTENSIONS)})"
+    unknown = tr("it is not a picture of a kind that can be read ({kinds})", kinds=", ".join(EXTENSIONS))
     seen: set[str] = set()
     for entry in source:
         ending = PurePosixPath(entry.name).suffix.lower()
         if entry.name in seen:
-            yield Item(entry.name, refused="another file of that name came before it")
+            yield Item(entry.name, refused=tr("another file of that name came before it"))
         elif ending in ("", ".csv") or is_picture(entry.name) or entry.refused:
             item = _item(source, entry)
             if ending == ".csv" and not item.refused:

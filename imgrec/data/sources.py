@@ -24,7 +24,7 @@ from typing import BinaryIO, NamedTuple
 from imgrec.data.dataset import DatasetError
 from imgrec.home import setting
 from imgrec.images import EXTENSIONS
-from imgrec.language import tr
+from imgrec.language import mark, tr
 
 FILE_BYTES = 50 * 2**20  # of one picture
 READ_BYTES = 256 * 2**20  # at once; a TAR header may claim any length
@@ -32,7 +32,7 @@ ENTRIES = 2_000_000
 JUNK = ("__macosx", "thumbs.db", "desktop.ini")
 RATIO, RATIO_FROM = 200, 2**30  # an archive may grow to so many times its size, beyond so many bytes
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-LINK = "it is a link or a device, not a file; put the picture itself there"
+LINK = mark("it is a link or a device, not a file; put the picture itself there")
 
 
 class Refused(ValueError):
@@ -72,7 +72,7 @@ class Source:
     def read(self, entry: Entry, limit: int = 0) -> bytes:
         """The entry's content. Raises Refused for this file, DatasetError when the whole source must be given up."""
         limit = limit or FILE_BYTES
-        too_big = f"it is bigger than {limit / 2**20:.0f} MB"
+        too_big = tr("it is bigger than {limit:.0f} MB", limit=limit / 2**20)
         if entry.refused or entry.size > limit:
             raise Refused(entry.refused or too_big)
         with self.opened(entry) as file:
@@ -155,9 +155,9 @@ class Folder(Source):
         try:
             about = os.lstat(path) if not refused else None
         except (OSError, ValueError):
-            return Entry(name, 0, "there is no such file", path.open)
+            return Entry(name, 0, tr("there is no such file"), path.open)
         if about and not stat.S_ISREG(about.st_mode):
-            refused = "it is a folder that cannot be read" if stat.S_ISDIR(about.st_mode) else LINK
+            refused = tr("it is a folder that cannot be read") if stat.S_ISDIR(about.st_mode) else tr(LINK)
         return Entry(name, about.st_size if about else 0, refused, lambda: open(path, "rb"))
 
 
@@ -210,7 +210,7 @@ class Zip(Source):
     def _entry(self, info: zipfile.ZipInfo) -> Entry:
         name, refused = _clean(_zip_name(info))
         is_link = stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG)
-        return Entry(name, info.file_size, refused or LINK * is_link, lambda: self._file.open(info))
+        return Entry(name, info.file_size, refused or (tr(LINK) if is_link else ""), lambda: self._file.open(info))
 
 
 class Tar(Source):
@@ -224,7 +224,7 @@ class Tar(Source):
                     self._count(count)
                     self._bound(info.offset_data + max(info.size, 0))  # before it is read or skipped
                     name, refused = _clean(info.name)
-                    refused = refused or (LINK if not info.isreg() else "")
+                    refused = refused or (tr(LINK) if not info.isreg() else "")
                     if not info.isdir() and (refused or not _is_junk(name)):
                         yield Entry(name, info.size, refused, lambda info=info: archive.extractfile(info))
                     archive.members.clear()  # tarfile would keep them all
@@ -243,8 +243,13 @@ class Tar(Source):
         except (DatasetError, Refused):
             raise
         except Exception as error:
-            what = f"{self.path.name} is not a whole TAR file ({in_short(error)})"
-            raise DatasetError(tr("{what}; download or make it again.", what=what)) from error
+            raise DatasetError(
+                tr(
+                    "{file} is not a whole TAR file ({reason}); download or make it again.",
+                    file=self.path.name,
+                    reason=in_short(error),
+                )
+            ) from error
 
 
 class _Guard:
@@ -299,9 +304,9 @@ def _clean(raw: str) -> tuple[str, str]:
     """A path with / and without control characters, and why it must be refused, or empty."""
     name = printable(raw.replace("\\", "/"))
     if name.startswith("/") or re.match(r"[A-Za-z]:", name):
-        return name, "its path is absolute; use paths inside the data set"
+        return name, tr("its path is absolute; use paths inside the data set")
     parts = [part for part in name.split("/") if part not in ("", ".")]
-    return "/".join(parts), "its path leads out of the data set" if ".." in parts else ""
+    return "/".join(parts), tr("its path leads out of the data set") if ".." in parts else ""
 
 
 def _is_junk(name: str) -> bool:

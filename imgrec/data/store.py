@@ -298,5 +298,11 @@ def _is_old(path: Path) -> bool:
 
 
 def _damaged(name: str, reason: object) -> DatasetError:
-    what = f"{reason} is missing" if isinstance(reason, KeyError) else str(reason)[:200] or type(reason).__name__
-    return DatasetError(f"The data set {name} is damaged ({what}); delete it and import it again.")
+    what = (
+        tr("{reason} is missing", reason=reason)
+        if isinstance(reason, KeyError)
+        else str(reason)[:200] or type(reason).__name__
+    )
+    return DatasetError(
+        tr("The data set {name} is damaged ({what}); delete it and import it again.", name=name, what=what)
+    )
