@@ -24,7 +24,7 @@ from imgrec.data import Cancelled, DatasetError
 from imgrec.data.layouts import is_picture
 from imgrec.data.sources import Refused, Source, open_source
 from imgrec.data.uploads import ARCHIVES, discard
-from imgrec.home import folder, replaced
+from imgrec.home import changed_at, folder, replaced
 from imgrec.images import ImageError, safe_name
 from imgrec.language import tr
 from imgrec.runs import LIVE, Run
@@ -204,9 +204,9 @@ def _small(seen: np.ndarray | tuple) -> np.ndarray:
 
 def _sweep(place: Path) -> None:
     """Remove jobs that are old or too many, but none that is under way."""
-    found = sorted(place.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    found = sorted(place.iterdir(), key=changed_at, reverse=True)
     for number, path in enumerate(found):
-        old = time.time() - path.stat().st_mtime > KEPT_SECONDS
+        old = time.time() - changed_at(path) > KEPT_SECONDS
         if (old or number >= KEPT) and Run(path).status not in LIVE:
             shutil.rmtree(path, ignore_errors=True)
 
@@ -215,6 +215,6 @@ def load(job: Run) -> tuple[dict, dict[str, np.ndarray]]:
     """The summary and the pictures for looking at of a finished job; empty where they cannot be read."""
     try:
         with np.load(job.file("pictures.npz"), allow_pickle=False) as stored:
-            return json.loads(job.file("summary.json").read_text()), dict(stored)
+            return json.loads(job.file("summary.json").read_text("utf-8")), dict(stored)
     except (OSError, ValueError, KeyError, EOFError):
         return {}, {}

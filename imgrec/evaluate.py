@@ -307,7 +307,8 @@ def _by_values(values: np.ndarray) -> dict[str, np.ndarray]:
         with contextlib.suppress(ValueError):
             numbers = np.full(len(values), np.nan)
             numbers[told] = values[told].astype(float)
-            found = _quarters(numbers[told], "number")
+            told = np.isfinite(numbers)  # "nan" and "inf" are what programs write for an empty cell
+            found = _quarters(numbers[told], "number") if told.any() else {}
             return {name: np.isin(np.arange(len(values)), np.flatnonzero(told)[where]) for name, where in found.items()}
     return {str(names[i]): values == names[i] for i in np.argsort(-counts, kind="stable")[:40]}
 

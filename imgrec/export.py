@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from imgrec.data import Dataset
+from imgrec.data.dataset import evenly
 from imgrec.home import check_writable, write_atomic
 from imgrec.language import mark, tr
 from imgrec.predict import Predictor
@@ -124,7 +125,7 @@ def _int8(predictor: Predictor, dataset: Dataset, told: Told) -> tuple[bytes, di
 
     told(0.1, tr("exporting"))
     plain, difference = _proved(_onnx, predictor)
-    where = dataset.indices("train")[:: max(1, len(dataset.indices("train")) // CALIBRATION)][:CALIBRATION]
+    where = evenly(dataset.indices("train"), CALIBRATION)
     given = iter([{"pictures": dataset.images[where[i : i + 32]]} for i in range(0, len(where), 32)])
 
     class Calibration(CalibrationDataReader):
@@ -146,7 +147,7 @@ def _int8(predictor: Predictor, dataset: Dataset, told: Told) -> tuple[bytes, di
                 tr("This network cannot be made int8 ({split}).", split=" ".join(str(error).split())[:160])
             ) from error
         small = _shared(target.read_bytes())
-    test = dataset.indices("test")[:TESTED]
+    test = evenly(dataset.indices("test"), TESTED)
     told(0.6, tr("testing both"))
     figures = [_figures(content, dataset, test) for content in (plain, small)]
     lost = figures[0]["accuracy"] - figures[1]["accuracy"] if len(test) else 0.0

@@ -128,10 +128,29 @@ def replaced(path: Path | str) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        put_in_place(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def put_in_place(new: Path, path: Path) -> None:
+    """Give ``new`` the place of ``path``. Where a file that somebody reads cannot be replaced, on Windows, readers are
+    waited for."""
+    for _ in range(50 if os.name == "nt" else 0):
+        try:
+            return os.replace(new, path)
+        except PermissionError:
+            time.sleep(0.02)
+    os.replace(new, path)
+
+
+def changed_at(path: Path) -> float:
+    """When a file or folder was changed last; now, if it is gone by the time it is looked at."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return time.time()
 
 
 def check_writable(path: Path) -> Path:

@@ -61,9 +61,12 @@ def faster(model: nn.Module, loss: Callable[[Tensor], Tensor], inputs: Tensor, d
         return "float32"
     if device.type == "cuda" and name == "bfloat16":
         return name
-    seconds = {
-        one: min(_timed(Precision(one, device), model, loss, inputs) for _ in range(3)) for one in ("float32", name)
-    }
+    try:
+        seconds = {
+            one: min(_timed(Precision(one, device), model, loss, inputs) for _ in range(3)) for one in ("float32", name)
+        }
+    except torch.OutOfMemoryError:
+        return name  # which takes less
     return name if seconds[name] * GAIN < seconds["float32"] else "float32"
 
 

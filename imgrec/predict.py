@@ -146,8 +146,14 @@ class Predictor:
 
         return list(_askers().map(alone, np.array_split(seen, parts)))
 
-    def probabilities(self, seen: np.ndarray, batch: int = 256) -> np.ndarray:
+    @property
+    def at_once(self) -> int:
+        """How many pictures go through the network together."""
+        return hardware.at_once(self.passport.preprocess.size, self.device, 256)
+
+    def probabilities(self, seen: np.ndarray) -> np.ndarray:
         """Softmax over the classes, float32 (N, classes), for uint8 (N, size, size, channels), possibly a memory map."""
+        batch = self.at_once
         parts = [
             self.passport.probabilities(self.logits(seen[i : i + batch])).numpy() for i in range(0, len(seen), batch)
         ]
@@ -160,13 +166,13 @@ class Predictor:
         found.flags.writeable = False
         return found
 
-    def look(self, seen: np.ndarray, batch: int = 256) -> tuple[torch.Tensor, np.ndarray]:
+    def look(self, seen: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
         """Logits float32 (N, classes), and what the last linear layer decides by, float32 (N, features), for uint8
         (N, size, size, channels)."""
         looks = [
             look
-            for start in range(0, max(len(seen), 1), batch)
-            for look in self._shared_out(self._look, seen[start : start + batch])
+            for start in range(0, max(len(seen), 1), self.at_once)
+            for look in self._shared_out(self._look, seen[start : start + self.at_once])
         ]
         return torch.cat([logits for logits, _ in looks]), np.concatenate([features for _, features in looks])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from imgrec.images import open_image
 from imgrec.language import mark
@@ -33,22 +33,13 @@ def told_by(content: bytes, name: str = "picture") -> dict[str, str]:
 
 
 def stripped(content: bytes, name: str = "picture") -> tuple[bytes, str]:
-    """The same picture, upright, as a file that tells nothing but its pixels, and its ending, "jpg" or "png". Raises
-    ImageError."""
-    open_image(content, name)
-    with Image.open(io.BytesIO(content)) as image:
-        clear = image.has_transparency_data
-        kind = "JPEG" if image.format in ("JPEG", "MPO", "HEIF") and not clear else "PNG"
-        upright = ImageOps.exif_transpose(image)
-        plain = (
-            upright.convert("RGB")
-            if kind == "JPEG"
-            else upright.convert("RGBA" if "A" in upright.getbands() else "RGB")
-        )
-    bare = Image.new(plain.mode, plain.size)
-    bare.paste(plain)
+    """The same picture as the gate sees it (upright, on white, of 8 bits) in a file that tells nothing but its pixels, and
+    its ending, "jpg" or "png". Raises ImageError."""
+    plain = open_image(content, name)
+    kind = "JPEG" if plain.info["format"] in ("JPEG", "MPO", "HEIF") else "PNG"
+    plain.info.clear()
     file = io.BytesIO()
-    bare.save(file, kind, quality=95)
+    plain.save(file, kind, quality=95)
     return file.getvalue(), "jpg" if kind == "JPEG" else "png"
 
 

@@ -238,11 +238,6 @@ class Recipe:
             )
         return cls(**{**PRESETS[preset], **values})
 
-    def differences(self, other: Recipe) -> dict[str, tuple[Any, Any]]:
-        """The settings in which two recipes differ: name → (mine, the other's)."""
-        mine, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
-        return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
-
 
 OTHER_NAMES = {  # that settings have elsewhere
     "lr": "learning_rate", "lr0": "learning_rate", "bs": "batch_size", "batch": "batch_size", "wd": "weight_decay", "imgsz": "image_size",

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from imgrec import __version__
-from imgrec.home import folder, write_atomic
+from imgrec.home import changed_at, folder, write_atomic
 from imgrec.language import mark, tr
 from imgrec.recipe import FIELDS, Recipe, RecipeError
 
@@ -55,6 +56,7 @@ RATE = "learning-rate.json"  # the request for another one
 CHECKPOINT = "last.ckpt"
 ENDED = ("paused", "finished", "stopped", "failed")
 BUNDLED = Path(__file__).parent / "bundled"  # finished runs that come with imgrec; read only
+_looking = threading.Lock()  # whether a worker lives
 START_GRACE = 30.0  # seconds a new run may take until its worker holds the lock
 
 
@@ -171,13 +173,16 @@ class Run:
         """Whether a worker holds the lock now."""
         if not self.file("lock").exists():
             return False
-        try:
-            with self.lock.acquire(timeout=0):
-                return False
-        except Timeout:
-            return True
-        except OSError as error:
-            return error.errno != errno.EROFS  # nobody works where nothing can be written
+        with _looking:  # or two that look at once would take each other for the worker
+            for pause in (0.001, 0.0):
+                try:
+                    with self.lock.acquire(timeout=0):
+                        return False
+                except Timeout:
+                    time.sleep(pause)  # another process may be looking
+                except OSError as error:
+                    return error.errno != errno.EROFS  # nobody works where nothing can be written
+        return True
 
     @property
     def status(self) -> str:
@@ -366,10 +371,9 @@ def delete_run(run: Run) -> None:
     os.utime(run.path)  # from now on the week counts
     shutil.rmtree(away / run.name, ignore_errors=True)  # one that had its name before
     os.rename(run.path, away / run.name)
-    old = sorted((entry for entry in os.scandir(away)), key=lambda entry: -entry.stat().st_mtime)
-    for number, entry in enumerate(old):
-        if number >= MOST_AWAY or time.time() - entry.stat().st_mtime > 7 * 86400:
-            shutil.rmtree(entry.path, ignore_errors=True)
+    for number, old in enumerate(sorted(away.iterdir(), key=changed_at, reverse=True)):
+        if number >= MOST_AWAY or time.time() - changed_at(old) > 7 * 86400:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def restore_run(name: str) -> Run:

@@ -54,7 +54,8 @@ def work_study(
     job = study_folder(kind, name, **options)
     job.path.mkdir(parents=True, exist_ok=True)
     with under_way(job, tr("loading")):
-        job.clear_requests()
+        if not process:  # `start_study` did, and who cancels may have been quicker than this process
+            job.clear_requests()
         requests, shown = Requests(job, process), 0.0
 
         def told(share: float, detail: str = "") -> None:

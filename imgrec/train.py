@@ -30,7 +30,8 @@ from imgrec.recipe import Recipe, one_of
 from imgrec.shelves import LOSSES, OPTIMISERS, SCHEDULES, WHOLE_SET
 from imgrec.weights import Passport, Preprocess, Start, WeightsError, fill
 
-LOOKED_AT = 5000  # training pictures that a network may look at before the first step
+LOOKED_AT = 5000  # training pictures that a network may look at before the first step, fewer of more than 64 pixels
+JUDGED_AT_ONCE = 512  # validation pictures
 COUNTED = 5000  # training pictures whose mean and deviation stand for all
 
 
@@ -108,7 +109,8 @@ class Training:
             )
         self.fed = Inputs(recipe, self.train, self.passport.preprocess)
         if hasattr(self.model, "look_at") and not start:
-            first = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(recipe.seed))[:LOOKED_AT]
+            many = min(LOOKED_AT, LOOKED_AT * 64**2 // self.passport.preprocess.size**2)
+            first = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(recipe.seed))[:many]
             self.model.look_at(self.fed.plain(self.train, first))
         if recipe.start_small < 1:
             self._check_small()
@@ -176,7 +178,9 @@ class Training:
             rate = self._rate() * group["share"]
             if self.replayed is None:
                 group["lr"] = rate
-            elif isinstance(group["lr"], Tensor):
+            elif (
+                isinstance(group["lr"], Tensor) and group["lr"].device == self.sums.device
+            ):  # a checkpoint's is the CPU's
                 group["lr"].fill_(rate)
             else:
                 group["lr"] = torch.tensor(rate, device=self.device)
@@ -316,18 +320,29 @@ class Training:
         """Returns mean loss and accuracy over the validation pictures, without augmentation."""
         self.judged.eval()
         sums = torch.zeros_like(self.sums)
-        batches = torch.arange(len(self.validation)).split(512)
+        together = hardware.at_once(self.passport.preprocess.size, self.device, JUDGED_AT_ONCE)
+        batches = torch.arange(len(self.validation)).split(JUDGED_AT_ONCE if self.known else together)
         for number, batch in enumerate(batches, 1):
-            with torch.no_grad(), self.precision.autocast():
-                if self.known:
-                    logits = self.judged.head(self.known["validation"][batch.to(self.device)]).float()
-                else:
-                    logits = self.judged(self.fed.plain(self.validation, batch)).float()
+            logits = self._judge(batch)
             labels = self.validation.labels[batch.to(self.device)]
             loss = self.loss(logits, labels, 0.0).mean()
             sums += torch.stack([loss * len(batch), (logits.argmax(1) == labels).sum()])
             yield Check(self.epoch + 1, number, len(batches))
         return tuple((sums / len(self.validation)).tolist())
+
+    @torch.no_grad()
+    def _judge(self, batch: Tensor) -> Tensor:
+        """Logits of validation pictures, of half of them after the other where all do not fit into the memory."""
+        try:
+            with self.precision.autocast():
+                if self.known:
+                    return self.judged.head(self.known["validation"][batch.to(self.device)]).float()
+                return self.judged(self.fed.plain(self.validation, batch)).float()
+        except torch.OutOfMemoryError:
+            if len(batch) == 1:
+                raise
+        hardware.release(self.device)
+        return torch.cat([self._judge(half) for half in batch.chunk(2)])
 
     def _reseed(self, seed: int) -> None:
         """Dropout's draws are the same after a resume. Not torch.manual_seed, which seeds every device there is."""
@@ -459,7 +474,8 @@ class Training:
         pixels = len(self.train) * self.recipe.epochs * self.passport.preprocess.size**2
         if pixels < WORTH_MEASURING:
             return "float32"
-        batch = torch.arange(min(self.recipe.batch_size, len(self.train)))
+        together = hardware.at_once(self.passport.preprocess.size, self.device, self.recipe.batch_size)
+        batch = torch.arange(min(together, len(self.train)))
         labels = self.train.labels[batch.to(self.device)]
         inputs = self.fed.plain(self.train, batch)
         return faster(self.model, lambda logits: self.loss(logits, labels, 0.0).mean(), inputs, self.device)

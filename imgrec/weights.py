@@ -10,7 +10,6 @@ import hashlib
 import io
 import json
 import math
-import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout, suppress
@@ -24,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imgrec.home import folder, write_atomic
+from imgrec.home import folder, put_in_place, write_atomic
 from imgrec.images import RESIZES
 from imgrec.language import tr
 from imgrec.models import SHELF, ModelError, build, card, parameters
@@ -348,8 +347,8 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     new = path.with_name(f"next-{path.name}")
     write_atomic(new, buffer.getvalue())
     with suppress(FileNotFoundError):
-        os.replace(path, earlier(path))
-    os.replace(new, path)
+        put_in_place(path, earlier(path))
+    put_in_place(new, path)
 
 
 def earlier(path: Path) -> Path:

@@ -169,6 +169,7 @@ class _Diary:
         self.best_weights = None
         self.best = {"best_validation_accuracy": run.state.get("best_validation_accuracy")} if training.epoch else {}
         self.progress_at_start = self._progress()
+        self.learned_before = float(run.state.get("learned_seconds") or 0.0) if training.epoch or training.step else 0.0
         run.update(
             phase="training", detail="", steps=training.steps, device=str(training.device), **self._place(), **self.best
         )
@@ -177,8 +178,8 @@ class _Diary:
 
     @property
     def minutes(self) -> float:
-        """How long this worker has been training."""
-        return (time.monotonic() - self.began) / 60
+        """How long the run has been training, by this worker and by those before it."""
+        return (self.learned_before + time.monotonic() - self.began) / 60
 
     def note(self, event) -> None:
         from imgrec.train import Epoch, Step
@@ -288,6 +289,7 @@ class _Diary:
         seconds, gone = time.monotonic() - self.began, progress - self.progress_at_start
         images = gone * training.recipe.epochs * len(training.train)
         return {
+            "learned_seconds": self.learned_before + seconds,
             "epoch": training.epoch,
             "step": training.step,
             "progress": progress,

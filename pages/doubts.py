@@ -10,7 +10,7 @@ from imgrec.language import mark, tr
 from imgrec.predict import Predictor
 from imgrec.robustness import CHANGES
 from imgrec.runs import Run, open_run, rows
-from pages import gallery, judged, parts
+from pages import gallery, judged, parts, visitors
 
 
 def certainty(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> None:
@@ -35,7 +35,8 @@ def certainty(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> N
         st.caption(tr("A bar below the line: too sure of itself. Above: better than it thinks."))
         validation = len(dataset.indices("validation")) > 0
         if st.button(
-            tr("Calibrate"), icon=":material/thermostat:", disabled=run.bundled or not validation, key="calibrate",
+            tr("Calibrate"), icon=":material/thermostat:", key="calibrate",
+            disabled=run.bundled or not validation or parts.live(run) or not visitors.may_change(run),
             help=tr("Finds the temperature on the validation pictures and keeps it with the model. The answers stay the "
 "same."),
         ):  # fmt: skip
@@ -159,7 +160,8 @@ def versus(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> None
     rival = parts.network(other.name)
     if not rival:
         return
-    theirs = judged.of_split(other, rival, dataset, "test")
+    wanted = rival.passport.preprocess
+    theirs = judged.of_split(other, rival, parts.open_dataset(other.recipe.dataset, wanted.size, wanted.resize), "test")
     found = mcnemar(given.right, theirs.right)
     parts.metrics(
         (tr("This run"), f"{given.right.mean():.1%}", None),

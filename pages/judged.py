@@ -15,11 +15,13 @@ from pages import editing, gallery, parts
 def of_split(run: Run, model: Predictor, dataset: Dataset, split: str) -> Answers:
     """What the run said at its end; asked now if that is not known or the pictures have changed."""
     kept = kept_answers(run, dataset, split, model.passport.temperature)
-    return kept or asked(run.name, model.changed, split, dataset.fingerprint, model, dataset)
+    return kept or asked(run.name, model.changed, split, dataset.fingerprint, dataset.image_size, model, dataset)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def asked(run: str, changed: int, split: str, fingerprint: str, _model: Predictor, _dataset: Dataset) -> Answers:
+def asked(
+    run: str, changed: int, split: str, fingerprint: str, size: int, _model: Predictor, _dataset: Dataset
+) -> Answers:
     return answers(_model, _dataset, split)
 
 

@@ -33,7 +33,7 @@ def show(names: str, views: str, temperature: float) -> None:
             tr("A folder with pictures"), EXTENSIONS, accept_multiple_files="directory", key=f"many folder {turn}",
             max_upload_size=20,
         )  # fmt: skip
-        keep = (lambda: uploads.bundle([(f.name, f.getvalue(), None) for f in files])) if files else None
+        keep = (lambda: uploads.bundle([uploads.Loose(f.name, f.getvalue()) for f in files])) if files else None
     roots = parts.server_roots()
     if keep is None and roots:
         path = (

@@ -6,6 +6,7 @@ import io
 import itertools
 import os
 import re
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ PHOTO = 2**19  # bytes beyond which a picture is sent as a JPEG
 MOST_ALIKE = 300  # newest runs that are looked through for those of the same classes
 BUSY = mark("The network is being asked …")
 _asked = itertools.count()  # downloads made on request
+FETCHED_WITHIN = 120  # seconds in which a browser begins to fetch what it asked for
 follow(tongue.spoken)
 
 
@@ -301,8 +303,11 @@ def _made(make: Callable[[], bytes | str], file: str, mime: str) -> Callable[[],
         with speaking(language):
             content = make()
         content = content.encode() if isinstance(content, str) else content
-        files = runtime.get_instance().media_file_mgr
-        files.add(content, mime, f"download {next(_asked) % 32}", file, is_for_static_download=True)
+        files, place = runtime.get_instance().media_file_mgr, f"download {next(_asked)}"
+        files.add(content, mime, place, file, is_for_static_download=True)
+        later = threading.Timer(FETCHED_WITHIN, files.add, (b"", mime, place, file), {"is_for_static_download": True})
+        later.daemon = True
+        later.start()  # nothing takes its place
         return content
 
     return made

@@ -15,10 +15,7 @@ import streamlit as st
 from imgrec.home import home, server_secret
 from imgrec.language import mark, tr
 
-NOT_OF_A_LESSON = re.compile(
-    r"(language|recipe_|augment_|on_|strength_|preset|sample_|predict_|evaluate_|bring|started|entered|shown|layers_|vary|several_|draw\b|draw |tables|deleted|operator|question_|set_|back |cells |hide_|share_|moments|lesson_title|dataset|same_in_pytorch|for_teachers|run\b|large|.* in the address)"
-)
-LABELS = {  # by how a control's key begins; of several, the longest counts
+LABELS = {  # a lesson's controls, by their keys: the whole, or what stands before a space or after "_"; the longest counts
     "activation": mark("Function"),
     "activation_at": "x",
     "column": mark("Column of the result"),
@@ -94,7 +91,7 @@ def settings() -> dict[str, object]:
     for key, value in st.session_state.items():
         plain = value is not False and isinstance(value, str | int | float | bool)
         several = isinstance(value, list | tuple) and all(isinstance(part, str | int | float) for part in value)
-        if isinstance(key, str) and (plain or several) and not NOT_OF_A_LESSON.match(key):
+        if (plain or several) and _known(str(key)):
             found[key] = value
     return found
 
@@ -176,9 +173,15 @@ def offer() -> None:
 
 def label(key: str) -> str:
     """What a control is called, and which it is where several are called so."""
-    known = max((start for start in LABELS if key.startswith(start)), key=len, default="")
+    known = _known(key)
     which = key[len(known) :].strip() if known.endswith("_") else ""
     return f"{tr(LABELS[known])} {tr(which)}".strip() if known else key.replace("_", " ")
+
+
+def _known(key: str) -> str:
+    """Which of LABELS a control's key is, or empty."""
+    own = (one for one in LABELS if key == one or key.startswith(one if one.endswith("_") else f"{one} "))
+    return max(own, key=len, default="")
 
 
 def here(**query: str) -> str:

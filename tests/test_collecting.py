@@ -2,6 +2,8 @@
 
 import base64
 import io
+import os
+import time
 
 import pytest
 from conftest import wait_for
@@ -157,3 +159,15 @@ def test_a_pupil_joins_by_code_sees_the_numbers_and_may_not_end_it(monkeypatch):
     assert not [button for button in test.button if button.key == "collect_make"]
     wrong = open_page("collect.py", {"code": "zzzzzz"})
     assert "no collection" in wrong.error[0].value
+
+
+def test_a_collection_lives_as_long_as_somebody_adds_to_it():
+    used, left = (open_collection(name, ["oak", "maple"], ANN) for name in ("used", "left"))
+    for old in (used, left):
+        for path in (old.path, *old.path.rglob("*")):
+            os.utime(path, (time.time() - 35 * 86400,) * 2)
+    used.add(picture(1), "oak", BEN)
+    os.utime(used.path, (time.time() - 35 * 86400,) * 2)  # a photo changes the folder of its class only
+    open_collection("other", ["ash", "elm"], BEN)
+    assert [entry.name for entry in collections_of(ANN)] == ["used"]
+    assert len(find_collection(used.code).photos()) == 1

@@ -1,5 +1,8 @@
 """Edits change what is seen and trained on, never the import; each can be undone, and none leaves a set unusable."""
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from pictures import picture
@@ -124,3 +127,68 @@ def test_an_edit_says_in_words_what_it_did(pets):
     assert edit(pets, Edit("relabel", (1,), "cat")).describe() == "1 picture relabelled as cat"
     assert edit(pets, Edit("rename", value="wasp", old="bee")).describe() == "class bee renamed to wasp"
     assert data.history(pets)[0].when.startswith("20")
+
+
+@pytest.mark.parametrize("name", ["big\u2028cat", "big\u2029cat", "big\x85cat", "big\ncat"])
+def test_a_name_with_an_end_of_line_in_it_breaks_no_journal(pets, name):
+    edit(pets, Edit("rename", value=name, old="cat"))
+    [called] = set(open_dataset(pets).classes) - set(CLASSES)
+    assert called == "big\ufffdcat"
+    (folder("datasets") / pets / "edits.jsonl").write_text(
+        json.dumps(asdict(Edit("rename", value=name, old="cat")), ensure_ascii=False) + "\n", "utf-8"
+    )  # as it was written before
+    assert name in open_dataset(pets).classes
+    undo(pets)
+    assert open_dataset(pets).classes == CLASSES
+
+
+def test_a_picture_taken_back_in_is_where_it_was_moved_to(pets):
+    moved = int(open_dataset(pets).indices("test")[0])
+    edit(pets, Edit("move", (moved,), "train"))
+    edit(pets, Edit("exclude", (moved,)))
+    edit(pets, Edit("include", (moved,)))
+    assert open_dataset(pets).splits[moved] == SPLITS.index("train")
+    other = int(open_dataset(pets).indices("test")[0])
+    edit(pets, Edit("move", (other,), "train"))
+    edit(pets, Edit("include", (other,)))  # it was not out
+    assert open_dataset(pets).splits[other] == SPLITS.index("train")
+
+
+def added(label, count, start=1000):
+    return [Item(f"new {label} {start + i}.png", picture(start + i), label) for i in range(count)]
+
+
+def labels_of(name):
+    dataset = open_dataset(name)
+    return {label: int((dataset.labels == index).sum()) for index, label in enumerate(dataset.classes)}
+
+
+def test_pictures_added_after_a_rename_are_called_as_they_came(pets):
+    edit(pets, Edit("rename", value="zebra", old="ant"))
+    edit(pets, Edit("relabel", (1, 4), "dodo"))
+    before = open_dataset(pets).classes
+    assert before == ("zebra", "bee", "cat", "dodo")
+    summary = import_dataset(added("zebra", 5) + added("dodo", 2, 1100) + added("eel", 3, 1200), pets, adding=True)
+    assert {label: sum(row.values()) for label, row in summary.counts.items() if sum(row.values())} == {
+        "zebra": 5,
+        "dodo": 2,
+        "eel": 3,
+    }
+    assert open_dataset(pets).classes == (*before, "eel")  # in their order, or runs of before would not fit any more
+    assert labels_of(pets) == {"zebra": 15, "bee": 8, "cat": 10, "dodo": 4, "eel": 3}
+    summary = import_dataset(added("ant", 6, 1300), pets, adding=True)  # as another class was called once
+    assert sum(summary.counts["ant"].values()) == 6
+    assert labels_of(pets) == {"zebra": 15, "bee": 8, "cat": 10, "dodo": 4, "eel": 3, "ant": 6}
+    import_dataset(added("ant", 1, 1400), pets, adding=True)
+    assert labels_of(pets)["ant"] == 7
+    kinds = [change.kind for change in data.history(pets)]
+    for _ in kinds:
+        undo(pets)
+    assert labels_of(pets)["bee"] == 10
+    assert sum(labels_of(pets).values()) == 47
+
+
+def test_pictures_added_after_two_classes_were_merged_stay_apart_from_neither(pets):
+    edit(pets, Edit("rename", value="bee", old="ant"))
+    import_dataset(added("bee", 4) + added("ant", 3, 1100), pets, adding=True)
+    assert labels_of(pets) == {"bee": 24, "cat": 10, "ant": 3}

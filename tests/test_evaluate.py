@@ -166,6 +166,11 @@ def test_slices_by_a_column_of_a_table(model, digits):
     by_age = slices(given, digits, columns["age"])
     assert len(by_age) == 4
     assert sum(row["images"] for row in by_age) == len(names) - 1
+    for empty in ("nan", "inf", "-Infinity"):  # as programs write an empty cell
+        ages = [empty if i % 5 == 0 else age for i, age in enumerate(columns["age"])]
+        rows = slices(given, digits, ages)
+        assert len(rows) == 4
+        assert sum(row["images"] for row in rows) == sum(i % 5 > 0 for i in range(len(names)))
     for bad in (b"a,b\n1,2\n", b"", b"file,x\nnobody,1\n"):
         with pytest.raises(ValueError, match="The table"):
             read_columns(bad, names)

@@ -16,6 +16,7 @@ from imgrec.models.norms import Shift, bent
 from imgrec.predict import Predictor
 from imgrec.recipe import Recipe
 from imgrec.train import Epoch, Step, Training
+from imgrec.weights import load_checkpoint, save_checkpoint
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, which replays steps")
 BASE = Recipe(epochs=2, batch_size=24, device="cuda", precision="float32", augment="rotate=10,shift=0.1,noise=0.05")
@@ -49,11 +50,12 @@ def test_replayed_steps_are_the_plain_ones(changed):
     assert "mix" in changed or replayed.replayed.recorded
 
 
-def test_a_resumed_training_replays_what_is_left():
+def test_a_resumed_training_replays_what_is_left(tmp_path):
     dataset = grey((60, 60, 60), size=32)
     whole, first, second = (Training(BASE, dataset) for _ in range(3))
     after(first, 4)
-    second.restore(first.state())
+    save_checkpoint(tmp_path / "last.ckpt", first.state())
+    second.restore(load_checkpoint(tmp_path / "last.ckpt"))
     assert close(after(second, 4), after(whole, 8))
 
 

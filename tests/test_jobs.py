@@ -22,6 +22,7 @@ from imgrec.images import to_png
 from imgrec.models import ModelError
 from imgrec.recipe import Recipe, RecipeError
 from imgrec.runs import LIVE, Owner, RunError, list_runs, open_run
+from imgrec.train import Epoch
 from imgrec.weights import WeightsError, load_checkpoint, load_weights
 
 LONG = Recipe(dataset="digits", epochs=500, batch_size=16, device="cpu")
@@ -417,3 +418,20 @@ def test_an_import_of_nothing_usable_fails_in_words(tmp_path):
     job = jobs.start_import(uploads.bundle([uploads.Loose("x.png", b"text", "a")]), "mine")
     wait_for(lambda: job.status == "failed")
     assert "two classes" in job.state["error"]
+
+
+def test_the_minutes_that_an_operator_allows_are_of_a_training_not_of_a_worker(monkeypatch):
+    run = jobs.enqueue(LONG)
+    for event in worker.work(run):
+        if isinstance(event, Epoch) and event.epoch == 2:
+            run.ask("pause")
+    assert run.status == "paused"
+    assert 0 < run.state["learned_seconds"] < 60
+    monkeypatch.setenv("IMGREC_MAX_MINUTES", "10")
+    run.update(learned_seconds=601.0)
+    again = jobs.requeue(run.name)
+    for _ in worker.work(again):
+        pass
+    assert again.status == "finished"
+    assert len(again.epochs) < LONG.epochs
+    assert again.state["learned_seconds"] > 601

@@ -9,7 +9,7 @@ import torch
 
 from imgrec.hardware import knows_bfloat16
 from imgrec.hooks import listening
-from imgrec.models import SHELF, ModelError, build, card, layers, operations, parameters
+from imgrec.models import SHELF, ModelError, build, card, fast, layers, operations, parameters
 from imgrec.models.custom import EXAMPLE
 from imgrec.optimisers import Adam
 from imgrec.weights import Passport, Preprocess, fill, load_weights, save_weights
@@ -181,3 +181,16 @@ def test_a_network_for_photos_takes_smaller_ones_as_they_are(name):
             for side in (224, 192, 40):
                 assert network(torch.empty(1, 3, side, side)).shape == (1, 10)
     assert seen == ([224, 224, 224] if network.fixed else [224, 192, max(40, network.least)])
+
+
+def test_the_first_layer_of_fast_sees_the_same_in_parts(monkeypatch):
+    """Patches of five thousand photos would take many gigabytes."""
+    images, networks = torch.rand(30, 3, 32, 32), [build("fast-small", 10, 3, 32) for _ in range(2)]
+    networks[0].look_at(images)
+    monkeypatch.setattr(fast, "AT_ONCE", 7 * 32**2)
+    networks[1].look_at(images)
+    made = []
+    for network in networks:
+        [filters] = [value for value in network.state_dict().values() if value.shape == (24, 3, 2, 2)]
+        made.append(filters.flatten(1).T @ filters.flatten(1))  # whichever signs and order the directions have
+    assert torch.allclose(*made, rtol=1e-2)

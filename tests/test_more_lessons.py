@@ -1,6 +1,7 @@
 """Lessons 8 to 12: every number is torch's or scikit-learn's, a photo tells what was planted in it, and an address is signed."""
 
 import io
+import json
 import re
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.linear_model import Ridge
+from streamlit.testing.v1 import AppTest
 from test_pages import open_page, texts
 
 from imgrec import privacy
 from imgrec.data import open_dataset
 from imgrec.data.dataset import LEFT_OUT
-from imgrec.images import ImageError
+from imgrec.images import ImageError, open_image
 from imgrec.lessons import adversarial, fitting, history, invariance, transfer
 from imgrec.lessons.quiz import QUESTIONS
 from imgrec.runs import open_run
@@ -291,3 +293,32 @@ def test_every_question_has_one_right_answer_and_a_lesson_of_its_own():
         assert 0 <= asked.right < len(asked.options) == len(set(asked.options))
         assert (Path(__file__).parent.parent / "pages" / f"{asked.lesson}.py").exists()
     assert len({asked.lesson for asked in QUESTIONS.values()}) == len(QUESTIONS) == 12
+
+
+@pytest.mark.parametrize("mode", ["sixteen", "palette", "gif", "rgb", "grey", "alpha"])
+def test_a_photo_without_what_it_tells_has_the_pixels_that_the_gate_sees(mode):
+    file = io.BytesIO()
+    if mode == "sixteen":
+        Image.fromarray(np.linspace(0, 65535, 4096).reshape(64, 64).astype(np.uint16)).save(file, "PNG")
+    elif mode in ("palette", "gif"):
+        image = Image.new("P", (8, 8), 0)
+        image.putpalette([0, 0, 0, 255, 0, 0] + [0] * 762)
+        image.putpixel((0, 0), 1)
+        image.save(file, "PNG" if mode == "palette" else "GIF", transparency=0)
+    elif mode == "alpha":
+        Image.new("RGBA", (8, 8), (10, 20, 30, 60)).save(file, "PNG")
+    else:
+        colour = (1, 2, 3) if mode == "rgb" else 5
+        Image.new("RGB" if mode == "rgb" else "L", (8, 8), colour).save(file, "PNG", transparency=colour)
+    bare, ending = privacy.stripped(file.getvalue())
+    assert ending == "png"
+    assert np.array_equal(np.asarray(open_image(bare)), np.asarray(open_image(file.getvalue())))
+
+
+def test_a_shared_lesson_carries_nothing_of_other_pages():
+    state = {"collect_code": "abc234", "teach_dataset": "my-pets", "runs_find": "secret", "map_method": "tsne", "vary": ["seed"],
+             "entered": True, "recipe_epochs": 3, "pool_row 3": 1, "stride": 2, "network_epoch r 3": 4, "racers": ["a"]}  # fmt: skip
+    script = "import streamlit as st\nfrom pages import sharing\n"
+    script += f"st.session_state.update({state!r})\nst.json(sharing.settings())"
+    test = AppTest.from_string(script).run()
+    assert json.loads(test.json[0].value) == {"pool_row 3": 1, "stride": 2, "network_epoch r 3": 4, "racers": ["a"]}

@@ -14,7 +14,7 @@ from pictures import picture, two_classes, zipped
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from imgrec import jobs
+from imgrec import jobs, worker
 from imgrec.data import Edit, Item, edit, import_dataset, list_datasets, open_dataset, stamps, undo
 from imgrec.evaluate import kept_answers
 from imgrec.explain import METHODS
@@ -23,6 +23,7 @@ from imgrec.recipe import Recipe
 from imgrec.report import printable
 from imgrec.runs import Owner, create_run, list_runs, open_run
 from imgrec.weights import load_weights
+from pages import parts
 
 FOLDER = Path(__file__).parent.parent / "pages"
 PAGES = re.findall(r'^    \("(\w+\.py)", ', (FOLDER / "main.py").read_text("utf-8"), re.MULTILINE)
@@ -1219,3 +1220,47 @@ def test_an_archive_of_photos_in_no_folder_is_brought_without_labels(tmp_path):
         test.run()
         assert unlabelled or "or import them without labels" in texts(test)
     assert len(open_dataset("photos").unlabelled) == 5
+
+
+def test_a_folder_from_the_browser_is_classified_as_a_whole():
+    show = "from pages import many\nmany.show('digits-seed-cnn', 'one', 1.0)"
+    test = AppTest.from_string(show, default_timeout=60)
+    test.session_state["many_kind"] = "Folder"
+    test.run()
+    digits = open_dataset("digits")
+    test.file_uploader[0].set_value([(f"{i}.png", to_png(digits.images[i]), "image/png") for i in range(5)]).run()
+    button(test, "Classify all").click().run()
+    assert not test.exception
+    wait_for(lambda: "5 pictures classified" in " ".join(done.value for done in test.run().success))
+
+
+def test_a_run_at_another_picture_size_is_compared_as_it_was_trained():
+    shapes = open_dataset("shapes")
+    import_dataset(
+        [Item(f"{i}.png", to_png(shapes.images[i]), shapes.classes[shapes.labels[i]]) for i in range(120)], "drawn"
+    )
+    made = {}
+    for size in (16, 32):
+        run = create_run(Recipe(dataset="drawn", model="softmax-regression", image_size=size, epochs=3, device="cpu"))
+        for _ in worker.work(run):
+            pass
+        run.file("test.npz").unlink()  # as of one that was stopped
+        made[size] = run.name
+    for mine, other in ((16, 32), (32, 16)):
+        test = open_page("evaluate.py", {"run": made[mine], "dataset": "drawn"}, evaluate_view="Versus")
+        assert not test.exception
+        figures = {metric.label: metric.value for metric in test.metric}
+        for label, size in (("This run", mine), ("The other", other)):
+            assert figures[label] == f"{open_run(made[size]).read('evaluation.json')['accuracy']:.1%}"
+
+
+def test_only_its_owner_calibrates_a_run_and_not_while_it_learns(own_copy, monkeypatch):
+    from pages import visitors
+
+    calibrate = lambda: open_page("evaluate.py", {"run": own_copy}, evaluate_view="Certainty").button(key="calibrate")  # noqa: E731
+    assert not calibrate().disabled
+    monkeypatch.setattr(visitors, "may_change", lambda run: False)
+    assert calibrate().disabled
+    monkeypatch.setattr(visitors, "may_change", lambda run: True)
+    monkeypatch.setattr(parts, "live", lambda run: True)
+    assert calibrate().disabled

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import wait_for
 from PIL import Image
 from streamlit import runtime
 from streamlit.runtime.media_file_manager import MediaFileManager
@@ -101,3 +102,14 @@ def test_a_download_made_on_request_stays_until_the_browser_has_fetched_it(monke
     for _ in range(3):
         files.remove_orphaned_files()
     assert storage.get_file(Path(address).name).content.decode() == "café"
+    monkeypatch.setattr(parts, "FETCHED_WITHIN", 0.05)
+    parts.download("Report", lambda: "another", "report.csv", "text/csv")
+    address = files.execute_deferred(
+        files.add_deferred(given["data"], "text/csv", "another button", file_name="report.csv")
+    )
+
+    def forgotten():
+        files.remove_orphaned_files()
+        return Path(address).stem not in storage._files_by_id
+
+    wait_for(forgotten)  # or each download would stay in the server's memory

@@ -78,7 +78,8 @@ def test_a_batch_is_shared_out_among_the_cores_and_its_answers_stay_the_same(mod
     alone = model._look(seen)
     monkeypatch.setattr(hardware, "THREADS", 2)
     monkeypatch.setattr(model.model, "forward", met)
-    for part, expected in zip(model.look(seen, batch=32), alone, strict=True):
+    monkeypatch.setattr(type(model), "at_once", 32)
+    for part, expected in zip(model.look(seen), alone, strict=True):
         assert np.allclose(part, expected, atol=1e-5)
     assert np.allclose(model.logits(seen[:32]), alone[0][:32], atol=1e-5)
     assert [len(part) for part in model.look(seen[:0])] == [0, 0]

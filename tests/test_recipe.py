@@ -43,10 +43,6 @@ def test_given_values_win_over_the_preset():
         Recipe.from_values({}, "magic")
 
 
-def test_differences_names_only_what_differs():
-    assert Recipe(epochs=3).differences(Recipe(epochs=4)) == {"epochs": (3, 4)}
-
-
 def test_every_setting_tells_people_what_it_is():
     for field in dataclasses.fields(Recipe):
         assert field.metadata["title"], field.name

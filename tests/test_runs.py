@@ -271,3 +271,22 @@ def test_notes_are_kept_cut_and_shown_in_the_table():
     assert run.notes.tags == ()
     with pytest.raises(RunError, match="comes with imgrec"):
         list_runs(bundled=True)[-1].annotate(Notes(True))
+
+
+def test_many_who_look_at_a_lost_run_at_once_all_find_it_lost():
+    run = runs.create_run(Recipe())
+    run.update(phase="training")
+    with run.lock:
+        pass  # its worker is dead; the file of its lock stays
+    found = set()
+
+    def look():
+        for _ in range(300):
+            found.add(run.status)
+
+    lookers = [threading.Thread(target=look) for _ in range(6)]
+    for each in lookers:
+        each.start()
+    for each in lookers:
+        each.join()
+    assert found == {"lost"}

@@ -139,3 +139,12 @@ def test_a_map_by_a_run_uses_what_its_last_layer_sees(mine):
     assert np.allclose(logits, network.logits(pictures).numpy(), atol=1e-4)
     edit(mine, Edit("exclude", (3,)))
     assert 3 not in tasks.work_study("map", mine, method="tsne")["positions"]
+
+
+def test_a_cancel_before_its_process_is_up_is_heeded(mine, monkeypatch):
+    monkeypatch.setattr(jobs, "launch", lambda *command: None)
+    job = jobs.start_study("suspects", mine)
+    job.ask("stop")
+    with pytest.raises(Cancelled):
+        tasks.work_study("suspects", mine, process=True)
+    assert job.status == "stopped"

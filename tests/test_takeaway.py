@@ -16,9 +16,11 @@ from browsing import new_context
 from conftest import unavailable
 from PIL import Image
 
+from imgrec import export as takeaway_export
 from imgrec import webpage
 from imgrec.__main__ import main
 from imgrec.data import open_dataset
+from imgrec.data.dataset import evenly
 from imgrec.export import ExportError, export
 from imgrec.home import folder
 from imgrec.images import to_png
@@ -171,7 +173,7 @@ def test_int8_is_a_quarter_of_the_size_and_hardly_less_exact(tmp_path):
     found = export(model, "int8", tmp_path / "small.onnx", shapes)
     assert found["after"]["bytes"] == (tmp_path / "small.onnx").stat().st_size < 0.35 * found["before"]["bytes"]
     session = onnxruntime.InferenceSession(str(tmp_path / "small.onnx"))
-    test = shapes.indices("test")[:500]
+    test = evenly(shapes.indices("test"), 500)
     right = (session.run(None, {"pictures": shapes.images[test]})[0].argmax(1) == shapes.labels[test]).mean()
     assert found["after"]["accuracy"] == pytest.approx(right)
     assert abs(found["before"]["accuracy"] - right) < 0.02
@@ -189,3 +191,17 @@ def test_int8_that_loses_too_much_or_has_no_pictures_is_refused(tmp_path, monkey
     with pytest.raises(ExportError, match="nothing was written"):
         export(model, "int8", tmp_path / "x.onnx", open_dataset("shapes"))
     assert not list(tmp_path.iterdir())
+
+
+def test_int8_is_made_and_tested_with_all_classes_of_a_set_that_lies_class_by_class(tmp_path, monkeypatch):
+    shapes, seen = open_dataset("shapes"), []
+    order = np.argsort(shapes.labels, kind="stable")
+    sorted_by_class = dataclasses.replace(
+        shapes, images=shapes.images[order], labels=shapes.labels[order], splits=shapes.splits[order], sizes=shapes.sizes[order],
+        files=[shapes.files[i] for i in order],
+    )  # fmt: skip
+    figures = takeaway_export._figures
+    monkeypatch.setattr(takeaway_export, "TESTED", 60)
+    monkeypatch.setattr(takeaway_export, "_figures", lambda *given: seen.append(given[2]) or figures(*given))
+    export(Predictor.open(NAME, "cpu"), "int8", tmp_path / "small.onnx", sorted_by_class)
+    assert len(set(sorted_by_class.labels[seen[0]].tolist())) == len(shapes.classes)

@@ -269,3 +269,39 @@ def test_who_computes_in_one_thread_leaves_the_others_theirs():
     assert set(inside) == {1}
     with ThreadPoolExecutor(1) as later:
         assert later.submit(torch.get_num_threads).result() == before == torch.get_num_threads()
+
+
+def test_a_rate_that_came_with_a_checkpoint_goes_to_the_device(monkeypatch):
+    """A recorded step would take a rate on the CPU for a constant, and never hear of another."""
+    training = Training(SMALL, tiny())
+    training.replayed, training.device, training.sums = object(), torch.device("meta"), training.sums.to("meta")
+    for group in training.optimiser.param_groups:
+        group["lr"] = torch.tensor(0.1)
+    training._turn_rates()
+    assert {group["lr"].device.type for group in training.optimiser.param_groups} == {"meta"}
+
+
+def test_validation_goes_in_parts_where_all_at_once_do_not_fit(monkeypatch):
+    training, asked = Training(SMALL, tiny()), []
+    whole = training._judge(torch.arange(len(training.validation)))
+    network = training.judged.forward
+
+    def tight(images):
+        asked.append(len(images))
+        if len(images) > 4:
+            raise torch.OutOfMemoryError("no room")
+        return network(images)
+
+    monkeypatch.setattr(training.judged, "forward", tight)
+    assert torch.allclose(training._judge(torch.arange(len(training.validation))), whole, atol=1e-6)
+    assert max(asked) == len(training.validation) > 4
+    monkeypatch.setattr(training.judged, "forward", lambda images: tight(torch.cat([images] * 8)))
+    with pytest.raises(torch.OutOfMemoryError):
+        training._judge(torch.arange(len(training.validation)))
+
+
+@pytest.mark.parametrize(
+    ("size", "device", "many"), [(8, "cpu", 512), (64, "cpu", 512), (224, "cpu", 41), (224, "cuda", 334)]
+)
+def test_large_pictures_are_asked_fewer_at_once(size, device, many):
+    assert hardware.at_once(size, torch.device(device), 512) == many

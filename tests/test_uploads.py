@@ -2,6 +2,7 @@
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from pictures import picture, two_classes, zipped
@@ -81,3 +82,13 @@ def test_an_upload_that_nobody_read_is_swept_after_a_day():
     os.utime(old.parent, (time.time() - 90_000,) * 2)
     new = uploads.keep("new.zip", b"x")
     assert waiting() == [new]
+
+
+def test_uploads_that_come_and_go_at_once_take_nothing_from_each_other():
+    def often():
+        for number in range(150):
+            uploads.discard(uploads.keep(f"{number}.zip", b"PK"))
+
+    with ThreadPoolExecutor(3) as threads:
+        for done in [threads.submit(often) for _ in range(3)]:
+            done.result()

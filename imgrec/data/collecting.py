@@ -14,7 +14,7 @@ from pathlib import Path
 from imgrec.data import uploads
 from imgrec.data.dataset import DatasetError
 from imgrec.data.store import check_free, names
-from imgrec.home import folder, no_room, write_atomic
+from imgrec.home import changed_at, folder, no_room, write_atomic
 from imgrec.language import tr
 from imgrec.privacy import stripped
 
@@ -140,9 +140,9 @@ def find_collection(code: str) -> Collection:
 
 def collections_of(owner: str) -> list[Collection]:
     """The open collections of one visitor, the latest first; of everybody with an empty ``owner``."""
-    there = list(os.scandir(_folder())) if _folder().is_dir() else []
+    there = list(_folder().iterdir()) if _folder().is_dir() else []
     found = []
-    for entry in sorted(there, key=lambda entry: -entry.stat().st_mtime):
+    for entry in sorted(there, key=_touched, reverse=True):
         try:
             collection = find_collection(entry.name)
         except DatasetError:
@@ -155,8 +155,13 @@ def collections_of(owner: str) -> list[Collection]:
 def _sweep() -> None:
     """Forget collections that nobody has added to for weeks."""
     for entry in os.scandir(_folder()) if _folder().is_dir() else ():
-        if time.time() - entry.stat().st_mtime > WEEKS * 7 * 86400:
+        if time.time() - _touched(Path(entry.path)) > WEEKS * 7 * 86400:
             shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _touched(place: Path) -> float:
+    """When a collection was last added to, by the clock of its folders: a photo changes only that of its class."""
+    return max(map(changed_at, (place, *place.glob("*/"))))
 
 
 def _plain(who: str) -> str:

@@ -52,7 +52,7 @@ class Edit:
 def read(folder: Path) -> list[Edit]:
     """The journal of a stored set, oldest first. Raises DatasetError if it cannot be read."""
     try:
-        entries = map(json.loads, (folder / JOURNAL).read_text("utf-8").splitlines())
+        entries = map(json.loads, filter(None, (folder / JOURNAL).read_text("utf-8").split("\n")))
         return [
             Edit(**{**entry, "pictures": tuple(map(int, entry["pictures"])), "values": tuple(entry.get("values", ()))})
             for entry in entries
@@ -74,8 +74,8 @@ def replay(
     classes: Sequence[str], labels: np.ndarray, splits: np.ndarray, edits: Iterable[Edit]
 ) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
     """Classes, labels and splits after all edits; classes without a picture are gone. Raises DatasetError on nonsense."""
-    names, labels, came = list(classes), labels.copy(), splits
-    splits, edits = splits.copy(), list(edits)
+    names, labels, splits, edits = list(classes), labels.copy(), splits.copy(), list(edits)
+    before = splits.copy()  # where each picture was when it was left out
     for edit in edits:
         where = np.array(edit.pictures, np.int64)
         if len(where) and not (where.min() >= 0 and where.max() < len(labels)):
@@ -88,16 +88,19 @@ def replay(
             )
         if edit.kind == "relabel" or (edit.kind == "accept" and len(edit.values) == len(where)):
             values = edit.values or (edit.value,)
-            names += [name for name in dict.fromkeys(values) if name not in names]
+            _name(names, values)
             number = {name: index for index, name in enumerate(names)}
             labels[where] = [number[name] for name in values] if edit.values else number[edit.value]
             splits[where[splits[where] == UNLABELLED]] = SPLITS.index("train")
         elif edit.kind == "move" and edit.value in SPLITS:
             splits[where[labels[where] >= 0]] = SPLITS.index(edit.value)  # without a label it must wait
         elif edit.kind == "exclude":
+            there = where[splits[where] != LEFT_OUT]
+            before[there] = splits[there]
             splits[where] = LEFT_OUT
         elif edit.kind == "include":
-            splits[where] = np.where((came[where] == UNLABELLED) & (labels[where] >= 0), 0, came[where])
+            back = where[splits[where] == LEFT_OUT]
+            splits[back] = np.where((before[back] == UNLABELLED) & (labels[back] >= 0), 0, before[back])
         elif edit.kind == "confirm":
             pass  # looked at and found right: nothing changes, but nobody asks again
         elif edit.kind == "rename" and edit.old in names:
@@ -107,6 +110,40 @@ def replay(
                 tr("An edit cannot be {kind!r} {old!r} {value!r}.", kind=edit.kind, old=edit.old, value=edit.value)
             )
     return _without_empty(names, labels, splits) if edits else (tuple(names), labels, splits)
+
+
+def ends(classes: Sequence[str], edits: Iterable[Edit]) -> tuple[list[str], list[str]]:
+    """All names there are after the edits, also those of no picture; and for each class of the import what it is called then."""
+    names, labels = list(classes), np.arange(len(classes))
+    for edit in edits:
+        if edit.kind in ("relabel", "accept"):
+            _name(names, edit.values or (edit.value,))
+        elif edit.kind == "rename" and edit.old in names:
+            _rename(names, labels, edit)
+    return names, [names[label] for label in labels]
+
+
+def room(classes: Sequence[str], edits: Sequence[Edit], wanted: Iterable[str]) -> tuple[list[str], dict[str, int]]:
+    """Classes of the import for pictures that are added to an edited set: the old ones and some behind them, so that what is
+    edited already stays as it is and in its order; and under which number a picture must come to be called as it is
+    wanted. A name is missing where no number leads to it, because a class that was called so has been renamed."""
+    classes = list(classes)
+    names, called = ends(classes, edits)
+    made = names[len(classes) :]  # by relabelling
+    for name in [*made, *(name for name in wanted if name not in made)]:
+        if name not in called and name not in classes:  # two of one name could not be told apart
+            found, calls = ends([*classes, name], edits)
+            if calls == [*called, name] and [other for other in found if other in names] == names:
+                classes, called = [*classes, name], calls
+    numbers: dict[str, int] = {}
+    for number, name in enumerate(called):
+        numbers.setdefault(name, number)
+    return classes, numbers
+
+
+def _name(names: list[str], values: Iterable[str]) -> None:
+    """Classes that get their first picture come behind the others."""
+    names += [name for name in dict.fromkeys(values) if name not in names]
 
 
 def _rename(names: list[str], labels: np.ndarray, edit: Edit) -> None:
@@ -141,6 +178,11 @@ def record(folder: Path, base: tuple[Sequence[str], np.ndarray, np.ndarray], edi
             raise DatasetError(tr("That would leave fewer than two classes, or no training picture; keep some more."))
         _write(folder, edits)
     return edit
+
+
+def note(folder: Path, edit: Edit) -> None:
+    """Add an edit of one's own to the journal, for who holds the `lock`."""
+    _write(folder, [*read(folder), replace(edit, when=datetime.now().astimezone().isoformat(timespec="seconds"))])
 
 
 def _class(text: str) -> str:

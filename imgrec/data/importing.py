@@ -16,14 +16,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from imgrec.data import layouts
+from imgrec.data import edits, layouts
 from imgrec.data.dataset import SPLITS, UNLABELLED, DatasetError, counted, stratify
 from imgrec.data.listing import stamp
 from imgrec.data.packs import Progress
 from imgrec.data.parallel import in_order
 from imgrec.data.readers import READERS, Item
 from imgrec.data.sources import Refused, open_source, printable
-from imgrec.data.store import Draft, Stored, check_free, load
+from imgrec.data.store import Draft, Stored, check_free, history, load
 from imgrec.data.table import ITEM
 from imgrec.images import ImageError, open_image, safe_name
 from imgrec.language import plural, tr
@@ -172,21 +172,25 @@ class Import:
         there = load(draft.name) if self.adding else None
         if there:
             pictures = self._new(pictures, there)
-        classes = list(there.about["classes"]) if there else []
-        classes += sorted({p.label for p in pictures} - {None, *classes}, key=self._rank)
+        wanted = sorted({picture.label for picture in pictures} - {None}, key=self._rank)
+        changed = history(draft.name) if there else []
+        classes, number = edits.room(there.about["classes"] if there else (), changed, wanted)
         if there and not pictures and self.rejected:
             raise DatasetError(
                 tr("Nothing was added to {name}: {first}.", name=draft.name, first=self.rejected[0]["reason"])
             )
-        if not pictures or not (self.adding or self.unlabelled or len(classes) > 1):
-            raise DatasetError(self._too_few(len(pictures), classes))
-        number = {label: index for index, label in enumerate([*classes, None])} | {None: -1}
-        labels = np.array([number[picture.label] for picture in pictures], np.int64)
+        if not pictures or not (self.adding or self.unlabelled or len(wanted) > 1):
+            raise DatasetError(self._too_few(len(pictures), wanted))
+        late = [label for label in wanted if label not in number]  # a class was called so, and has been renamed
+        called = [*number, *late]
+        place = {label: index for index, label in enumerate(called)} | {None: -1}
+        labels = np.array([place[picture.label] for picture in pictures], np.int64)
         splits = self._splits(pictures, labels)
         placed = labels >= 0
-        counts = counted(classes, labels[placed], splits[placed])
-        summary = Summary(draft.name, len(pictures), len(classes), self._listed(), counts)
-        rows = zip(pictures, labels, splits, strict=True)
+        counts = counted(called, labels[placed], splits[placed])
+        summary = Summary(draft.name, len(pictures), len(called), self._listed(), counts)
+        stored = number | dict.fromkeys(late, 0) | {None: -1}
+        rows = zip(pictures, (stored[picture.label] for picture in pictures), splits, strict=True)
         items = [
             (label, split, p.width, p.height, p.mode.encode(), p.format.encode(), p.sha256, p.offset, p.bytes, 0)
             for p, label, split in rows
@@ -195,6 +199,9 @@ class Import:
             self._about(draft.name, classes, pictures) if not there else there.about | {"classes": classes, "stamp": ""}
         )
         draft.finish(np.array(items, ITEM), [picture.name for picture in pictures], about)
+        for label in late:
+            where = len(there.items) + np.flatnonzero(labels == place[label])
+            draft.note(edits.Edit("relabel", tuple(where.tolist()), label))
         return summary
 
     def _new(self, pictures: list[Picture], there: Stored) -> list[Picture]:

@@ -31,7 +31,7 @@ READ_BYTES = 256 * 2**20  # at once; a TAR header may claim any length
 ENTRIES = 2_000_000
 JUNK = ("__macosx", "thumbs.db", "desktop.ini")
 RATIO, RATIO_FROM = 200, 2**30  # an archive may grow to so many times its size, beyond so many bytes
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 LINK = mark("it is a link or a device, not a file; put the picture itself there")
 
 

@@ -245,6 +245,10 @@ class Draft:
         """Held while pictures are added, so that what `finish` is given fits to what is there."""
         return edits.lock(folder("datasets") / self.name) if self.adding else nullcontext()
 
+    def note(self, change: edits.Edit) -> None:
+        """Add an edit to the set that pictures were added to, while its `lock` is held."""
+        edits.note(folder("datasets") / self.name, change)
+
     def finish(self, items: np.ndarray, names: Sequence[str], about: dict[str, Any]) -> None:
         """Write the table, flush all to disk, give the set its name. Raises DatasetError if somebody was quicker.
 

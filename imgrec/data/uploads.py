@@ -11,7 +11,7 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ import numpy as np
 from imgrec.data.dataset import SPLITS, DatasetError, stratify
 from imgrec.data.sources import most_gigabytes
 from imgrec.data.store import LEFTOVER_SECONDS
-from imgrec.home import folder, no_room
+from imgrec.home import changed_at, folder, no_room
 from imgrec.images import safe_name
 from imgrec.language import tr
 
@@ -95,9 +95,12 @@ def _place(size: int) -> Iterator[Path]:
     be too many."""
     _folder().mkdir(parents=True, exist_ok=True)
     for old in _folder().iterdir():
-        if time.time() - old.stat().st_mtime > LEFTOVER_SECONDS:
+        if time.time() - changed_at(old) > LEFTOVER_SECONDS:
             shutil.rmtree(old, ignore_errors=True)
-    waiting = sum(file.stat().st_size for file in _folder().glob("*/*"))
+    waiting = 0
+    for place in _folder().iterdir():
+        with suppress(FileNotFoundError):  # another import has just ended
+            waiting += sum(file.stat().st_size for file in place.iterdir())
     if waiting + size > (most := most_gigabytes()) * 2**30:
         raise DatasetError(
             tr("The uploads that wait exceed {most:g} GB; try again when others have been imported.", most=most)
