@@ -39,7 +39,7 @@ SHOWN, SIDE = 400, 64  # pictures that are kept for looking at, and their size i
 Told = Callable[[int, int | None], None]  # (pictures done, of how many if that is known)
 
 
-def start(names: str, source: Path, views: str = "one", temperature: float = 1.0) -> Run:
+def start(names: str, source: Path, views: str = "", temperature: float = 1.0) -> Run:
     """Classify all pictures of a folder or an archive with a run, or several with commas between, in a process of its own.
 
     What `uploads` kept is removed afterwards. Raises DatasetError when too many jobs are under way.
@@ -77,7 +77,9 @@ def work(name: str) -> None:
 
     with suppress(Cancelled), jobs.under_way(job, tr("loading PyTorch and the network")):
         try:
-            network = _network(asked["names"], asked["views"])
+            from imgrec.predict import open_network
+
+            network = open_network(asked["names"], asked["views"])
             summary = classify(network, [Path(asked["source"])], job.path, asked["temperature"], told)
             job.write("summary.json", summary)
         finally:  # before the job is said to be over
@@ -184,13 +186,6 @@ def _total(sources: Sequence[Path]) -> int | None:
         else:
             total += 1
     return total
-
-
-def _network(names: str, views: str):
-    from imgrec.predict import open_network
-
-    network = open_network(names)
-    return network if views == "one" else network.looking(views)
 
 
 def _small(seen: np.ndarray | tuple) -> np.ndarray:

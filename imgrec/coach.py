@@ -17,13 +17,15 @@ NOTICEABLE = 0.02  # a loss or an accuracy that changes by less has not changed
 PERFECT = 0.995  # validation accuracy, to which nothing can be added
 CLOSE, FAR = 0.05, 0.12  # accuracies on training and on new pictures: nearly the same, and not the same any more
 FEW, PHOTO = 200, 64  # training pictures of a class, and pixels of a side, that leave a network from nothing behind
+CHECKS = 30  # pictures it was checked with, of fewer of which an accuracy says little
+OPEN = {"unchecked", "hardly checked"}  # neither good nor bad
 EXPLAINS = {"overfitting", "rate too high", "dead units"}  # a plateau or a low accuracy
 
 
 @dataclass(frozen=True)
 class Advice:
     """One thing that the curves show. ``kind``: overfitting, underfitting, rate too high, dead units, rate too low,
-    plateau, good."""
+    plateau, good, unchecked, hardly checked."""
 
     kind: str
     epoch: int  # from which on it shows
@@ -45,12 +47,19 @@ def few(pictures: int, classes: int, side: int, weights: str) -> str:
     return tr("{each:.0f} training pictures of a class are few for a network that begins with nothing.", each=each)
 
 
-def advise(epochs: Sequence[Mapping[str, Any]], planned: int = 0, classes: int = 0) -> list[Advice]:
+def advise(
+    epochs: Sequence[Mapping[str, Any]],
+    planned: int = 0,
+    classes: int = 0,
+    checked_with: int | None = None,
+    test: Mapping[str, Any] | None = None,
+) -> list[Advice]:
     """What these epochs show, the most important first; empty if there are too few to say.
 
     ``epochs``: rows with train_loss, train_accuracy and, if there are validation pictures, validation_loss and
     validation_accuracy, and dead_units, the share of the ReLU units that are zero for every picture. ``planned``: how many there will be; what only the end can tell is said at the end.
-    ``classes``: to know what guessing reaches.
+    ``classes``: to know what guessing reaches. ``checked_with``: how many validation pictures there are, if that is known.
+    ``test``: accuracy and images of the test, once there was one.
     """
     if len(epochs) < FEWEST:
         return []
@@ -69,7 +78,7 @@ def advise(epochs: Sequence[Mapping[str, Any]], planned: int = 0, classes: int =
         _dead_units([row.get("dead_units") or 0.0 for row in epochs], numbers),
         by_heart,
         _underfitting(train, accuracy, score, numbers, classes) if over else None,
-        _plateau(loss, train, accuracy, numbers),
+        _plateau(loss, accuracy, numbers),
     ]
     said = [advice for advice in found if advice]
     kinds = {advice.kind for advice in said}
@@ -78,15 +87,30 @@ def advise(epochs: Sequence[Mapping[str, Any]], planned: int = 0, classes: int =
     elif "underfitting" in kinds or "rate too low" in kinds:
         said = [advice for advice in said if advice.kind != "plateau"]
     if not said and over:
-        gap = float(accuracy[-1] - score[-1])
-        said = [
-            Advice(mark("good"), numbers[-1], tr("It knows new pictures nearly as well as those it learned from: at the end they are {gap:.1%} of accuracy apart.", gap=max(0.0, gap)),
-                tr("A larger network, larger pictures or more epochs may add a little.")
-                if score[-1] < PERFECT
-                else tr("Try it on pictures of another place or day."),
-            )
-        ]  # fmt: skip
+        share, count = (test["accuracy"], test["images"]) if test else (score[-1], checked_with)
+        said = [_verdict(numbers[-1], float(accuracy[-1]), float(share), count if checked or test else 0)]
     return said
+
+
+def _verdict(epoch: int, learned: float, share: float, count: int | None) -> Advice:
+    """Of curves that show nothing bad: the accuracy on the pictures it learned from, on others, and how many these are."""
+    if count == 0:
+        return Advice(mark("unchecked"), epoch, tr("Nobody can say how good it is: there was no picture to check it with."),
+            tr("Bring a dozen pictures of each class or more; some of them are then kept apart for that."),
+        )  # fmt: skip
+    if count is not None and count < CHECKS:
+        return Advice(mark("hardly checked"), epoch, tr("It names {share:.0%} of {count} pictures rightly that it did not learn from; with so few that may be luck.", share=share, count=count),
+            tr("Bring more pictures of each class, and train again."),
+        )  # fmt: skip
+    if learned - share > FAR:
+        return _by_heart(epoch, tr("It names {train:.0%} of the training pictures and {score:.0%} of the others: it has learned them by heart.",
+            train=learned, score=share,
+        ))  # fmt: skip
+    return Advice(mark("good"), epoch, tr("It knows new pictures nearly as well as those it learned from: at the end they are {gap:.1%} of accuracy apart.", gap=max(0.0, learned - share)),
+        tr("A larger network, larger pictures or more epochs may add a little.")
+        if share < PERFECT
+        else tr("Try it on pictures of another place or day."),
+    )  # fmt: skip
 
 
 def _rate_too_high(train: np.ndarray, numbers: list[int]) -> Advice | None:
@@ -186,7 +210,7 @@ def _underfitting(
     return None
 
 
-def _plateau(loss: np.ndarray, train: np.ndarray, accuracy: np.ndarray, numbers: list[int]) -> Advice | None:
+def _plateau(loss: np.ndarray, accuracy: np.ndarray, numbers: list[int]) -> Advice | None:
     """Nothing has become better for a while, and there is room left."""
     best = 0
     for place in range(1, len(loss)):

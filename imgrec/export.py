@@ -290,7 +290,9 @@ FORMATS = {
     "page": Format(
         mark("Web page"),
         "html",
-        mark("One file that classifies in any browser, without a network. Send it to a friend."),
+        mark(
+            "One file that classifies in any browser, offline. Send it to a friend. Only the making of the first one needs the internet."
+        ),
         _page,
     ),
 }

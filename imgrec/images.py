@@ -76,9 +76,9 @@ def open_image(
         with _opened(source) as file:
             return _decoded(file, at_least)
     except ImageError as error:
-        raise ImageError(f"{label}: {error}.") from None
+        raise ImageError(tr("{file}: {reason}.", file=label, reason=error)) from None
     except Image.DecompressionBombError:
-        raise ImageError(f"{label}: {tr(TOO_LARGE, most=MAX_MEGAPIXELS)}.") from None
+        raise ImageError(tr("{file}: {reason}.", file=label, reason=tr(TOO_LARGE, most=MAX_MEGAPIXELS))) from None
     except MemoryError:
         raise ImageError(tr("{label}: it does not fit into the memory; save it smaller.", label=label)) from None
     except Exception as error:  # decoders raise OSError, ValueError, TypeError, struct.error and more
@@ -93,7 +93,7 @@ def of_pillow(image: Image.Image) -> Image.Image:
     try:
         return _eight_bit(ImageOps.exif_transpose(image))
     except ImageError as error:
-        raise ImageError(f"{safe_name(_name_of(image))}: {error}.") from None
+        raise ImageError(tr("{file}: {reason}.", file=safe_name(_name_of(image)), reason=error)) from None
 
 
 def safe_name(name: str) -> str:

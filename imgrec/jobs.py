@@ -180,7 +180,7 @@ def bring_jobs() -> list[Run]:
 def start_fetch(name: str) -> Run:
     """Download and import a catalogue data set in a process of its own. Does nothing if it is under way already."""
     job = bring_folder(name)
-    return job if job.file("state.json").exists() and job.status in LIVE else _bring(name, None)
+    return job if job.under_way else _bring(name, None)
 
 
 def start_import(source: Path | str, name: str, unlabelled: bool = False, adding: bool = False) -> Run:
@@ -190,7 +190,7 @@ def start_import(source: Path | str, name: str, unlabelled: bool = False, adding
     """
     name = name if adding else check_free(name)
     job = bring_folder(name)
-    if job.file("state.json").exists() and job.status in LIVE:
+    if job.under_way:
         raise DatasetError(tr("A data set {name!r} is being imported just now; choose another name.", name=name))
     return _bring(name, source, unlabelled=unlabelled, adding=adding)
 
@@ -210,7 +210,7 @@ def study_folder(kind: str, name: str, **options: str) -> Run:
 def start_study(kind: str, name: str, **options: str) -> Run:
     """Begin a study of a data set in a process of its own, see `studies`. Does nothing if it is under way already."""
     job = study_folder(kind, name, **options)
-    if job.file("state.json").exists() and job.status in LIVE:
+    if job.under_way:
         return job
     job.path.mkdir(parents=True, exist_ok=True)
     job.clear_requests()

@@ -305,8 +305,9 @@ def stream(
                 yield dataclasses.replace(next(said), file=name)
 
 
-def open_network(names: str) -> Predictor | Ensemble:
-    """The predictor of a run, or of several joined by commas, which answer together. Raises RunError or WeightsError."""
+def open_network(names: str, views: str = "") -> Predictor | Ensemble:
+    """The predictor of a run, or of several joined by commas, which answer together; over these ``views`` instead of its
+    own, if they are named. Raises RunError or WeightsError."""
     asked = list(dict.fromkeys(name.strip() for name in names.split(",")))
     if len(asked) > MOST_MEMBERS:
         raise RunError(
@@ -317,7 +318,8 @@ def open_network(names: str) -> Predictor | Ensemble:
             )
         )
     members = [predictor(name) for name in asked]
-    return members[0] if len(members) == 1 else Ensemble(members)
+    network = members[0] if len(members) == 1 else Ensemble(members)
+    return network.looking(views) if views and views != network.views else network
 
 
 def predictor(name: str) -> Predictor:

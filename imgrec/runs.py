@@ -101,13 +101,14 @@ class Run:
         try:
             return Recipe.from_json(self.file("recipe.json").read_text("utf-8"))
         except (OSError, RecipeError, UnicodeDecodeError) as error:
-            raise RunError(tr("Run {name} has no readable recipe: {error}", name=self.name, error=error)) from None
+            reason = getattr(error, "strerror", None) or error  # without where on the server it lies
+            raise RunError(tr("Run {name} has no readable recipe: {error}", name=self.name, error=reason)) from None
 
     @property
     def title(self) -> str:
         """What was trained on what, such as 'seed-cnn on digits'; the run's name if its recipe is unreadable."""
         try:
-            return f"{self.recipe.model.partition(':')[0]} on {self.recipe.dataset}"
+            return tr("{model} on {dataset}", model=self.recipe.model.partition(":")[0], dataset=self.recipe.dataset)
         except RunError:
             return self.name
 
@@ -200,6 +201,11 @@ class Run:
         if young and request in (None, "finish"):  # its worker is on its way, and will learn an epoch at least
             return "new"
         return REQUESTS[request] if request else "lost"
+
+    @property
+    def under_way(self) -> bool:
+        """Whether somebody works at it or will in a moment; not, if it was never begun."""
+        return self.file("state.json").exists() and self.status in LIVE
 
     @property
     def silent_seconds(self) -> float:

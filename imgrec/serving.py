@@ -169,5 +169,4 @@ class Batcher:
 @lru_cache(maxsize=8)
 def _network(names: str, views: str, place: Path, second: int) -> Predictor | Ensemble:
     """The network of a run or several, looked up anew at most once a second."""
-    network = open_network(names)
-    return network.looking(views) if views and views != network.views else network
+    return open_network(names, views)

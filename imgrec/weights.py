@@ -180,6 +180,11 @@ class Start:
         prepared = passport.preprocess
         return cls(weights, name or path.name, passport.classes, prepared.mean, prepared.std)
 
+    @staticmethod
+    def is_here(model: str) -> bool:
+        """Whether a model's ImageNet weights need not be downloaded any more."""
+        return (folder("weights") / "checkpoints" / _published(model)[0]).exists()
+
     @classmethod
     def imagenet(cls, model: str) -> Start:
         """ImageNet weights, downloaded by torchvision to the folder weights/, where a file may also be put by hand.

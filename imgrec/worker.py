@@ -164,7 +164,8 @@ class _Diary:
             training.restore(kept)
         self._trim_log()  # also without a checkpoint: a worker may have died between its first epoch and that
         run.write("classes.json", training.passport.to_dict())
-        run.write("about.json", {**about, "versions": _versions(), "images": len(dataset.kept)})
+        counts = {"images": len(dataset.kept), "validation": len(dataset.indices("validation"))}
+        run.write("about.json", {**about, **counts, "versions": _versions()})
         self.began = self.written = self.saved = self.drawn = time.monotonic()
         self.best_weights = None
         self.best = {"best_validation_accuracy": run.state.get("best_validation_accuracy")} if training.epoch else {}
@@ -263,6 +264,7 @@ class _Diary:
         from imgrec.baselines import linear
         from imgrec.evaluate import amend, answers, remember, report, threshold
         from imgrec.predict import Predictor
+        from imgrec.weights import earlier
 
         predictor, given = Predictor.open(self.run, self.training.recipe.device), {}
         self.run.update(detail=tr("remembering some training pictures"))
@@ -278,6 +280,10 @@ class _Diary:
         if "validation" in given and len(given["validation"].labels) >= ENOUGH:
             amend(self.run, dataset, threshold=threshold(given["validation"]))
         self.run.update(phase="finished", detail="", seconds_left=0)
+        for whole in (self.run.file(CHECKPOINT), earlier(self.run.file(CHECKPOINT))):
+            whole.unlink(
+                missing_ok=True
+            )  # nobody resumes a training that is over; they are most of what it takes on the disk
 
     def _progress(self) -> float:
         training = self.training

@@ -9,6 +9,8 @@ from imgrec.language import tr
 from imgrec.predict import Classified, Ensemble, Predictor, predictor
 from pages import parts
 
+CLOSE = 0.15  # of probability between the first two, up to which it is not sure
+
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def heat(
@@ -34,7 +36,7 @@ def card(network: Predictor | Ensemble, result: Classified, number: int, count: 
             st.error(parts.text(result.error, 300))
             return
         left, right = st.columns([1, 2])
-        parts.image(result.seen, tr("The picture as the network saw it"), 200, at=left)
+        parts.image(result.seen, f"{result.file}, {tr('The picture as the network saw it')}", 200, at=left)
         left.caption(
             tr("As the network saw it: {width} × {height} px", width=result.seen.shape[1], height=result.seen.shape[0])
         )
@@ -51,11 +53,22 @@ def bars(network: Predictor | Ensemble, result: Classified, count: int) -> None:
             tr("Probably none of these: it is less familiar than 95% of the pictures it was checked with."),
             icon=":material/help:",
         )
+    elif unsure := undecided(network, result):
+        st.info(unsure, icon=":material/balance:")
     parts.likeliest(network.classes, result.probabilities, count)
     total = float(result.probabilities.sum(dtype=np.float64))
     st.caption(
         tr("Softmax: the {classes} probabilities add up to {total:.5f}.", classes=len(network.classes), total=total)
     )
+
+
+def undecided(network: Predictor | Ensemble, result: Classified) -> str:
+    """That the first two classes are hardly apart, in words; or empty."""
+    first, second = ([*result.top(network.classes, 2), None])[:2]
+    if second is None or first["probability"] - second["probability"] > CLOSE:
+        return ""
+    names = [parts.text(class_name(row["name"], network.classes)) for row in (first, second)]
+    return tr("It is not sure: it may as well be {second} as {first}.", first=names[0], second=names[1])
 
 
 @st.fragment
@@ -79,7 +92,8 @@ def why(model: Predictor, result: Classified, number: int) -> None:
         except ValueError as error:
             right.info(parts.text(error, 300))
             return
-        left.image(image, width=224, output_format="PNG", alt=tr("Heat map for {target}", target=shown(target)))
+        alt = f"{result.file}, {tr('Heat map for {target}', target=shown(target))}"
+        left.image(image, width=224, output_format="PNG", alt=alt)
         proof = tr(
             "With the hottest fifth covered the probability of {target} goes from {probability:.1%} to "
             "{hidden:.1%}; covered elsewhere, to {elsewhere:.1%}.",
@@ -103,7 +117,7 @@ def covered(model: Predictor, result: Classified, found: Explanation) -> None:
     """The picture with as little covered, hottest first, as makes the network change its mind."""
     turned = flip(model, result.seen, found.heat)
     left, right = st.columns([1, 2])
-    parts.image(turned.covered, tr("The picture with the hottest part covered"), 224, at=left)
+    parts.image(turned.covered, f"{result.file}, {tr('The picture with the hottest part covered')}", 224, at=left)
     name = parts.text(class_name(turned.class_name, model.classes))
     if turned.share is None:
         right.caption(

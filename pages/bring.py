@@ -14,6 +14,7 @@ from pages import drafts, film, parts
 
 WAYS = (mark("Class by class"), mark("Archive"), mark("Folder"), mark("Without labels"), mark("On the server"))
 NEW = mark("A new data set")
+ENOUGH = 10  # pictures of a class, two of which are tested with
 MOST, MOST_LOOSE = 2000, 20_000  # pictures of one class, more of which come as an archive or a folder; without a label
 
 
@@ -23,7 +24,7 @@ def archive() -> None:
         tr("ZIP or TAR with one folder of pictures per class"),
         parts.ARCHIVES,
         key=box("archive"),
-        max_upload_size=parts.ARCHIVE_MB,
+        max_upload_size=parts.upload_mb(),
     )
     st.caption(
         tr(
@@ -31,6 +32,8 @@ def archive() -> None:
             "file and label."
         )
     )
+    if file:
+        propose(file.name.partition(".")[0])
     start(
         lambda: uploads.keep(file.name, file.getvalue()), "" if file else tr("Choose an archive first."), unlabelled()
     )
@@ -43,9 +46,11 @@ def whole_folder() -> None:
         EXTENSIONS,
         accept_multiple_files="directory",
         key=box("folder"),
-        max_upload_size=20,
+        max_upload_size=parts.upload_mb(20),
     )
     pictures = [uploads.Loose(file.name, file.getvalue()) for file in files]
+    if pictures and "/" in pictures[0].name:
+        propose(pictures[0].name.partition("/")[0])
     start(lambda: uploads.bundle(pictures), "" if pictures else tr("Choose a folder first."), unlabelled())
 
 
@@ -162,6 +167,14 @@ def start(source, missing: str, unlabelled: bool = False) -> None:
         st.caption(parts.text(missing, 300))
 
 
+def propose(name: str) -> None:
+    """What the data set may be called, once for each file that was chosen."""
+    if st.session_state.get(box("proposed")) != name:
+        st.session_state[box("proposed")] = name
+        if not st.session_state.get(box("name")):
+            st.session_state[box("name")] = mend_name(name) or ""
+
+
 def unusable(name: str) -> str:
     """Why a new data set cannot be called so, or empty."""
     if not name:
@@ -207,6 +220,17 @@ def report(job: Run) -> None:
                 classes=parts.classes(said.get("classes", 0)),
             )
         )
+        counts = said.get("counts", {})
+        scarce = [label for label, row in counts.items() if 0 < sum(row.values()) < ENOUGH]
+        if scarce and not job.read("job.json").get("options", {}).get("adding"):
+            st.warning(
+                tr(
+                    "Few pictures of {classes}: with fewer than {n} of a class hardly any are left to test with, so nobody can say "
+                    "how good a network is. Bring more of them into the same set.",
+                    classes=parts.text(", ".join(scarce[:5]) + (" …" if len(scarce) > 5 else ""), 200),
+                    n=ENOUGH,
+                )
+            )
         if refused:
             with st.expander(tr("Rejected: {refused:,}", refused=len(refused))):
                 parts.table(refused)

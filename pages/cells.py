@@ -10,8 +10,9 @@ from pages import parts
 
 _cells = st.components.v2.component(
     "imgrec_cells",
-    html="<button class='map'><img></button><button class='play'></button>",
-    css="""
+    html="<button class='map'><img></button><button class='play'><span aria-hidden='true'></span> <span></span></button><div class='heard' role='status'></div>",
+    css=parts.HEARD_CSS
+    + """
       .map { all: unset; display: block; width: 100%; cursor: crosshair; border-radius: 6px; line-height: 0; margin: 3px; }
       .play { all: unset; cursor: pointer; padding: 2px 8px; margin: 3px; border-radius: 6px; font: 0.875rem var(--st-font);
               color: var(--st-text-color); border: 1px solid var(--st-border-color); }
@@ -24,11 +25,16 @@ _cells = st.components.v2.component(
       const timers = new WeakMap();
       export default function ({ data, parentElement, setTriggerValue }) {
         const [button, play] = parentElement.querySelectorAll('button'), image = parentElement.querySelector('img');
+        const [glyph, word] = play.children;
         image.src = data.src;
         image.alt = button.ariaLabel = data.alt;
         button.style.maxWidth = data.width ? `${data.width}px` : '';
-        const choose = (row, column) => setTriggerValue('cell', [
-          Math.min(Math.max(row, 0), data.rows - 1), Math.min(Math.max(column, 0), data.columns - 1)]);
+        const choose = (row, column, heard = true) => {
+          play.heard = heard;
+          setTriggerValue('cell', [Math.min(Math.max(row, 0), data.rows - 1), Math.min(Math.max(column, 0), data.columns - 1)]);
+        };
+        if (play.heard) parentElement.querySelector('.heard').textContent = data.said;
+        play.heard = false;
         image.onclick = (event) => {
           const { left, top, width, height } = image.getBoundingClientRect();
           choose(Math.floor((event.clientY - top) / height * data.rows), Math.floor((event.clientX - left) / width * data.columns));
@@ -41,15 +47,14 @@ _cells = st.components.v2.component(
         };
         const following = () => {  // as one reads, and from the last to the first
           const next = (data.row * data.columns + data.column + 1) % (data.rows * data.columns);
-          choose(Math.floor(next / data.columns), next % data.columns);
+          choose(Math.floor(next / data.columns), next % data.columns, false);
         };
-        const plays = () => play.ariaPressed === 'true';
         const wait = () => {
           clearTimeout(timers.get(parentElement));
-          play.textContent = plays() ? `⏸ ${data.pause}` : `▶ ${data.play}`;
-          if (plays()) timers.set(parentElement, setTimeout(following, PACE));
+          [glyph.textContent, word.textContent] = play.plays ? ['⏸', data.pause] : ['▶', data.play];
+          if (play.plays) timers.set(parentElement, setTimeout(following, PACE));
         };
-        play.onclick = () => { play.ariaPressed = !plays(); wait(); };
+        play.onclick = () => { play.plays = !play.plays; wait(); };
         wait();  // what was chosen is drawn by now: on to the next
         return () => clearTimeout(timers.get(parentElement));
       }
@@ -57,9 +62,11 @@ _cells = st.components.v2.component(
 )
 
 
-def cells(picture: np.ndarray, shape: tuple[int, int], at: tuple[int, int], sliders: tuple[str, str], alt: str, width: int = 0) -> None:  # fmt: skip
-    """A picture of a map of ``shape`` cells, of which ``at`` is chosen; what is chosen instead goes to the two sliders."""
-    key = f"cells {sliders[0]}"
+def cells(picture: np.ndarray, values: np.ndarray, at: tuple[int, int], sliders: tuple[str, str], alt: str, width: int = 0) -> None:  # fmt: skip
+    """A picture of a map of ``values`` (H, W), of which the one ``at`` is chosen; what is chosen instead goes to the two
+    sliders."""
+    key, shape = f"cells {sliders[0]}", values.shape
+    said = tr("Row {row}, column {column}: {value:.2f}", row=at[0], column=at[1], value=float(values[at]))
 
     def chosen() -> None:
         cell = st.session_state[key].get("cell")
@@ -70,7 +77,7 @@ def cells(picture: np.ndarray, shape: tuple[int, int], at: tuple[int, int], slid
     _cells(
         key=key,
         data={"src": parts.data_url(picture), "alt": alt, "width": width, "rows": shape[0], "columns": shape[1], "row": at[0], "column": at[1],
-              "play": tr("Play"), "pause": tr("Pause")},
+              "said": said, "play": tr("Play"), "pause": tr("Pause")},
         on_cell_change=chosen,
         height="content",
     )  # fmt: skip

@@ -88,7 +88,7 @@ def title(dataset: data.Dataset, label: str, busy: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(f"**{parts.text(label)}**", width="content")
         with st.popover(
-            "",
+            tr("Change {label}", label=parts.text(label, 30)),
             icon=":material/edit:",
             key=key(f"edit {label}"),
             help=tr("Rename the class or take it out"),
@@ -160,9 +160,11 @@ def known_pictures(dataset: data.Dataset, label: str, busy: bool) -> int:
     """Show the latest pictures that a class has already, of which a click takes one out; gives how many there are."""
     where = of_class(dataset, label)
     latest = where[::-1][:SHOWN].tolist()
-    clicked = parts.tiles(
-        [parts.Tile(dataset.images[i], "", dataset.files[i]) for i in latest], key(f"known {label}"), 48, clickable=not busy
-    )  # fmt: skip
+    items = [
+        parts.Tile(dataset.images[i], "", dataset.files[i], action=film.taking_out(number, len(latest)))
+        for number, i in enumerate(latest, 1)
+    ]
+    clicked = parts.tiles(items, key(f"known {label}"), 48, clickable=not busy)
     if not busy:
         st.caption(tr("The latest {n}. A click takes one out.", n=len(latest)))
     if clicked is not None and clicked < len(latest):

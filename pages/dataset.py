@@ -8,10 +8,12 @@ import streamlit as st
 from imgrec import charts, data, jobs
 from imgrec.data import inspection
 from imgrec.language import mark, tr
-from pages import gallery, parts
+from imgrec.runs import usable_runs
+from pages import editing, gallery, parts
 
 MOST_TO_MEASURE = 50_000  # pictures behind channel statistics and means
 MOST_TO_DOWNLOAD = 5000  # pictures in a ZIP that is made in memory while the visitor waits
+MOST_TO_TEACH = 12  # classes whose boxes fit a page
 
 
 @st.cache_data(show_spinner=False, max_entries=12)
@@ -219,6 +221,8 @@ if len(dataset.kept):
 else:
     st.info(tr("No picture has a label yet; the page Label helps to give some."))
 take_along(dataset)
+if editing.editable(dataset):
+    editing.delete(dataset)
 coming = any(map(parts.live, jobs.bring_jobs()))
 more = st.expander(tr("Download more data sets"), icon=":material/download:", key="more_sets", on_change="rerun")
 if more.open or coming:
@@ -227,5 +231,10 @@ if more.open or coming:
             tr("Well-known sets from their authors' servers, through torchvision. Nothing is fetched until you click.")
         )
         st.fragment(fetching, run_every=1.0 if coming else None)()
+if editing.editable(dataset) and 1 < len(dataset.classes) <= MOST_TO_TEACH:
+    learned = parts.runs_of(dataset.name)
+    latest = [run.name for run in usable_runs() if run.name in learned][:1]
+    query = {"dataset": dataset.name, **({"run": latest[0]} if latest else {})}
+    parts.link("teach", "Show it more with the camera", ":material/front_hand:", **query)
 parts.link("mend", "What is wrong with it?", ":material/healing:", dataset=dataset.name)
 parts.link("augment", "Next: preview augmentation", ":material/arrow_forward:", dataset=dataset.name)

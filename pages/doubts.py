@@ -48,8 +48,8 @@ def certainty(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> N
     if model.passport.threshold is None or given.familiarity is None:
         st.info(
             tr(
-                "This run has no threshold for strange pictures: it had no validation pictures, or is from before "
-                "there was one."
+                "This run cannot tell when a picture is none of its classes: that takes 40 validation pictures, and it had fewer "
+                "(or is from before there was such a thing)."
             )
         )
         return
@@ -105,7 +105,7 @@ def of_a_table(dataset: Dataset, given: Answers) -> list[str]:
         tr("A CSV with a column file, and others of any kind: camera, place, age …"),
         "csv",
         key="slice_table",
-        max_upload_size=20,
+        max_upload_size=parts.upload_mb(20),
     )
     if file is None:
         st.stop()
@@ -151,12 +151,23 @@ def parts_of_it(dataset: Dataset, given: Answers) -> None:
 
 def versus(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> None:
     """Another run on the same pictures: who is better, and is that more than chance?"""
-    same = (row["run"] for row in rows() if row["fingerprint"] == dataset.fingerprint)
-    others = [name for name in same if name != run.name and open_run(name).usable]
+    then = {row["run"]: row["fingerprint"] for row in rows() if row.get("dataset") == run.recipe.dataset}
+    classes = run.read("classes.json").get("classes")
+    others = [
+        name
+        for name in then
+        if name != run.name and open_run(name).usable and open_run(name).read("classes.json").get("classes") == classes
+    ]
     if not others:
-        st.info(tr("No other finished run learned from these pictures; train one more to compare."))
+        st.info(tr("No other finished run learned these classes from this data set; train one more to compare."))
         return
     other = open_run(st.selectbox(tr("Compare with"), others, key="versus"))
+    if then[other.name] != then.get(run.name):
+        st.info(
+            tr(
+                "The data set was changed between the two trainings. Both are judged by its pictures and labels as they are now."
+            )
+        )
     rival = parts.network(other.name)
     if not rival:
         return

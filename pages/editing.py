@@ -85,7 +85,19 @@ def change(dataset: data.Dataset, edit: data.Edit) -> None:
         st.error(parts.text(error, 300))
     else:
         st.session_state["picked"] = set()
+        st.toast(tr("Changed. The page Mend lists all changes, and undoes the last one."), icon=":material/edit:")
         st.rerun()
+
+
+def delete(dataset: data.Dataset) -> None:
+    """The button, and behind it the one that means it."""
+    with st.popover(tr("Delete the data set"), icon=":material/delete:"):
+        st.write(tr("All its pictures and changes go for good. Runs that learned from it stay."))
+        if st.button(tr("Delete it"), type="primary"):
+            data.delete_dataset(dataset.name)
+            st.toast(tr("{name} is deleted.", name=parts.text(dataset.name)), icon=":material/delete:")
+            del st.session_state["dataset"], st.query_params["dataset"]
+            st.rerun()
 
 
 def correct(dataset: data.Dataset, pictures: tuple[int, ...], key: str, suggested: str | None = None) -> None:
@@ -103,7 +115,8 @@ def correct(dataset: data.Dataset, pictures: tuple[int, ...], key: str, suggeste
             accept_new_options=True,
             placeholder=tr("old or new"),
         )
-        if st.button(tr("Relabel"), key=f"relabel {key}", icon=":material/label:", disabled=not name, width="stretch"):
+        words = tr("Relabel") if any(label(dataset, picture) != "?" for picture in pictures) else tr("Label it")
+        if st.button(words, key=f"relabel {key}", icon=":material/label:", disabled=not name, width="stretch"):
             value = dict(zip(known, dataset.classes, strict=False)).get(name, name)
             change(dataset, data.Edit("relabel", pictures, value))
     with second:

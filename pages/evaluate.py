@@ -11,7 +11,7 @@ from imgrec.predict import Predictor
 from imgrec.report import printable
 from imgrec.runs import Run
 from imgrec.spreadsheet import as_csv
-from pages import doubts, judged, parts
+from pages import doubts, judged, parts, settings
 
 
 def mistakes(model: Predictor, dataset: Dataset, given: Answers) -> None:
@@ -126,6 +126,25 @@ def summary(given: Answers, dataset: Dataset) -> None:
     )
 
 
+def since_then(run: Run, dataset: Dataset, given: Answers) -> None:
+    """If the data set was changed since the training: what it got then, and the way to train again."""
+    said = run.read("evaluation.json")
+    if not said or run.read("about.json").get("fingerprint") == dataset.fingerprint:
+        return
+    left, right = st.columns([4, 1], vertical_alignment="center")
+    left.info(
+        tr(
+            "The data set was changed since this training, and its answers are judged by the pictures and labels as they are "
+            "now. At its end it had {accuracy:.1%} of {images} right.",
+            accuracy=said["accuracy"],
+            images=parts.pictures(said["images"]),
+        ),
+        icon=":material/history:",
+    )
+    if right.button(tr("Train again"), icon=":material/restart_alt:", key="train_again", width="stretch"):
+        settings.fill_in(run)
+
+
 def without_pictures(run: Run, why: Exception) -> None:
     """What is written down of the test, where the pictures themselves are not here."""
     found = run.read("evaluation.json")
@@ -190,15 +209,8 @@ except (ValueError, OSError) as error:
     st.error(parts.text(error, 400))
     st.stop()
 summary(given, dataset)
-view = st.segmented_control(
-    tr("Look at"),
-    VIEWS,
-    default=VIEWS[0],
-    required=True,
-    key="evaluate_view",
-    format_func=tr,
-    label_visibility="collapsed",
-)
+since_then(run, dataset, given)
+view = parts.address_choice(tr("Look at"), VIEWS, "evaluate_view", "view", VIEWS[0])
 if view == "Mistakes":
     mistakes(model, dataset, given)
 elif view == "Classes":

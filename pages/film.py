@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +42,8 @@ def record(key: str, take: Callable[[list[Shot]], None]) -> None:
             "words": {
                 "hold": tr("Hold to record"),
                 "recording": tr("recording"),
+                "stop": tr("Stop"),
+                "video": tr("The camera's picture"),
                 "wait": tr("The camera is being opened."),
                 **camera.words(),
             },
@@ -77,7 +80,11 @@ def taken(shots: list[Shot], key: str, most: int = 36) -> None:
     if not shots:
         return
     latest = shots[::-1][:most]
-    clicked = parts.tiles([thumbnail(shot.name, shot.content) for shot in latest], key, 64)
+    items = [
+        replace(thumbnail(shot.name, shot.content), action=taking_out(number, len(latest)))
+        for number, shot in enumerate(latest, 1)
+    ]
+    clicked = parts.tiles(items, key, 64)
     st.caption(tr("The latest {n}. A click takes one out.", n=len(latest)))
     if clicked is not None and clicked < len(latest):
         shots.remove(latest[clicked])
@@ -85,6 +92,11 @@ def taken(shots: list[Shot], key: str, most: int = 36) -> None:
     if st.button(tr("Take all of them out"), key=f"{key} out", icon=":material/delete:"):
         shots.clear()
         st.rerun()
+
+
+def taking_out(number: int, count: int) -> str:
+    """What a click on one of so many pictures does, for who does not see which it is."""
+    return tr("Take out picture {number} of {count}", number=number, count=count)
 
 
 def alike(labels: Iterable[str], there: Iterable[str]) -> None:
@@ -153,20 +165,25 @@ _film = st.components.v2.component(
     """,
     js=camera.JS
     + """
+      const SETTLED = 300;  // milliseconds within which a click still belongs to the key that was let go
+
       export default function ({ data, parentElement, setTriggerValue }) {
         const video = parentElement.querySelector('video'), button = parentElement.querySelector('button');
         const note = parentElement.querySelector('.note'), film = parentElement.imgrecFilm ??= { frames: [] };
         film.send = (frames) => setTriggerValue('film', frames);
         film.data = data;
+        video.ariaLabel = data.words.video;
 
         function shoot() {
           if (film.frames.length < film.data.most) film.frames.push(squareOf(video, film.data.side));
-          button.textContent = `${film.data.words.recording} ${film.frames.length}`;
+          const { recording, stop } = film.data.words;
+          button.textContent = `${film.toggled ? `${stop}: ` : ''}${recording} ${film.frames.length}`;
         }
         function begin(event) {
           if (film.timer || button.disabled || event.repeat || event.button > 0) return;
           event.preventDefault();
-          if (event.pointerId !== undefined) button.setPointerCapture(event.pointerId);
+          film.toggled = event.type === 'click';
+          if (event.type === 'pointerdown') button.setPointerCapture(event.pointerId);
           film.frames = [];
           button.classList.add('on');
           shoot();
@@ -176,6 +193,7 @@ _film = st.components.v2.component(
           if (!film.timer) return;
           clearInterval(film.timer);
           film.timer = null;
+          film.ended = performance.now();
           button.classList.remove('on');
           button.textContent = film.data.words.hold;
           film.send(film.frames);
@@ -185,6 +203,10 @@ _film = st.components.v2.component(
         button.onpointerup = button.onpointercancel = button.onlostpointercapture = button.onblur = end;
         button.onkeydown = (event) => { if (event.key === ' ' || event.key === 'Enter') begin(event); };
         button.onkeyup = (event) => { if (event.key === ' ' || event.key === 'Enter') end(); };
+        button.onclick = (event) => {  // by a screen reader or by voice, which hold nothing
+          if (event.detail || performance.now() - (film.ended ?? -SETTLED) < SETTLED) return;
+          film.timer ? end() : begin(event);
+        };
         button.oncontextmenu = (event) => event.preventDefault();  // a long touch asks for a menu
         if (!film.timer) button.textContent = data.words.hold;
         if (!film.stream) note.textContent = data.words.wait;

@@ -108,8 +108,10 @@ def grid(
     """A grid of the pictures at ``positions`` that asks for those in sight. Gives the position just clicked.
 
     It begins at the top again when ``version``, what was asked for, is another. ``captions`` gives the text under a
-    picture instead of its label.
+    picture instead of its label. A click opens one, or where ``picked`` is the visitor's own choice, picks it.
     """
+    several = picked is st.session_state.get("picked")
+    action = tr("Pick") if several else tr("Enlarge")
     version = f"{dataset.name} {version}"
     asked = (st.session_state.get(key) or {}).get("sight") or {}
     first, count = (asked["first"], asked["count"]) if asked.get("version") == version else (0, 140)
@@ -118,8 +120,9 @@ def grid(
     result = _gallery(
         key=key,
         data={
-            "version": version, "total": len(positions), "first": first, "size": 76,
-            "tiles": [tile(dataset, p, p in picked, captions(p) if captions else None) for p in shown],
+            "version": version, "total": len(positions), "first": first, "size": 76, "several": several,
+            "name": tr("Pictures"),
+            "tiles": [tile(dataset, p, p in picked, captions(p) if captions else None, action) for p in shown],
         },
         on_sight_change=lambda: None,
         on_clicked_change=lambda: None,
@@ -129,13 +132,14 @@ def grid(
     return int(positions[clicked]) if clicked is not None and 0 <= clicked < len(positions) else None
 
 
-def tile(dataset: data.Dataset, position: int, picked: bool, caption: str | None = None) -> dict:
-    """What the browser needs of one picture."""
+def tile(dataset: data.Dataset, position: int, picked: bool, caption: str | None = None, action: str = "") -> dict:
+    """What the browser needs of one picture; ``action``: what a click does, in words."""
     return {
         "src": parts.thumbnail_url(dataset.images[position]),
         "caption": (editing.called(dataset, editing.label(dataset, position)) if caption is None else caption)[:24],
         "title": f"{dataset.files[position]}, {editing.place(dataset, position)}",
         "marked": picked,
+        "action": action,
     }
 
 
@@ -187,7 +191,7 @@ def _watch(job, key: str) -> None:
 
 _gallery = st.components.v2.component(
     "imgrec_gallery",
-    html="<div class='view' tabindex='0'><div class='room'><div class='grid'></div></div></div>",
+    html="<div class='view' role='group' tabindex='-1'><div class='room'><div class='grid'></div></div></div>",
     css=parts.TILE_CSS
     + """
       .view { max-height: min(62vh, 600px); overflow-y: auto; overflow-anchor: none; border-radius: 6px; }
@@ -197,6 +201,7 @@ _gallery = st.components.v2.component(
       figcaption { height: 16px; overflow: hidden; white-space: nowrap; text-overflow: ellipsis; }
     """,
     js=parts.TILE_JS
+    + parts.BACK_JS
     + """
       const GAP = 6, CAPTION = 18, TALLEST = 8e6;  // browsers do not draw elements much taller than that
 
@@ -205,6 +210,8 @@ _gallery = st.components.v2.component(
         const room = parentElement.querySelector('.room');
         const grid = parentElement.querySelector('.grid');
         let columns, row, rows, height, sight;
+        const root = view.getRootNode(), held = view.contains(root.activeElement);
+        const drawn = (index) => grid.children[index - data.first]?.querySelector('button');
 
         function measure() {
           const inner = room.clientWidth || view.clientWidth;
@@ -235,21 +242,64 @@ _gallery = st.components.v2.component(
           sight = JSON.stringify(wanted);
           setStateValue('sight', wanted);
         }
+        function stop() {  // where Tab leads: to the picture that had the focus last, or to the first one in sight
+          const index = drawn(view.at) ? view.at : Math.max(data.first, topRow() * columns);
+          [...grid.querySelectorAll('button')].forEach((button, i) => { button.tabIndex = data.first + i === index ? 0 : -1; });
+        }
+        function reveal(line) {  // scroll no further than it takes to see a row
+          if (height === rows * row) {
+            view.scrollTop = Math.min(view.scrollTop, line * row);
+            view.scrollTop = Math.max(view.scrollTop, (line + 1) * row - view.clientHeight);
+            return;
+          }
+          const whole = Math.max(1, Math.floor(view.clientHeight / row)), top = topRow();
+          const first = line < top ? line : line >= top + whole ? line - whole + 1 : top;
+          if (first !== top) view.scrollTop = (first + 0.5) / Math.max(1, rows - inView() + 1) * (height - view.clientHeight);
+          place();
+        }
+        function focus() {  // on the picture, or until it comes on the grid, which hears the keys, too
+          (drawn(view.at) ?? view).focus({ preventScroll: true });
+        }
+        view.back = focus;
+        function clicked(index) {
+          setTriggerValue('clicked', index);
+          if (!data.several) comeBack(() => view.back());
+        }
+        view.onkeydown = (event) => {
+          const at = view.at, last = data.total - 1, page = Math.max(1, Math.floor(view.clientHeight / row)) * columns;
+          const to = {
+            ArrowLeft: at - 1, ArrowRight: at + 1, ArrowUp: at - columns, ArrowDown: at + columns,
+            PageUp: at % columns + Math.max(0, at - at % columns - page), PageDown: Math.min(last, at + page), Home: 0, End: last,
+          }[event.key];
+          if (to === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
+          event.preventDefault();
+          if (to < 0 || to > last) return;
+          view.at = to;
+          reveal(Math.floor(to / columns));
+          focus();
+        };
         if (view.dataset.version !== data.version) {
           view.dataset.version = data.version;
           view.scrollTop = 0;
+          view.at = 0;
         }
+        view.ariaLabel = data.name;
         measure();
         grid.replaceChildren(...data.tiles.map((tile, index) =>
-          drawTile(tile, true, () => setTriggerValue('clicked', data.first + index))));
+          drawTile(tile, () => clicked(data.first + index), data.several)));
+        grid.querySelectorAll('button').forEach((button, index) => {
+          button.onfocus = () => { view.at = data.first + index; stop(); };
+        });
         const skipped = data.first % columns;
         if (skipped && grid.firstChild) grid.firstChild.style.gridColumnStart = skipped + 1;
         place();
+        stop();
+        if (held) focus();
         let waiting;
         view.onscroll = () => {
           if (height !== rows * row) place();
           clearTimeout(waiting);
-          waiting = setTimeout(ask, 60);
+          waiting = setTimeout(() => { stop(); ask(); }, 60);
         };
         const resized = new ResizeObserver(() => { measure(); place(); ask(); });
         resized.observe(view);

@@ -37,7 +37,10 @@ def _picture(model: Predictor, dataset: Dataset, given: Answers, index: int) -> 
     left, right = st.columns(2)
     truth, said = given.classes[given.labels[index]], given.classes[given.predicted[index]]
     called = class_name(said, given.classes)
+    if editing.editable(dataset):
+        parts.image(editing.large(dataset, position), tr("{file}, enlarged", file=dataset.files[position]), at=left)
     parts.image(seen, tr("The picture as the network saw it"), 260, at=left)
+    left.caption(tr("As the network saw it: {width} × {height} px", width=seen.shape[1], height=seen.shape[0]))
     try:
         heat = overlay(seen, explain(model, seen, "gradcam", said).heat)
     except ValueError as error:
@@ -70,7 +73,7 @@ def pictures(model: Predictor, dataset: Dataset, given: Answers, chosen: np.ndar
 
     def caption(position: int) -> str:
         index = by_position[position]
-        return f"{names[given.predicted[index]]} {given.confidence[index]:.0%}"
+        return f"{given.confidence[index]:.0%} {names[given.predicted[index]]}"
 
     clicked = gallery.grid(dataset, given.positions[chosen], key, set(), f"{key} {what}", caption)
     st.caption(

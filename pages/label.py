@@ -65,6 +65,7 @@ def waiting(dataset: data.Dataset, known: dict[int, tuple[str, float]]) -> None:
     if known:
         sure = np.array([known.get(p, ("", 0.0))[1] for p in positions.tolist()])
         positions = positions[np.argsort(sure if order == ORDERS[1] else -sure, kind="stable")]
+    st.caption(tr("Click a picture and say what it is: choose a class, or type a new one."))
     several = st.toggle(tr("Pick several"), key="several", help=tr("Click pictures to label them together."))
     picked = st.session_state.setdefault("picked", set()) if several else set()
 
@@ -84,6 +85,9 @@ def waiting(dataset: data.Dataset, known: dict[int, tuple[str, float]]) -> None:
 
 st.title(tr("What are these pictures?"), anchor=False)
 st.write(tr("Label some by hand, train on them, and let that network propose the rest: you only check."))
+if "dataset" not in st.query_params and "dataset" not in st.session_state:
+    wait = [row.name for row in data.list_datasets() if row.waiting]
+    st.session_state["dataset"] = wait[0] if wait else None
 dataset = parts.dataset_picker(tr("The set with pictures that have no label yet."), labelled=False)
 if not editing.editable(dataset):
     st.info(tr("The pictures of built-in sets all have a label. Bring some that have none:"))

@@ -115,7 +115,7 @@ with right:
     pictures[0].caption(tr("The picture, {side} × {side}, and the window on it", side=SIDE))
     with pictures[1]:
         cells(
-            teaching.framed(teaching.shades(result, signed=True), row, column, 1), (side, side), (row, column),
+            teaching.framed(teaching.shades(result, signed=True), row, column, 1), result, (row, column),
             (f"row {side}", f"column {side}"), tr("The result; point at a number of it, or use the arrow keys"),
         )  # fmt: skip
     pictures[1].caption(tr("The result, {side} × {side}: orange above zero, blue below", side=side))

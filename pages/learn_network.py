@@ -99,7 +99,7 @@ def follow(run: str, found: list[network.Layer], index: int, picture: np.ndarray
     left, right = st.columns(2)
     with left:
         cells(
-            teaching.framed(drawn(layer.values[number]), row, column, 1, grow=grow), (height, width), (row, column),
+            teaching.framed(drawn(layer.values[number]), row, column, 1, grow=grow), layer.values[number], (row, column),
             (row_key, column_key), tr("The map with its cell; point at another one, or use the arrow keys"), 260,
         )  # fmt: skip
     left.caption(
@@ -238,7 +238,7 @@ if layer.values.ndim == 1:
 else:
     shown = layer.values[:SHOWN]
     clicked = parts.tiles(
-        [parts.Tile(drawn(values), str(i), side=96) for i, values in enumerate(shown)],
+        [parts.Tile(drawn(values), str(i), tr("Map {i}", i=i), side=96) for i, values in enumerate(shown)],
         f"maps {index}",
         76,
     )

@@ -71,7 +71,7 @@ stages[0].caption(tr("After the convolution, {side} × {side}", side=SIDE))
 stages[1].caption(tr("After {title}: {mean:.0%} of it are zero", title=row.title, mean=(active == 0).mean()))
 with stages[2]:
     cells(
-        teaching.framed(teaching.shades(result, True), down, across, 1, grow=12 * size), (side, side), (down, across),
+        teaching.framed(teaching.shades(result, True), down, across, 1, grow=12 * size), result, (down, across),
         (f"pool_row {size}", f"pool_column {size}"), tr("After pooling; point at a number of it, or use the arrow keys"),
     )  # fmt: skip
 stages[2].caption(

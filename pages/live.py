@@ -22,7 +22,7 @@ from starlette.responses import Response
 from imgrec.data import class_names
 from imgrec.home import home, server_secret
 from imgrec.language import current, speaking, tr
-from pages import camera
+from pages import camera, parts
 
 if TYPE_CHECKING:  # the server starts without torch
     from imgrec.predict import Classified, Ensemble, Predictor
@@ -46,6 +46,7 @@ def show(network: Predictor | Ensemble, temperature: float, count: int) -> None:
                 "unknown": tr("Probably none of these."),
                 "unreliable": tr("Where it looks is not reliable now: covering other places costs as much."),
                 "away": tr("The server does not answer; it is asked again."),
+                "video": tr("The camera's picture"),
                 **camera.words(),
             },
         },
@@ -141,9 +142,10 @@ def _batcher():
 
 _camera = st.components.v2.component(
     "imgrec_live",
-    html="<div class='live'><div class='sight'><video muted playsinline></video><canvas aria-hidden='true'></canvas></div><div class='said' role='status'></div></div>",
-    css="""
-      .live { display: grid; grid-template-columns: repeat(auto-fit, minmax(240px, 1fr)); gap: 1.2rem; font-family: var(--st-font);
+    html="<div class='live'><div class='sight'><video muted playsinline></video><canvas aria-hidden='true'></canvas></div><div class='said'></div><div class='heard' role='status'></div></div>",
+    css=parts.HEARD_CSS
+    + """
+      .live { position: relative; display: grid; grid-template-columns: repeat(auto-fit, minmax(240px, 1fr)); gap: 1.2rem; font-family: var(--st-font);
               color: var(--st-text-color); }
       .sight { position: relative; max-width: 24rem; }
       video { width: 100%; aspect-ratio: 1; object-fit: cover; border-radius: 10px; background: var(--st-secondary-background-color); }
@@ -154,18 +156,21 @@ _camera = st.components.v2.component(
       .row span:first-child { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
       .row span:last-child { text-align: right; font-variant-numeric: tabular-nums; }
       .bar { height: 1.1rem; border-radius: 4px; background: var(--st-secondary-background-color); overflow: hidden; }
-      .bar div { height: 100%; background: var(--st-primary-color); transition: width .15s; }
+      .bar div { height: 100%; background: var(--st-primary-color); forced-color-adjust: none; }
+      @media (prefers-reduced-motion: no-preference) { .bar div { transition: width .15s; } }
       .note { grid-column: 1 / -1; opacity: .8; }
     """,
     js=camera.JS
     + """
       const PAUSE = 120, LATER = 1500;  // milliseconds between an answer and the next picture; until who is away is asked again
+      const STEADY = 1500;  // milliseconds for which an answer has to stay the same before a screen reader says it
 
       export default function ({ data, parentElement }) {
         const video = parentElement.querySelector('video'), said = parentElement.querySelector('.said');
         const canvas = parentElement.querySelector('canvas');
         const live = parentElement.imgrecLive ??= { stream: null, opening: false };
         Object.assign(live, data);
+        video.ariaLabel = data.words.video;
 
         function row(name, share) {
           const line = document.createElement('div'), bar = document.createElement('div'), inner = document.createElement('div');
@@ -177,6 +182,16 @@ _camera = st.components.v2.component(
           bar.append(inner);
           line.append(label, bar, figure);
           return line;
+        }
+        function hear(text) {
+          if (live.heard === text) return;
+          live.heard = text;
+          clearTimeout(live.hearing);
+          live.hearing = setTimeout(() => { parentElement.querySelector('.heard').textContent = text; }, STEADY);
+        }
+        function tell(text) {  // instead of an answer
+          said.replaceChildren(note(text));
+          hear(text);
         }
         function note(text) {
           const line = document.createElement('div');
@@ -202,6 +217,7 @@ _camera = st.components.v2.component(
           if (answer.heat?.error) lines.push(note(answer.heat.error));
           if (answer.heat?.reliable === false) lines.push(note(live.words.unreliable));
           said.replaceChildren(...lines);
+          hear(answer.error ?? (answer.known === false ? live.words.unknown : answer.classes[0].name));
         }
         async function shoot() {
           let pause = PAUSE;
@@ -215,17 +231,19 @@ _camera = st.components.v2.component(
               if (answer.ok || answer.status === 404) {
                 const content = await answer.json();
                 if (address === live.address) draw(content);
-              } else if (answer.status !== 503) said.replaceChildren(note(live.words.away));
+              } else if (answer.status !== 503) tell(live.words.away);
             } catch {
-              said.replaceChildren(note(live.words.away));
+              tell(live.words.away);
               pause = LATER;
             }
           }
           if (live.stream) live.next = setTimeout(shoot, pause);
         }
-        openCamera(live, video, data.words, (text) => said.replaceChildren(note(text)), shoot);
+        openCamera(live, video, data.words, tell, shoot);
         return () => {
           clearTimeout(live.next);
+          clearTimeout(live.hearing);
+          live.heard = null;
           closeCamera(live);
         };
       }

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from imgrec import charts, jobs, queue
-from imgrec.coach import advise
+from imgrec.coach import OPEN, advise
 from imgrec.language import LANGUAGES, current, mark, speaking, tr
 from imgrec.recipe import Recipe
 from imgrec.runs import LIVE, STATUSES, Run, RunError, open_run
@@ -150,7 +150,7 @@ def told(run: Run, me: str) -> tuple[dict[str, Any], dict[str, charts.Figure]]:
                 tr("Held on {device}.", device=state.get("device", "the device")),
             ],
         ],
-        "said": [*news(run, status, state, me), *changed(changes), *advised(run, epochs, live)],
+        "said": [*news(run, status, state, me), *changed(changes), *advised(run, epochs)],
         "curves": [{"words": words_for(quantity), **figure.to_dict()} for quantity, figure in drawn.items()],
     }
     return content, drawn
@@ -167,16 +167,15 @@ def changed(changes: Sequence[Mapping[str, Any]]) -> Sequence[Said]:
     return [("info", "", words)] if rates else []
 
 
-def advised(run: Run, epochs: Sequence[Mapping[str, Any]], live: bool) -> Sequence[Said]:
+def advised(run: Run, epochs: Sequence[Mapping[str, Any]]) -> Sequence[Said]:
     """What the coach says of the curves."""
-    classes = len(run.read("classes.json").get("classes", []))
+    classes, over = len(run.read("classes.json").get("classes", [])), run.status == "finished"
+    checked_with, test = run.read("about.json").get("validation"), run.read("evaluation.json") if over else {}
+    said = advise(epochs, 0 if over else run.recipe.epochs, classes, checked_with, test or None)
+    looks = {"good": "success", **dict.fromkeys(OPEN, "info")}
     return [
-        (
-            "success" if advice.kind == "good" else "warning",
-            f"{tr(advice.kind).capitalize()}.",
-            f"{advice.words} {advice.attempt}",
-        )
-        for advice in advise(epochs, 0 if run.status == "finished" else run.recipe.epochs, classes)
+        (looks.get(advice.kind, "warning"), f"{tr(advice.kind).capitalize()}.", f"{advice.words} {advice.attempt}")
+        for advice in said
     ]
 
 

@@ -14,6 +14,11 @@ from imgrec.language import current, mark, speaking, tr  # noqa: E402
 from pages import parts, tongue, turns, visitors  # noqa: E402
 
 LAB, LEARN = mark("Lab"), mark("Learn")
+STYLE = """
+  .st-key-spoken { display: none; }
+  [data-testid^=stBaseButton-primary]:not(:disabled) { background: #0072b2; border-color: #0072b2; color: #fff; }
+  [data-testid^=stBaseButton-primary]:hover:not(:disabled) { background: #005a8c; border-color: #005a8c; }
+"""  # white words on the primary colour that is bright enough for a dark page would be too faint
 st.session_state["larger"] = 1.0  # which lessons may change for themselves
 # One row is one page: file, title, address, icon, section.
 PAGES = (
@@ -47,7 +52,7 @@ PAGES = (
 )
 
 
-st.set_page_config(page_title="imgrec", page_icon=parts.ICON, layout="wide")
+st.set_page_config(page_icon=parts.ICON, layout="wide")  # first, or the browser asks another host for a page's icon
 with turns.TURNS.turn():
     tongue.choose()
     with speaking(current()):  # asked once, not for every word
@@ -57,7 +62,9 @@ with turns.TURNS.turn():
             sections.setdefault(tr(section) if section else "", []).append(page)
             parts.PAGE[address or "home"] = page
         st.logo(parts.ICON, size="large")
+        st.html(f"<style>{STYLE}</style>")
         shown = st.navigation(sections, expanded=True)
+        st.set_page_config(f"{shown.title} · imgrec")
         if st.session_state.get("shown") != shown.url_path:
             st.session_state["shown"], st.session_state["entered"] = shown.url_path, True
         shown.run()

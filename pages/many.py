@@ -25,13 +25,13 @@ def show(names: str, views: str, temperature: float) -> None:
     )
     if kind == "Archive":
         file = st.file_uploader(
-            tr("ZIP or TAR with pictures"), parts.ARCHIVES, key=f"many {turn}", max_upload_size=parts.ARCHIVE_MB
+            tr("ZIP or TAR with pictures"), parts.ARCHIVES, key=f"many {turn}", max_upload_size=parts.upload_mb()
         )
         keep = (lambda: uploads.keep(file.name, file.getvalue())) if file else None
     else:
         files = st.file_uploader(
             tr("A folder with pictures"), EXTENSIONS, accept_multiple_files="directory", key=f"many folder {turn}",
-            max_upload_size=20,
+            max_upload_size=parts.upload_mb(20),
         )  # fmt: skip
         keep = (lambda: uploads.bundle([uploads.Loose(f.name, f.getvalue()) for f in files])) if files else None
     roots = parts.server_roots()

@@ -71,7 +71,7 @@ def wrong_labels(dataset: data.Dataset) -> None:
         )
         clicked = gallery.grid(
             dataset, np.array(list(doubted)), "suspects", set(), "suspects",
-            lambda p: " → ".join(editing.called(dataset, n)[:11] for n in (editing.label(dataset, p), doubted[p])) + "?",
+            lambda p: f"{editing.called(dataset, doubted[p])}?",
         )  # fmt: skip
         if clicked is not None:
             editing.show(dataset, clicked, doubted[clicked])
@@ -136,13 +136,7 @@ def changes(dataset: data.Dataset) -> None:
                 st.rerun()
             if st.button(tr("Leave the class out"), icon=":material/block:", disabled=index is None):
                 editing.change(dataset, data.Edit("exclude", tuple(np.flatnonzero(of_class(dataset, index)).tolist())))
-            with st.popover(tr("Delete the data set"), icon=":material/delete:"):
-                st.write(tr("All its pictures and changes go for good. Runs that learned from it stay."))
-                if st.button(tr("Delete it"), type="primary"):
-                    data.delete_dataset(dataset.name)
-                    st.toast(tr("{name} is deleted.", name=parts.text(dataset.name)), icon=":material/delete:")
-                    del st.session_state["dataset"], st.query_params["dataset"]
-                    st.rerun()
+            editing.delete(dataset)
         parts.table({"when": edit.when, "what": edit.describe()} for edit in done[::-1][:200])
         st.caption(
             tr("The import itself is never touched. A run that began before a change cannot be resumed after it.")

@@ -51,7 +51,11 @@ def show(run: Run) -> None:
     filters = snapshots.first_filters(model.model)
     if filters is not None:
         st.caption(tr("What the first layer looks for after epoch {epoch}; grey is zero.", epoch=epoch))
-        parts.tiles([parts.Tile(snapshots.drawn(f), side=72) for f in filters], "filters", 48, clickable=False)
+        items = [
+            parts.Tile(snapshots.drawn(f), title=tr("Filter {i}", i=number), side=72)
+            for number, f in enumerate(filters)
+        ]
+        parts.tiles(items, "filters", 48, clickable=False)
     where = dataset.indices("validation")
     if not len(where):
         return

@@ -133,11 +133,14 @@ _overview = st.components.v2.component(
       .cells img { border-radius: 5px; image-rendering: pixelated; display: block; }
       .cells .class { line-height: 1.3; padding: 5px 8px; min-width: 5.5em; overflow: hidden; }
       .class span { position: relative; }
-      .class i { position: absolute; inset: 0 auto 0 0; background: var(--st-primary-color); opacity: .3; }
+      .class i { position: absolute; inset: 0 auto 0 0; background: var(--st-primary-color); opacity: .3;
+                 forced-color-adjust: none; }
       line { stroke: var(--st-text-color); }
       line.on { stroke: #d55e00; }
     """,
     js="""
+      const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
       export default function ({ data, parentElement, setTriggerValue }) {
         const net = parentElement.querySelector('.net'), svg = net.querySelector('svg'), places = [];
         const scroll = parentElement.querySelector('.scroll'), before = scroll.scrollLeft;
@@ -170,9 +173,15 @@ _overview = st.components.v2.component(
             if (column.layer >= 0) {
               element.setAttribute('aria-label', `${column.title} ${column.layer + 1}, ${cell.title}`);
               element.onclick = () => setTriggerValue('clicked', [column.layer, cell.number]);
-              element.onpointerenter = element.onfocus = () => wire(c, k);
+              element.onpointerenter = () => wire(c, k);
+              element.onfocus = () => { wire(c, k); stop(element); };
+              element.onkeydown = (event) => move(event, c, k);
               element.onpointerleave = element.onblur = () => wire();
-              if (column.layer === data.chosen[0] && cell.number === data.chosen[1]) { element.classList.add('chosen'); framed = [c, k]; }
+              if (column.layer === data.chosen[0] && cell.number === data.chosen[1]) {
+                element.classList.add('chosen');
+                element.ariaCurrent = true;
+                framed = [c, k];
+              }
             }
             cells.append(element);
             return element;
@@ -180,6 +189,17 @@ _overview = st.components.v2.component(
           box.append(head, cells);
           net.append(box);
         });
+        function stop(at) {  // where Tab leads; the arrow keys go on from there
+          net.querySelectorAll('button').forEach((button) => { button.tabIndex = button === at ? 0 : -1; });
+        }
+        function move(event, c, k) {
+          const [along, down] = MOVES[event.key] ?? [0, 0], cells = places[c + along];
+          if (!along && !down) return;
+          event.preventDefault();
+          const to = cells?.[along ? Math.min(k, cells.length - 1) : k + down];
+          if (to?.tagName === 'BUTTON') to.focus();
+        }
+        stop(framed ? places[framed[0]][framed[1]] : net.querySelector('button'));
         function line(one, other, strength, on) {
           const frame = net.getBoundingClientRect(), from = one.getBoundingClientRect(), to = other.getBoundingClientRect();
           const drawn = document.createElementNS('http://www.w3.org/2000/svg', 'line');

@@ -40,7 +40,6 @@ HEADINGS = (  # of tables, see `table`
     mark("year"), mark("weights"), mark("multiply-adds"), mark("pictures"), mark("accuracy"), mark("value"),
 )  # fmt: skip
 ARCHIVES = tuple(ending[1:] for ending in uploads.ARCHIVES)
-ARCHIVE_MB = 1000  # what a browser may send at once; bigger ones come by server folder or command line
 KEPT_ADDRESS, MOST_KEPT = 2**14, 1000  # characters of a picture's address up to which it is kept, and how many are
 PHOTO = 2**19  # bytes beyond which a picture is sent as a JPEG
 MOST_ALIKE = 300  # newest runs that are looked through for those of the same classes
@@ -185,15 +184,23 @@ def shapes_options() -> None:
     )
 
 
-def run_picker(usable: bool = False, label: str = "", trained_on: str = "", first: str = "") -> Run | None:
+def run_picker(
+    usable: bool = False, label: str = "", trained_on: str = "", first: str = "", only: bool = False
+) -> Run | None:
     """A box to choose a run, newest first, kept in the address as ?run=…; None when there is none.
 
-    Those that learned from the data set ``trained_on`` come before the others, and the run named ``first`` before all.
+    Those that learned from the data set ``trained_on`` come before the others, or ``only`` those come; the run named
+    ``first`` comes before all.
     """
     runs = usable_runs() if usable else list_runs()
     if trained_on:
         learned = runs_of(trained_on)
         runs.sort(key=lambda run: run.name not in learned)
+        if only:
+            asked = st.query_params.get("run")
+            if asked not in learned and any(run.name == asked for run in runs):
+                del st.query_params["run"]  # of the data set that was chosen before
+            runs = [run for run in runs if run.name in learned]
     runs.sort(key=lambda run: run.name != first)
     names = [run.name for run in runs]
     if not names:
@@ -360,14 +367,15 @@ def likeliest(classes: Sequence[str], probabilities: np.ndarray, most: int = 5) 
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture uint8 (H, W, C) in a grid, enlarged to about ``side`` pixels, with a caption and a longer text for the pointer
-    and for screen readers."""
+    """A picture uint8 (H, W, C) in a grid, enlarged to about ``side`` pixels, with a caption, a longer text for the pointer
+    and for screen readers, and what a click does to it, in words."""
 
     picture: np.ndarray
     caption: str = ""
     title: str = ""
     marked: bool = False
     side: int = 0
+    action: str = ""
 
 
 def tiles(items: Sequence[Tile], key: str, size: int = 76, clickable: bool = True, columns: int = 0) -> int | None:
@@ -381,6 +389,7 @@ def tiles(items: Sequence[Tile], key: str, size: int = 76, clickable: bool = Tru
             "caption": item.caption,
             "title": item.title or item.caption,
             "marked": item.marked,
+            "action": item.action,
         }
         for item in items
     ]
@@ -453,7 +462,14 @@ def enlarge(picture: np.ndarray, side: int = 256) -> np.ndarray:
 
 def upload_box(label: str, key: str, many: bool = True):
     """Pictures from files; a list, empty when nothing was chosen."""
-    return st.file_uploader(label, EXTENSIONS, accept_multiple_files=many, key=key, max_upload_size=20)
+    return st.file_uploader(label, EXTENSIONS, accept_multiple_files=many, key=key, max_upload_size=upload_mb(20))
+
+
+def upload_mb(most: int = 0) -> int:
+    """MB of a file that a browser may send here: what the server takes, or less. Bigger archives come by a folder of the
+    server or the command line."""
+    taken = int(st.get_option("server.maxUploadSize"))
+    return min(most, taken) if most else taken
 
 
 def server_roots() -> list[Path]:
@@ -486,41 +502,63 @@ def duration(seconds: float | None) -> str:
     )
 
 
+HEARD_CSS = """
+      .heard { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+    """  # what only screen readers say
+BACK_JS = """
+      function comeBack(focus) {  // when the dialog that a click opens is closed: Streamlit finds no way back into a component
+        let opened = false;
+        const watch = new MutationObserver(() => {
+          const dialog = document.querySelector('[role=dialog]');
+          if (opened && !dialog) {
+            watch.disconnect();
+            setTimeout(() => { if (document.activeElement === document.body) focus(); }, 100);
+          }
+          opened ||= Boolean(dialog);
+        });
+        watch.observe(document.body, { childList: true, subtree: true });
+        setTimeout(() => { if (!opened) watch.disconnect(); }, 10000);
+      }
+    """
 TILE_CSS = """
       .grid { display: grid; gap: 6px; padding: 3px; box-sizing: border-box; overflow-x: auto; }
       figure { margin: 0; min-width: 0; }
-      button { all: unset; display: block; width: 100%; cursor: pointer; border-radius: 6px; overflow: hidden; line-height: 0;
-               transition: transform .12s; }
+      button { all: unset; display: block; width: 100%; cursor: pointer; border-radius: 6px; overflow: hidden; line-height: 0; }
+      @media (prefers-reduced-motion: no-preference) { button { transition: transform .12s; } }
       button:hover { transform: scale(1.04); }
       button:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 1px; }
-      button.marked { outline: 3px solid var(--st-primary-color); outline-offset: -1px; }
-      button[disabled] { cursor: default; transform: none; }
-      img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 6px; background: var(--st-secondary-background-color); }
+      .marked { outline: 3px solid var(--st-primary-color); outline-offset: -1px; }
+      img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 6px; background: var(--st-secondary-background-color); }
       img.small { image-rendering: pixelated; }
       figcaption { font: .72rem/1.25 var(--st-font); color: var(--st-text-color); opacity: .75; margin-top: 2px;
                    overflow-wrap: anywhere; }
     """
 TILE_JS = """
-      function drawTile(tile, clickable, clicked) {
+      function drawTile(tile, clicked, toggles) {  // a picture, or a button with it if there is something to be clicked
         const figure = document.createElement('figure');
-        const button = document.createElement('button');
         const image = document.createElement('img');
         image.onload = () => image.classList.toggle('small', image.naturalWidth < 100);
         image.src = tile.src;
-        image.alt = tile.title;
-        button.title = tile.title;
-        button.disabled = !clickable;
-        button.classList.toggle('marked', tile.marked);
-        button.ariaPressed = tile.marked;
-        button.onclick = clicked;
-        button.append(image);
-        figure.append(button);
+        image.alt = image.title = tile.title;
+        const shown = clicked ? buttonOf(tile, image, clicked, toggles) : image;
+        shown.classList.toggle('marked', tile.marked);
+        figure.append(shown);
         if (tile.caption) {
           const caption = document.createElement('figcaption');
           caption.textContent = tile.caption;
           figure.append(caption);
         }
         return figure;
+      }
+      function buttonOf(tile, image, clicked, toggles) {
+        const button = document.createElement('button');
+        const caption = tile.title.endsWith(tile.caption) ? '' : tile.caption;
+        button.ariaLabel = [tile.action, caption, tile.title].filter(Boolean).join(', ');
+        button.title = tile.title;
+        if (toggles) button.ariaPressed = tile.marked;
+        button.onclick = clicked;
+        button.append(image);
+        return button;
       }
     """
 
@@ -535,8 +573,10 @@ _tiles = st.components.v2.component(
         grid.style.gridTemplateColumns = data.columns
           ? `repeat(${data.columns}, minmax(${data.size}px, 1fr))`
           : `repeat(auto-fill, minmax(min(${data.size}px, 100%), 1fr))`;
+        const focused = [...grid.querySelectorAll('button')].indexOf(grid.getRootNode().activeElement);
         grid.replaceChildren(...data.tiles.map((tile, index) =>
-          drawTile(tile, data.clickable, () => setTriggerValue('clicked', index))));
+          drawTile(tile, data.clickable && (() => setTriggerValue('clicked', index)))));
+        if (focused >= 0) [...grid.querySelectorAll('button')].slice(0, focused + 1).pop()?.focus({ preventScroll: true });
       }
     """,
 )

@@ -10,7 +10,7 @@ from imgrec.predict import MOST_MEMBERS, Ensemble, Predictor
 from imgrec.runs import Run
 from imgrec.spreadsheet import as_csv
 from imgrec.weights import VIEWS
-from pages import answers, live, many, parts
+from pages import answers, drafts, film, live, many, parts
 
 MOST = 50  # pictures at once on the page itself
 SOURCES = (mark("Files"), mark("Camera"), mark("Live"), mark("Samples"), mark("Many"))
@@ -41,7 +41,8 @@ def pictures(source: str, dataset: Dataset | None, name: str) -> list[tuple[str,
 
 
 def from_files() -> list[tuple[str, bytes]]:
-    """Files from a box; what was in it is still there after a look at another source or page."""
+    """Files from a box; what was in it is still there after a look at another source or page, and after a reload."""
+    drafts.restore("predict", "predict_")
     fresh = "predict_files" not in st.session_state  # a box that was not shown is empty when it is shown again
     files = parts.upload_box(tr("Drop pictures here"), "predict_files")
     if len(files) > MOST:
@@ -52,7 +53,7 @@ def from_files() -> list[tuple[str, bytes]]:
                 most=MOST,
             )
         )
-    given = [(file.name, file.getvalue()) for file in files[:MOST]]
+    given = [film.Shot(file.getvalue(), name=file.name) for file in files[:MOST]]
     emptied = not fresh and st.session_state.get("predict_had", False)
     if given or emptied:
         st.session_state["predict_kept"] = given
@@ -60,8 +61,10 @@ def from_files() -> list[tuple[str, bytes]]:
     kept = st.session_state.get("predict_kept", [])
     if kept and not given and st.button(tr("Take all of them out"), key="predict_out", icon=":material/delete:"):
         kept.clear()
+        drafts.keep("predict", "predict_", ["predict_kept"])
         st.rerun()
-    return kept
+    drafts.keep("predict", "predict_", ["predict_kept"])
+    return [(shot.name, shot.content) for shot in kept]
 
 
 def samples(dataset: Dataset) -> list[tuple[str, bytes]]:
@@ -117,6 +120,14 @@ def about(run: Run, model: Predictor) -> None:
             accuracy=accuracy,
             images=found.get("images", 0),
             classes=parts.text(", ".join(class_names(model.classes)), 300),
+        )
+        + (
+            ""
+            if model.passport.threshold is not None
+            else " "
+            + tr(
+                "Shown anything else it names one of them all the same: it had too few pictures to learn what is strange."
+            )
         )
     )
 

@@ -28,8 +28,10 @@ _pulse = st.components.v2.component(
       .title :first-child { padding: .05rem .5rem; border-radius: .4rem; font-size: .9em; }
       .bars { display: grid; gap: .7rem; }
       .words { margin-bottom: .25rem; font-variant-numeric: tabular-nums; }
-      .track { height: .5rem; border-radius: .25rem; overflow: hidden; background: var(--st-secondary-background-color); }
-      .track div { height: 100%; background: var(--st-primary-color); transition: width .9s linear; }
+      .track { height: .5rem; border-radius: .25rem; overflow: hidden; background: var(--st-secondary-background-color);
+               forced-color-adjust: none; }
+      .track div { height: 100%; background: var(--st-primary-color); }
+      @media (prefers-reduced-motion: no-preference) { .track div { transition: width .9s linear; } }
       dl { display: flex; flex-wrap: wrap; gap: .6rem 2.2rem; margin: 0; }
       dt { font-size: .88em; opacity: .85; }
       dd { margin: 0; font-size: 1.9em; line-height: 1.3; font-variant-numeric: tabular-nums; }
@@ -151,7 +153,8 @@ _pulse = st.components.v2.component(
         run.onEnded = () => setTriggerValue('ended', true);
         draw(run, data.content);
         if (run.address === data.address) return run.leave;
-        if (data.show) run.scrollIntoView({ behavior: 'smooth', block: 'center' });
+        const behavior = matchMedia('(prefers-reduced-motion: no-preference)').matches ? 'smooth' : 'auto';
+        if (data.show) run.scrollIntoView({ behavior, block: 'center' });
         run.address = data.address;
         clearTimeout(run.next);
         async function look() {

@@ -1,6 +1,5 @@
 """Runs: which training was best, and what made the difference? All of them in a table, some of them side by side."""
 
-import dataclasses
 import io
 import json
 import tempfile
@@ -18,7 +17,7 @@ from imgrec.runs import LIVE, METRICS, SETTINGS, Notes, Run, RunError, delete_ru
 from imgrec.spreadsheet import as_csv
 from pages import parts, settings, visitors
 
-SHOWN = ("star", "run", "status", "model", "dataset", "epochs", "validation_accuracy", "test_accuracy", "tags", "note")
+SHOWN = ("star", "run", "test_accuracy", "validation_accuracy", "status", "model", "dataset", "epochs", "tags", "note")
 MOST_SHOWN, MOST_COMPARED = 300, 12
 TITLES = {name: field.metadata["title"] for name, field in FIELDS.items()} | {
     "star": "★", "run": mark("Run"), "status": mark("Status"), "validation_accuracy": mark("validation accuracy"),
@@ -140,12 +139,12 @@ def one(name: str, table: dict[str, dict]) -> None:
             help=tr("Event files; unpack them and open the folder with tensorboard --logdir."),
         )  # fmt: skip
         if st.button(tr("Train again with changes"), icon=":material/content_copy:", key="again"):
-            fill_in(run)
+            settings.fill_in(run)
         if run.usable and st.button(
             tr("Train further from it"), icon=":material/fast_forward:", key="further",
             help=tr("A new training with the same settings that starts from the best weights of this one."),
         ):  # fmt: skip
-            fill_in(run, weights=name)
+            settings.fill_in(run, weights=name)
     if run.bundled:
         st.caption(tr("It came with imgrec and stays as it is."))
         return
@@ -160,7 +159,7 @@ def one(name: str, table: dict[str, dict]) -> None:
         tags = left.text_input(tr("Tags, with commas between"), ", ".join(notes.tags), max_chars=300)
         text = right.text_area(tr("Note"), notes.text, max_chars=2000, height=68)
         star = st.checkbox(tr("Star"), notes.star)
-        if st.form_submit_button(tr("Keep"), icon=":material/save:"):
+        if st.form_submit_button(tr("Keep the note"), icon=":material/save:"):
             run.annotate(Notes(star, tuple(tags.split(",")), text))
             st.rerun()
     if table[name]["status"] not in LIVE and st.button(tr("Delete"), icon=":material/delete:", key="delete"):
@@ -171,12 +170,6 @@ def one(name: str, table: dict[str, dict]) -> None:
         else:
             st.session_state["deleted"] = name
             st.rerun()
-
-
-def fill_in(run: Run, **changes: object) -> None:
-    """Go to the page that trains with this run's settings in its form, some of them changed."""
-    settings.fill({**dataclasses.asdict(run.recipe), **changes}, "standard")
-    parts.go_to("train", dataset=run.recipe.dataset)
 
 
 def events(run: Run) -> bytes:
@@ -212,7 +205,8 @@ def compare(names: list[str], table: dict[str, dict]) -> None:
         different.append("fingerprint")
     if different:
         parts.grid(
-            {tr("setting"): tr(TITLES[key]), **{name: _said(table[name].get(key)) for name in called}} for key in (*different, *sweep.ACCURACIES)
+            {tr("setting"): tr(TITLES[key]), **{name: _said(table[name].get(key), key in sweep.ACCURACIES) for name in called}}
+            for key in (*different, *sweep.ACCURACIES)
         )  # fmt: skip
     else:
         st.caption(tr("All their settings are the same; what differs is the machine, or the data set by now."))
@@ -262,8 +256,10 @@ def did(settings: list[str], scored: list[dict]) -> None:
         )  # fmt: skip
 
 
-def _said(value: object) -> str:
-    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+def _said(value: object, share: bool = False) -> str:
+    if value is None:
+        return ""
+    return f"{value:.1%}" if share else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def undo() -> None:

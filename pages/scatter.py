@@ -10,6 +10,8 @@ from PIL import Image
 
 from imgrec import data
 from imgrec.images import in_address
+from imgrec.language import tr
+from pages import parts
 
 CELL = 40  # pixels of a picture in the sheet that hovering looks into
 COLOURS = (
@@ -50,6 +52,7 @@ def scatter(
             "names": {str(index): " ".join(names[index].split())[:40] for index in used} | {"-1": "?"},
             "colours": {str(index): COLOURS[index % len(COLOURS)] for index in used} | {"-1": "#8A8F98"},
             "titles": [f"{names[dataset.labels[p]] if dataset.labels[p] >= 0 else '?'}: {dataset.files[p]}"[:90] for p in positions.tolist()],
+            "name": tr("The map: arrow keys lead from one picture to the nearest in that direction, Enter opens it"),
             "sheet": sheet, "cell": CELL, "cells": cells.tolist(), "pictures": pictures,
         },
         on_enclosed_change=lambda: None,
@@ -63,12 +66,16 @@ def scatter(
 
 _scatter = st.components.v2.component(
     "imgrec_scatter",
-    html="<div class='legend'></div><div class='field'><canvas></canvas><div class='tip' hidden><canvas></canvas><span></span></div></div>",
-    css="""
+    html="<div class='legend'></div><div class='field'><canvas tabindex='0' role='application'></canvas><div class='tip' hidden><canvas></canvas><span></span></div><div class='heard' role='status'></div></div>",
+    css=parts.HEARD_CSS
+    + """
       .legend { display: flex; flex-wrap: wrap; gap: 2px 12px; font: .8rem/1.5 var(--st-font); color: var(--st-text-color);
                 max-height: 6.2em; overflow-y: auto; }
-      .legend span { cursor: default; white-space: nowrap; }
-      .legend i { display: inline-block; width: 10px; height: 10px; border-radius: 5px; margin-right: 5px; }
+      .legend button { all: unset; cursor: pointer; white-space: nowrap; border-radius: 4px; }
+      .legend button[aria-pressed=true] { text-decoration: underline; text-underline-offset: 3px; }
+      button:focus-visible, .field > canvas:focus-visible { outline: 2px solid var(--st-primary-color); }
+      .legend i { display: inline-block; width: 10px; height: 10px; border-radius: 5px; margin-right: 5px;
+                  forced-color-adjust: none; }
       .field { position: relative; }
       .field > canvas { width: 100%; aspect-ratio: 1.3; max-height: min(70vh, 640px); touch-action: none; cursor: crosshair; display: block;
                         border: 1px solid var(--st-border-color); border-radius: 8px; box-sizing: border-box; }
@@ -78,8 +85,10 @@ _scatter = st.components.v2.component(
              color: var(--st-text-color); width: 122px; overflow-wrap: anywhere; }
       .tip canvas { width: 120px; height: 120px; border-radius: 5px; display: block; margin-bottom: 3px; }
     """,
-    js="""
+    js=parts.BACK_JS
+    + """
       const MARGIN = 18, REACH = 16, NEAR = 6;
+      const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
       export default function ({ data, parentElement, setTriggerValue }) {
         const field = parentElement.querySelector('.field');
@@ -90,7 +99,12 @@ _scatter = st.components.v2.component(
         const wide = Math.max(1e-6, ...data.points.filter((_, i) => i % 2 === 0));
         const tall = Math.max(1e-6, ...data.points.filter((_, i) => i % 2 === 1));
         const sheet = new Image();
-        let zoom = { scale: 1, x: 0, y: 0 }, only = null, path = null, at = null;
+        const heard = field.querySelector('.heard');
+        let zoom = { scale: 1, x: 0, y: 0 }, hovered = null, path = null, at = null;
+        let chosen = field.chosen < data.labels.length ? field.chosen : -1;
+        const focused = () => canvas.getRootNode().activeElement === canvas;
+        const alone = () => hovered ?? legend.pressed ?? null;
+        const shines = (i) => alone() === null || alone() === data.labels[i];
 
         function size() {
           const ratio = window.devicePixelRatio || 1;
@@ -116,7 +130,7 @@ _scatter = st.components.v2.component(
           for (let i = 0; i < count; i++) {
             const [x, y] = spot(i), label = data.labels[i];
             if (x < -side || y < -side || x > canvas.clientWidth + side || y > canvas.clientHeight + side) continue;
-            pen.globalAlpha = only === null || only === label ? (data.pictures ? 1 : 0.75) : 0.08;
+            pen.globalAlpha = shines(i) ? (data.pictures ? 1 : 0.75) : 0.08;
             pen.fillStyle = data.colours[label];
             if (data.pictures && sheet.naturalWidth) {
               pen.fillRect(x - side / 2 - 1, y - side / 2 - 1, side + 2, side + 2);
@@ -126,6 +140,11 @@ _scatter = st.components.v2.component(
             }
           }
           pen.globalAlpha = 1;
+          if (chosen >= 0 && focused()) {
+            pen.beginPath();
+            pen.arc(...spot(chosen), side / 2 + 4, 0, 7);
+            pen.strokeStyle = '#D55E00'; pen.lineWidth = 3; pen.stroke();
+          }
           if (path) {
             pen.beginPath();
             path.forEach(([x, y]) => pen.lineTo(x, y));
@@ -150,8 +169,25 @@ _scatter = st.components.v2.component(
           }
           return odd;
         }
-        function show(where) {
-          const i = where ? nearest(where) : -1;
+        function towards([right, down]) {  // the nearest one within 45°, else anywhere on that side; -1 if there is none
+          const [x, y] = chosen < 0 ? [canvas.clientWidth / 2, canvas.clientHeight / 2] : spot(chosen);
+          let best = -1, least = Infinity;
+          for (let i = 0; i < count; i++) {
+            const [a, b] = spot(i), along = (a - x) * right + (b - y) * down, aside = Math.abs((a - x) * down + (b - y) * right);
+            const away = Math.hypot(along, aside) + (aside > along ? 1e6 : 0);
+            if (shines(i) && along > 0.01 && away < least) { least = away; best = i; }
+          }
+          return best;
+        }
+        function go(i) {
+          chosen = field.chosen = i;
+          const [x, y] = spot(i), w = canvas.clientWidth, h = canvas.clientHeight;
+          if (x < 0 || y < 0 || x > w || y > h) zoom = { ...zoom, x: zoom.x + w / 2 - x, y: zoom.y + h / 2 - y };
+          draw();
+          show(i);
+          heard.textContent = data.titles[i];
+        }
+        function show(i) {
           tip.hidden = i < 0;
           if (i < 0) return;
           const picture = tip.querySelector('canvas');
@@ -165,9 +201,9 @@ _scatter = st.components.v2.component(
           tip.style.top = `${y + 190 > canvas.clientHeight ? Math.max(0, y - 186) : y + 14}px`;
         }
         const where = (event) => { const box = canvas.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
-        canvas.onpointerdown = (event) => { path = [where(event)]; at = path[0]; try { canvas.setPointerCapture(event.pointerId); } catch {} };
+        canvas.onpointerdown = (event) => { chosen = field.chosen = -1; path = [where(event)]; at = path[0]; try { canvas.setPointerCapture(event.pointerId); } catch {} };
         canvas.onpointermove = (event) => {
-          if (!path) return show(where(event));
+          if (!path) return show(nearest(where(event)));
           path.push(where(event));
           tip.hidden = true;
           draw();
@@ -179,16 +215,31 @@ _scatter = st.components.v2.component(
           const moved = line.some(([a, b]) => Math.hypot(a - at[0], b - at[1]) > NEAR);
           if (moved) {
             const found = [];
-            for (let i = 0; i < count; i++) if ((only === null || only === data.labels[i]) && inside(spot(i), line)) found.push(i);
+            for (let i = 0; i < count; i++) if (shines(i) && inside(spot(i), line)) found.push(i);
             setTriggerValue('enclosed', found);
           } else {
             const i = nearest([x, y]);
-            if (i >= 0) setTriggerValue('clicked', i);
+            if (i >= 0) open(i);
           }
           draw();
         };
         canvas.onpointercancel = () => { path = null; draw(); };
         canvas.onpointerleave = () => { if (!path) tip.hidden = true; };
+        function open(i) {
+          setTriggerValue('clicked', i);
+          comeBack(() => canvas.focus({ preventScroll: true }));
+        }
+        canvas.onkeydown = (event) => {
+          if (event.altKey || event.ctrlKey || event.metaKey) return;
+          if (event.key === 'Enter' && chosen >= 0) open(chosen);
+          if (!(event.key in WAYS)) return;
+          event.preventDefault();
+          const to = towards(WAYS[event.key]);
+          if (to >= 0) go(to);
+        };
+        canvas.onfocus = draw;
+        canvas.onblur = () => { tip.hidden = true; draw(); };
+        canvas.ariaLabel = data.name;
         canvas.onwheel = (event) => {  // with Ctrl, so that the page still scrolls; two fingers on a touchpad count as that
           if (!event.ctrlKey) return;
           event.preventDefault();
@@ -199,11 +250,18 @@ _scatter = st.components.v2.component(
           draw();
         };
         legend.replaceChildren(...Object.keys(data.names).filter((l) => data.labels.includes(+l)).map((label) => {
-          const entry = document.createElement('span'), dot = document.createElement('i');
+          const entry = document.createElement('button'), dot = document.createElement('i'), name = document.createElement('span');
           dot.style.background = data.colours[label];
-          entry.append(dot, data.names[label]);
-          entry.onpointerenter = () => { only = +label; draw(); };
-          entry.onpointerleave = () => { only = null; draw(); };
+          name.textContent = data.names[label];
+          entry.append(dot, name);
+          entry.ariaPressed = legend.pressed === +label;
+          entry.onpointerenter = () => { hovered = +label; draw(); };
+          entry.onpointerleave = () => { hovered = null; draw(); };
+          entry.onclick = () => {
+            legend.pressed = legend.pressed === +label ? null : +label;
+            [...legend.children].forEach((other) => { other.ariaPressed = other === entry && legend.pressed !== null; });
+            draw();
+          };
           return entry;
         }));
         sheet.onload = draw;

@@ -1,5 +1,6 @@
 """Shared: the settings of the next training, kept in the address in the words of the command line: ?preset=few&epochs=4."""
 
+import dataclasses
 import math
 import shlex
 import time
@@ -11,6 +12,7 @@ from imgrec import models, shelves, sweep
 from imgrec.language import tr
 from imgrec.models import custom
 from imgrec.recipe import FIELDS, PRESETS, one_of
+from imgrec.runs import Run
 from pages import layers, parts
 
 SHELVES = {
@@ -39,6 +41,12 @@ def fill(values: Mapping[str, object], preset: str) -> None:
         st.session_state[f"recipe_{name}"] = every[name]
 
 
+def fill_in(run: Run, **changes: object) -> None:
+    """Go to the page that trains with this run's settings in its form, some of them changed."""
+    fill({**dataclasses.asdict(run.recipe), **changes}, "standard")
+    parts.go_to("train", dataset=run.recipe.dataset)
+
+
 def is_new(what: str, asked: object) -> bool:
     """Whether the address asks for something that was not written there from here, and was not a moment ago either: what a
     browser sends may be from before the last change."""
@@ -55,6 +63,16 @@ def written(what: str, now_there: object) -> None:
         if now < until and old != now_there
     ]
     st.session_state[name] = [*said, (now_there, math.inf)]
+
+
+def suggest(preset: str) -> None:
+    """Choose the preset that suits the data set, unless somebody has chosen otherwise."""
+    before = st.session_state.get("preset_suggested", "standard")
+    fields = of_preset(before or preset)
+    untouched = all(st.session_state.get(f"recipe_{name}", fields[name]) == fields[name] for name in NAMES)
+    if preset != before and st.session_state["preset"] == before and (untouched or before == "few"):
+        fill({}, preset)  # the network of few takes no other pictures
+    st.session_state["preset_suggested"] = preset
 
 
 def adopt() -> None:
@@ -92,6 +110,8 @@ def _take(asked: Mapping[str, str]) -> None:
         except ValueError as error:
             st.warning(parts.text(tr("In the address: {error}", error=error), 300))
     fill(values, preset)
+    if "preset" in asked:
+        st.session_state["preset_suggested"] = ""  # somebody has chosen
     st.session_state["vary"] = list(lists)[:3]
     for name, found in lists.items():
         st.session_state[f"several_{name}"] = found if _chosen(name) else ", ".join(map(str, found))
@@ -123,6 +143,8 @@ def differing(values: Mapping[str, object], lists: Mapping[str, Sequence], draw:
 
 def keep(said: Mapping[str, str]) -> None:
     """Write settings into the address, and leave all else there as it is."""
+    if "preset" not in said and st.session_state.get("preset_suggested", "standard") != "standard":
+        said = {"preset": "standard", **said}
     others = {name: text for name, text in st.query_params.items() if name not in ("preset", *NAMES, "draw")}
     if st.query_params.to_dict() != {**others, **said}:
         st.query_params.from_dict({**others, **said})

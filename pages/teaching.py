@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 FIGURE = re.compile(r"[-−]?\d+\.\d+(e[+-]?\d+)?%?|\d+e[+-]?\d+")  # in words
 LARGER = 1.3  # times as large, for a projector
+STYLE = (  # the tops of fractions would be cut off; where the reader's own colours hold, numbers keep what they stand on
+    ".katex-display{padding:.4em 3px}"
+    "@media (forced-colors:active){:is(.bright,.signed) td{forced-color-adjust:none}.signed td{color:CanvasText}}"
+)
 COLOURS = (mark("red"), mark("green"), mark("blue"))  # the channels of a picture
 
 
@@ -30,7 +34,7 @@ def begin(title: str, words: str) -> None:
     sharing.restore()
     st.session_state["lesson_title"] = title
     st.title(title, anchor=False)
-    st.html("<style>.katex-display{padding:.4em 0}</style>")  # else the tops of fractions are cut off
+    st.html(f"<style>{STYLE}</style>")
     left, right = st.columns([3, 1], vertical_alignment="center")
     left.markdown(words)
     large = right.toggle(tr("Large type"), key="large_type", persist_state="session", help=tr("For a projector."))
@@ -254,4 +258,5 @@ def table(values: np.ndarray, digits: int = 2, white: float = 0.0) -> str:
             cells += f'<td style="{look};padding:.25rem .45rem">{value:z.{digits}f}</td>'
         rows += f"<tr>{cells}</tr>"
     style = "border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem;text-align:center"
-    return f'<div style="overflow-x:auto"><table style="{style}">{rows}</table></div>'
+    kind = "bright" if white else "signed"
+    return f'<div style="overflow-x:auto"><table class="{kind}" style="{style}">{rows}</table></div>'

@@ -43,9 +43,15 @@ def choose() -> None:
             f'{where}{{font-size:0}}{where}::after{{content:"{tr(word)}";font-size:1rem}}' for where, word in STREAMLITS
         )
         st.html(f"<style>{''.join(rules)}</style>")
+    _spoken(key="spoken", data=current().replace("_", "-"))
     st.sidebar.toggle(
         tr("Charts as tables, too"), key="tables", persist_state="session", help=tr("For screen readers, and for who would rather read numbers.")
     )  # fmt: skip
+
+
+_spoken = st.components.v2.component(
+    "imgrec_spoken", js="export default function ({ data }) { document.documentElement.lang = data; }"
+)
 
 
 def _keep() -> None:

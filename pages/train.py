@@ -8,7 +8,7 @@ import streamlit as st
 
 from imgrec import baselines, charts, coach, hardware, jobs, models, runs, snapshots
 from imgrec.data import named
-from imgrec.language import current, tr
+from imgrec.language import current, plural, tr
 from imgrec.recipe import FIELDS, PRESETS, Recipe
 from imgrec.runs import Run
 from pages import gallery, layers, live_run, moments, parts, settings, several, teaching
@@ -53,6 +53,7 @@ def use_preset(name: str = "") -> None:
 def form(dataset) -> None:
     """All settings, each with a default that works, and the button that starts."""
     settings.adopt()
+    settings.suggest(coach.few_preset(dataset.channels) if few_because(dataset) else "standard")
     st.segmented_control(
         tr("Preset"), list(PRESETS), required=True, key="preset", format_func=tr, on_change=use_preset, persist_state="session",
         help=tr("Quick for a first look, few for a handful of photos, thorough for the best result; all fill in the fields below."),
@@ -80,12 +81,13 @@ def form(dataset) -> None:
     said = settings.differing(values, wanted.lists, wanted.draw)
     settings.keep(said)
     sizes(values, dataset)
+    to_fetch(values)
     before(values, wanted)
     plan = st.session_state["recipe_augment"]
     st.caption(
         tr(
             "Augmentation: {plan}. Device: {device}.",
-            plan=parts.text(plan),
+            plan=tr("none") if plan == "none" else parts.text(plan),
             device=parts.text(device_line(current()), 120),
         )
     )
@@ -124,6 +126,20 @@ def sizes(values: dict, dataset) -> None:
     st.caption(tr("Weights: {every:,}; {learning}.", every=every, learning=learning))
 
 
+def to_fetch(values: dict) -> None:
+    """Say beforehand that weights have to come from the internet."""
+    if values["weights"] == "imagenet" and models.SHELF[values["model"].partition(":")[0]].pretrained:
+        from imgrec.weights import Start
+
+        if not Start.is_here(values["model"]):
+            st.caption(
+                tr(
+                    ":material/cloud_download: Its ImageNet weights are not on this machine yet. They are fetched from the "
+                    "internet when the training starts, once."
+                )
+            )
+
+
 def hint(words: str, icon: str, *ways: tuple[str, str, Callable[..., None], *tuple[str, ...]]) -> None:
     """What these pictures suggest, and a button for each way to do it: label, key, and what it calls with what."""
     left, right = st.columns([4, 1], vertical_alignment="center")
@@ -160,19 +176,25 @@ def balance(dataset) -> None:
         parts.grid(rows)
 
 
+def few_because(dataset) -> str:
+    """Why its pictures are few for a network that begins with nothing, or empty."""
+    return coach.few(len(dataset.indices("train")), len(dataset.classes), dataset.image_size, "none")
+
+
 def few(dataset) -> None:
     """For few photos: a way that beats every network that begins with nothing."""
-    asked = len(dataset.indices("train")), len(dataset.classes), dataset.image_size
-    why = coach.few(*asked, st.session_state.get("recipe_weights", "none"))
-    if not why:
+    chosen = st.session_state["preset"] == "few"
+    why = few_because(dataset)
+    if not why or not (chosen or st.session_state.get("recipe_weights", "none") == "none"):
         return
     begins = tr("*Few* begins with one that comes with imgrec and looks at 32 pixels: seconds.")
     fetched = tr("Transfer learning begins with one that has seen a million photos of 224 pixels; its weights (14 MB) are fetched once.")  # fmt: skip
     ways = [(tr("Transfer learning"), "use_transfer", use_preset, "transfer")]
     words = [why, fetched]
     if coach.few_preset(dataset.channels) == "few":
-        ways.insert(0, (tr("Few"), "use_few", use_preset, "few"))
         words.insert(1, begins)
+        if not chosen:
+            ways.insert(0, (tr("Few"), "use_few", use_preset, "few"))
     hint(" ".join(words), ":material/model_training:", *ways)
 
 
@@ -267,7 +289,13 @@ def result(run: Run) -> None:
         st.caption(tr("Each row is one true class; off the diagonal are the mistakes."))
     with st.expander(tr("Per class, as a table")):
         parts.table(rows)
-    parts.link("predict", "Classify your own pictures with it", ":material/image_search:", run=run.name, source="Files")
+    with st.container(horizontal=True):
+        if wrong := round(evaluation["images"] * (1 - evaluation["accuracy"])):
+            look = plural("See the {n:,} picture that it got wrong", "See the {n:,} pictures that it got wrong", wrong)
+            parts.link("evaluate", look, ":material/analytics:", run=run.name)
+        parts.link(
+            "predict", "Classify your own pictures with it", ":material/image_search:", run=run.name, source="Files"
+        )
 
 
 def compared(run: Run, evaluation: dict) -> None:
@@ -310,15 +338,17 @@ def compared(run: Run, evaluation: dict) -> None:
 
 
 st.title(tr("How does a network learn?"), anchor=False)
+if "run" in st.query_params and "dataset" not in st.query_params:
+    with suppress(ValueError):  # it is gone: said below
+        st.query_params["dataset"] = runs.open_run(st.query_params["run"]).recipe.dataset
 dataset = parts.dataset_picker(tr("The pictures to learn from."))
 form(dataset)
 st.divider()
-run = parts.run_picker(trained_on=dataset.name)
+run = parts.run_picker(trained_on=dataset.name, only=True)
 if run is None:
     st.info(
         tr(
-            "No training yet. The settings above work as they are: press Start training and watch the curves; "
-            "digits take well under a minute."
+            "No training on this data set yet. The settings above work as they are: press Start training and watch the curves."
         )
     )
     st.stop()

@@ -541,6 +541,7 @@ def test_the_camera_is_classified_live_and_a_whole_archive_in_the_background(pag
         for i in range(300):
             file.writestr(f"some/{i:03d}.png", to_png(digits.images[i]))
         file.writestr("some/broken.png", b"no picture")
+        file.writestr("film.mov", os.urandom(60 * 2**20))  # what a phone's archive weighs
     page.get_by_text("Many", exact=True).click()
     wait_for(lambda: page.locator(".live").count() == 0)
     page.locator("input[type=file]").set_input_files(archive)

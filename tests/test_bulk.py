@@ -179,6 +179,17 @@ def test_views_change_the_answer_as_the_mean_over_them(digits):
         network.looking("many")
 
 
+def test_one_view_is_asked_for_and_got_where_the_run_has_six():
+    own = open_network("cifar10-fast")
+    assert own.views == "six"
+    assert open_network("cifar10-fast", "six") is own
+    assert open_network("cifar10-fast", "one").views == "one"
+    picture = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), np.uint8)
+    assert not np.allclose(
+        open_network("cifar10-fast", "one").probabilities(picture), own.probabilities(picture), atol=1e-4
+    )
+
+
 def test_a_temperature_changes_how_sure_an_answer_is_but_not_which(digits):
     [answer] = predictor(NAME).classify([("x", to_png(digits.images[5]))])
     logits = predictor(NAME).logits(digits.images[5:6]).numpy()[0] / predictor(NAME).passport.temperature

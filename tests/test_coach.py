@@ -29,7 +29,13 @@ def only(rows, **more):
     [advice] = advise(rows, **more)
     assert len(advice.words) > 20
     assert len(advice.attempt) > 20
-    assert f"epoch {advice.epoch}" in advice.words or advice.kind in ("underfitting", "rate too low", "good")
+    assert f"epoch {advice.epoch}" in advice.words or advice.kind in (
+        "underfitting",
+        "rate too low",
+        "good",
+        "unchecked",
+        "hardly checked",
+    )
     return advice
 
 
@@ -138,7 +144,19 @@ def test_a_little_noise_at_the_bottom_is_no_overfitting(seed):
 
 def test_without_validation_pictures_the_training_curve_speaks_alone():
     rows = [{**row, "validation_loss": None, "validation_accuracy": None} for row in epochs(FALLING)]
-    assert only(rows).kind == "good"
+    assert only(rows).kind == "unchecked"
+
+
+def test_a_verdict_on_few_pictures_is_none_and_the_test_has_the_last_word():
+    rows = epochs(FALLING, FALLING, accuracy=np.full(20, 1.0), score=np.full(20, 1.0))
+    assert only(rows).kind == only(rows, checked_with=200).kind == "good"
+    few_said = only(rows, checked_with=8)
+    assert few_said.kind == "hardly checked"
+    assert "100% of 8 pictures" in few_said.words
+    assert "81% of 16 pictures" in only(rows, checked_with=8, test={"accuracy": 0.8125, "images": 16}).words
+    assert only(rows, checked_with=100, test={"accuracy": 0.98, "images": 200}).kind == "good"
+    [last] = advise(rows, checked_with=100, test={"accuracy": 0.7, "images": 200})
+    assert (last.kind, "70% of the others" in last.words) == ("overfitting", True)
 
 
 def test_few_photos_call_for_a_network_that_has_seen_others():

@@ -149,7 +149,7 @@ def test_exact_duplicates_never_straddle_splits_even_under_other_labels(tmp_path
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        ({}, "expected pictures of two classes or more as a folder, ZIP or TAR"),
+        ({}, "There is no file in it; expected a folder, ZIP or TAR"),
         ({"cat/1.png": picture(1)}, "There is only one class, cat; a network needs two"),
         ({"cat/1.png": picture(1), "cat/2.txt": b"x"}, "1 usable pictures in 1 class"),
         ({"1.png": picture(1), "2.png": picture(2)}, "None of the 2 pictures lies in a folder"),
@@ -243,3 +243,9 @@ def test_two_imports_of_one_name_give_one_set_and_one_error(tmp_path, datasets):
     [thread.join() for thread in threads]
     assert sorted(outcomes) == [True, True, True, 60]
     assert [path.name for path in datasets.iterdir()] == ["a"]
+
+
+def test_an_archive_inside_of_an_archive_is_called_that(tmp_path):
+    inner = zipped(tmp_path / "inner.zip", two_classes()).read_bytes()
+    with pytest.raises(DatasetError, match="it is an archive inside of another; unpack it first"):
+        import_dataset(zipped(tmp_path / "a.zip", {"inner.zip": inner}), "a")

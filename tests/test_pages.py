@@ -5,6 +5,7 @@ import io
 import re
 import shutil
 import time
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -997,7 +998,7 @@ def test_runs_are_found_compared_noted_deleted_and_brought_back(own_copy):
     assert different.loc["fingerprint of the pictures", other.name] == "of other pictures"
     tick(test, other.name)
     test.text_input[1].set_value("demo, 7b")
-    test.button(key=next(b.key for b in test.button if b.label == "Keep")).click().run()
+    test.button(key=next(b.key for b in test.button if b.label == "Keep the note")).click().run()
     assert other.notes.tags == ("demo", "7b")
     tick(test, other.name)
     test.multiselect(key="runs_columns").set_value(["optimiser", "test_loss", "best_epoch"]).run()
@@ -1264,3 +1265,106 @@ def test_only_its_owner_calibrates_a_run_and_not_while_it_learns(own_copy, monke
     monkeypatch.setattr(visitors, "may_change", lambda run: True)
     monkeypatch.setattr(parts, "live", lambda run: True)
     assert calibrate().disabled
+
+
+def test_train_shows_runs_of_the_chosen_data_set_only_and_follows_a_link_to_a_run(own_copy):
+    other = open_page("train.py", {"dataset": "shapes"})
+    assert "No training on this data set yet" in texts(other)
+    switched = open_page("train.py", {"dataset": "shapes", "run": own_copy})
+    assert not switched.warning
+    assert "No training on this data set yet" in texts(switched)
+    linked = open_page("train.py", {"run": own_copy})
+    assert (linked.selectbox(key="dataset").value, linked.selectbox(key="run").value) == ("digits", own_copy)
+
+
+def test_few_photos_choose_the_preset_few_until_somebody_chooses_otherwise():
+    photos = [Item(f"{i}.png", to_png(np.full((80, 80, 3), i, np.uint8)), "ab"[i % 2]) for i in range(40)]
+    import_dataset(photos, "mine")
+    test = open_page("train.py", {"dataset": "mine"})
+    assert (test.session_state["preset"], test.session_state["recipe_weights"]) == ("few", "cifar10-fast")
+    test.selectbox(key="dataset").set_value("digits").run()
+    assert (test.session_state["preset"], test.session_state["recipe_weights"]) == ("standard", "none")
+    test.selectbox(key="dataset").set_value("mine").run()
+    test.button_group(key="preset").set_value("standard").run()
+    assert test.session_state["recipe_weights"] == "none"
+    assert "few for a network that begins with nothing" in texts(test)
+    asked = {name: text if isinstance(text, str) else text[0] for name, text in test.query_params.items()}
+    assert asked["preset"] == "standard"
+    assert open_page("train.py", asked).session_state["preset"] == "standard"  # after a reload, too
+    test.button_group(key="preset").set_value("transfer").run()
+    assert "not on this machine yet" in texts(test)
+
+
+def test_after_a_correction_the_page_says_what_the_run_had_then_and_two_runs_are_compared_on_what_is_now():
+    items = [
+        Item(f"{i}.png", to_png(np.full((16, 16, 3), 40 + 150 * (i % 2) + i % 30, np.uint8)), "ab"[i % 2])
+        for i in range(100)
+    ]
+    import_dataset(items, "mine")
+    made = []
+    for seed in (0, 1):
+        run = create_run(Recipe(dataset="mine", model="softmax-regression", epochs=4, device="cpu", seed=seed))
+        for _ in worker.work(run):
+            pass
+        made.append(run.name)
+        wrong = int(open_dataset("mine").indices("test")[seed])
+        if seed == 0:
+            assert "changed since this training" not in texts(open_page("evaluate.py", {"run": run.name}))
+            edit("mine", Edit("relabel", (wrong,), "b" if open_dataset("mine").labels[wrong] == 0 else "a"))
+    test = open_page("evaluate.py", {"run": made[0], "view": "Versus"})
+    assert not test.exception
+    said = open_run(made[0]).read("evaluation.json")
+    assert f"At its end it had {said['accuracy']:.1%} of {said['images']} pictures right" in texts(test)
+    assert test.selectbox(key="versus").options == [made[1]]
+    assert "was changed between the two trainings" in texts(test)
+    figures = {metric.label: metric.value for metric in test.metric}
+    assert figures["This run"] == f"{said['accuracy'] - 1 / said['images']:.1%}"
+    assert test.button(key="train_again").label == "Train again"
+
+
+def test_too_few_pictures_of_a_class_are_said_at_once_and_names_are_proposed(tmp_path):
+    archive = zipped(tmp_path / "hands.zip", {"fist/1.png": picture(1), "palm/1.png": picture(2)}).read_bytes()
+    test = open_page("bring.py", bring_way="Archive")
+    test.file_uploader(key="bring 0 archive").set_value([("My hands.zip", archive, "application/zip")]).run()
+    assert test.text_input(key="bring 0 name").value == "My-hands"
+    button(test, "Import").click().run()
+    wait_for(lambda: jobs.bring_jobs()[0].status == "finished")
+    test.run()
+    assert "Few pictures of fist, palm" in texts(test)
+
+
+def test_label_opens_with_the_set_whose_pictures_wait():
+    import_dataset([Item(f"{i}.png", picture(i)) for i in range(5)], "loose", unlabelled=True)
+    test = open_page("label.py")
+    assert test.selectbox(key="dataset").value == "loose"
+    assert "say what it is" in texts(test)
+
+
+def test_no_box_promises_more_than_the_server_takes(monkeypatch):
+    settings = tomllib.loads((FOLDER.parent / ".streamlit" / "config.toml").read_text("utf-8"))
+    monkeypatch.setattr("streamlit.get_option", lambda name: settings["server"][name.partition(".")[2]])
+    boxes = {"bring.py": ("Archive", "Folder"), "predict.py": ("Files",)}
+    for page, ways in boxes.items():
+        for way in ways:
+            test = open_page(page, bring_way=way, predict_source=way)
+            for box in test.file_uploader:
+                assert 0 < box.proto.max_upload_size_mb <= settings["server"]["maxUploadSize"], (page, way)
+    assert parts.upload_mb() >= 500  # archives of photos
+
+
+def test_files_on_the_page_predict_outlast_a_reload(monkeypatch):
+    monkeypatch.setattr("pages.visitors.visitor", lambda: Owner("a" * 24, "Amber Fox"))
+    monkeypatch.setattr("pages.drafts._drafts", {})
+    asked = {"run": "digits-seed-cnn", "source": "Files"}
+    test = open_page("predict.py", asked)
+    assert "draft" not in test.query_params
+    test.file_uploader(key="predict_files").set_value(
+        [("five.png", to_png(open_dataset("digits").images[5]), "image/png")]
+    ).run()
+    assert "five.png" in texts(test).replace("\\", "")
+    draft = test.query_params["draft"]
+    again = open_page("predict.py", {**asked, "draft": draft if isinstance(draft, str) else draft[0]})
+    assert "five.png" in texts(again).replace("\\", "")
+    next(button for button in again.button if button.key == "predict_out").click().run()
+    assert "five.png" not in texts(again).replace("\\", "")
+    assert "draft" not in again.query_params

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from imgrec.charts.style import BLUE, GREY, ORANGE, SKY, percent, plain
+from imgrec.language import tr
 
 LINE = "rgba(128,128,128,.4) 0 1px"
 QUARTERS = f"background:repeating-linear-gradient(90deg,{LINE},transparent 1px 25%)"
@@ -15,14 +16,14 @@ ZERO = f"background:linear-gradient(90deg,{LINE},transparent 1px)"
 def probability_bars(top: Sequence[Mapping[str, Any]]) -> str:
     """Bars of [{"name", "probability"}], the likeliest on top, each with its percentage."""
     colours = [BLUE] + [SKY] * (len(top) - 1)
-    return _shares([row["name"] for row in top], [row["probability"] for row in top], colours)
+    return _shares(tr("Probabilities"), [row["name"] for row in top], [row["probability"] for row in top], colours)
 
 
 def ranking(rows: Sequence[Mapping[str, Any]]) -> str:
     """Bars of [{"name", "accuracy", "kind"}], the best on top; the kinds "this", "run" and "baseline" differ in colour."""
     rows = sorted(rows, key=lambda row: -row["accuracy"])
     colours = [{"this": BLUE, "run": SKY, "baseline": GREY}[row["kind"]] for row in rows]
-    return _shares([row["name"] for row in rows], [row["accuracy"] for row in rows], colours)
+    return _shares(tr("Accuracy"), [row["name"] for row in rows], [row["accuracy"] for row in rows], colours)
 
 
 def signed_bars(names: Sequence[str], values: Sequence[float]) -> str:
@@ -33,13 +34,13 @@ def signed_bars(names: Sequence[str], values: Sequence[float]) -> str:
         share, said = abs(value) / most, f"{value:+z.2f}"
         below = _bar(share, BLUE, said, 3.6, mirrored=True) if value < 0 else _bar()
         rows.append((name, below, _bar(look=ZERO) if value < 0 else _bar(share, ORANGE, said, 3.6, ZERO)))
-    return _table(rows)
+    return _table(tr("Values"), rows)
 
 
-def _shares(names: Sequence[str], values: Sequence[float], colours: Sequence[str]) -> str:
+def _shares(title: str, names: Sequence[str], values: Sequence[float], colours: Sequence[str]) -> str:
     """Bars from 0 to 1, the first on top, each with its percentage."""
     bars = (_bar(v, colour, percent(v), 4.6, QUARTERS) for v, colour in zip(values, colours, strict=True))
-    return _table(zip(names, bars, strict=True))
+    return _table(title, zip(names, bars, strict=True))
 
 
 def _bar(
@@ -50,17 +51,17 @@ def _bar(
     return (
         f'<td style="padding:0;padding-{end}:{room}em;border:0"><div style="padding:.15em 0;display:flex;flex-direction:{way};'
         f'align-items:center;gap:.4em;white-space:nowrap;{look}"><div style="flex:none;height:1.2em;width:{share:.2%};'
-        f'background:{colour}"></div>{said}</div></td>'
+        f'background:{colour};forced-color-adjust:none"></div>{said}</div></td>'
     )
 
 
-def _table(rows: Iterable[tuple[str, ...]]) -> str:
-    """Rows of a name, from strangers perhaps, and cells."""
+def _table(title: str, rows: Iterable[tuple[str, ...]]) -> str:
+    """Rows of a name, from strangers perhaps, and cells; only screen readers tell the title."""
     content = ""
     for name, *cells in rows:
         look = "padding:0 .6em 0 0;border:0;font-weight:400;text-align:right;max-width:11em;overflow-wrap:anywhere"
         content += f'<tr><th scope="row" style="{look}"><bdi>{plain(name)}</bdi></th>{"".join(cells)}</tr>'
     return (
-        '<table style="width:100%;border-collapse:collapse;line-height:1.25;font-size:.875rem;'
+        f'<table aria-label="{title}" style="width:100%;border-collapse:collapse;line-height:1.25;font-size:.875rem;'
         f'font-variant-numeric:tabular-nums">{content}</table>'
     )

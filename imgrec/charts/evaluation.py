@@ -62,8 +62,11 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], clickable
         tickangle=-45 if sum(map(len, names)) > 40 else 0,
         range=[-0.5, len(names) - 0.5],
         showgrid=False,
+        zeroline=False,
     )
-    return figure.update_yaxes(tickvals=ticks, ticktext=names, range=[len(names) - 0.5, -0.5], showgrid=False)
+    return figure.update_yaxes(
+        tickvals=ticks, ticktext=names, range=[len(names) - 0.5, -0.5], showgrid=False, zeroline=False
+    )
 
 
 def class_scores(rows: Sequence[Mapping[str, Any]], most: int = 40) -> Figure:

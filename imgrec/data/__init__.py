@@ -75,6 +75,7 @@ class Listing:
     channels: int
     note: str  # licence and origin, or what is wrong with it
     ready: bool
+    waiting: int = 0  # pictures without a label
 
 
 def open_dataset(
@@ -163,7 +164,8 @@ def _stored_listing(name: str) -> Listing:
         numbers = (images, len(stored.classes), said["image_size"], said["channels"])
         if row and said["source"].startswith(row.title):  # and not a set of one's own by that name
             return Listing(name, row.title, "download", *numbers, said["source"], True)
-        return Listing(name, name, "imported", *numbers, said["source"], True)
+        waiting = int((stored.splits == UNLABELLED).sum())
+        return Listing(name, name, "imported", *numbers, said["source"], True, waiting)
     except (DatasetError, KeyError, AttributeError) as error:
         return Listing(name, name, "imported", 0, 0, 0, 0, str(error), False)
 

@@ -174,7 +174,7 @@ def record(folder: Path, base: tuple[Sequence[str], np.ndarray, np.ndarray], edi
     edit = replace(edit, when=datetime.now().astimezone().isoformat(timespec="seconds"))
     with lock(folder):
         edits = [*read(folder), edit]
-        if _trainable(*replay(*base, edits[:-1])) and not _trainable(*replay(*base, edits)):
+        if _trainable(replay(*base, edits[:-1])) and not _trainable(replay(*base, edits)):
             raise DatasetError(tr("That would leave fewer than two classes, or no training picture; keep some more."))
         _write(folder, edits)
     return edit
@@ -207,7 +207,8 @@ def lock(folder: Path) -> FileLock:
     return FileLock(folder / "edits.lock")
 
 
-def _trainable(classes: Sequence[str], labels: np.ndarray, splits: np.ndarray) -> bool:
+def _trainable(edited: tuple[Sequence[str], np.ndarray, np.ndarray]) -> bool:
+    classes, _, splits = edited
     return len(classes) > 1 and bool((splits == SPLITS.index("train")).any())
 
 

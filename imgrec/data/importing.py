@@ -269,6 +269,8 @@ class Import:
         return self.rejected + [{"file": "…", "reason": tr("and {more:,} more files", more=more)}] * (more > 0)
 
     def _too_few(self, images: int, classes: list[str]) -> str:
+        if not images and not self.refused:
+            return tr("There is no file in it; expected {expected}.", expected=tr(layouts.EXPECTED))
         if len(classes) == 1 and not self.refused:
             return tr("There is only one class, {name}; a network needs two or more to tell apart.", name=classes[0])
         if {entry["reason"] for entry in self.rejected} == {tr(layouts.HOMELESS)}:

@@ -34,6 +34,9 @@ class Item(NamedTuple):
     refused: str = ""  # why it is left out, or empty
 
 
+PACKED = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
+
+
 class Reader(NamedTuple):
     """A row of the shelf."""
 
@@ -56,6 +59,8 @@ def read_pictures(source: Source) -> Iterator[Item]:
                 source.tables[item.name] = item.data
             else:
                 yield item
+        elif ending in PACKED:
+            yield Item(entry.name, refused=tr("it is an archive inside of another; unpack it first"))
         else:
             yield Item(entry.name, refused=unknown)
         seen.add(entry.name)
