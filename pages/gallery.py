@@ -231,7 +231,7 @@ _gallery = st.components.v2.component(
         function place() {
           const start = Math.floor(data.first / columns);
           const top = height === rows * row ? start * row : view.scrollTop + (start - topRow()) * row;
-          grid.style.top = `${Math.max(0, top)}px`;
+          grid.style.top = `${top}px`;
         }
         function ask() {
           const first = topRow() * columns, last = Math.min(data.total, (topRow() + inView() + 1) * columns);
