@@ -44,7 +44,7 @@ def test_an_archive_inside_an_archive_is_never_opened(tmp_path):
     summary = import_dataset(zipped(tmp_path / "a.zip", two_classes() | {"dog/x.zip": inner, "y.tar.gz": tar}), "a")
     assert summary.images == 10
     assert set(reasons(summary)) == {"dog/x.zip", "y.tar.gz"}
-    assert "not a picture" in reasons(summary)["dog/x.zip"]
+    assert "archive inside of another" in reasons(summary)["dog/x.zip"]
 
 
 def overlapping(path, content, count):
