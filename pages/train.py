@@ -56,7 +56,11 @@ def form(dataset) -> None:
     settings.suggest(coach.few_preset(dataset.channels) if few_because(dataset) else "standard")
     st.segmented_control(
         tr("Preset"), list(PRESETS), required=True, key="preset", format_func=tr, on_change=use_preset, persist_state="session",
-        help=tr("Quick for a first look, few for a handful of photos, thorough for the best result; all fill in the fields below."),
+        help=tr(
+            "They fill in the fields below. Standard: a small network from nothing. Quick: the same, for a first look. Transfer: one "
+            "that has seen a million photos learns only its last layer. Few: for a handful of photos. Fast: a network made for "
+            "speed. Thorough: more time for a better result."
+        ),
     )  # fmt: skip
     values = {"dataset": dataset.name}
     for column, name in zip(st.columns(len(FIRST)), FIRST, strict=True):
