@@ -172,13 +172,13 @@ def free_bytes(device: torch.device) -> int:
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
 
 
-@lru_cache
 def at_once(size: int, device: torch.device, most: int) -> int:
     """How many pictures of ``size`` pixels a side are asked together: ``most`` of small ones, of large ones as many as a
     network that keeps ten megabytes for each of 224 pixels does in half a gigabyte, on a GPU in four."""
     return max(1, min(most, 2 ** (24 if device.type == "cuda" else 21) // size**2))
 
 
+@lru_cache
 def keep_memory() -> None:
     """Let what a pass over a batch frees wait for the next one instead of going back to the system, as far as 1 GiB.
 

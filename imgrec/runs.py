@@ -27,6 +27,11 @@ from imgrec.home import changed_at, folder, write_atomic
 from imgrec.language import mark, tr
 from imgrec.recipe import FIELDS, Recipe, RecipeError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 SETTINGS = list(FIELDS)
 METRICS = {  # more figures of a run: the file and the name there
     **{name: ("state.json", name) for name in ("epoch", "best_epoch", "images_per_second")},
@@ -174,16 +179,19 @@ class Run:
         """Whether a worker holds the lock now."""
         if not self.file("lock").exists():
             return False
-        with _looking:  # or two that look at once would take each other for the worker
-            for pause in (0.001, 0.0):
-                try:
-                    with self.lock.acquire(timeout=0):
-                        return False
-                except Timeout:
-                    time.sleep(pause)  # another process may be looking
-                except OSError as error:
-                    return error.errno != errno.EROFS  # nobody works where nothing can be written
-        return True
+        try:
+            if fcntl:  # shared, or two that look at once would take each other for the worker
+                with open(self.file("lock"), "rb") as file:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return False
+            with _looking, self.lock.acquire(timeout=0):
+                return False
+        except (BlockingIOError, Timeout):
+            return True
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            return error.errno != errno.EROFS  # nobody works where nothing can be written
 
     @property
     def status(self) -> str:

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -136,7 +137,7 @@ class Requests:
             if word == "finish":  # that takes its time, and may still be stopped
                 continue
             self.noticed.set()
-            if process and not self.done.wait(STOP_WITHIN):
+            if process and not self.done.wait(STOP_WITHIN) and run.state.get("phase") != "finished":
                 run.update(phase=REQUESTS[word], detail="")  # busy with one huge step; all files are whole anyway
                 run.file("reserve").unlink(missing_ok=True)
                 leave(run)
@@ -281,9 +282,8 @@ class _Diary:
             amend(self.run, dataset, threshold=threshold(given["validation"]))
         self.run.update(phase="finished", detail="", seconds_left=0)
         for whole in (self.run.file(CHECKPOINT), earlier(self.run.file(CHECKPOINT))):
-            whole.unlink(
-                missing_ok=True
-            )  # nobody resumes a training that is over; they are most of what it takes on the disk
+            with suppress(OSError):  # nobody resumes what is over, and they are most of what it takes on the disk
+                whole.unlink(missing_ok=True)
 
     def _progress(self) -> float:
         training = self.training

@@ -162,17 +162,18 @@ def versus(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> None
         st.info(tr("No other finished run learned these classes from this data set; train one more to compare."))
         return
     other = open_run(st.selectbox(tr("Compare with"), others, key="versus"))
-    if then[other.name] != then.get(run.name):
-        st.info(
-            tr(
-                "The data set was changed between the two trainings. Both are judged by its pictures and labels as they are now."
-            )
-        )
     rival = parts.network(other.name)
     if not rival:
         return
     wanted = rival.passport.preprocess
-    theirs = judged.of_split(other, rival, parts.open_dataset(other.recipe.dataset, wanted.size, wanted.resize), "test")
+    pictures = parts.open_dataset(other.recipe.dataset, wanted.size, wanted.resize)
+    theirs = judged.of_split(other, rival, pictures, "test")
+    if (then[other.name], then.get(run.name)) != (pictures.fingerprint, dataset.fingerprint):
+        st.info(
+            tr(
+                "The data set was changed since one of the two trainings. Both are judged by its pictures and labels as they are now."
+            )
+        )
     found = mcnemar(given.right, theirs.right)
     parts.metrics(
         (tr("This run"), f"{given.right.mean():.1%}", None),

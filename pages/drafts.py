@@ -11,7 +11,7 @@ import streamlit as st
 from pages import visitors
 
 LASTS = 2 * 3600  # seconds
-MOST_BYTES = 2**30  # of all pictures together; the oldest draft goes first
+MOST_BYTES = 2**30  # of all pictures together
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,12 @@ def keep(page: str, prefix: str, keys: Iterable[str]) -> None:
 
 
 def tidy() -> None:
-    """Let the oldest go: those that nobody came back to, and those that are too much."""
+    """Let go those that nobody came back to, and the largest where all are too much: a few folders of photos would else push
+    out what a whole class has shown."""
     with _lock:
-        now, held = time.monotonic(), sum(draft.size for draft in _drafts.values())
-        for key, draft in list(_drafts.items()):  # the oldest first
-            if now - draft.seen < LASTS and held <= MOST_BYTES:
-                break
-            held -= draft.size
-            del _drafts[key]
+        now = time.monotonic()
+        for key, draft in list(_drafts.items()):
+            if now - draft.seen >= LASTS:
+                del _drafts[key]
+        while _drafts and sum(draft.size for draft in _drafts.values()) > MOST_BYTES:
+            del _drafts[max(_drafts, key=lambda key: _drafts[key].size)]

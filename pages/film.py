@@ -201,7 +201,11 @@ _film = st.components.v2.component(
         }
         button.onpointerdown = begin;
         button.onpointerup = button.onpointercancel = button.onlostpointercapture = button.onblur = end;
-        button.onkeydown = (event) => { if (event.key === ' ' || event.key === 'Enter') begin(event); };
+        button.onkeydown = (event) => {
+          if (event.key !== ' ' && event.key !== 'Enter') return;
+          event.preventDefault();  // also when it repeats, or a key that is held would click
+          begin(event);
+        };
         button.onkeyup = (event) => { if (event.key === ' ' || event.key === 'Enter') end(); };
         button.onclick = (event) => {  // by a screen reader or by voice, which hold nothing
           if (event.detail || performance.now() - (film.ended ?? -SETTLED) < SETTLED) return;

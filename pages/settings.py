@@ -44,6 +44,7 @@ def fill(values: Mapping[str, object], preset: str) -> None:
 def fill_in(run: Run, **changes: object) -> None:
     """Go to the page that trains with this run's settings in its form, some of them changed."""
     fill({**dataclasses.asdict(run.recipe), **changes}, "standard")
+    st.session_state["preset_suggested"] = ""  # these are chosen
     parts.go_to("train", dataset=run.recipe.dataset)
 
 

@@ -341,10 +341,55 @@ def compared(run: Run, evaluation: dict) -> None:
         )  # fmt: skip
 
 
+def show(run: Run) -> None:
+    """A run as it learns, and what came of it."""
+    try:
+        recipe = run.recipe  # unreadable: said here, once
+        alive = parts.live(run)
+        several.together(run)
+        st.fragment(live_run.controls)(run)
+        live_run.watch(run)
+        if alive:
+            st.fragment(teaching.while_waiting)()
+        else:
+            result(run)
+        if (alive or snapshots.moments(run)) and st.toggle(
+            tr("Watch it learn: the network after each epoch"), key="moments"
+        ):
+            st.fragment(moments.show, run_every=10 if alive else None)(run)
+        if not alive:
+            with st.expander(tr("Recipe, as JSON")):
+                st.json(dataclasses.asdict(recipe))
+            log = run.file("worker.log")
+            if run.status in ("failed", "lost") and log.exists():
+                with st.expander(tr("The worker's log")):
+                    st.code(log.read_text("utf-8", errors="replace")[-4000:], language=None)
+    except ValueError as error:
+        st.error(parts.text(error, 400))
+
+
+def linked() -> Run | None:
+    """The run that a link names without its data set, if that is gone; else the address gets its data set, too."""
+    if "dataset" in st.query_params or "run" not in st.query_params:
+        return None
+    try:
+        run = runs.open_run(st.query_params["run"])
+    except ValueError:
+        return None  # said where runs are chosen
+    try:
+        name = run.recipe.dataset
+        parts.open_dataset(name)
+    except (ValueError, OSError):
+        return run
+    st.query_params["dataset"] = name
+    return None
+
+
 st.title(tr("How does a network learn?"), anchor=False)
-if "run" in st.query_params and "dataset" not in st.query_params:
-    with suppress(ValueError):  # it is gone: said below
-        st.query_params["dataset"] = runs.open_run(st.query_params["run"]).recipe.dataset
+if alone := linked():
+    st.info(tr("The pictures that {run} learned from are not on this machine any more.", run=parts.text(alone.name)))
+    show(alone)
+    st.stop()
 dataset = parts.dataset_picker(tr("The pictures to learn from."))
 form(dataset)
 st.divider()
@@ -355,27 +400,5 @@ if run is None:
             "No training on this data set yet. The settings above work as they are: press Start training and watch the curves."
         )
     )
-    st.stop()
-try:
-    recipe = run.recipe  # unreadable: said here, once
-    alive = parts.live(run)
-    several.together(run)
-    st.fragment(live_run.controls)(run)
-    live_run.watch(run)
-    if alive:
-        st.fragment(teaching.while_waiting)()
-    else:
-        result(run)
-    if (alive or snapshots.moments(run)) and st.toggle(
-        tr("Watch it learn: the network after each epoch"), key="moments"
-    ):
-        st.fragment(moments.show, run_every=10 if alive else None)(run)
-    if not alive:
-        with st.expander(tr("Recipe, as JSON")):
-            st.json(dataclasses.asdict(recipe))
-        log = run.file("worker.log")
-        if run.status in ("failed", "lost") and log.exists():
-            with st.expander(tr("The worker's log")):
-                st.code(log.read_text("utf-8", errors="replace")[-4000:], language=None)
-except ValueError as error:
-    st.error(parts.text(error, 400))
+else:
+    show(run)

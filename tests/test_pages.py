@@ -16,7 +16,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from imgrec import jobs, worker
-from imgrec.data import Edit, Item, edit, import_dataset, list_datasets, open_dataset, stamps, undo
+from imgrec.data import Edit, Item, delete_dataset, edit, import_dataset, list_datasets, open_dataset, stamps, undo
 from imgrec.evaluate import kept_answers
 from imgrec.explain import METHODS
 from imgrec.images import to_png
@@ -501,6 +501,9 @@ def test_drafts_end_after_a_while_and_where_they_are_too_much(monkeypatch):
     monkeypatch.setattr(drafts, "_drafts", kept)
     drafts.tidy()
     assert list(kept) == [("me", "2"), ("me", "3")]  # the latest
+    kept["her", "0"] = drafts._Draft({"predict_kept": [Shot(b"x" * 240)]}, time.monotonic())
+    drafts.tidy()
+    assert list(kept) == [("me", "2"), ("me", "3")]  # the largest goes, not everybody else's
     kept["me", "2"] = drafts._Draft({}, time.monotonic() - drafts.LASTS - 1)
     drafts.tidy()
     assert list(kept) == [("me", "3")]
@@ -1316,7 +1319,7 @@ def test_after_a_correction_the_page_says_what_the_run_had_then_and_two_runs_are
     said = open_run(made[0]).read("evaluation.json")
     assert f"At its end it had {said['accuracy']:.1%} of {said['images']} pictures right" in texts(test)
     assert test.selectbox(key="versus").options == [made[1]]
-    assert "was changed between the two trainings" in texts(test)
+    assert "was changed since one of the two trainings" in texts(test)
     figures = {metric.label: metric.value for metric in test.metric}
     assert figures["This run"] == f"{said['accuracy'] - 1 / said['images']:.1%}"
     assert test.button(key="train_again").label == "Train again"
@@ -1349,7 +1352,7 @@ def test_no_box_promises_more_than_the_server_takes(monkeypatch):
             test = open_page(page, bring_way=way, predict_source=way)
             for box in test.file_uploader:
                 assert 0 < box.proto.max_upload_size_mb <= settings["server"]["maxUploadSize"], (page, way)
-    assert parts.upload_mb() >= 500  # archives of photos
+    assert parts.upload_mb() == 500  # archives of photos
 
 
 def test_files_on_the_page_predict_outlast_a_reload(monkeypatch):
@@ -1368,3 +1371,33 @@ def test_files_on_the_page_predict_outlast_a_reload(monkeypatch):
     next(button for button in again.button if button.key == "predict_out").click().run()
     assert "five.png" not in texts(again).replace("\\", "")
     assert "draft" not in again.query_params
+
+
+def test_a_run_whose_pictures_are_gone_is_shown_and_can_be_stopped(own_copy, monkeypatch):
+    import_dataset([Item(f"{i}.png", picture(i), "ab"[i % 2]) for i in range(40)], "gone")
+    run = create_run(Recipe(dataset="gone", epochs=5))
+    run.update(phase="training")
+    delete_dataset("gone")
+    with run.lock:
+        test = open_page("train.py", {"run": run.name})
+        assert not test.exception
+        assert "not on this machine any more" in texts(test)
+        assert {"stop", "pause", "finish"} <= {each.key for each in test.button}
+    bad = create_run(Recipe(dataset="digits"))
+    bad.file("recipe.json").write_text("{")
+    broken = open_page("train.py", {"run": bad.name})
+    assert not broken.exception
+    assert "no readable recipe" in texts(broken)
+
+
+def test_train_again_brings_the_settings_of_the_run_and_not_what_is_suggested():
+    photos = [Item(f"{i}.png", to_png(np.full((80, 80, 3), i, np.uint8)), "ab"[i % 2]) for i in range(40)]
+    import_dataset(photos, "mine")
+    script = (
+        "from imgrec.recipe import Recipe\nfrom imgrec.runs import create_run\nfrom pages import settings\n"
+        "import streamlit as st\nst.session_state.setdefault('preset', 'standard')\n"
+        "settings.fill_in(create_run(Recipe(dataset='mine')))\nsettings.suggest('few')"
+    )
+    test = AppTest.from_string(script, default_timeout=60).run()
+    assert not test.exception
+    assert (test.session_state["preset"], test.session_state["recipe_weights"]) == ("standard", "none")

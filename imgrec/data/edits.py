@@ -20,6 +20,7 @@ from imgrec.home import write_atomic
 from imgrec.language import mark, plural, tr
 
 JOURNAL = "edits.jsonl"
+BACK = "where it was"  # what is taken back in; entries without it are of a time when all came back to where the import had it
 KINDS = {
     "relabel": mark("{n} relabelled as {value}"),
     "accept": mark("{n} labelled as proposed"),
@@ -74,8 +75,9 @@ def replay(
     classes: Sequence[str], labels: np.ndarray, splits: np.ndarray, edits: Iterable[Edit]
 ) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
     """Classes, labels and splits after all edits; classes without a picture are gone. Raises DatasetError on nonsense."""
-    names, labels, splits, edits = list(classes), labels.copy(), splits.copy(), list(edits)
-    before = splits.copy()  # where each picture was when it was left out
+    names, labels, came, edits = list(classes), labels.copy(), splits, list(edits)
+    splits = came.copy()
+    before = came.copy()  # where each picture was when it was left out
     for edit in edits:
         where = np.array(edit.pictures, np.int64)
         if len(where) and not (where.min() >= 0 and where.max() < len(labels)):
@@ -99,8 +101,8 @@ def replay(
             before[there] = splits[there]
             splits[where] = LEFT_OUT
         elif edit.kind == "include":
-            back = where[splits[where] == LEFT_OUT]
-            splits[back] = np.where((before[back] == UNLABELLED) & (labels[back] >= 0), 0, before[back])
+            back, there = (where[splits[where] == LEFT_OUT], before) if edit.value == BACK else (where, came)
+            splits[back] = np.where((there[back] == UNLABELLED) & (labels[back] >= 0), 0, there[back])
         elif edit.kind == "confirm":
             pass  # looked at and found right: nothing changes, but nobody asks again
         elif edit.kind == "rename" and edit.old in names:
@@ -109,7 +111,7 @@ def replay(
             raise DatasetError(
                 tr("An edit cannot be {kind!r} {old!r} {value!r}.", kind=edit.kind, old=edit.old, value=edit.value)
             )
-    return _without_empty(names, labels, splits) if edits else (tuple(names), labels, splits)
+    return _without_empty(names, labels, splits)
 
 
 def ends(classes: Sequence[str], edits: Iterable[Edit]) -> tuple[list[str], list[str]]:
@@ -135,10 +137,9 @@ def room(classes: Sequence[str], edits: Sequence[Edit], wanted: Iterable[str]) -
             found, calls = ends([*classes, name], edits)
             if calls == [*called, name] and [other for other in found if other in names] == names:
                 classes, called = [*classes, name], calls
-    numbers: dict[str, int] = {}
-    for number, name in enumerate(called):
-        numbers.setdefault(name, number)
-    return classes, numbers
+    numbers = dict(zip(called[::-1], range(len(called))[::-1], strict=True))  # the first of several that were merged,
+    own = {name: number for number, name in enumerate(called) if classes[number] == name}  # but the one that is its own
+    return classes, {name: own.get(name, numbers[name]) for name in dict.fromkeys(called)}
 
 
 def _name(names: list[str], values: Iterable[str]) -> None:
@@ -168,6 +169,8 @@ def record(folder: Path, base: tuple[Sequence[str], np.ndarray, np.ndarray], edi
     """
     if edit.kind in ("relabel", "rename"):
         edit = replace(edit, value=_class(edit.value))
+    if edit.kind == "include":
+        edit = replace(edit, value=BACK)
     if edit.values:
         mended = {value: _class(value) for value in set(edit.values)}
         edit = replace(edit, values=tuple(mended[value] for value in edit.values))

@@ -189,20 +189,32 @@ class Import:
         placed = labels >= 0
         counts = counted(called, labels[placed], splits[placed])
         summary = Summary(draft.name, len(pictures), len(called), self._listed(), counts)
-        stored = number | dict.fromkeys(late, 0) | {None: -1}
-        rows = zip(pictures, (stored[picture.label] for picture in pictures), splits, strict=True)
+        stored = number | dict.fromkeys(late, -1) | {None: -1}  # those wait for a label until the journal has it
+        in_table = [
+            (stored[p.label], UNLABELLED if p.label in late else split)
+            for p, split in zip(pictures, splits, strict=True)
+        ]
         items = [
             (label, split, p.width, p.height, p.mode.encode(), p.format.encode(), p.sha256, p.offset, p.bytes, 0)
-            for p, label, split in rows
+            for p, (label, split) in zip(pictures, in_table, strict=True)
         ]
         about = (
             self._about(draft.name, classes, pictures) if not there else there.about | {"classes": classes, "stamp": ""}
         )
         draft.finish(np.array(items, ITEM), [picture.name for picture in pictures], about)
         for label in late:
-            where = len(there.items) + np.flatnonzero(labels == place[label])
-            draft.note(edits.Edit("relabel", tuple(where.tolist()), label))
+            where = np.flatnonzero(labels == place[label])
+            draft.note(edits.Edit("relabel", self._after(there, where), label))
+            for split in SPLITS[1:]:
+                moved = where[splits[where] == SPLITS.index(split)]
+                if len(moved):
+                    draft.note(edits.Edit("move", self._after(there, moved), split))
         return summary
+
+    @staticmethod
+    def _after(there: Stored, where: np.ndarray) -> tuple[int, ...]:
+        """Positions among the new pictures as positions in the set."""
+        return tuple((len(there.items) + where).tolist())
 
     def _new(self, pictures: list[Picture], there: Stored) -> list[Picture]:
         """The pictures that are not in the set yet; the others are refused. Raises DatasetError if none can be added."""
