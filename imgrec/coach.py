@@ -178,7 +178,7 @@ def _far_apart(accuracy: np.ndarray, score: np.ndarray, numbers: list[int]) -> A
 
 def _by_heart(epoch: int, words: str) -> Advice:
     return Advice(mark("overfitting"), epoch, words,
-        tr("Switch augmentation on, bring more pictures, raise the weight decay, or stop earlier (patience 3). "
+        tr("Switch augmentation on or make it stronger, bring more pictures, raise the weight decay, or stop earlier (patience 3). "
 "The best epoch is the one that was kept."),
     )  # fmt: skip
 

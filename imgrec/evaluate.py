@@ -103,7 +103,7 @@ def answers(predictor: Predictor, dataset: Dataset, split: str = "test") -> Answ
     if dataset.classes != predictor.classes:
         raise DatasetError(
             tr(
-                "{name} has other classes than {run} was trained on; evaluate on its own data set.",
+                "{name} has other classes than those that {run} learned; train again if some were renamed, added or taken out since.",
                 name=dataset.name,
                 run=predictor.name,
             )

@@ -19,6 +19,13 @@ def proposals(dataset: data.Dataset) -> dict[int, tuple[str, float]]:
     st.caption(tr("It knows {knows}.", knows=parts.text(", ".join(knows), 200)))
     if dataset.classes and not set(knows) & set(dataset.classes):
         st.warning(tr("It knows none of the classes of this set; train a network on those that have a label."))
+        return {}
+    if not dataset.classes:
+        st.caption(
+            tr(
+                "It proposes only what it knows. If that is not what these are, label some of each kind first, and train on them."
+            )
+        )
     job = jobs.study_job("proposals", dataset.name, run=run.name)
     found = jobs.study_result(job)
     proposed = dict(zip(*(found[key].tolist() for key in ("positions", "names")), strict=True)) if found else {}

@@ -89,7 +89,9 @@ def _found(job: Run) -> None:
     st.success(
         tr(
             "{pictures} classified in {seconds} ({rate:,.0f}/s), {refused:,} refused, {unknown:,} probably none "
-            "of the classes.",
+            "of the classes."
+            if summary["unknown"]
+            else "{pictures} classified in {seconds} ({rate:,.0f}/s), {refused:,} refused.",
             pictures=parts.pictures(summary["pictures"]),
             seconds=parts.duration(summary["seconds"]),
             rate=rate,

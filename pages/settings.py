@@ -22,7 +22,7 @@ SHELVES = {
     "schedule": shelves.SCHEDULES,
 }
 NAMES = tuple(name for name in FIELDS if name != "dataset")
-ON_THE_WAY = 3  # seconds in which a browser may still send the address from before the last change
+ON_THE_WAY = 1  # second in which a browser may still send the address from before the last change
 
 
 def of_preset(preset: str) -> dict[str, object]:
@@ -43,7 +43,9 @@ def fill(values: Mapping[str, object], preset: str) -> None:
 
 def fill_in(run: Run, **changes: object) -> None:
     """Go to the page that trains with this run's settings in its form, some of them changed."""
-    fill({**dataclasses.asdict(run.recipe), **changes}, "standard")
+    values = {**dataclasses.asdict(run.recipe), **changes}
+    others = {preset: sum(of_preset(preset)[name] != values[name] for name in NAMES) for preset in PRESETS}
+    fill(values, min(PRESETS, key=others.get))  # shown is the preset that it is most like
     st.session_state["preset_suggested"] = ""  # these are chosen
     parts.go_to("train", dataset=run.recipe.dataset)
 
@@ -79,14 +81,13 @@ def suggest(preset: str) -> None:
 def adopt() -> None:
     """Take over what the address asks for, unless this form wrote it there; to be called before any of its fields.
 
-    Whoever comes back by the menu, which names no settings, finds them as they were left."""
+    An address that names no settings, as the menu's, leaves them as they were."""
     asked = {name: st.query_params[name] for name in ("preset", *NAMES, "draw") if name in st.query_params}
     st.session_state.setdefault("preset", "standard")
     entered = st.session_state.pop("entered", False)
-    if entered and not asked:
-        if "layers_now" in st.session_state:
-            layers.begin(st.session_state["layers_now"])
-    elif is_new("settings", asked):
+    if entered and "layers_now" in st.session_state:
+        layers.begin(st.session_state["layers_now"])
+    if asked and is_new("settings", asked):
         _take(asked)
         written("settings", asked)
 

@@ -182,6 +182,12 @@ def learning(run: Run) -> None:
         st.markdown(
             tr("**{right} of {n}** pictures right that it never saw: {accuracy:.0%}.", right=round(n * accuracy), n=n, accuracy=accuracy)
         )  # fmt: skip
+        if accuracy <= evaluation["majority_accuracy"]:
+            st.warning(
+                tr(
+                    "That is no better than always saying the same: show them so that they look different, from all sides."
+                )
+            )
         untested(run)
     elif status == "finished":
         st.caption(tr("There were too few pictures to keep some apart for a test; show more, in several goes."))

@@ -196,7 +196,12 @@ def few(dataset) -> None:
     ways = [(tr("Transfer learning"), "use_transfer", use_preset, "transfer")]
     words = [why, fetched]
     if coach.few_preset(dataset.channels) == "few":
-        words.insert(1, begins)
+        words.insert(
+            1,
+            tr("So *few* is chosen, which begins with one that comes with imgrec and looks at 32 pixels: seconds.")
+            if chosen
+            else begins,
+        )
         if not chosen:
             ways.insert(0, (tr("Few"), "use_few", use_preset, "few"))
     hint(" ".join(words), ":material/model_training:", *ways)
