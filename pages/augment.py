@@ -8,7 +8,7 @@ from imgrec import augment, data
 from imgrec.data.dataset import SPLITS
 from imgrec.language import tr
 from imgrec.recipe import RecipeError
-from pages import parts, settings
+from pages import parts
 
 DRAWS = 6
 
@@ -16,7 +16,7 @@ DRAWS = 6
 def adopt() -> None:
     """Switch on what the address asks for, or, when the page is first seen, what is to be trained with."""
     asked = st.query_params.get("augment", "")
-    new = bool(asked) and settings.is_new("augment", asked)
+    new = bool(asked) and parts.is_new("augment", asked)
     if not new and "augment_seen" in st.session_state:
         return
     st.session_state["augment_seen"] = True
@@ -108,7 +108,7 @@ dataset = parts.dataset_picker()
 adopt()
 plan = switches()
 st.query_params["augment"] = augment.spell(plan)
-settings.written("augment", augment.spell(plan))
+parts.written("augment", augment.spell(plan))
 left, right = st.columns(2, vertical_alignment="bottom")
 count = left.slider(tr("Pictures"), 1, 8, 3, key="augment_count", persist_state="session")
 split = right.segmented_control(

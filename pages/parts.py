@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -42,6 +44,7 @@ HEADINGS = (  # of tables, see `table`
 ARCHIVES = tuple(ending[1:] for ending in uploads.ARCHIVES)
 KEPT_ADDRESS, MOST_KEPT = 2**14, 1000  # characters of a picture's address up to which it is kept, and how many are
 PHOTO = 2**19  # bytes beyond which a picture is sent as a JPEG
+ON_THE_WAY = 1  # second in which a browser may still send the address from before the last change
 MOST_ALIKE = 300  # newest runs that are looked through for those of the same classes
 BUSY = mark("The network is being asked …")
 _asked = itertools.count()  # downloads made on request
@@ -100,14 +103,33 @@ def address_box(label: str, names: Sequence[str], key: str, help: str) -> str:
     return chosen
 
 
+def is_new(what: str, asked: object) -> bool:
+    """Whether the address asks for something that was not written there from here, and was not a moment ago either: what a
+    browser sends may be from before the last change."""
+    now, said = time.monotonic(), st.session_state.get(f"{what} in the address", [])
+    return bool(said or asked) and not any(asked == old and now < until for old, until in said)
+
+
+def written(what: str, now_there: object) -> None:
+    """Remember what the address says now, and what it said a moment ago."""
+    name, now = f"{what} in the address", time.monotonic()
+    said = [
+        (old, min(until, now + ON_THE_WAY))
+        for old, until in st.session_state.get(name, [])
+        if now < until and old != now_there
+    ]
+    st.session_state[name] = [*said, (now_there, math.inf)]
+
+
 def address_choice(label: str, options: Sequence[str], key: str, name: str, first: str, help: str | None = None) -> str:
-    """Options side by side, beginning with ``first``; the chosen one is kept in the address as ?name=…, as `address_box` does."""
-    asked, shown = st.query_params.get(name), f"{name} in the address"
-    if asked in options and asked != st.session_state.get(shown):
+    """Options side by side, beginning with ``first``; the chosen one is kept in the address as ?name=…"""
+    asked = st.query_params.get(name)
+    if asked in options and is_new(name, asked):
         st.session_state[key] = asked
     st.session_state.setdefault(key, first)
     chosen = st.segmented_control(label, options, required=True, key=key, format_func=tr, persist_state="session", help=help)  # fmt: skip
-    st.query_params[name] = st.session_state[shown] = chosen
+    st.query_params[name] = chosen
+    written(name, chosen)
     return chosen
 
 

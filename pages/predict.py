@@ -59,11 +59,12 @@ def from_files() -> list[tuple[str, bytes]]:
         st.session_state["predict_kept"] = given
     st.session_state["predict_had"] = bool(given)
     kept = st.session_state.get("predict_kept", [])
-    if kept and not given and st.button(tr("Take all of them out"), key="predict_out", icon=":material/delete:"):
+    out = (kept and not given) and st.button(tr("Take all of them out"), key="predict_out", icon=":material/delete:")
+    if out:
         kept.clear()
-        drafts.keep("predict", "predict_", ["predict_kept"])
-        st.rerun()
     drafts.keep("predict", "predict_", ["predict_kept"])
+    if out:
+        st.rerun()
     return [(shot.name, shot.content) for shot in kept]
 
 

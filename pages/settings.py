@@ -1,9 +1,7 @@
 """Shared: the settings of the next training, kept in the address in the words of the command line: ?preset=few&epochs=4."""
 
 import dataclasses
-import math
 import shlex
-import time
 from collections.abc import Mapping, Sequence
 
 import streamlit as st
@@ -22,7 +20,6 @@ SHELVES = {
     "schedule": shelves.SCHEDULES,
 }
 NAMES = tuple(name for name in FIELDS if name != "dataset")
-ON_THE_WAY = 1  # second in which a browser may still send the address from before the last change
 
 
 def of_preset(preset: str) -> dict[str, object]:
@@ -50,24 +47,6 @@ def fill_in(run: Run, **changes: object) -> None:
     parts.go_to("train", dataset=run.recipe.dataset)
 
 
-def is_new(what: str, asked: object) -> bool:
-    """Whether the address asks for something that was not written there from here, and was not a moment ago either: what a
-    browser sends may be from before the last change."""
-    now, said = time.monotonic(), st.session_state.get(f"{what} in the address", [])
-    return bool(said or asked) and not any(asked == old and now < until for old, until in said)
-
-
-def written(what: str, now_there: object) -> None:
-    """Remember what the address says now, and what it said a moment ago."""
-    name, now = f"{what} in the address", time.monotonic()
-    said = [
-        (old, min(until, now + ON_THE_WAY))
-        for old, until in st.session_state.get(name, [])
-        if now < until and old != now_there
-    ]
-    st.session_state[name] = [*said, (now_there, math.inf)]
-
-
 def suggest(preset: str) -> None:
     """Choose the preset that suits the data set, unless somebody has chosen otherwise."""
     before = st.session_state.get("preset_suggested", "standard")
@@ -87,9 +66,9 @@ def adopt() -> None:
     entered = st.session_state.pop("entered", False)
     if entered and "layers_now" in st.session_state:
         layers.begin(st.session_state["layers_now"])
-    if asked and is_new("settings", asked):
+    if asked and parts.is_new("settings", asked):
         _take(asked)
-        written("settings", asked)
+        parts.written("settings", asked)
 
 
 def _take(asked: Mapping[str, str]) -> None:
@@ -150,7 +129,7 @@ def keep(said: Mapping[str, str]) -> None:
     others = {name: text for name, text in st.query_params.items() if name not in ("preset", *NAMES, "draw")}
     if st.query_params.to_dict() != {**others, **said}:
         st.query_params.from_dict({**others, **said})
-    written("settings", dict(said))
+    parts.written("settings", dict(said))
 
 
 def command(dataset: str, said: Mapping[str, str]) -> str:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from conftest import PATIENCE, wait_for
@@ -55,6 +55,21 @@ def new_context(browser, **options):
     context = browser.new_context(**options)
     context.set_default_timeout(1000 * PATIENCE)
     return context
+
+
+@contextmanager
+def tab(browser, server):
+    """A tab that fails the test when it asks another host or breaks the content security policy."""
+    context = new_context(browser, viewport={"width": 1280, "height": 1000}, accept_downloads=True)
+    asked, refused = [], []
+    context.on("request", lambda request: asked.append(request.url))
+    page = context.new_page()
+    page.on("console", lambda message: refused.append(message.text) if "Security Policy" in message.text else None)
+    yield page
+    context.close()
+    own = (server.address + "/", f"ws://127.0.0.1:{server.port}/", "data:", "blob:")
+    assert [url for url in asked if not url.startswith(own)] == []
+    assert refused == []
 
 
 def visit(page, server, address=""):

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from browsing import Server, idle, new_context, visit
+from browsing import Server, idle, tab, visit
 from conftest import wait_for
 
 from imgrec.data import Item, import_dataset, open_dataset
@@ -35,9 +35,8 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def page(browser, server):
-    context = new_context(browser, viewport={"width": 1280, "height": 1000})
-    yield context.new_page()
-    context.close()
+    with tab(browser, server) as page:
+        yield page
 
 
 def focused(page):

@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from browsing import ROOT, Server, idle, new_context, visit
+from browsing import ROOT, Server, idle, new_context, tab, visit
 from conftest import wait_for
 
 from imgrec import queue
@@ -86,17 +86,8 @@ def server(request, workspace):
 
 @pytest.fixture
 def page(browser, server):
-    """A tab that fails the test when it asks another host or breaks the content security policy."""
-    context = new_context(browser, viewport={"width": 1280, "height": 1000}, accept_downloads=True)
-    asked, refused = [], []
-    context.on("request", lambda request: asked.append(request.url))
-    page = context.new_page()
-    page.on("console", lambda message: refused.append(message.text) if "Security Policy" in message.text else None)
-    yield page
-    context.close()
-    own = (server.address + "/", f"ws://127.0.0.1:{server.port}/", "data:", "blob:")
-    assert [url for url in asked if not url.startswith(own)] == []
-    assert refused == []
+    with tab(browser, server) as page:
+        yield page
 
 
 def menu(page, title):

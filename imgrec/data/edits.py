@@ -174,7 +174,7 @@ def record(folder: Path, base: tuple[Sequence[str], np.ndarray, np.ndarray], edi
     if edit.values:
         mended = {value: _class(value) for value in set(edit.values)}
         edit = replace(edit, values=tuple(mended[value] for value in edit.values))
-    edit = replace(edit, when=datetime.now().astimezone().isoformat(timespec="seconds"))
+    edit = _dated(edit)
     with lock(folder):
         edits = [*read(folder), edit]
         if _trainable(replay(*base, edits[:-1])) and not _trainable(replay(*base, edits)):
@@ -185,7 +185,11 @@ def record(folder: Path, base: tuple[Sequence[str], np.ndarray, np.ndarray], edi
 
 def note(folder: Path, edit: Edit) -> None:
     """Add an edit of one's own to the journal, for who holds the `lock`."""
-    _write(folder, [*read(folder), replace(edit, when=datetime.now().astimezone().isoformat(timespec="seconds"))])
+    _write(folder, [*read(folder), _dated(edit)])
+
+
+def _dated(edit: Edit) -> Edit:
+    return replace(edit, when=datetime.now().astimezone().isoformat(timespec="seconds"))
 
 
 def _class(text: str) -> str:
