@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from imgrec.data import Dataset, DatasetError
-from imgrec.data.dataset import evenly
+from imgrec.data.dataset import SPLITS, evenly
 from imgrec.home import replaced
 from imgrec.language import tr
 from imgrec.neighbours import MOST, Neighbours
@@ -80,11 +80,11 @@ class Answers:
             )  # fmt: skip
 
     @classmethod
-    def load(cls, path: Path, fingerprint: str, temperature: float = 1.0) -> Answers | None:
-        """What ``save`` wrote; None if it is missing, damaged, or about other pictures."""
+    def load(cls, path: Path, fingerprint: str | None, temperature: float = 1.0) -> Answers | None:
+        """What ``save`` wrote; None if it is missing, damaged, or about other pictures than those of ``fingerprint``."""
         try:
             with np.load(path, allow_pickle=False) as stored:
-                if str(stored["fingerprint"]) != fingerprint:
+                if fingerprint not in (None, str(stored["fingerprint"])):
                     return None
                 classes = tuple(stored["classes"].tolist())
                 arrays = (stored[name] for name in ("positions", "labels", "logits"))
@@ -100,17 +100,13 @@ def answers(predictor: Predictor, dataset: Dataset, split: str = "test") -> Answ
     where = dataset.indices(split)
     if not len(where):
         raise DatasetError(tr("{name} has no {split} pictures to evaluate on.", name=dataset.name, split=split))
-    if dataset.classes != predictor.classes:
-        raise DatasetError(
-            tr(
-                "{name} has other classes than those that {run} learned; train again if some were renamed, added or taken out since.",
-                name=dataset.name,
-                run=predictor.name,
-            )
-        )
+    columns = predictor.columns(dataset)
     looks = [predictor.look(dataset.images[part]) for part in _parts(where)]
     dataset.let_go()
-    logits, features = np.concatenate([one.numpy() for one, _ in looks]), np.concatenate([two for _, two in looks])
+    logits, features = (
+        np.concatenate([one.numpy()[:, columns] for one, _ in looks]),
+        np.concatenate([two for _, two in looks]),
+    )
     familiarity = predictor.neighbours.familiarity(features) if predictor.neighbours else None
     temperature = predictor.passport.temperature
     return Answers(split, dataset.classes, where, dataset.labels[where], logits, temperature, familiarity)
@@ -131,18 +127,44 @@ def kept_answers(run: Run, dataset: Dataset, split: str, temperature: float = 1.
     return Answers.load(run.file(f"{split}.npz"), dataset.fingerprint, temperature)
 
 
-def amend(run: Run, dataset: Dataset, **changes: float) -> None:
-    """Change the temperature or the threshold that travel with a run's weights, and its figures with them.
+def names_now(run: Run, dataset: Dataset) -> tuple[str, ...]:
+    """The classes of a run as they are called by now in its data set, where some were renamed since: each as most of its
+    test pictures are. As the run calls them where that does not tell them all apart; nothing of a run without weights."""
+    classes = tuple(run.read("classes.json").get("classes", ()))
+    then = Answers.load(run.file("test.npz"), None)
+    if sorted(classes) == sorted(dataset.classes) or then is None or then.positions.max() >= len(dataset.labels):
+        return classes
+    there = dataset.splits[then.positions] < len(SPLITS)
+    now = dataset.labels[then.positions]
+    found = confusion(then.labels[there], now[there], max(len(then.classes), len(dataset.classes)))
+    sure = found.max(1) * 2 > found.sum(1)
+    names = tuple(dataset.classes[number] for number in found.argmax(1)[sure])
+    return names if len(names) == len(classes) and sorted(names) == sorted(dataset.classes) else classes
+
+
+def up_to_date(run: Run, predictor: Predictor, dataset: Dataset) -> Predictor:
+    """The network of a run, its classes called as `names_now` says."""
+    names = names_now(run, dataset)
+    return predictor if names in ((), predictor.classes) else predictor.calling(names)
+
+
+def amend(run: Run, dataset: Dataset | None, **changes: Any) -> None:
+    """Change the temperature, the threshold or the names of the classes that travel with a run's weights, and its figures
+    with them, where its ``dataset`` is given.
 
     Raises RunError for a run that came with imgrec, WeightsError.
     """
     if run.bundled:
         raise RunError(tr("Run {name} comes with imgrec and stays as it is.", name=run.name))
     weights, passport = load_weights(run.file("best.safetensors"))
-    passport = replace(passport, **changes)
+    names, passport = passport.classes, replace(passport, **changes)
     save_weights(run.file("best.safetensors"), weights, passport)
     run.write("classes.json", passport.to_dict())
-    if given := kept_answers(run, dataset, "test", passport.temperature):
+    said, called = run.read("evaluation.json"), dict(zip(names, passport.classes, strict=True))
+    if names != passport.classes and said:
+        rows = [{**row, "name": called.get(row["name"], row["name"])} for row in said["classes"]]
+        run.write("evaluation.json", {**said, "classes": rows})
+    if dataset and (given := kept_answers(run, dataset, "test", passport.temperature)):
         run.write("evaluation.json", {**run.read("evaluation.json"), **report(given, dataset)})
 
 

@@ -19,7 +19,7 @@ from imgrec import jobs
 from imgrec.bulk import pictures as files_in
 from imgrec.charts import Figure, confusion, curves
 from imgrec.data import Dataset, DatasetError, bring, class_names, find, list_datasets, open_dataset
-from imgrec.evaluate import Answers, answers, kept_answers, report
+from imgrec.evaluate import Answers, answers, kept_answers, report, up_to_date
 from imgrec.explain import explain, overlay
 from imgrec.export import by_ending, export
 from imgrec.home import check_writable, home, write_atomic
@@ -115,8 +115,9 @@ class Learner:
 
     def answers(self, split: str = "test") -> Answers:
         """What it says of every picture of a split: "test", "validation" or "train"."""
-        dataset, temperature = self.dataset, self.network.passport.temperature
-        return kept_answers(self.run, dataset, split, temperature) or answers(self.network, dataset, split)
+        dataset, network = self.dataset, self.network
+        kept = kept_answers(self.run, dataset, split, network.passport.temperature)
+        return kept or answers(up_to_date(self.run, network, dataset), dataset, split)
 
     def evaluate(self, split: str = "test") -> dict[str, Any]:
         """Accuracy with its interval, precision and recall of each class, calibration; see `evaluate.report`."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from PIL import Image
 from torch import nn
 
 from imgrec import hardware
+from imgrec.data import Dataset, DatasetError
 from imgrec.data.parallel import in_order
 from imgrec.hooks import listening
 from imgrec.images import ImageError, Recalled, fit, open_image
@@ -219,8 +220,29 @@ class Predictor:
 
     def looking(self, views: str) -> Predictor:
         """The same network, whose answers are the mean over other views of a picture. Raises RecipeError."""
-        passport = dataclasses.replace(self.passport, views=one_of("views", views, VIEWS))
-        return Predictor(self.model, passport, self.name, str(self.device), self.neighbours)
+        return self._with(views=one_of("views", views, VIEWS))
+
+    def calling(self, classes: tuple[str, ...]) -> Predictor:
+        """The same network, its classes called otherwise."""
+        return self._with(classes=classes)
+
+    def _with(self, **changes: Any) -> Predictor:
+        passport = dataclasses.replace(self.passport, **changes)
+        other = Predictor(self.model, passport, self.name, str(self.device), self.neighbours)
+        other.changed = self.changed
+        return other
+
+    def columns(self, dataset: Dataset) -> list[int]:
+        """Where the outputs for the classes of a data set stand, in their order. Raises DatasetError if it has others."""
+        if sorted(dataset.classes) != sorted(self.classes):
+            raise DatasetError(
+                tr(
+                    "{name} has other classes than those that {run} learned; train again if some were added or taken out since.",
+                    name=dataset.name,
+                    run=self.name,
+                )
+            )
+        return [self.classes.index(name) for name in dataset.classes]
 
 
 def shares(pictures: int, threads: int) -> int:

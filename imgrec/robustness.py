@@ -46,14 +46,15 @@ def robustness(
     where = evenly(dataset.indices("test"), MOST)
     if not len(where):
         raise DatasetError(tr("{name} has no test pictures.", name=dataset.name))
-    pictures, labels, rows = dataset.images[where], dataset.labels[where], []
+    pictures, rows = dataset.images[where], []
+    right = np.array(predictor.columns(dataset))[dataset.labels[where]]  # what should be answered
     total = sum(len(change.levels) for change in CHANGES.values())
     for name, change in CHANGES.items():
         for level in change.levels:
             if told:
                 told(len(rows) / total, f"{tr(change.title).lower()}, {level:g} {tr(change.unit)}")
-            right = (_answers(predictor, worsened(pictures, name, level)) == labels).mean()
-            rows.append({"change": name, "level": level, "accuracy": float(right)})
+            said = predictor.probabilities(worsened(pictures, name, level)).argmax(1)
+            rows.append({"change": name, "level": level, "accuracy": float((said == right).mean())})
     return rows
 
 
@@ -84,7 +85,3 @@ def rejected(predictor: Predictor) -> list[dict[str, float | str]]:
         known = predictor.is_known(predictor.features(pictures))
         rows.append({"pictures": name, "rejected": float((~known).mean()), "images": len(pictures)})
     return rows
-
-
-def _answers(predictor: Predictor, pictures: np.ndarray) -> np.ndarray:
-    return predictor.probabilities(pictures).argmax(1)

@@ -16,6 +16,7 @@ from imgrec.data.dataset import evenly
 from imgrec.data.health import measure
 from imgrec.language import tr
 from imgrec.recipe import Recipe
+from imgrec.runs import open_run
 
 MOST_SUSPECTS = 2000  # labels that are kept of a search, the least believable first
 Told = Callable[..., None]  # (share, words)
@@ -106,6 +107,7 @@ def baselines(name: str, told: Told, fingerprint: str = "") -> dict[str, np.ndar
 
 def robustness(name: str, told: Told, run: str) -> dict[str, np.ndarray]:
     """How a run bears worse pictures: change, level, accuracy; and how many strangers it rejects."""
+    from imgrec.evaluate import up_to_date
     from imgrec.predict import predictor
     from imgrec.robustness import rejected
     from imgrec.robustness import robustness as measured
@@ -113,7 +115,8 @@ def robustness(name: str, told: Told, run: str) -> dict[str, np.ndarray]:
     told(0.0, tr("loading PyTorch and the network"))
     network = predictor(run)
     wanted = network.passport.preprocess
-    rows = measured(network, open_dataset(name, wanted.size, wanted.resize, wanted.channels), told)
+    dataset = open_dataset(name, wanted.size, wanted.resize, wanted.channels)
+    rows = measured(up_to_date(open_run(run), network, dataset), dataset, told)
     found = {column: np.array([row[column] for row in rows]) for column in rows[0]}
     strangers = rejected(network) if network.neighbours and network.passport.threshold is not None else []
     return {

@@ -15,10 +15,13 @@ SOURCES = (("camera", mark("Camera"), ":material/videocam:"), ("files", mark("Fi
 Shown = list[tuple[str, list[uploads.Loose]]]  # the classes of the form, and of each the pictures that are new
 
 
-def show(dataset: data.Dataset | None, busy: bool, anew: Callable[[], None]) -> Shown:
+def show(
+    dataset: data.Dataset | None, busy: bool, anew: Callable[[], None], called: Callable[[str, str], None]
+) -> Shown:
     """The classes, in the order in which they came, and buttons for more, for other ones (``anew``), and for what was changed.
 
-    While ``busy`` the pictures are being learned, and what is there stays as it is.
+    While ``busy`` the pictures are being learned, and what is there stays as it is. ``called`` hears of a class that has
+    another name from now on: the old one and the new.
     """
     first = {name: int(np.argmax(dataset.labels == i)) for i, name in enumerate(dataset.classes)} if dataset else {}
     known = sorted(first, key=lambda name: first[name])
@@ -28,7 +31,7 @@ def show(dataset: data.Dataset | None, busy: bool, anew: Callable[[], None]) -> 
         label = known[number] if number < len(known) else None
         slot = slot_of(label) if label is not None else f"new {number - len(known)}"
         with st.container(border=True, key=key(f"class {slot}")):
-            found.append(one_class(number, slot, label, dataset, busy))
+            found.append(one_class(number, slot, label, dataset, busy, called))
     with st.container(horizontal=True):
         if st.button(tr("Another class"), icon=":material/add:", key="teach_more", disabled=importing()):
             st.session_state[key("extra")] = extra + 1
@@ -39,7 +42,7 @@ def show(dataset: data.Dataset | None, busy: bool, anew: Callable[[], None]) -> 
         if changed:
             words = tr("Undo: {describe}", describe=parts.text(changed[-1].describe()))
             if st.button(words, icon=":material/undo:", key="teach_undo", disabled=busy):
-                undo(dataset)
+                undo(dataset, called)
     return found
 
 
@@ -52,7 +55,7 @@ def begin_anew(unsent: bool, anew: Callable[[], None]) -> None:
 
 
 def one_class(
-    number: int, slot: str, label: str | None, dataset: data.Dataset | None, busy: bool
+    number: int, slot: str, label: str | None, dataset: data.Dataset | None, busy: bool, called: Callable
 ) -> tuple[str, list[uploads.Loose]]:
     """One class: its name, which stays once the network has learned it, and its new pictures; ``slot`` is its own, wherever
     it stands."""
@@ -64,7 +67,7 @@ def one_class(
         )  # fmt: skip
         label = " ".join(label.split())
     else:
-        title(dataset, label, busy)
+        title(dataset, label, busy, called)
     shots = st.session_state.setdefault(key(f"shots {slot}"), [])
     opened = source(number)
     if opened == "camera":
@@ -83,7 +86,7 @@ def one_class(
     return label, film.loose(shots, label)
 
 
-def title(dataset: data.Dataset, label: str, busy: bool) -> None:
+def title(dataset: data.Dataset, label: str, busy: bool, called: Callable[[str, str], None]) -> None:
     """The name of a class that the network has learned, and what can be done with it."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(f"**{parts.text(label)}**", width="content")
@@ -98,12 +101,12 @@ def title(dataset: data.Dataset, label: str, busy: bool) -> None:
             name = " ".join(name.split())
             same = name in ("", *dataset.classes)
             if st.button(tr("Rename"), icon=":material/label:", key=key(f"renamed {label}"), disabled=same):
-                rename(dataset, label, name)
+                rename(dataset, label, name, called)
             if st.button(tr("Take the class out"), icon=":material/block:", key=key(f"out {label}")):
                 editing.change(dataset, data.Edit("exclude", tuple(of_class(dataset, label).tolist())))
 
 
-def rename(dataset: data.Dataset, old: str, name: str) -> None:
+def rename(dataset: data.Dataset, old: str, name: str, called: Callable[[str, str], None]) -> None:
     """Give a class another name; what is new in it goes along."""
     try:
         done = data.edit(dataset.name, data.Edit("rename", value=name, old=old))
@@ -111,14 +114,16 @@ def rename(dataset: data.Dataset, old: str, name: str) -> None:
         st.error(parts.text(error, 300))
     else:
         move(old, done.value)
+        called(old, done.value)
         st.rerun()
 
 
-def undo(dataset: data.Dataset) -> None:
+def undo(dataset: data.Dataset, called: Callable[[str, str], None]) -> None:
     """Take the last change of the set back."""
     done = data.undo(dataset.name)
     if done.kind == "rename":
         move(done.value, done.old)
+        called(done.value, done.old)
     st.rerun()
 
 

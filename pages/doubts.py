@@ -5,7 +5,17 @@ import streamlit as st
 
 from imgrec import charts, jobs
 from imgrec.data import Dataset, named, read_columns
-from imgrec.evaluate import Answers, amend, calibration_error, fit_temperature, mcnemar, reliability, slices
+from imgrec.evaluate import (
+    Answers,
+    amend,
+    calibration_error,
+    fit_temperature,
+    mcnemar,
+    names_now,
+    reliability,
+    slices,
+    up_to_date,
+)
 from imgrec.language import mark, tr
 from imgrec.predict import Predictor
 from imgrec.robustness import CHANGES
@@ -152,11 +162,11 @@ def parts_of_it(dataset: Dataset, given: Answers) -> None:
 def versus(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> None:
     """Another run on the same pictures: who is better, and is that more than chance?"""
     then = {row["run"]: row["fingerprint"] for row in rows() if row.get("dataset") == run.recipe.dataset}
-    classes = run.read("classes.json").get("classes")
+    known = sorted(model.classes)
     others = [
         name
         for name in then
-        if name != run.name and open_run(name).usable and open_run(name).read("classes.json").get("classes") == classes
+        if name != run.name and open_run(name).usable and sorted(names_now(open_run(name), dataset)) == known
     ]
     if not others:
         st.info(tr("No other finished run learned these classes from this data set; train one more to compare."))
@@ -167,7 +177,7 @@ def versus(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> None
         return
     wanted = rival.passport.preprocess
     pictures = parts.open_dataset(other.recipe.dataset, wanted.size, wanted.resize)
-    theirs = judged.of_split(other, rival, pictures, "test")
+    theirs = judged.of_split(other, up_to_date(other, rival, pictures), pictures, "test")
     if (then[other.name], then.get(run.name)) != (pictures.fingerprint, dataset.fingerprint):
         st.info(
             tr(

@@ -5,13 +5,13 @@ import streamlit as st
 
 from imgrec import charts
 from imgrec.data import Dataset, DatasetError, class_names, named
-from imgrec.evaluate import Answers, bootstrap, curves, report
+from imgrec.evaluate import Answers, amend, bootstrap, curves, report, up_to_date
 from imgrec.language import mark, tr
 from imgrec.predict import Predictor
 from imgrec.report import printable
 from imgrec.runs import Run
 from imgrec.spreadsheet import as_csv
-from pages import doubts, judged, parts, settings
+from pages import doubts, judged, parts, settings, visitors
 
 
 def mistakes(model: Predictor, dataset: Dataset, given: Answers) -> None:
@@ -145,6 +145,19 @@ def since_then(run: Run, dataset: Dataset, given: Answers) -> None:
         settings.fill_in(run)
 
 
+def renamed(run: Run, called: dict[str, str]) -> None:
+    """If classes were renamed since the training: which, and the way to have the network say so, too."""
+    left, right = st.columns([4, 1], vertical_alignment="center")
+    pairs = [f"{parts.text(old)} → {parts.text(new)}" for old, new in called.items() if old != new]
+    left.info(tr("Renamed since the training: {names}.", names=", ".join(pairs)), icon=":material/label:")
+    if right.button(
+        tr("Rename in the network, too"), icon=":material/label:", key="rename_network", width="stretch",
+        disabled=run.bundled or parts.live(run) or not visitors.may_change(run),
+    ):  # fmt: skip
+        amend(run, None, classes=tuple(called.values()))
+        st.rerun()
+
+
 def without_pictures(run: Run, why: Exception) -> None:
     """What is written down of the test, where the pictures themselves are not here."""
     found = run.read("evaluation.json")
@@ -201,6 +214,7 @@ run, model = parts.model_picker()
 try:
     wanted = model.passport.preprocess
     dataset = parts.open_dataset(run.recipe.dataset, wanted.size, wanted.resize)
+    learned, model = model.classes, up_to_date(run, model, dataset)
     given = judged.of_split(run, model, dataset, "test")
 except DatasetError as error:
     without_pictures(run, error)
@@ -210,6 +224,8 @@ except (ValueError, OSError) as error:
     st.stop()
 summary(given, dataset)
 since_then(run, dataset, given)
+if model.classes != learned:
+    renamed(run, dict(zip(learned, model.classes, strict=True)))
 view = parts.address_choice(tr("Look at"), VIEWS, "evaluate_view", "view", VIEWS[0])
 if view == "Mistakes":
     mistakes(model, dataset, given)

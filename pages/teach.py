@@ -68,6 +68,18 @@ def anew() -> None:
         st.query_params.pop(name, None)
 
 
+def called(old: str, new: str) -> None:
+    """What the visitor's networks say of a class that has another name from now on."""
+    from imgrec.evaluate import amend  # brings torch in, which the page does without until there is a network
+
+    for name in {st.session_state.get("teach_run"), st.session_state.get("teach_tried")}:
+        with suppress(ValueError, OSError):  # gone, or another's
+            run = open_run(name or "")
+            names = run.read("classes.json").get("classes", ()) if run.usable and visitors.may_change(run) else ()
+            if old in names and new not in names:
+                amend(run, None, classes=tuple(new if label == old else label for label in names))
+
+
 def train(dataset: data.Dataset | None, shown: classes.Shown, run: Run | None, busy: bool) -> None:
     """The button, and how far it is."""
     lacking, new = classes.missing(dataset, shown), [picture for _, pictures in shown for picture in pictures]
@@ -274,7 +286,7 @@ st.html(
 first, second, third = st.columns([4, 3, 4], gap="medium")
 with first:
     st.subheader(tr("1. Show"), anchor=False)
-    shown = classes.show(dataset, busy, anew)
+    shown = classes.show(dataset, busy, anew, called)
 with second, st.container(key="teach_middle"):
     st.subheader(tr("2. Train"), anchor=False)
     train(dataset, shown, run, busy)

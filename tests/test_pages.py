@@ -15,6 +15,7 @@ from pictures import picture, two_classes, zipped
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+import imgrec
 from imgrec import jobs, worker
 from imgrec.data import Edit, Item, delete_dataset, edit, import_dataset, list_datasets, open_dataset, stamps, undo
 from imgrec.evaluate import kept_answers
@@ -1298,17 +1299,72 @@ def test_few_photos_choose_the_preset_few_until_somebody_chooses_otherwise():
     assert "not on this machine yet" in texts(test)
 
 
-def test_after_a_correction_the_page_says_what_the_run_had_then_and_two_runs_are_compared_on_what_is_now():
+def plain_pictures(name="mine", classes="ab", images=100):
+    """A data set of plain greys that a network learns at once."""
     items = [
-        Item(f"{i}.png", to_png(np.full((16, 16, 3), 40 + 150 * (i % 2) + i % 30, np.uint8)), "ab"[i % 2])
-        for i in range(100)
-    ]
-    import_dataset(items, "mine")
+        Item(f"{i}.png", to_png(np.full((16, 16, 3), 40 + 75 * (i % len(classes)) + i % 30, np.uint8)), classes[i % len(classes)])
+        for i in range(images)
+    ]  # fmt: skip
+    import_dataset(items, name)
+
+
+def learned(name="mine", seed=0):
+    """A finished training on it."""
+    run = create_run(Recipe(dataset=name, model="softmax-regression", epochs=4, device="cpu", seed=seed))
+    for _ in worker.work(run):
+        pass
+    return run
+
+
+def test_a_class_renamed_after_a_training_is_followed_on_every_way_to_its_test():
+    plain_pictures(classes="abc")
+    run, before = learned(), learned(seed=1)
+    said, right = run.read("evaluation.json"), kept_answers(run, open_dataset("mine", 32), "test").right
+    edit("mine", Edit("rename", value="z", old="a"))
+    edit("mine", Edit("rename", value="a", old="b"))  # another one is called so now
+    edit(
+        "mine", Edit("relabel", (int(open_dataset("mine").indices("test")[0]),), "new")
+    )  # and a class comes in that none learned
+    with pytest.raises(ValueError, match="other classes"):
+        imgrec.load(run.name).evaluate()
+    undo("mine")
+    assert imgrec.load(run.name).evaluate()["accuracy"] == pytest.approx(said["accuracy"])
+    test = open_page("evaluate.py", {"run": run.name, "view": "Versus"})
+    assert not test.exception
+    assert "Renamed since the training: a → z, b → a" in texts(test)
+    assert test.selectbox(key="versus").options == [before.name]
+    test.button(key="rename_network").click().run()
+    assert not test.exception
+    assert "Renamed since" not in texts(test)
+    assert load_weights(run.file("best.safetensors"))[1].classes == ("z", "a", "c")
+    assert [row["name"] for row in run.read("evaluation.json")["classes"]] == ["z", "a", "c"]
+    assert test.selectbox(key="versus").options == [before.name]  # which calls them as before
+    assert {metric.label: metric.value for metric in test.metric}["This run"] == f"{right.mean():.1%}"
+    undo("mine")
+    undo("mine")
+    assert "Renamed since the training: z → a, a → b" in texts(open_page("evaluate.py", {"run": run.name}))
+    study = jobs.start_study("robustness", "mine", run=run.name)
+    wait_for(lambda: jobs.study_result(study))
+    assert jobs.study_result(study)["accuracy"][0] == pytest.approx(right.mean())
+
+
+def test_a_class_renamed_where_it_is_taught_is_called_so_by_the_network_too():
+    plain_pictures()
+    run = learned()
+    test = open_page("teach.py", {"dataset": "mine", "run": run.name})
+    test.text_input(key="teach 0 mine rename a").set_value("apple").run()
+    test.button(key="teach 0 mine renamed a").click().run()
+    assert not test.exception
+    assert load_weights(run.file("best.safetensors"))[1].classes == ("apple", "b")
+    test.button(key="teach_undo").click().run()
+    assert load_weights(run.file("best.safetensors"))[1].classes == ("a", "b")
+
+
+def test_after_a_correction_the_page_says_what_the_run_had_then_and_two_runs_are_compared_on_what_is_now():
+    plain_pictures()
     made = []
     for seed in (0, 1):
-        run = create_run(Recipe(dataset="mine", model="softmax-regression", epochs=4, device="cpu", seed=seed))
-        for _ in worker.work(run):
-            pass
+        run = learned(seed=seed)
         made.append(run.name)
         wrong = int(open_dataset("mine").indices("test")[seed])
         if seed == 0:

@@ -30,12 +30,13 @@ def models(options) -> None:
 def evaluate(options) -> None:
     from imgrec.data import open_dataset
     from imgrec.evaluate import evaluate as measure
+    from imgrec.evaluate import up_to_date
     from imgrec.predict import Predictor
     from imgrec.runs import open_run
 
     run = open_run(options.name)
     dataset = open_dataset(run.recipe.dataset, run.recipe.image_size, run.recipe.resize)
-    report = measure(Predictor.open(run), dataset, options.split)
+    report = measure(up_to_date(run, Predictor.open(run), dataset), dataset, options.split)
     if options.json:
         return print_json({"run": run.name, **report})
     low, high = report["interval"]
