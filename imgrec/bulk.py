@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -96,19 +96,16 @@ def classify(
     """Write ``out``/answers.csv and pictures.npz; the summary {"pictures", "refused", "why", "unknown", "knows", "classes", "seconds"}."""
     began, counts, seen, answers, why = time.monotonic(), Counter(), [], [], []
     with replaced(out / "answers.csv") as file:
-        marked = "utf-8" if all(map(str.isascii, network.classes)) else "utf-8-sig"  # by which Excel knows it
-        text = io.TextIOWrapper(file, marked, newline="", write_through=True)
-        for row, result in rows(network, sources, text, temperature, told):
+        for answer, result in rows(network, sources, file, temperature, told):
             counts["refused" if result.error else "pictures"] += 1
             counts["unknown"] += result.known is False
             if result.error:
                 why += [{"file": result.file, "reason": result.error}] * (len(why) < SHOWN)
             else:
-                counts["class", row["answer"]] += 1
+                counts["class", answer["answer"]] += 1
                 if len(seen) < SHOWN:
                     seen.append(_small(result.seen))
-                    answers.append((row["file"], row["answer"], row["probability"]))
-        text.detach()
+                    answers.append(tuple(answer[key] for key in ("file", "answer", "probability")))
     files, names, sure = zip(*answers, strict=True) if answers else ((), (), ())
     with replaced(out / "pictures.npz") as file:
         np.savez(
@@ -123,7 +120,7 @@ def classify(
 
 
 def rows(
-    network, sources: Sequence[Path], out: TextIO, temperature: float = 1.0, told: Told = lambda *_: None
+    network, sources: Sequence[Path], out: BinaryIO, temperature: float = 1.0, told: Told = lambda *_: None
 ) -> Iterator[tuple[dict, Classified]]:
     """Write one row of CSV to ``out`` for every picture of files, folders and archives; each row, and what it says in full.
 
@@ -131,19 +128,39 @@ def rows(
     """
     from imgrec.predict import stream
 
-    sheet = Sheet(out, ("file", "error", "known", "answer", "probability", *(f"p({name})" for name in network.classes)))
+    marked = "utf-8" if all(map(str.isascii, network.classes)) else "utf-8-sig"  # by which Excel knows it
+    text = io.TextIOWrapper(out, marked, newline="", write_through=True)
+    sheet = Sheet(text, ("file", "error", "known", "answer", "probability", *map(_share, network.classes)))
     total, files = _total(sources), (file for source in sources for file in pictures(source))
-    for done, result in enumerate(stream(network, files), 1):
-        result = result.at_temperature(temperature)
-        row = {"file": result.file, "error": result.error or ""}
-        if not result.error:
-            [best] = result.top(network.classes, 1)
-            row |= {"known": result.verdict, "answer": best["name"], "probability": round(best["probability"], 6)}
-            shares = zip(network.classes, result.probabilities.tolist(), strict=True)
-            row |= {f"p({name})": round(share, 6) for name, share in shares}
-        sheet.write(row)
-        told(done, total)
-        yield row, result
+    try:
+        for done, result in enumerate(stream(network, files), 1):
+            result = result.at_temperature(temperature)
+            answer = row(network.classes, result)
+            sheet.write(answer)
+            told(done, total)
+            yield answer, result
+    finally:
+        text.detach()  # or it would close ``out``
+
+
+def row(classes: Sequence[str], result: Classified) -> dict[str, str | float]:
+    """An answer as a row of a table: file, error, known, answer, probability, and the share of each class."""
+    if result.error:
+        return {"file": result.file, "error": result.error}
+    [best] = result.top(classes, 1)
+    found = {"file": result.file, "error": "", "known": result.verdict, "answer": best["name"]}
+    shares = zip(map(_share, classes), result.probabilities.tolist(), strict=True)
+    return found | {"probability": _short(best["probability"])} | {name: _short(share) for name, share in shares}
+
+
+def _short(share: float) -> float:
+    """Six digits that count, however small it is: a thousand of them still sum to 1."""
+    return float(f"{share:.6g}")
+
+
+def _share(name: str) -> str:
+    """What the column of a class is called, whatever the class is called."""
+    return f"p({name})"
 
 
 def pictures(path: Path) -> Iterator[tuple[str, bytes | Path | ImageError]]:

@@ -3,6 +3,7 @@
 import numpy as np
 import streamlit as st
 
+from imgrec.bulk import row
 from imgrec.data import Dataset, class_names
 from imgrec.language import mark, tr
 from imgrec.models import card
@@ -141,15 +142,7 @@ def show(network: Predictor | Ensemble, files: list[tuple[str, bytes]], temperat
         for column, number in zip(st.columns(2), range(start, min(start + 2, len(results))), strict=False):
             with column:
                 answers.card(network, results[number], number, count, trained_on)
-    table = [
-        {
-            "file": result.file,
-            "error": result.error or "",
-            "known": result.verdict,
-            **({} if result.error else dict(zip(network.classes, map(float, result.probabilities), strict=True))),
-        }
-        for result in results
-    ]
+    table = [row(network.classes, result) for result in results]
     parts.download(tr("All probabilities as CSV"), as_csv(table), "predictions.csv", "text/csv")
     with st.expander(tr("As a table")):
         parts.grid(table)

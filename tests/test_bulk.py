@@ -68,11 +68,11 @@ def test_a_folder_and_a_single_file_can_be_given_too(archive, tmp_path):
     with zipfile.ZipFile(archive) as file:
         for name in file.namelist()[:3]:
             file.extract(name, tmp_path / "folder")
-    text = io.StringIO()
+    out = io.BytesIO()
     given = [tmp_path / "folder", tmp_path / "folder" / "some" / "00.png", tmp_path / "none.png"]
-    rows = [row for row, _ in bulk.rows(predictor(NAME), given, text)]
+    rows = [row for row, _ in bulk.rows(predictor(NAME), given, out)]
     assert [bool(row["error"]) for row in rows] == [False, False, False, False, True]
-    assert len(table(text.getvalue())) == 5
+    assert len(table(out.getvalue())) == 5
 
 
 def test_what_was_uploaded_is_removed_afterwards(archive):
@@ -125,6 +125,11 @@ def test_the_command_writes_the_same_table(archive, tmp_path, capsys):
     assert main(["predict", NAME, str(archive), "--csv", str(out), "--json"]) == 0
     assert '"pictures": 31' in capsys.readouterr().out
     assert len(table(out.read_bytes())) == 33
+    network = predictor(NAME)
+    with zipfile.ZipFile(archive) as file:
+        few = [(name, file.read(name)) for name in file.namelist()[:3]]
+    few = [bulk.row(network.classes, result) for result in network.classify(few)]  # as the page Predict does
+    assert table(as_csv(few)) == table(out.read_bytes())[:3]
     assert main(["predict", NAME, str(archive), "--top", "1"]) == 0
     shown = capsys.readouterr()
     assert shown.out.count("%") == 31

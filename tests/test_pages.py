@@ -1074,7 +1074,7 @@ def test_predict_shows_as_many_classes_as_asked_at_the_temperature_asked(trained
         "predict.py", {"run": trained.name}, predict_source="Samples", predict_temperature=5.0, predict_top=3
     )
     [table] = test.dataframe
-    names = list("0123456789")
+    names = [f"p({digit})" for digit in range(10)]
     sums = table.value[names].sum(axis=1)
     assert np.allclose(sums, 1, atol=1e-5)
     sharp = open_page("predict.py", {"run": trained.name}, predict_source="Samples").dataframe[0].value[names]
@@ -1086,7 +1086,7 @@ def test_predict_shows_as_many_classes_as_asked_at_the_temperature_asked(trained
 def test_predict_asks_several_runs_together(trained, full_workspace):
     import numpy as np
 
-    names = list("0123456789")
+    names = [f"p({digit})" for digit in range(10)]
     alone = [
         open_page("predict.py", {"run": name}, predict_source="Samples").dataframe[0].value[names]
         for name in (trained.name, "digits-seed-cnn")

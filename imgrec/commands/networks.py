@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
 import sys
 from pathlib import Path
 
@@ -61,7 +60,7 @@ def _positive(text: str) -> int:
     argument("image", type=Path, nargs="+", metavar="IMAGE", help="a picture, a folder, a ZIP or a TAR"),
     argument("--csv", type=writable, metavar="F.csv", help="write all probabilities into a table"),
     argument("--views", choices=("one", "mirror", "shifted", "six"), help="answer with the mean over several views"),
-    argument("--top", type=_positive, default=5, help="how many classes to show"),
+    argument("--top", type=_positive, default=5, help="how many classes to show (a table holds all)"),
 )
 def predict(options) -> None:
     from imgrec.bulk import pictures
@@ -94,15 +93,15 @@ def _into_a_table(options, network) -> None:
 
     counts = {"pictures": 0, "refused": 0}
     with bar(" pictures") as progress, replaced(options.csv) as file:
-        text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
-        for _, result in rows(network, options.image, text, told=progress):
+        for _, result in rows(network, options.image, file, told=progress):
             counts["refused" if result.error else "pictures"] += 1
             if result.error:
                 print(f"imgrec: {result.error}", file=sys.stderr)
-        text.detach()
     if not counts["pictures"]:
         raise ValueError("none of the files could be classified.")
-    print_json({"model": network.name, "out": str(options.csv), **counts})
+    if options.json:
+        return print_json({"model": network.name, "out": str(options.csv), **counts})
+    print(f"{counts['pictures']} classified, {counts['refused']} refused: {options.csv}")
 
 
 @command(
