@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from imgrec.data import Cancelled, fetch, import_dataset, open_dataset, stamps
+from imgrec.data.dataset import Unsorted
 from imgrec.data.uploads import discard
 from imgrec.home import write_atomic
 from imgrec.jobs import bring_folder, study_folder, teller, under_way
@@ -36,8 +37,11 @@ def work_bring(name: str) -> None:
             job.update(detail=tr("packing the pixels, so that it opens at once"), progress=0.99)
             open_dataset(name)
             job.write("report.json", report)
+        except Unsorted:
+            job.write("job.json", asked | {"again": True})
+            raise
         finally:  # before the job is said to be over
-            if source:
+            if source and "again" not in job.read("job.json"):
                 discard(Path(source))
 
 

@@ -246,6 +246,18 @@ def report(job: Run) -> None:
     else:
         reason = state.get("error") or tr("its process vanished; nothing of it was kept. Start it again.")
         st.error(f"**{name}**: {parts.text(reason, 700)}")
+        asked = job.read("job.json")
+        kept = Path(str(asked.get("source")))
+        if asked.get("again") and kept.exists() and st.button(
+            tr("Import it without labels"), icon=":material/label_off:", key=f"again {job.name}",
+            help=tr("All of them wait on the page Label, where a network proposes what they are."),
+        ):  # fmt: skip
+            try:
+                jobs.start_import(kept, job.name, unlabelled=True)
+            except (ValueError, OSError) as error:
+                st.error(parts.text(error, 400))
+            else:
+                st.rerun()
 
 
 def reports() -> None:

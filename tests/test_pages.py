@@ -17,7 +17,18 @@ from streamlit.testing.v1 import AppTest
 
 import imgrec
 from imgrec import jobs, worker
-from imgrec.data import Edit, Item, delete_dataset, edit, import_dataset, list_datasets, open_dataset, stamps, undo
+from imgrec.data import (
+    Edit,
+    Item,
+    delete_dataset,
+    edit,
+    import_dataset,
+    list_datasets,
+    open_dataset,
+    stamps,
+    undo,
+    uploads,
+)
 from imgrec.evaluate import kept_answers
 from imgrec.explain import METHODS
 from imgrec.images import to_png
@@ -1390,6 +1401,25 @@ def test_too_few_pictures_of_a_class_are_said_at_once_and_names_are_proposed(tmp
     wait_for(lambda: jobs.bring_jobs()[0].status == "finished")
     test.run()
     assert "Few pictures of fist, palm" in texts(test)
+
+
+def test_an_archive_without_classes_need_not_be_chosen_again(tmp_path):
+    archive = zipped(tmp_path / "all.zip", {f"holiday/{i}.png": picture(i) for i in range(4)}).read_bytes()
+    test = open_page("bring.py", bring_way="Archive")
+    test.file_uploader(key="bring 0 archive").set_value([("photos.zip", archive, "application/zip")]).run()
+    button(test, "Import").click().run()
+    wait_for(lambda: jobs.bring_jobs()[0].status == "failed")
+    test.run()
+    button(test, "Import it without labels").click().run()
+    wait_for(lambda: jobs.bring_jobs()[0].status == "finished")
+    assert open_dataset("photos").classes == ()
+    assert len(open_dataset("photos").unlabelled) == 4
+    assert not list(jobs.bring_folder("photos").path.parent.parent.glob(".uploads/*/*"))
+    (broken := tmp_path / "broken.zip").write_bytes(archive[:100])
+    jobs.start_import(uploads.keep("broken.zip", broken.read_bytes()), "broken")
+    wait_for(lambda: jobs.bring_folder("broken").status == "failed")
+    assert not any(button.label == "Import it without labels" for button in open_page("bring.py").button)
+    assert not list(jobs.bring_folder("photos").path.parent.parent.glob(".uploads/*/*"))
 
 
 def test_label_opens_with_the_set_whose_pictures_wait():

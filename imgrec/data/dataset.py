@@ -21,6 +21,10 @@ class DatasetError(ValueError):
     """A data set that cannot be opened or imported; the message names it, the reason and the way out."""
 
 
+class Unsorted(DatasetError):
+    """Pictures that do not lie in two classes or more; they can be imported without labels."""
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Pictures of one size with a label and a split each.

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imgrec.data import edits, layouts
-from imgrec.data.dataset import SPLITS, UNLABELLED, DatasetError, counted, stratify
+from imgrec.data.dataset import SPLITS, UNLABELLED, DatasetError, Unsorted, counted, stratify
 from imgrec.data.listing import stamp
 from imgrec.data.packs import Progress
 from imgrec.data.parallel import in_order
@@ -180,7 +180,7 @@ class Import:
                 tr("Nothing was added to {name}: {first}.", name=draft.name, first=self.rejected[0]["reason"])
             )
         if not pictures or not (self.adding or self.unlabelled or len(wanted) > 1):
-            raise DatasetError(self._too_few(len(pictures), wanted))
+            raise (Unsorted if pictures else DatasetError)(self._too_few(len(pictures), wanted))
         late = [label for label in wanted if label not in number]  # a class was called so, and has been renamed
         called = [*number, *late]
         place = {label: index for index, label in enumerate(called)} | {None: -1}
