@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 import warnings
+import zipfile
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -61,7 +62,8 @@ def export(
 
     ``to``: a key of FORMATS. The file is written only after the exported model gave the same probabilities as ours within
     1e-4 on 8 pictures. "int8" needs the ``dataset`` it learned from and cannot be that exact; it is written if it names
-    nearly as many test pictures rightly, and the figures "before" and "after" are told, too. Raises ExportError.
+    nearly as many test pictures rightly, and the figures "before" and "after" are told, too. Of a "zip" it is told whether
+    the "page" is in it, whose runtime has to be fetched once. Raises ExportError.
     """
     if to not in FORMATS:
         raise ExportError(tr("to is {to!r}; choose one of {formats}.", to=to, formats=", ".join(FORMATS)))
@@ -82,6 +84,8 @@ def export(
         else:
             told(0.2, tr("exporting and comparing"))
             content, found = _proved(FORMATS[to].write, predictor)
+        if to == "zip":
+            found["page"] = "page.html" in zipfile.ZipFile(io.BytesIO(content)).namelist()
     write_atomic(out, content)
     return {"to": to, "out": str(out), "bytes": len(content), **found}
 

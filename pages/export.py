@@ -80,6 +80,11 @@ if st.session_state.get("export_made") == (run.name, changed, to):
     else:
         st.success(tr("{title} of {name} is ready.", title=tr(FORMATS[to].title), name=parts.text(run.name)))
         proof(found)
+        if found.get("page") is False:
+            st.info(
+                tr("The page for the browser is not in it: what it runs on could not be fetched. As a web page alone it says how to get that."),
+                icon=":material/cloud_off:",
+            )  # fmt: skip
         file = f"{run.name}.{'int8.onnx' if to == 'int8' else FORMATS[to].ending}"
         parts.download(tr("Download"), content, file, key="export_file")
 with st.expander(tr("On the command line")):

@@ -125,7 +125,7 @@ def test_without_the_runtime_it_says_what_to_put_where(tmp_path, monkeypatch, ca
     assert "could not be fetched" in said
     assert str(folder("weights")) in said
     assert not (tmp_path / "page.html").exists()
-    export(Predictor.open(NAME, "cpu"), "zip", tmp_path / "all.zip")
+    assert export(Predictor.open(NAME, "cpu"), "zip", tmp_path / "all.zip")["page"] is False
     assert "page.html" not in zipfile.ZipFile(tmp_path / "all.zip").namelist()
 
 
@@ -145,7 +145,7 @@ def test_a_runtime_that_was_changed_is_never_used(tmp_path, monkeypatch):
 
 def test_the_zip_works_in_a_bare_environment(runtime, tmp_path):
     """Row 24 of the goals: nothing but onnxruntime, numpy and Pillow is installed there."""
-    export(Predictor.open("digits-seed-cnn", "cpu"), "zip", tmp_path / "take.zip")
+    assert export(Predictor.open("digits-seed-cnn", "cpu"), "zip", tmp_path / "take.zip")["page"]
     with zipfile.ZipFile(tmp_path / "take.zip") as archive:
         archive.extractall(tmp_path)
     assert (tmp_path / "page.html").stat().st_size > 4e6
