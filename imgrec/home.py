@@ -109,6 +109,26 @@ def _size(place: str, moment: float) -> int:
     return total
 
 
+def held() -> dict[str, int]:
+    """Bytes on the disk of each data set and run, as ``datasets/digits``, and of each other folder of the workspace."""
+    found: dict[str, int] = {}
+    for kind in _folders(home()):
+        for name in _folders(home() / kind):
+            apart = kind in ("datasets", "runs") and not name.startswith(".")  # those are uploads, studies, drafts
+            place = f"{kind}/{name}" if apart else kind
+            found[place] = found.get(place, 0) + _size.__wrapped__(str(home() / kind / name), 0.0)
+        loose = (entry.stat(follow_symlinks=False).st_size for entry in os.scandir(home() / kind) if entry.is_file())
+        found[kind] = found.get(kind, 0) + sum(loose)
+    return {place: size for place, size in found.items() if size}
+
+
+def _folders(place: Path) -> list[str]:
+    try:
+        return [entry.name for entry in os.scandir(place) if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+
+
 def write_atomic(path: Path | str, content: str | bytes) -> None:
     """Write a file so that readers and a power cut see the old content or the new, never a part.
 

@@ -97,10 +97,13 @@ def title(dataset: data.Dataset, label: str, busy: bool, called: Callable[[str, 
             help=tr("Rename the class or take it out"),
             disabled=busy,
         ):
-            name = st.text_input(tr("New name"), label, key=key(f"rename {label}"), max_chars=100)
+            with st.form(key(f"naming {label}"), border=False):
+                name = st.text_input(tr("New name"), label, key=key(f"rename {label}"), max_chars=100)
+                sent = st.form_submit_button(tr("Rename"), icon=":material/label:", key=key(f"renamed {label}"))
             name = " ".join(name.split())
-            same = name in ("", *dataset.classes)
-            if st.button(tr("Rename"), icon=":material/label:", key=key(f"renamed {label}"), disabled=same):
+            if sent and name in dataset.classes and name != label:
+                st.error(tr("Two classes are called {name}.", name=parts.text(name)))
+            elif sent and name not in ("", label):
                 rename(dataset, label, name, called)
             if st.button(tr("Take the class out"), icon=":material/block:", key=key(f"out {label}")):
                 editing.change(dataset, data.Edit("exclude", tuple(of_class(dataset, label).tolist())))

@@ -1,10 +1,13 @@
 """Home: what this is, four doors into it, and what is running now."""
 
+import shutil
+
 import numpy as np
 import streamlit as st
 
 from imgrec import queue
 from imgrec.data import open_dataset
+from imgrec.home import held, home
 from imgrec.images import to_png
 from imgrec.language import tr
 from imgrec.lessons.convolution import KERNELS, convolve
@@ -88,6 +91,31 @@ def running_now() -> None:
         parts.link("predict", line, ":material/image_search:", run=run.name)
 
 
+@st.fragment
+def on_the_disk() -> None:
+    """What the workspace holds, the largest first; counted when somebody asks."""
+    if not st.button(tr("What is kept on the disk"), icon=":material/hard_drive:", key="disk", type="tertiary"):
+        return
+    with st.spinner(tr("Counting …")):
+        sizes, free = held(), shutil.disk_usage(home().parent).free
+    st.caption(tr("{held} in the workspace, {free} free on the disk.", held=megabytes(sum(sizes.values())), free=megabytes(free)))  # fmt: skip
+    kinds = {"datasets": tr("Data set"), "runs": tr("Run")}
+    largest = sorted(sizes.items(), key=lambda pair: -pair[1])[:50]
+    parts.grid(
+        {
+            tr("Kept"): kinds[path.partition("/")[0]] if "/" in path else tr("Shared"),
+            tr("Name"): path.partition("/")[2] or path,
+            tr("Size"): megabytes(size),
+        }
+        for path, size in largest
+    )
+    st.caption(tr("Data sets are deleted on the page Data set, trainings on the page Runs."))
+
+
+def megabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
 st.title(tr("See how a machine learns to see"), anchor=False)
 st.write(
     tr(
@@ -123,3 +151,4 @@ with st.container(horizontal=True):
     parts.link("bring", "Bring your own pictures", ":material/add_photo_alternate:")
     parts.link("collect", "Collect photos with a class", ":material/groups:")
 running_now()
+on_the_disk()

@@ -121,13 +121,13 @@ def written(what: str, now_there: object) -> None:
     st.session_state[name] = [*said, (now_there, math.inf)]
 
 
-def address_choice(label: str, options: Sequence[str], key: str, name: str, first: str, help: str | None = None) -> str:
+def address_choice(label: str, options: Sequence[str], key: str, name: str, first: str, **more) -> str:
     """Options side by side, beginning with ``first``; the chosen one is kept in the address as ?name=…"""
     asked = st.query_params.get(name)
     if asked in options and is_new(name, asked):
         st.session_state[key] = asked
     st.session_state.setdefault(key, first)
-    chosen = st.segmented_control(label, options, required=True, key=key, format_func=tr, persist_state="session", help=help)  # fmt: skip
+    chosen = st.segmented_control(label, options, required=True, key=key, format_func=tr, persist_state="session", **more)  # fmt: skip
     st.query_params[name] = chosen
     written(name, chosen)
     return chosen

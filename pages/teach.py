@@ -238,10 +238,8 @@ def try_it(run: Run | None) -> None:
     model = parts.network(run.name)
     if model is None:
         return
-    way = st.segmented_control(
-        tr("Try it with"), WAYS, default=WAYS[0 if st.session_state.get("teach_filmed") else 1], required=True, key="teach_way", format_func=tr, persist_state="session",
-        label_visibility="collapsed",
-    )  # fmt: skip
+    first = WAYS[0 if st.session_state.get("teach_filmed") else 1]
+    way = parts.address_choice(tr("Try it with"), WAYS, "teach_way", "try", first, label_visibility="collapsed")
     shown = min(5, len(model.classes))
     if (
         way == "Camera" and (st.session_state.get("teach_source") or ("", ""))[1] == "camera"

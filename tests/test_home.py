@@ -21,6 +21,24 @@ def test_a_relative_home_becomes_absolute(monkeypatch, tmp_path):
     assert home.home() == tmp_path / "here"
 
 
+def test_what_is_held_is_told_by_set_and_run_and_sums_to_all(monkeypatch, tmp_path):
+    monkeypatch.setenv("IMGREC_HOME", str(tmp_path))
+    assert home.held() == {}
+    for place, size in (
+        ("datasets/pets/a", 5),
+        ("datasets/.uploads/x/b", 7),
+        ("runs/r/c/d", 11),
+        ("runs/.rows.json", 2),
+        ("weights/w", 3),
+    ):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_bytes(bytes(size))
+    (tmp_path / "runs" / "r" / "link").symlink_to("/")
+    found = home.held()
+    assert found.pop("runs/r") == 11  # what a link leads to is not here
+    assert found == {"datasets/pets": 5, "datasets": 7, "runs": 2, "weights": 3}
+
+
 def test_only_known_folders_exist():
     with pytest.raises(ValueError, match="datasets, runs, weights"):
         home.folder("secrets")

@@ -458,7 +458,7 @@ def test_what_was_taught_is_renamed_taken_out_and_taken_back():
     assert not any(button.key == "teach_undo" for button in test.button)
     test.button(key="teach_files 0").click().run()
     test.file_uploader(key="teach 0 gestures files fist 0").set_value([("a.png", picture(99), "image/png")]).run()
-    test.text_input(key="teach 0 gestures rename fist").set_value(" rock ").run()
+    test.text_input(key="teach 0 gestures rename fist").set_value(" rock ")
     test.button(key="teach 0 gestures renamed fist").click().run()
     assert set(open_dataset("gestures").classes) == {"palm", "rock", "thumb"}
     assert "7 pictures, 1 of them new" in texts(test)  # what is new goes with it
@@ -476,7 +476,7 @@ def test_a_class_is_renamed_as_the_set_writes_it_and_what_is_new_goes_along_also
     test = open_page("teach.py", {"dataset": "gestures"})
     test.button(key="teach_files 0").click().run()
     test.file_uploader(key="teach 0 gestures files fist 0").set_value([("a.png", picture(99), "image/png")]).run()
-    test.text_input(key="teach 0 gestures rename fist").set_value("e\u0301cole").run()  # as macOS writes it
+    test.text_input(key="teach 0 gestures rename fist").set_value("e\u0301cole")  # as macOS writes it
     test.button(key="teach 0 gestures renamed fist").click().run()
     assert set(open_dataset("gestures").classes) == {"\u00e9cole", "palm"}
     assert "7 pictures, 1 of them new" in texts(test)
@@ -1363,7 +1363,7 @@ def test_a_class_renamed_where_it_is_taught_is_called_so_by_the_network_too():
     plain_pictures()
     run = learned()
     test = open_page("teach.py", {"dataset": "mine", "run": run.name})
-    test.text_input(key="teach 0 mine rename a").set_value("apple").run()
+    test.text_input(key="teach 0 mine rename a").set_value("apple")
     test.button(key="teach 0 mine renamed a").click().run()
     assert not test.exception
     assert load_weights(run.file("best.safetensors"))[1].classes == ("apple", "b")
@@ -1420,6 +1420,17 @@ def test_an_archive_without_classes_need_not_be_chosen_again(tmp_path):
     wait_for(lambda: jobs.bring_folder("broken").status == "failed")
     assert not any(button.label == "Import it without labels" for button in open_page("bring.py").button)
     assert not list(jobs.bring_folder("photos").path.parent.parent.glob(".uploads/*/*"))
+
+
+def test_home_tells_what_is_kept_on_the_disk_when_asked(own_copy):
+    plain_pictures("pets", images=20)
+    test = open_page("home.py")
+    assert not test.dataframe
+    test.button(key="disk").click().run()
+    told = test.dataframe[0].value
+    assert set(told["Name"]) >= {"pets", own_copy}
+    assert set(told["Kept"]) >= {"Data set", "Run"}
+    assert "in the workspace" in texts(test)
 
 
 def test_label_opens_with_the_set_whose_pictures_wait():
