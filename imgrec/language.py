@@ -8,7 +8,7 @@ from __future__ import annotations
 import gettext
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
@@ -53,6 +53,11 @@ def tr(text: str, /, **values: Any) -> str:
     """``text`` in the current language, or as it is where the catalogue lacks it; its {names} become ``values``."""
     found = _catalogue(current()).gettext(text) if text else text
     return found.format(**values) if values else found
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words one after another, as the language separates them."""
+    return tr(", ").join(words)
 
 
 def plural(one: str, many: str, number: int, /, **values: Any) -> str:

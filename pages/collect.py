@@ -8,7 +8,8 @@ from imgrec.data.collecting import Collection, Photo, collections_of, find_colle
 from imgrec.home import mend_name
 from imgrec.images import fit, open_image
 from imgrec.language import tr
-from pages import film, parts, sharing, visitors
+from imgrec.runs import Run
+from pages import arrivals, film, parts, sharing, visitors
 
 SHOWN = 60  # photos on the teacher's page
 
@@ -127,6 +128,16 @@ def overview(collection: Collection) -> None:
         st.rerun(scope="fragment")
 
 
+def arriving(job: Run) -> None:
+    """How far the data set is that was made of it; the page stops asking once it is there."""
+    arrivals.report(job)
+    busy = parts.live(job)
+    if st.session_state.get("collect_arriving") and not busy:
+        st.session_state["collect_arriving"] = False
+        st.rerun()
+    st.session_state["collect_arriving"] = busy
+
+
 def lead(collection: Collection) -> None:
     """For who opened it: the code and its picture, and the end."""
     address = sharing.here(code=collection.code)
@@ -134,7 +145,8 @@ def lead(collection: Collection) -> None:
     with left:
         sharing.qr_code(address)
     with right:
-        st.markdown(tr("Others join with the code **{code}**, or by pointing a phone here:", code=collection.code))
+        st.markdown(tr("Others join with this code, or by pointing a phone here:"))
+        st.title(collection.code, anchor=False)
         st.code(address, language=None, wrap_lines=True)
         sharing.near(address)
         st.caption(
@@ -151,7 +163,7 @@ def lead(collection: Collection) -> None:
                 st.error(parts.text(error, 300))
             else:
                 collection.note_made()
-                parts.go_to("bring")
+                st.rerun()
         with st.popover(tr("End it"), icon=":material/delete:"):
             st.write(tr("The code ends, and its photos go. What was made into a data set stays."))
             if st.button(tr("End it and forget the photos"), type="primary", key="collect_end"):
@@ -181,6 +193,9 @@ except ValueError as error:
 st.subheader(parts.text(collection.name), anchor=False)
 if owns(collection):
     lead(collection)
+    if collection.made:
+        made = jobs.bring_folder(collection.name)
+        st.fragment(arriving, run_every=1.0 if parts.live(made) else None)(made)
 said()
 add(collection)
 st.fragment(overview, run_every=3.0)(collection)

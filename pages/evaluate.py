@@ -6,7 +6,7 @@ import streamlit as st
 from imgrec import charts
 from imgrec.data import Dataset, DatasetError, class_names, named
 from imgrec.evaluate import Answers, amend, bootstrap, curves, report, up_to_date
-from imgrec.language import mark, tr
+from imgrec.language import listed, mark, tr
 from imgrec.predict import Predictor
 from imgrec.report import printable
 from imgrec.runs import Run
@@ -149,7 +149,7 @@ def renamed(run: Run, called: dict[str, str]) -> None:
     """If classes were renamed since the training: which, and the way to have the network say so, too."""
     left, right = st.columns([4, 1], vertical_alignment="center")
     pairs = [f"{parts.text(old)} → {parts.text(new)}" for old, new in called.items() if old != new]
-    left.info(tr("Renamed since the training: {names}.", names=", ".join(pairs)), icon=":material/label:")
+    left.info(tr("Renamed since the training: {names}.", names=listed(pairs)), icon=":material/label:")
     if right.button(
         tr("Rename in the network, too"), icon=":material/label:", key="rename_network", width="stretch",
         disabled=run.bundled or parts.live(run) or not visitors.may_change(run),

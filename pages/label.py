@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from imgrec import charts, data, jobs
-from imgrec.language import mark, tr
+from imgrec.language import listed, mark, tr
 from pages import editing, gallery, parts
 
 ORDERS = (mark("Surest first"), mark("Least sure first"))
@@ -16,7 +16,7 @@ def proposals(dataset: data.Dataset) -> dict[int, tuple[str, float]]:
     if run is None:
         return {}
     knows = [str(name) for name in run.read("classes.json").get("classes", [])]
-    st.caption(tr("It knows {knows}.", knows=parts.text(", ".join(knows), 200)))
+    st.caption(tr("It knows {knows}.", knows=parts.text(listed(knows), 200)))
     if dataset.classes and not set(knows) & set(dataset.classes):
         st.warning(tr("It knows none of the classes of this set; train a network on those that have a label."))
         return {}

@@ -11,6 +11,7 @@ from pages import parts, teaching
 CLASSES = (mark("cat"), mark("dog"), mark("bird"))
 FEATURES = (mark("ears"), mark("wings"), mark("fur"))
 STEPS = 30
+PLUS = r" \\ & \quad + "  # on a line of its own, so that a phone shows all of a sum
 CODE = {
     "Cross-entropy": "functional.cross_entropy(logits, target)",
     mark("Mean squared error"): "functional.mse_loss(logits.softmax(1), functional.one_hot(target, 3).float())",
@@ -72,21 +73,19 @@ with left:
     rows(weights, biases, 3)
     teaching.formula(
         rf"z_{{\text{{{c}}}}}",
-        " + ".join(rf"{w:.3f} \cdot {x:.1f}" for w, x in zip(weights[target], inputs, strict=True)).replace(
-            "+", r"\\ & \quad +"
-        )
-        + rf" \\ & \quad + {biases[target]:.3f}",
+        PLUS.join(rf"{w:.3f} \cdot {x:.1f}" for w, x in zip(weights[target], inputs, strict=True))
+        + f"{PLUS}{biases[target]:.3f}",
         f"{now.logits[target]:z.2f}",
     )
 with right:
     parts.likeliest(names, now.probabilities)
 st.subheader(tr("2. Loss"), anchor=False)
 if loss == "Cross-entropy":
-    teaching.formula("L", rf"-\log p_{{\text{{{c}}}}}", rf"-\log {probability:.4f}", f"{now.loss:.4f}")
+    teaching.formula("L", rf"-\ln p_{{\text{{{c}}}}}", rf"-\ln {probability:.4f}", f"{now.loss:.4f}")
 else:
     squares = (rf"({p:.2f} - {int(i == target)})^2" for i, p in enumerate(now.probabilities))
     teaching.formula(
-        "L", r"\tfrac{1}{3} \sum_k (p_k - y_k)^2", rf"\tfrac{{1}}{{3}} ({' + '.join(squares)})", f"{now.loss:.4f}"
+        "L", r"\tfrac{1}{3} \sum_k (p_k - y_k)^2", rf"\tfrac{{1}}{{3}} ({PLUS.join(squares)})", f"{now.loss:.4f}"
     )
 st.subheader(tr("3. Backward"), anchor=False)
 left, right = st.columns(2)
@@ -115,6 +114,11 @@ parts.chart(
     charts.falling(learned, tr("step"), tr("Probability of {c}", c=c)),
     "gradient_losses",
     ", ".join(f"{name}: {line[0]:.1%} → {line[-1]:.1%}" for name, line in learned.items()),
+)
+st.caption(
+    tr(
+        "That is one step for a network of one layer. With more layers each blame is also multiplied by the weights of its layer and handed to the layer before: the chain rule, called backpropagation."
+    )
 )
 st.caption(
     tr(

@@ -17,7 +17,7 @@ FORMULAS = {
     mark("Gradient descent"): r"w - \eta\,g",
     "Momentum": r"w - \eta\,v \\ v &= 0.9\,v + g",
     "RMSprop": r"w - \frac{\eta\,g}{\sqrt{s}} \\ s &= 0.99\,s + 0.01\,g^2",
-    "Adam": r"w - \frac{\eta\,\hat m}{\sqrt{\hat s}} \\ m &= 0.9\,m + 0.1\,g, \quad \hat m = \frac{m}{1 - 0.9^t} \\ s &= 0.999\,s + 0.001\,g^2, \quad \hat s = \frac{s}{1 - 0.999^t}",
+    "Adam": r"w - \frac{\eta\,\hat m}{\sqrt{\hat s}} \\ m &= 0.9\,m + 0.1\,g, \quad \hat m = \frac{m}{1 - 0.9^t} \\ s &= 0.999\,s + 0.001\,g^2 \\ \hat s & = \frac{s}{1 - 0.999^t}",
 }
 
 
@@ -77,7 +77,7 @@ with left:
     rate = st.select_slider(
         tr("Learning rate"), (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.8, 1.5), 0.1, key="race_rate"
     )
-    steps = st.slider(tr("Number of steps"), 1, MOST_STEPS, 30, key="race_steps")
+    steps = st.slider(tr("Number of steps"), 1, MOST_STEPS, 60, key="race_steps")
     noise = st.slider(
         tr("Noise of small batches"),
         0.0,
@@ -119,6 +119,12 @@ for racer, passed in paths.items():
         before, x = passed[-2:, 0]
         teaching.formula(rf"\text{{{tr(racer)}: }} w'", FORMULAS[racer])
         teaching.formula("x'", f"{before:z.3f} {x - before:+z.3f}", f"{x:z.3f}")
+if "RMSprop" in paths:
+    st.caption(
+        tr(
+            "RMSprop begins with s = 0, and nothing corrects that, so its first step is ten times the learning rate, whatever the slope. Adam's m̂ and ŝ are that correction."
+        )
+    )
 teaching.question("optimisers")
 teaching.in_pytorch(
     f"""
@@ -160,6 +166,7 @@ for step in range({steps} + 1):
 teaching.plan(
     tr("Pupils can say what the learning rate does and why momentum helps."), 20,
     (
+        (tr("Why does momentum help in the ravine?"), tr("Slopes that change their side cancel each other; those that always point the same way add up, so it gets along the valley faster.")),
         (tr("What does a rate that is too small do?"), tr("It arrives, but late; after the steps it is still on its way.")),
         (tr("And too big?"), tr("It jumps over the valley, higher each time, and flies off.")),
         (tr("Why does Adam move equally fast on flat and steep ground?"), tr("It divides by the size of the slopes it has seen.")),

@@ -108,7 +108,7 @@ teaching.plan(
     (
         (tr("Which channel of a ripe tomato is brightest?"), tr("Red; blue is nearly black.")),
         (tr("Which three numbers are white?"), "255, 255, 255."),
-        (tr("Why take the mean off?"), tr("So that the inputs lie around 0 on average, and weights may be small.")),
+        (tr("Why take the mean off?"), tr("If all inputs are positive, the gradients of a unit's weights all have the same sign, and it learns slowly; around 0 they do not.")),
     ),
 )  # fmt: skip
 teaching.further("learn_pixels")

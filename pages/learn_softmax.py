@@ -133,7 +133,7 @@ target = st.selectbox(
 )
 st.markdown(
     tr(
-        "then the loss (cross-entropy) is −log {probability} = **{loss}**: the surprise "
+        "then the loss (cross-entropy) is −ln {probability} = **{loss}**: the surprise "
         "about the right answer. Training makes it small.",
         probability=digits(steps.probabilities[target], 6),
         loss=digits(cross_entropy(steps.probabilities, target)),
@@ -180,7 +180,7 @@ teaching.plan(
     (
         (tr("What does a high temperature do?"), tr("It makes all answers alike; a low one makes the largest win.")),
         (tr("Can a probability be 0?"), tr("Never quite: a power of e is always above 0.")),
-        (tr("What is the loss if the network is sure and right?"), tr("Nearly 0: −log 1 = 0.")),
+        (tr("What is the loss if the network is sure and right?"), tr("Nearly 0: −ln 1 = 0.")),
         (tr("Why does softmax regression fail on shapes?"), tr("Each weight belongs to one place, and a shape may lie in any.")),
     ),
 )  # fmt: skip

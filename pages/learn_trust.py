@@ -11,7 +11,8 @@ from imgrec.lessons import adversarial
 from imgrec.predict import Predictor
 from pages import answers, parts, teaching
 
-UNSEEN = 8  # brightness steps
+UNSEEN = 3  # brightness steps; at 4 a plain ground looks grainy on a good screen
+FIRST = 2  # picture of the test, which that much already turns into another
 
 
 @st.cache_data(max_entries=60, show_spinner=False)
@@ -63,8 +64,8 @@ def reasons(run, model: Predictor, picture: np.ndarray) -> None:
 def fool(run, model: Predictor) -> np.ndarray:
     """The picture, which it gives, the nudge and what both together are taken for."""
     st.subheader(tr("A nudge that nobody sees"), anchor=False)
-    picture, label = teaching.of_a_run(run, model, "trust")
-    strength = st.slider(tr("Strength of the nudge, in brightness steps of 255"), 0, 32, 8, key="trust_strength")
+    picture, label = teaching.of_a_run(run, model, "trust", FIRST)
+    strength = st.slider(tr("Strength of the nudge, in brightness steps of 255"), 0, 32, 3, key="trust_strength")
     direction = directions(run.name, model.changed, picture, label, model)
     images = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
     moved = adversarial.nudged(images, torch.from_numpy(direction).permute(2, 0, 1)[None], strength / 255)
@@ -130,7 +131,7 @@ def sure(run) -> None:
         )
         st.caption(
             tr(
-                "One accuracy hides that it serves {worst} worse than {best}. Who is in the worst class may be harmed by it.",
+                "One accuracy hides that it serves {worst} worse than {best}. Where classes are about people, those of the worst one may be harmed by it.",
                 worst=parts.text(worst["name"]),
                 best=parts.text(best["name"]),
             )
@@ -145,7 +146,7 @@ def secrets() -> None:
     st.subheader(tr("What does your photo tell?"), anchor=False)
     st.caption(
         tr(
-            "A phone writes place, time and its own number into every photo. Nothing of it is needed to recognise a thing. The photo is not kept."
+            "A phone mostly writes time and model into a photo, and the place where it may. Nothing of it is needed to recognise a thing. The photo is not kept."
         )
     )
     file = parts.upload_box(tr("A photo as it came from the phone"), "trust_photo", many=False)
@@ -201,7 +202,7 @@ teaching.plan(
     (
         (tr("Why does so small a nudge suffice?"), tr("All pixels push the same way at once; thousands of small pushes add up.")),
         (tr("What does a heat map prove?"), tr("Nothing by itself: one with random weights has one, too. Covering what is hot is a test.")),
-        (tr("Is a network with 95% accuracy fair?"), tr("Only if it is 95% for everybody: look at its parts.")),
+        (tr("Is a network with 95% accuracy fair?"), tr("It must be about as good for everybody, and even that is not enough: look at its parts.")),
         (tr("What does a photo tell besides its pixels?"), tr("Place, time, camera, sometimes the owner.")),
     ),
 )  # fmt: skip

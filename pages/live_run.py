@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from imgrec import charts, jobs, queue
 from imgrec.coach import OPEN, advise
-from imgrec.language import LANGUAGES, current, mark, speaking, tr
+from imgrec.language import LANGUAGES, current, listed, mark, speaking, tr
 from imgrec.recipe import Recipe
 from imgrec.runs import LIVE, STATUSES, Run, RunError, open_run
 from pages import parts, visitors
@@ -163,7 +163,7 @@ def words_for(quantity: str) -> str:
 def changed(changes: Sequence[Mapping[str, Any]]) -> Sequence[Said]:
     """When the learning rate was changed on the way."""
     rates = [tr("{rate:g} from epoch {at:.1f} on", rate=row["learning_rate"], at=row["at"]) for row in changes]
-    words = tr("The learning rate was changed while it learned: {changes}.", changes=", ".join(rates))
+    words = tr("The learning rate was changed while it learned: {changes}.", changes=listed(rates))
     return [("info", "", words)] if rates else []
 
 
@@ -194,7 +194,7 @@ def news(run: Run, status: str, state: dict, me: str) -> Sequence[Said]:
         )
         return [("warning", "", silent)]
     if status in LIVE and state.get("detail"):
-        return [("info", "", f"{str(state['detail'])[:200].capitalize()} …")]
+        return [("info", "", f"{str(state['detail'])[:1].upper()}{str(state['detail'])[1:200]} …")]
     if status == "failed":
         return [("error", "", tr("It failed. {error}", error=str(state.get("error", ""))[:600]))]
     if status == "lost":
@@ -213,7 +213,7 @@ def waiting(run: Run, me: str) -> str:
     seconds = queue.expected_wait(run)
     if len(before) > 5:
         words.append(tr("{n} more", n=len(before) - 5))
-    said = tr("Number {n} in the queue. Before it: {runs}.", n=len(before) + 1, runs=", ".join(words))
+    said = tr("Number {n} in the queue. Before it: {runs}.", n=len(before) + 1, runs=listed(words))
     if seconds is None:
         return said + " " + tr("When it begins can be told once the first of them trains.")
     if seconds:

@@ -11,7 +11,7 @@ if str(ROOT) not in sys.path:  # the server puts only this folder there
     sys.path.insert(0, str(ROOT))
 
 from imgrec.language import current, mark, speaking, tr  # noqa: E402
-from pages import parts, tongue, turns, visitors  # noqa: E402
+from pages import parts, sharing, tongue, turns, visitors  # noqa: E402
 
 LAB, LEARN = mark("Lab"), mark("Learn")
 STYLE = """
@@ -67,4 +67,5 @@ with turns.TURNS.turn():
         st.set_page_config(f"{shown.title} · imgrec")
         if st.session_state.get("shown") != shown.url_path:
             st.session_state["shown"], st.session_state["entered"] = shown.url_path, True
+            sharing.carry()
         shown.run()

@@ -5,7 +5,7 @@ import streamlit as st
 
 from imgrec import data, embedding, jobs
 from imgrec.data.dataset import LEFT_OUT, evenly
-from imgrec.language import mark, tr
+from imgrec.language import listed, mark, tr
 from imgrec.runs import usable_runs
 from pages import editing, gallery, parts, scatter
 
@@ -99,7 +99,7 @@ def chosen(dataset: data.Dataset, picked: list[int]) -> None:
         tr(
             "**{picked:,} picked:** {classes}",
             picked=len(picked),
-            classes=", ".join(f"{parts.text(names[i])} ({counts[i]:,})" for i in order),
+            classes=listed(f"{parts.text(names[i])} ({counts[i]:,})" for i in order),
         )
     )
     clicked = gallery.grid(dataset, np.array(picked), "map grid", set(), ("enclosed", *picked[:3], len(picked)))

@@ -6,7 +6,7 @@ import streamlit as st
 from imgrec import data, jobs
 from imgrec.data import health
 from imgrec.data.dataset import LEFT_OUT, SPLITS
-from imgrec.language import plural, tr
+from imgrec.language import listed, plural, tr
 from pages import editing, gallery, parts
 
 
@@ -32,7 +32,7 @@ def problems(dataset: data.Dataset) -> None:
             problem(dataset, name, groups)
     clean = [tr(kind.title) for name, kind in health.KINDS.items() if not findings[name]]
     if clean:
-        st.markdown(tr(":material/check_circle: Looked for and not found: {clean}.", clean=", ".join(clean)))
+        st.markdown(tr(":material/check_circle: Looked for and not found: {clean}.", clean=listed(clean)))
 
 
 def problem(dataset: data.Dataset, name: str, groups: list[np.ndarray]) -> None:

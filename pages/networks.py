@@ -37,7 +37,7 @@ def layers(name: str, size: int, channels: int, classes: int) -> list[dict]:
 def about(name: str, size: int, channels: int, classes: int) -> None:
     """One network: its story, its figures and its layers."""
     card = models.card(name)
-    st.subheader(f"{tr(card.title)}, {card.year}", anchor=False)
+    st.subheader(tr("{title}, {year}", title=tr(card.title), year=card.year), anchor=False)
     st.write(tr(card.idea))
     found = layers(name, size, channels, classes)
     parts.metrics(

@@ -5,7 +5,7 @@ import streamlit as st
 
 from imgrec.bulk import row
 from imgrec.data import Dataset, class_names
-from imgrec.language import mark, tr
+from imgrec.language import listed, mark, tr
 from imgrec.models import card
 from imgrec.predict import MOST_MEMBERS, Ensemble, Predictor
 from imgrec.runs import Run
@@ -121,7 +121,7 @@ def about(run: Run, model: Predictor) -> None:
             dataset=parts.text(run.recipe.dataset),
             accuracy=accuracy,
             images=found.get("images", 0),
-            classes=parts.text(", ".join(class_names(model.classes)), 300),
+            classes=parts.text(listed(class_names(model.classes)), 300),
         )
         + (
             ""
@@ -159,7 +159,7 @@ except ValueError:
 source = parts.address_choice(
     tr("Pictures from"), SOURCES, "predict_source", "source",
     "Many" if "answers" in st.query_params else "Samples" if dataset else "Files",
-    tr("Many: a whole folder or archive, classified in the background into a table."),
+    help=tr("Many: a whole folder or archive, classified in the background into a table."),
 )  # fmt: skip
 try:
     network, temperature, count = options(run, model)

@@ -89,7 +89,7 @@ def settings() -> dict[str, object]:
     """The page's controls that can be put into an address, by key. Buttons, files and tables cannot."""
     found = {}
     for key, value in st.session_state.items():
-        plain = value is not False and isinstance(value, str | int | float | bool)
+        plain = isinstance(value, str | int | float | bool)
         several = isinstance(value, list | tuple) and all(isinstance(part, str | int | float) for part in value)
         if (plain or several) and _known(str(key)):
             found[key] = value
@@ -131,6 +131,12 @@ def restore() -> None:
         st.html(f"<style>{names} {{ display: none }}</style>")
 
 
+def carry() -> None:
+    """Keep the settings of the lesson that is being left, which Streamlit forgets; to be called when another page opens."""
+    for key, value in settings().items():
+        st.session_state[key] = value
+
+
 def near(address: str) -> None:
     """Say what to do where an address leads nobody but this machine to this server."""
     if re.match(r"https?://(localhost|127\.|\[::1\])", address):
@@ -149,7 +155,7 @@ def offer() -> None:
         values = settings()
         hidden = st.multiselect(
             tr("Leave out these controls"),
-            sorted(values),
+            sorted(values, key=label),
             key="hide_controls",
             format_func=label,
             placeholder=tr("none"),

@@ -8,7 +8,7 @@ import streamlit as st
 from imgrec import coach, data, jobs
 from imgrec.data import uploads
 from imgrec.home import mend_name
-from imgrec.language import mark, tr
+from imgrec.language import listed, mark, tr
 from imgrec.recipe import Recipe
 from imgrec.runs import LIVE, Run, RunError, open_run
 from pages import answers, classes, drafts, film, live, live_run, parts, visitors
@@ -214,7 +214,7 @@ def untested(run: Run) -> None:
         counts = parts.open_dataset(run.recipe.dataset).counts()
         names = [name for name, row in counts.items() if not row["test"]]
         if names:
-            words = tr("Not tested: {names}. Show more, in several goes.", names=", ".join(map(parts.text, names)))
+            words = tr("Not tested: {names}. Show more, in several goes.", names=listed(map(parts.text, names)))
             st.warning(words, icon=":material/warning:")
 
 

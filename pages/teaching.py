@@ -90,8 +90,8 @@ def _opened(title: str, icon: str, key: str):
 
 
 def plan(goal: str, minutes: int, questions: Sequence[tuple[str, str]]) -> None:
-    """For teachers: the goal, the time, and questions for the class with their answers."""
-    if not (inside := _opened(tr("For teachers"), ":material/school:", "for_teachers")):
+    """For teachers: the goal, the time, and questions for the class with their answers; not where they shared the lesson."""
+    if "state" in st.query_params or not (inside := _opened(tr("For teachers"), ":material/school:", "for_teachers")):
         return
     with inside:
         st.markdown(tr("**Goal** {goal}", goal=goal) + "\n\n" + tr("**Time** {minutes} minutes", minutes=minutes))
@@ -99,19 +99,19 @@ def plan(goal: str, minutes: int, questions: Sequence[tuple[str, str]]) -> None:
             st.markdown(f"- {asked} *{answer}*")
         title = str(st.session_state.get("lesson_title", ""))
         parts.download(
-            tr("A worksheet to print"), lambda: worksheet(title, goal, questions), "worksheet.html", "text/html",
+            tr("A worksheet to print"), lambda: worksheet(title, questions), f"{title}.html", "text/html",
             icon=":material/print:", key="worksheet",
         )  # fmt: skip
 
 
-def worksheet(title: str, goal: str, questions: Sequence[tuple[str, str]]) -> str:
+def worksheet(title: str, questions: Sequence[tuple[str, str]]) -> str:
     """The questions on a page with room to write, and the answers on the next one, as HTML that needs nothing else."""
     asked = "".join(f"<li>{escape(words)}<div class=room></div></li>" for words, _ in questions)
     answers = "".join(f"<li>{escape(words)}<br><em>{escape(answer)}</em></li>" for words, answer in questions)
     return f"""<!doctype html><html lang="{current().replace("_", "-")}"><meta charset="utf-8"><title>{escape(title)}</title>
 <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem}}.room{{height:7rem;border-bottom:1px solid #999}}
 .answers{{break-before:page}}li{{margin-bottom:1.2rem}}</style>
-<h1>{escape(title)}</h1><p>{escape(goal)}</p><p>{escape(tr("Name"))}: ______________________</p><ol>{asked}</ol>
+<h1>{escape(title)}</h1><p>{escape(tr("Name:"))} ______________________</p><ol>{asked}</ol>
 <div class=answers><h2>{escape(tr("Answers"))}</h2><ol>{answers}</ol></div></html>"""
 
 
@@ -160,9 +160,10 @@ def of_a_run(run: Run, model: Predictor, key: str, first: int = 0) -> tuple[np.n
         name = "shapes:count=60" if wanted.channels == 3 else "digits"
         dataset = parts.open_dataset(name, wanted.size, wanted.resize)
     pool = dataset.indices("test") if len(dataset.indices("test")) else dataset.kept
-    position = int(
-        pool[st.slider(tr("Which one"), 0, min(99, len(pool) - 1), min(first, len(pool) - 1), key=f"{key}_number")]
-    )
+    last = min(99, len(pool) - 1)
+    if st.session_state.get(f"{key}_number", 0) > last:  # of a run with more pictures
+        st.session_state[f"{key}_number"] = last
+    position = int(pool[st.slider(tr("Which one"), 0, last, min(first, last), key=f"{key}_number")])
     picture = dataset.images[position]
     if not known:
         return picture, int(model.recalled(picture[None])[0].argmax())

@@ -67,7 +67,7 @@ def form(dataset) -> None:
         with column:
             values[name] = widget(name)
     chosen = models.SHELF[values["model"]]
-    st.caption(f"{tr(chosen.title)} ({chosen.year}): {tr(chosen.idea)}")
+    st.caption(tr("{title} ({year}): {idea}", title=tr(chosen.title), year=chosen.year, idea=tr(chosen.idea)))
     if values["model"] == "custom":
         values["model"] = layers.table(dataset)
     balance(dataset)

@@ -129,7 +129,7 @@ def test_the_page_opens_a_collection_shows_its_code_and_makes_the_data_set(monke
     test.button(key="collect_open").click().run()
     assert not test.exception
     [leaves] = collections_of("")
-    assert f"**{leaves.code}**" in texts(test)
+    assert leaves.code in [title.value for title in test.title]
     for number in range(8):
         leaves.add(picture(number), ("oak", "maple")[number % 2])
     test.run()
@@ -138,6 +138,8 @@ def test_the_page_opens_a_collection_shows_its_code_and_makes_the_data_set(monke
     assert not test.exception
     wait_for(lambda: jobs.bring_jobs()[0].status == "finished")
     assert len(open_dataset("leaves")) == 8
+    test.run()
+    assert "8 accepted" in test.success[0].value
     leaves.add(picture(20), "oak")  # nothing is forgotten: more can come
     test.run()
     test.button(key="collect_make").click().run()

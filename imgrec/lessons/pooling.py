@@ -31,7 +31,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "leaky": Activation(mark("Leaky ReLU"), r"\max(0.1x, x)", mark("A little of what is below zero comes through, so no unit is ever dead."), lambda x: np.where(x > 0, x, 0.1 * x)),
     "gelu": Activation("GELU", r"x \cdot \Phi(x)", mark("A soft ReLU, used by transformers and our fast network."), _gelu),
     "tanh": Activation("tanh", r"\tanh x", mark("Between −1 and 1; far out it is flat, and nothing is learned there."), np.tanh),
-    "sigmoid": Activation(mark("Sigmoid"), r"1 / (1 + e^{-x})", mark("Between 0 and 1; the oldest, flat on both sides."), lambda x: 1 / (1 + np.exp(-x))),
+    "sigmoid": Activation(mark("Sigmoid"), r"1 / (1 + e^{-x})", mark("Between 0 and 1; long the usual one, flat on both sides."), lambda x: 1 / (1 + np.exp(-x))),
 }  # fmt: skip
 
 POOLS: dict[str, Callable[..., np.ndarray]] = {mark("largest (max)"): np.max, mark("mean (average)"): np.mean}

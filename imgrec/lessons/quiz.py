@@ -56,7 +56,9 @@ QUESTIONS = {
             mark("more pixels it has"),
         ),
         0,
-        mark("Each convolution and pooling widens the receptive field; move the layer and watch the frame grow."),
+        mark(
+            "Each pooling widens the receptive field, and each convolution whose kernel is larger than 1 × 1; move the layer and watch the frame grow."
+        ),
     ),
     "gradient": Question(
         "learn_gradient",
@@ -108,7 +110,7 @@ QUESTIONS = {
     ),
     "trust": Question(
         "learn_trust",
-        mark("A network gives 99% to a wrong answer. What does that mean?"),
+        mark("Of 100 answers given with 99% confidence 80 are right. What does that mean?"),
         (
             mark("The picture must be mislabelled"),
             mark("Its confidence is not its accuracy"),

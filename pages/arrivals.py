@@ -1,0 +1,74 @@
+"""Shared: how an import goes, how it went, and what comes next."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from imgrec import jobs
+from imgrec.language import listed, tr
+from imgrec.runs import Run
+from pages import parts
+
+ENOUGH = 10  # pictures of a class, two of which are tested with
+
+
+def report(job: Run) -> None:
+    """How an import went: accepted, refused and why, or how far it is."""
+    status, state = job.status, job.state
+    name = parts.text(job.name)
+    if parts.live(job):
+        left, right = st.columns([4, 1], vertical_alignment="center")
+        detail = parts.text(state.get("detail") or tr("starting"), 120)
+        left.progress(min(1.0, float(state.get("progress") or 0.0)), f"**{name}**: {detail}")
+        if right.button(tr("Cancel"), key=f"cancel {job.name}", disabled=job.asked() is not None):
+            job.ask("stop")
+    elif status == "finished":
+        said = job.read("report.json")
+        refused = said.get("rejected", [])
+        st.success(
+            tr(
+                "**{name}**: {images:,} accepted, {refused:,} rejected, {classes}.",
+                name=name,
+                images=said.get("images", 0),
+                refused=len(refused),
+                classes=parts.classes(said.get("classes", 0)),
+            )
+        )
+        counts = said.get("counts", {})
+        scarce = [label for label, row in counts.items() if 0 < sum(row.values()) < ENOUGH]
+        if scarce and not job.read("job.json").get("options", {}).get("adding"):
+            st.warning(
+                tr(
+                    "Few pictures of {classes}: with fewer than {n} of a class hardly any are left to test with, so nobody can say "
+                    "how good a network is. Bring more of them into the same set.",
+                    classes=parts.text(listed(scarce[:5]) + (" …" if len(scarce) > 5 else ""), 200),
+                    n=ENOUGH,
+                )
+            )
+        if refused:
+            with st.expander(tr("Rejected: {refused:,}", refused=len(refused))):
+                parts.table(refused)
+        with st.container(horizontal=True):
+            if said.get("classes", 0):
+                parts.link("dataset", tr("Look at {name}", name=name), ":material/photo_library:", dataset=job.name)
+            if said.get("classes", 0) > 1:
+                parts.link("train", "Train a network with it", ":material/model_training:", dataset=job.name)
+        if said.get("images", 0) > sum(sum(row.values()) for row in said.get("counts", {}).values()):
+            parts.link("label", "Say what they are", ":material/label:", dataset=job.name)
+    elif status == "stopped":
+        st.info(tr("**{name}** was cancelled; nothing of it was kept.", name=name))
+    else:
+        reason = state.get("error") or tr("its process vanished; nothing of it was kept. Start it again.")
+        st.error(f"**{name}**: {parts.text(reason, 700)}")
+        asked = job.read("job.json")
+        kept = Path(str(asked.get("source")))
+        if asked.get("again") and kept.exists() and st.button(
+            tr("Import it without labels"), icon=":material/label_off:", key=f"again {job.name}",
+            help=tr("All of them wait on the page Label, where a network proposes what they are."),
+        ):  # fmt: skip
+            try:
+                jobs.start_import(kept, job.name, unlabelled=True)
+            except (ValueError, OSError) as error:
+                st.error(parts.text(error, 400))
+            else:
+                st.rerun()
