@@ -13,7 +13,7 @@ _cells = st.components.v2.component(
     html="<button class='map'><img></button><button class='play'><span aria-hidden='true'></span> <span></span></button><div class='heard' role='status'></div>",
     css=parts.HEARD_CSS
     + """
-      .map { all: unset; display: block; width: 100%; cursor: crosshair; border-radius: 6px; line-height: 0; margin: 3px; }
+      .map { all: unset; display: block; width: calc(100% - 6px); cursor: crosshair; border-radius: 6px; line-height: 0; margin: 3px; }
       .play { all: unset; cursor: pointer; padding: 2px 8px; margin: 3px; border-radius: 6px; font: 0.875rem var(--st-font);
               color: var(--st-text-color); border: 1px solid var(--st-border-color); }
       button:focus-visible { outline: 3px solid var(--st-primary-color); }

@@ -73,8 +73,8 @@ def trained(model: str, count: int, remedy: str) -> list[dict]:
     return rows
 
 
-def side(letter: str, model: str, count: int, remedy: str) -> dict:
-    """One training: what it begins with, its curves, and what they say; the last row that counts."""
+def asked(letter: str, model: str, count: int, remedy: str) -> list[dict]:
+    """One training: what it begins with; its epochs."""
     st.subheader(letter, anchor=False)
     model = st.selectbox(
         tr("Network"),
@@ -96,11 +96,18 @@ def side(letter: str, model: str, count: int, remedy: str) -> dict:
     )
     weights = parameters(remedied(model, remedy), 10, 1, 8)
     st.caption(tr("{weights:,} weights, {count} pictures.", weights=weights, count=count))
-    rows = trained(model, count, remedy)
+    return trained(model, count, remedy)
+
+
+def highest(rows: list[dict]) -> float:
+    return max(row[f"{split}_loss"] for row in rows for split in ("train", "validation"))
+
+
+def told(letter: str, rows: list[dict], most: float) -> dict:
+    """The curves of one training, the loss from 0 to ``most``, and what they say; its best row."""
     best = max(rows, key=lambda row: row["validation_accuracy"])
-    parts.chart(
-        charts.curves([], rows, "loss", EPOCHS), f"fit_loss_{letter}", tr("Loss by epoch, training and validation")
-    )
+    curves = charts.curves([], rows, "loss", EPOCHS).update_yaxes(range=[0, 1.05 * most])
+    parts.chart(curves, f"fit_loss_{letter}", tr("Loss by epoch, training and validation"))
     last = rows[-1]
     gap = fitting.gap(last["train_accuracy"], last["validation_accuracy"])
     parts.metrics(
@@ -134,9 +141,14 @@ teaching.begin(
 )
 left, right = st.columns(2)
 with left:
-    first = side("A", "seed-cnn", 20, "none")
+    few = asked("A", "seed-cnn", 20, "none")
 with right:
-    second = side("B", "seed-cnn", 500, "none")
+    many = asked("B", "seed-cnn", 500, "none")
+most = max(highest(few), highest(many))  # one scale for both, or a small loss looks as high as a large one
+with left:
+    first = told("A", few, most)
+with right:
+    second = told("B", many, most)
 st.markdown(
     tr(
         "At their best, A knows **{a:.1%}** of the validation pictures and B **{b:.1%}**.",

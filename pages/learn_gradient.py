@@ -78,7 +78,7 @@ with left:
         f"{now.logits[target]:z.2f}",
     )
 with right:
-    parts.likeliest(names, now.probabilities)
+    parts.likeliest(names, now.probabilities, ranked=False)
 st.subheader(tr("2. Loss"), anchor=False)
 if loss == "Cross-entropy":
     teaching.formula("L", rf"-\ln p_{{\text{{{c}}}}}", rf"-\ln {probability:.4f}", f"{now.loss:.4f}")
@@ -144,6 +144,10 @@ print(loss.item(), weights, biases)
 teaching.plan(
     tr("Pupils can carry out one step of gradient descent with a pocket calculator."), 30,
     (
+        (
+            tr("A class has the probability {p}, and it is the right one. Its input is {x}, the weight {w}, the learning rate {rate}. With cross-entropy, what are the gradient and the new weight?", p=f"{probability:.3f}", x=f"{inputs[0]:.1f}", w=f"{w:.3f}", rate=f"{rate:.2f}"),
+            tr("({p} − 1) × {x} = {g}, and {w} − {rate} × ({g}) = {new}", p=f"{probability:.3f}", x=f"{inputs[0]:.1f}", w=f"{w:.3f}", rate=f"{rate:.2f}", g=f"{(probability - 1) * inputs[0]:.3f}", new=f"{w - rate * (probability - 1) * inputs[0]:.3f}"),
+        ),
         (tr("Which weights change most?"), tr("Those of large inputs, and of the class that got the most blame.")),
         (tr("Why not take huge steps?"), tr("For this one picture a huge step is best, and so the network forgets all others. Of many pictures the mean counts; on the page Optimisers too large a rate flies off.")),
         (tr("When is the gradient zero?"), tr("Of a weight, where its input is 0. Otherwise never quite: it fades as the right class nears probability 1, with the squared error also where a wrong answer is sure.")),

@@ -6,93 +6,79 @@ import numpy as np
 import streamlit as st
 
 from imgrec import charts, jobs, models, runs
-from imgrec.language import mark, tr
+from imgrec.language import tr
 from imgrec.lessons import history
 from imgrec.recipe import Recipe
 from pages import gallery, parts, teaching, visitors
 
-# Year, title, network of the shelf (or none), what was new. Sources stand with the networks on the page Networks.
-MILESTONES = (
-    (
-        1966,
-        history.RULES,
-        "",
-        mark("People wrote down what an eye, an edge or a corner is. It worked for the pictures they had thought of."),
-    ),
-    (
-        1967,
-        history.NEAREST,
-        "",
-        mark("No rules at all: look for the most similar known picture. No learning, and every pixel counts the same."),
-    ),
-    (
-        1984,
-        history.TREE,
-        "",
-        mark("Questions about single values, chosen by the data. Good for tables, weak for pictures."),
-    ),
-    (
-        1995,
-        history.MACHINE,
-        "",
-        mark("The widest gap between two classes. For fifteen years the best, with features made by hand."),
-    ),
-    (
-        1998,
-        "LeNet-5",
-        "seed-cnn",
-        mark("Convolution and pooling: the same small filter everywhere, learned instead of written."),
-    ),
-    (2012, "AlexNet", "alexnet", ""),
-    (2014, "VGG", "vgg11", ""),
-    (2014, "GoogLeNet, Inception", "googlenet", ""),
-    (2015, "ResNet", "resnet18", ""),
-    (2016, "DenseNet", "densenet121", ""),
-    (2017, "SENet", "se-resnet18", ""),
-    (2018, "MobileNet v2", "mobilenet-v2", ""),
-    (2019, "EfficientNet", "efficientnet-b0", ""),
-    (2020, mark("Vision transformer"), "vit-b-16", ""),
-)
 LENET = "custom:conv 6 kernel=5 padding=0,tanh,avg 2,conv 16 kernel=5 padding=0,tanh,avg 2,conv 120 kernel=5 padding=0,tanh,dense 84,tanh"
-SIZE = 96  # pixels that the figures are for
+CLASSES, SIZE = 10, 224  # that the figures are for; the papers counted for 1,000 classes
 QUICK = ("softmax-regression", "seed-cnn-tiny", "seed-cnn", "mobilenet-v3-small", "resnet18", "se-resnet18")
 
 
-def before_networks(method: str) -> None:
+def on_a_plane(method: str) -> None:
     """What a method says of things that were measured twice, everywhere on the plane of these measurements."""
-    seen, kind = history.points()
+    seen, kind = history.points(method)
     axis = np.linspace(-2, 2, 81)
     places = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
     answers = history.says(method, seen, kind, places).reshape(len(axis), len(axis))
-    new, theirs = history.points(seed=11)
+    new, theirs = history.points(method, seed=11, count=1000)
     right = float((history.says(method, seen, kind, new) == theirs).mean())
-    told = tr("Two kinds of things by two measurements. What lies in the blue is taken for a disc, in the orange for a diamond: {right:.0%} of {n} new ones are right.", right=right, n=len(new))  # fmt: skip
+    told = tr("Two kinds of things by two measurements, drawn at random. What lies in the blue is taken for a disc, in the orange for a diamond: {right:.0%} of {n:,} new ones are right.", right=right, n=len(new))  # fmt: skip
     parts.chart(charts.regions(axis, answers, seen, kind), "history_regions", told)
     st.caption(told)
+    if method == history.RULES:
+        across, up = history.RULE
+        st.caption(tr("The rule, written after a look at a few: a diamond if the first measurement is above {across} or the second above {up}.", across=across, up=up))  # fmt: skip
 
 
 def milestone() -> None:
     """One idea at a time, drawn."""
-    names = [f"{year}  {tr(title)}" for year, title, *_ in MILESTONES]
-    number = st.select_slider(tr("Year"), range(len(MILESTONES)), 4, format_func=lambda i: names[i], key="history_year")
-    year, title, network, words = MILESTONES[number]
-    st.subheader(f"{tr(title)}, {year}", anchor=False)
-    if not network:
-        st.write(tr(words))
-        before_networks(title)
-        return
-    card = models.card(network)
-    st.write(tr(words) if words else tr(card.idea))
-    drawn = history.SKETCHES[network]
-    boxes = [(x, y, tr(said)) for x, y, said in drawn.boxes]
-    parts.chart(charts.sketch(boxes, drawn.arrows), "history_sketch", " → ".join(said for *_, said in boxes))
-    channels, size = 3, max(SIZE, card.smallest) if network != "vit-b-16" else 224
+    steps = history.MILESTONES
+    names = [f"{step.year}  {tr(step.title)}" for step in steps]
+    lenet = next(number for number, step in enumerate(steps) if step.network == "seed-cnn")
+    number = st.select_slider(tr("Year"), range(len(steps)), lenet, format_func=lambda i: names[i], key="history_year")
+    step = steps[number]
+    st.subheader(f"{tr(step.title)}, {step.year}", anchor=False)
+    st.write(tr(step.words or models.card(step.network).idea))
+    if step.network:
+        drawn = history.SKETCHES[step.sketch or step.network]
+        boxes = [(x, y, tr(said)) for x, y, said in drawn.boxes]
+        parts.chart(charts.sketch(boxes, drawn.arrows), "history_sketch", " → ".join(said for *_, said in boxes))
+        figures(step)
+    else:
+        on_a_plane(step.title)
+    paper = step.paper or models.card(step.network).paper
+    st.caption(tr("Source: {paper}.", paper=parts.text(paper, 400)))
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def layers(network: str, channels: int, size: int) -> list[dict]:
+    return models.layers(network, CLASSES, channels, size)
+
+
+def figures(step: history.Milestone) -> None:
+    """How large the network of a milestone is and how much it computes, what these figures are for, and its layers."""
+    network, channels, size = step.network, 3, SIZE
+    variant = tr(step.variant or models.card(network).title)
     if network == "seed-cnn":  # the one of 1998 itself, for the pictures that it was made for
         network, channels, size = LENET, 1, 32
-    weights, operations = models.parameters(network, 10, channels, size), models.operations(network, 10, channels, size)
+    weights = models.parameters(network, CLASSES, channels, size)
+    operations = models.operations(network, CLASSES, channels, size)
     parts.metrics(
         (tr("Weights"), f"{weights:,}", tr("Numbers that it learns.")),
         (tr("Multiply-adds"), f"{operations:,}", tr("For one picture.")),
+    )
+    st.caption(
+        tr(
+            "{variant}: {classes} classes, {size} px."
+            if network == LENET
+            else "{variant}: {classes} classes, {size} px; with the 1,000 classes of ImageNet {many:,} weights.",
+            variant=variant,
+            classes=CLASSES,
+            size=size,
+            many=models.parameters(network, 1000, channels, size),
+        )
     )
     teaching.formula(rf"\frac{{{operations:,}}}{{{weights:,}}}".replace(",", "{,}"), f"{operations / weights:.1f}")
     st.caption(
@@ -105,11 +91,10 @@ def milestone() -> None:
         )
     )
     parts.chart(
-        charts.network(models.layers(network, 10, channels, size)),
+        charts.network(layers(network, channels, size)),
         "history_network",
-        tr("The layers of {title} as boxes", title=tr(title)),
+        tr("The layers of {title} as boxes", title=variant),
     )
-    st.caption(tr("Source: {paper}.", paper=parts.text(card.paper.removeprefix("after "), 300)))
 
 
 def reached(name: str) -> list[dict]:
@@ -174,7 +159,7 @@ def together(dataset) -> None:
 teaching.begin(
     tr("From rules to networks: a short history"),
     tr(
-        "Sixty years of one question: how does a machine know what is in a picture? First people wrote rules, then machines learned to weigh what people had measured, and at last they learned what to measure as well. Every step is one idea; here they are, drawn, and trained on the same pictures."
+        "Sixty years of one question: how does a machine know what is in a picture? People wrote rules, machines learned to weigh what people had measured, and at last they learned what to measure as well. Every step is one idea; here they are, drawn, and trained on the same pictures."
     ),
 )
 milestone()
@@ -199,7 +184,8 @@ teaching.plan(
     tr("Pupils can put five ideas of image recognition in their order and say what each made better."), 30,
     (
         (tr("What did networks learn that people had written before?"), tr("The features: which edges, parts and textures to look for.")),
-        (tr("Are more weights always better?"), tr("No: the chart shows small ones that beat larger ones, above all with few pictures.")),
+        (tr("Why does the perceptron fail at points that the network of 1986 tells apart?"), tr("A single weighted sum draws one straight line. Hidden neurons draw several, and the last layer puts them together.")),
+        (tr("ResNet-18 has more layers than AlexNet. Has it more weights, too?"), tr("No, a fifth: nearly all of AlexNet's lie in its dense layers (point at the orange boxes), and ResNet-18 has only a small one.")),
         (tr("Why did it take until 2012?"), tr("Many labelled pictures and fast graphics cards were missing, not the idea.")),
     ),
 )  # fmt: skip

@@ -8,24 +8,23 @@ from imgrec.augment import AUGMENTATIONS, parse
 from imgrec.data import class_names
 from imgrec.language import tr
 from imgrec.lessons import invariance
-from imgrec.predict import Predictor
 from imgrec.recipe import Recipe
 from imgrec.runs import open_run
 from pages import parts, teaching, visitors
 
 SHOWN = 3  # classes whose probabilities are drawn
+CHARTS = ("invariance_first", "invariance_second")
 
 
-def moving(name: str, model: Predictor, picture: np.ndarray, kind: str, key: str, label: int) -> None:
-    """The probabilities of one network over all values of a change."""
-    change = invariance.CHANGES[kind]
-    probabilities = model.recalled(invariance.sweep(picture, kind))
-    middle = change.values.index(change.none)
-    first = list(
-        dict.fromkeys([label, *np.argsort(-probabilities[middle])[:SHOWN], *np.argsort(-probabilities.max(0))[:SHOWN]])
-    )
-    names = class_names(model.classes)
-    lines = {names[i]: (list(change.values), probabilities[:, i].tolist()) for i in first[: SHOWN + 1]}
+def leading(probabilities: np.ndarray, middle: int, label: int) -> list[int]:
+    """The classes to draw: the label, those that lead without the change (row ``middle``), and those that ever come near."""
+    order = [label, *np.argsort(-probabilities[middle])[:SHOWN], *np.argsort(-probabilities.max(0))[:SHOWN]]
+    return list(dict.fromkeys(map(int, order)))[: SHOWN + 1]
+
+
+def moving(name: str, probabilities: np.ndarray, shown: dict[int, str], change: invariance.Change, key: str, label: int) -> None:  # fmt: skip
+    """The probabilities (values, classes) of one network over all values of a change, of the classes ``shown``, by number."""
+    lines = {words: (list(change.values), probabilities[:, i].tolist()) for i, words in shown.items()}
     share = invariance.steady(probabilities, label)
     parts.chart(
         charts.functions(lines, x_title=tr(change.unit), y_title=tr("probability"), shares=True),
@@ -77,15 +76,15 @@ others = [
     for name, given in parts.alike(run, model)
     if given.get("preprocess", {}).get("size") == model.passport.preprocess.size
 ]
-columns = st.columns(2)
-with columns[0]:
-    moving(run.name, model, picture, kind, "invariance_first", label)
+answers = {run.name: model.recalled(invariance.sweep(picture, kind))}
+columns = st.columns(2, vertical_alignment="bottom")
+columns[0].caption(tr("The network chosen above: {name}", name=parts.text(run.name)))
 with columns[1]:
     if others:
         other = st.selectbox(tr("Compare with"), others, key="invariance_other")
         if second := parts.network(other):
-            index = second.classes.index(model.classes[label])
-            moving(other, second, picture, kind, "invariance_second", index)
+            order = [second.classes.index(name) for name in model.classes]  # the same class is the same number in both
+            answers[other] = second.recalled(invariance.sweep(picture, kind))[:, order]
     elif run.recipe.dataset != "digits":
         st.info(tr("To compare, it takes a second network for the same classes, trained with other augmentation."))
         parts.link("train", "Train one", ":material/model_training:", dataset=run.recipe.dataset)
@@ -104,6 +103,12 @@ with columns[1]:
             else:
                 st.success(tr("Both are under way; when they have finished, choose one of them above."))
                 parts.link("train", "Watch", ":material/model_training:", run=started.name)
+middle, names = change.values.index(change.none), class_names(model.classes)
+numbers = dict.fromkeys(number for found in answers.values() for number in leading(found, middle, label))
+shown = {number: names[number] for number in numbers}  # the same ones in both charts, so that a colour is a class
+for column, (name, found), key in zip(st.columns(len(answers)), answers.items(), CHARTS, strict=False):
+    with column:
+        moving(name, found, shown, change, key, label)
 teaching.question("invariance")
 teaching.in_pytorch("""
 import torch

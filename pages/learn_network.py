@@ -1,5 +1,7 @@
 """Lesson: a whole network, live. Every layer's maps for a picture; where each number comes from, back to the pixels."""
 
+import itertools
+
 import numpy as np
 import streamlit as st
 import torch
@@ -76,6 +78,24 @@ def pick(run: str, found: list[network.Layer], index: int, number: int) -> None:
         show(run, found, index, number, *(side // 2 for side in found[index].values.shape[1:]))
 
 
+def where(found: list[network.Layer], index: int, place: int) -> str:
+    """In which of the maps that come into a layer a window lies; those of the first layer are the picture itself."""
+    if index:
+        return tr("Window in map {place}", place=place)
+    if len(found[0].given) == len(teaching.COLOURS):
+        return tr("Window in the picture's {colour}", colour=tr(teaching.COLOURS[place]))
+    return tr("Window in the picture")
+
+
+def pooled_first(found: list[network.Layer]) -> float | None:
+    """The share of a map's numbers that is left for ReLU after the first max pooling that comes before it; None if none does."""
+    for before, after in itertools.pairwise(found):
+        pooled = before.kind in ("MaxPool2d", "AdaptiveMaxPool2d") and after.kind == "ReLU"
+        if pooled and np.array_equal(before.values, after.given):
+            return before.values[0].size / before.given[0].size
+    return None
+
+
 def follow(run: str, found: list[network.Layer], index: int, picture: np.ndarray) -> None:
     """One number of a layer, back to where it comes from."""
     layer = found[index]
@@ -130,13 +150,13 @@ def follow(run: str, found: list[network.Layer], index: int, picture: np.ndarray
             st.markdown(
                 tr(
                     "{kind} makes **{value:.3f}** of **{before:.3f}**, the number at the same place before it.",
-                    kind=layer.kind,
+                    kind=overview.kind_of(layer),
                     value=value,
                     before=float(layer.given[number, row, column]),
                 )
             )
             back(number, row, column)
-        elif layer.kind.startswith("Conv"):
+        elif isinstance(layer.module, torch.nn.Conv2d):
             st.caption(tr("More maps come in than are kept here, so this sum cannot be written out."))
         return
     if came.kernels is None:
@@ -144,7 +164,7 @@ def follow(run: str, found: list[network.Layer], index: int, picture: np.ndarray
         st.markdown(
             tr(
                 "{kind} takes the window {terms} of the map before it, and gives **{total:.3f}**.",
-                kind=layer.kind,
+                kind=overview.kind_of(layer),
                 terms=terms,
                 total=came.total,
             )
@@ -160,6 +180,12 @@ def follow(run: str, found: list[network.Layer], index: int, picture: np.ndarray
             "Below it the largest parts:",
             sums=len(came.sums),
         )
+        if index
+        else tr(
+            "It is a sum over the picture's channels, {sums} of them, normalised: each window × its kernel, added up, and the "
+            "bias. Below it the largest parts:",
+            sums=len(came.sums),
+        )
     )
     teaching.formula(
         "y", r"\sum_{c,i,j} w_{cij}\,x_{cij} + b", f"{came.sums.sum():.3f} {came.bias:+.3f}", f"{came.total:.3f}"
@@ -169,7 +195,7 @@ def follow(run: str, found: list[network.Layer], index: int, picture: np.ndarray
     first = number // (layer.module.out_channels // layer.module.groups) * len(came.sums)  # map that comes in
     for place in order[:3].tolist():
         one, two, three = st.columns([1, 1, 1])
-        one.caption(tr("Window in map {place}", place=first + place))
+        one.caption(where(found, index, first + place))
         one.html(teaching.table(came.windows[place]))
         two.caption(tr("× its kernel"))
         two.html(teaching.table(came.kernels[place]))
@@ -215,7 +241,16 @@ st.caption(
         n=overview.MAPS,
     )
 )
-titles = [f"{i + 1}. {layer.kind}, {' × '.join(map(str, layer.values.shape))}" for i, layer in enumerate(found)]
+if share := pooled_first(found):
+    st.caption(
+        tr(
+            "Here max pooling comes before ReLU. The result is the same as the other way round, for the largest number stays the largest, and ReLU has only {share:.0%} of the numbers to look at.",
+            share=share,
+        )
+    )
+titles = [
+    f"{i + 1}. {overview.kind_of(layer)}, {' × '.join(map(str, layer.values.shape))}" for i, layer in enumerate(found)
+]
 index = st.select_slider(tr("Layer"), range(len(found)), 0, format_func=lambda i: titles[i], key=f"layer {run.name}")
 layer = found[index]
 if layer.values.ndim == 1:
@@ -272,7 +307,7 @@ teaching.plan(
     (
         (tr("What does the first layer look for?"), tr("Edges and colours; several of its maps are outlines.")),
         (tr("Why is so much zero after ReLU?"), tr("Each map looks for one thing, which is in few places.")),
-        (tr("Where do the places get lost?"), tr("In pooling, and at last in the dense layer.")),
+        (tr("Where do the places get lost?"), tr("Pooling forgets the exact place inside each block; what a dense layer gives is no map any more, it has no rows and columns.")),
     ),
 )  # fmt: skip
 teaching.further("learn_network")

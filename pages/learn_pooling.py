@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from imgrec import charts
-from imgrec.language import tr
+from imgrec.language import listed, tr
 from imgrec.lessons import convolution, pooling
 from pages import parts, teaching
 from pages.cells import cells
@@ -126,6 +126,10 @@ print(active, smaller)
 teaching.plan(
     tr("Pupils can compute ReLU and max pooling by hand and say what pooling forgets."), 20,
     (
+        (
+            tr("A block is {numbers} after the convolution. What do {activation} and pooling ({kind}) make of it?", numbers=listed(f"{v:.2f}" for v in pooling.block(found, down, across, size).flatten()), activation=tr(row.title), kind=tr(kind)),
+            f"{result[down, across]:.2f}",
+        ),
         (tr("Why is something needed between two convolutions?"), tr("Two convolutions in a row are only one larger convolution; the bend in the activation makes more "
 "possible.")),
         (tr("What gets lost by pooling?"), tr("The exact place, and with max pooling all values of a block but one.")),

@@ -5,7 +5,7 @@ import streamlit as st
 
 from imgrec import charts
 from imgrec.hardware import one_thread
-from imgrec.language import mark, tr
+from imgrec.language import listed, mark, tr
 from imgrec.lessons.softmax import cross_entropy, score, softmax
 from imgrec.predict import Predictor, predictor
 from imgrec.recipe import Recipe
@@ -109,7 +109,7 @@ with left:
 steps = softmax(logits, temperature)
 order = np.argsort(-steps.probabilities, kind="stable")
 with right:
-    parts.likeliest([tr(name) for name in CLASSES], steps.probabilities)
+    parts.likeliest([tr(name) for name in CLASSES], steps.probabilities, ranked=False)
     teaching.rows(
         {"class": tr(name), mark("score"): z, mark("÷ temperature"): s, "e^z": digits(e), mark("÷ sum"): p}
         for name, z, s, e, p in zip(CLASSES, logits, steps.scaled, steps.exponents, steps.probabilities, strict=True)
@@ -178,6 +178,10 @@ print(functional.cross_entropy(logits[None] / {temperature}, torch.tensor([{targ
 teaching.plan(
     tr("Pupils can compute a softmax, and say what a temperature and a logit are."), 20,
     (
+        (
+            tr("Four scores are {scores}, the temperature is {temperature}. How probable is the first class? Use a calculator.", scores=listed(f"{z:.1f}" for z in logits), temperature=temperature),
+            f"{steps.probabilities[0]:.3f}",
+        ),
         (tr("What does a high temperature do?"), tr("It makes all answers alike; a low one makes the largest win.")),
         (tr("Can a probability be 0?"), tr("Never quite: a power of e is always above 0.")),
         (tr("What is the loss if the network is sure and right?"), tr("Nearly 0: −ln 1 = 0.")),

@@ -57,6 +57,7 @@ with turns.TURNS.turn():
     tongue.choose()
     with speaking(current()):  # asked once, not for every word
         visitors.sign_in()
+        sharing.remember()
         sections: dict[str, list] = {}
         for page, (_, _, address, _, section) in zip(map(copy, parts.made(PAGES, current())), PAGES, strict=True):
             sections.setdefault(tr(section) if section else "", []).append(page)
@@ -67,5 +68,5 @@ with turns.TURNS.turn():
         st.set_page_config(f"{shown.title} · imgrec")
         if st.session_state.get("shown") != shown.url_path:
             st.session_state["shown"], st.session_state["entered"] = shown.url_path, True
-            sharing.carry()
+            sharing.bring_back()
         shown.run()

@@ -7,12 +7,28 @@ import numpy as np
 import streamlit as st
 
 from imgrec.charts import percent
-from imgrec.language import tr
+from imgrec.language import mark, tr
 from imgrec.lessons.network import Layer, fed_by, shown_of, wires
 from pages import parts, teaching
 
 MAPS, COLUMNS, SIDE = 8, 20, 40  # of a layer that are shown; layers; pixels along a map
+LEAST = 24  # pixels along a map that a finger still hits
+KINDS = {  # PyTorch's names of layers that are words; others, such as ReLU, are names in every language
+    "Conv2d": mark("Convolution"),
+    "MaxPool2d": mark("Max pooling"),
+    "AdaptiveMaxPool2d": mark("Max pooling"),
+    "AvgPool2d": mark("Average pooling"),
+    "AdaptiveAvgPool2d": mark("Average pooling"),
+    "BatchNorm2d": mark("Batch norm"),
+    "Linear": mark("Dense"),
+}
 PLAIN = ("BatchNorm2d", "ReLU", "ReLU6", "GELU", "SiLU", "Hardswish")  # left out where there are too many layers
+
+
+def kind_of(layer: Layer) -> str:
+    """What kind of layer it is, in the reader's language; one of our own is of the kind that it was made from."""
+    names = (kind.__name__ for kind in type(layer.module).__mro__)
+    return tr(next((KINDS[name] for name in names if name in KINDS), layer.kind))
 
 
 def show(
@@ -36,7 +52,7 @@ def show(
     columns.append(classes(names, probabilities, len(columns) - 1 if scores else None))
     _overview(
         key="network_overview",
-        data={"columns": columns, "chosen": list(chosen), "side": SIDE},
+        data={"columns": columns, "chosen": list(chosen), "side": SIDE, "least": LEAST},
         on_clicked_change=clicked,
         height="content",
     )
@@ -84,7 +100,7 @@ def column(found: list[Layer], index: int, shown: dict[int, list[int]]) -> dict:
     elif before in shown:
         strengths = wires(found, index, numbers, len(found[before].values), shown[before])
     return {
-        "title": layer.kind.removesuffix("2d"),
+        "title": kind_of(layer),
         "size": _size(layer.values.shape),
         "layer": index,
         "cells": [_cell(layer.values[number], number, layer) | {"number": number} for number in numbers],
@@ -118,20 +134,25 @@ _overview = st.components.v2.component(
     html="<div class='scroll'><div class='net'><svg aria-hidden='true'></svg></div></div>",
     css="""
       .scroll { overflow-x: auto; padding-bottom: 6px; }
-      .net { position: relative; display: flex; gap: 20px; width: max-content; font: 0.75rem var(--st-font);
+      .net { position: relative; display: flex; gap: var(--gap); width: max-content; font: 0.75rem var(--st-font);
              color: var(--st-text-color); padding: 4px; }
       svg { position: absolute; inset: 0; width: 100%; height: 100%; pointer-events: none; }
       .column { display: flex; flex-direction: column; gap: 5px; align-items: center; }
-      .head { text-align: center; line-height: 1.35; white-space: nowrap; }
-      .head small { opacity: .75; font-size: .625rem; }
+      .head { width: 0; display: flex; justify-content: center; text-align: center; line-height: 1.35; white-space: nowrap; }
+      .turns .head { height: 5.4em; align-items: start; }
+      .turns .column:nth-of-type(even) .head { align-items: end; }
+      .head span { font-size: var(--words, 1em); }
+      .head small { opacity: .75; font-size: .84em; }
       .cells { flex: 1; display: flex; flex-direction: column; gap: 5px; justify-content: center; }
       .cells button, .cells div { all: unset; display: block; border-radius: 5px; line-height: 0; background: var(--st-background-color);
                                   outline: 1px solid var(--st-border-color); position: relative; }
       .cells button { cursor: pointer; }
       .cells button:hover, .cells button:focus-visible { outline: 3px solid var(--st-primary-color); }
       .cells .chosen { outline: 3px solid #d55e00; }
-      .cells img { border-radius: 5px; image-rendering: pixelated; display: block; }
-      .cells .class { line-height: 1.3; padding: 5px 8px; min-width: 5.5em; overflow: hidden; }
+      .cells img { border-radius: 5px; image-rendering: pixelated; display: block; width: var(--cell); height: var(--cell); }
+      .column:first-of-type img { width: calc(1.5 * var(--cell)); height: calc(1.5 * var(--cell)); }
+      .cells .class { line-height: 1.3; padding: 5px 8px; min-width: 4.5em; max-width: 9em; overflow: hidden; white-space: nowrap;
+                      text-overflow: ellipsis; }
       .class span { position: relative; }
       .class i { position: absolute; inset: 0 auto 0 0; background: var(--st-primary-color); opacity: .3;
                  forced-color-adjust: none; }
@@ -149,11 +170,12 @@ _overview = st.components.v2.component(
         let framed = null;
         data.columns.forEach((column, c) => {
           const box = document.createElement('div'), head = document.createElement('div'), cells = document.createElement('div');
-          const name = document.createElement('b'), size = document.createElement('small');
+          const name = document.createElement('b'), size = document.createElement('small'), words = document.createElement('span');
           box.className = 'column'; head.className = 'head'; cells.className = 'cells';
           name.textContent = column.title;
           size.textContent = column.size;
-          head.append(name, document.createElement('br'), size);
+          words.append(name, document.createElement('br'), size);
+          head.append(words);
           places.push(column.cells.map((cell, k) => {
             const element = document.createElement(column.layer < 0 ? 'div' : 'button');
             element.title = cell.title;
@@ -161,7 +183,6 @@ _overview = st.components.v2.component(
               const image = document.createElement('img');
               image.src = cell.src;
               image.alt = column.layer < 0 ? cell.title : '';
-              image.style.width = image.style.height = `${(c ? 1 : 1.5) * data.side / 16}rem`;
               element.append(image);
             } else {
               const bar = document.createElement('i'), text = document.createElement('span');
@@ -189,6 +210,19 @@ _overview = st.components.v2.component(
           box.append(head, cells);
           net.append(box);
         });
+        function fit() {  // cells as large as lets all columns be seen at once; the words above them take turns, if need be
+          net.style.setProperty('--words', '1em');
+          const letter = parseFloat(getComputedStyle(document.documentElement).fontSize), maps = data.columns.length - 1;
+          const widths = [...net.querySelectorAll('.head span')].map((words) => words.offsetWidth);
+          const room = scroll.clientWidth - 9 - net.querySelector('.column:last-of-type').offsetWidth;
+          const gap = Math.max(8, Math.min(20, room / maps / 4));
+          const cell = Math.max(data.least, Math.min(data.side / 16 * letter, (room - maps * gap) / (maps + 0.5)));
+          const needed = (apart) => Math.max(...widths.slice(apart).map((width, i) => (width + widths[i]) / 2 + 6));
+          net.style.setProperty('--gap', `${gap}px`);
+          net.style.setProperty('--cell', `${cell}px`);
+          net.style.setProperty('--words', `${Math.min(1, 2 * (cell + gap) / needed(2))}em`);
+          net.classList.toggle('turns', needed(1) > cell + gap);
+        }
         function stop(at) {  // where Tab leads; the arrow keys go on from there
           net.querySelectorAll('button').forEach((button) => { button.tabIndex = button === at ? 0 : -1; });
         }
@@ -221,8 +255,10 @@ _overview = st.components.v2.component(
         }
         if (focused) [...net.querySelectorAll('button')].find((b) => b.ariaLabel === focused)?.focus({ preventScroll: true });
         scroll.scrollLeft = before;
-        const watch = new ResizeObserver(() => wire());
+        fit();
+        const watch = new ResizeObserver(() => { fit(); wire(); });
         watch.observe(net);
+        watch.observe(scroll);
         return () => watch.disconnect();
       }
     """,

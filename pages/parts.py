@@ -381,9 +381,11 @@ def chart(figure: charts.Figure, key: str, alt: str, select: bool = False):
     return chosen
 
 
-def likeliest(classes: Sequence[str], probabilities: np.ndarray, most: int = 5) -> None:
-    """Bars of the likeliest classes of a softmax (C,), the likeliest on top."""
+def likeliest(classes: Sequence[str], probabilities: np.ndarray, most: int = 5, ranked: bool = True) -> None:
+    """Bars of the likeliest classes of a softmax (C,), the likeliest on top, or where they are not ``ranked`` in their
+    order, so that none changes its place while a number moves."""
     order, names = np.argsort(-probabilities, kind="stable")[:most], data.class_names(classes)
+    order = order if ranked else np.sort(order)
     st.html(charts.probability_bars([{"name": names[i], "probability": float(probabilities[i])} for i in order]))
 
 

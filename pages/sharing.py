@@ -35,6 +35,7 @@ LABELS = {  # a lesson's controls, by their keys: the whole, or what stands befo
     "invariance_number": mark("Which one"),
     "invariance_other": mark("Compare with"),
     "in_colour": mark("In colour"),
+    "kernel_cells": mark("Numbers of the kernel"),
     "kernel_filter": mark("Which one"),
     "kernel_name": mark("Kernel"),
     "kernel_run": mark("The trained network"),
@@ -131,9 +132,15 @@ def restore() -> None:
         st.html(f"<style>{names} {{ display: none }}</style>")
 
 
-def carry() -> None:
-    """Keep the settings of the lesson that is being left, which Streamlit forgets; to be called when another page opens."""
-    for key, value in settings().items():
+def remember() -> None:
+    """Note the settings of the lesson that is shown or was shown just now; to be called before the navigation, which lets
+    Streamlit forget them where another page opens."""
+    st.session_state.setdefault("lesson_settings", {}).update(settings())
+
+
+def bring_back() -> None:
+    """The settings that a lesson had when it was left; to be called when a page opens, before any control."""
+    for key, value in st.session_state["lesson_settings"].items():
         st.session_state[key] = value
 
 

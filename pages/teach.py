@@ -200,6 +200,7 @@ def learning(run: Run) -> None:
                     "That is no better than always saying the same: show them so that they look different, from all sides."
                 )
             )
+        st.caption(tr("They were taken where and when those were that it learned from; try it elsewhere, too."))
         untested(run)
     elif status == "finished":
         st.caption(tr("There were too few pictures to keep some apart for a test; show more, in several goes."))

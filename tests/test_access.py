@@ -182,17 +182,17 @@ def test_the_arrow_keys_lead_through_the_layers_of_a_network(page, server):
     visit(page, server, "learn_network?run=shapes-seed-cnn")
     page.locator(".net button").first.wait_for()
     stop = page.locator(".net button[tabindex='0']")
-    assert labels(stop) == labels(page.locator(".net [aria-current=true]")) == ["Conv 1, Map 0"]
+    assert labels(stop) == labels(page.locator(".net [aria-current=true]")) == ["Convolution 1, Map 0"]
     stop.focus()
     for key, name in (
-        ("ArrowRight", "MaxPool 2, Map 0"),
-        ("ArrowDown", "MaxPool 2, Map 1"),
-        ("ArrowLeft", "Conv 1, Map 1"),
+        ("ArrowRight", "Max pooling 2, Map 0"),
+        ("ArrowDown", "Max pooling 2, Map 1"),
+        ("ArrowLeft", "Convolution 1, Map 1"),
     ):
         page.keyboard.press(key)
         assert focused(page) == name
     page.keyboard.press("Enter")
-    wait_for(lambda: labels(page.locator(".net [aria-current=true]")) == ["Conv 1, Map 1"])
+    wait_for(lambda: labels(page.locator(".net [aria-current=true]")) == ["Convolution 1, Map 1"])
     idle(page)
     page.keyboard.press("Tab")
     assert focused(page) == "Layer"

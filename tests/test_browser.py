@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-from itertools import zip_longest
+from itertools import combinations, zip_longest
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -414,6 +414,66 @@ def test_large_type_keeps_every_table_within_its_column(page, server):
     assert [excess for excess in page.evaluate(wide) if excess > 1] == []
 
 
+def in_large_type(page, server, lesson, width):
+    page.set_viewport_size({"width": width, "height": 720})  # of a projector
+    visit(page, server, lesson)
+    page.get_by_text("Large type", exact=True).click()
+    text = page.locator("[data-testid=stMain] p").first
+    wait_for(lambda: text.evaluate("part => parseFloat(getComputedStyle(part).fontSize)") > 20)
+    idle(page)
+
+
+@changes_nothing
+@pytest.mark.parametrize("width", [1280, 1024])
+def test_a_projector_shows_the_whole_network_to_its_classes(page, server, width):
+    in_large_type(page, server, "learn_network?run=shapes-seed-cnn", width)
+    box = page.locator(".scroll")
+    wait_for(lambda: box.evaluate("box => box.scrollWidth <= box.clientWidth"))
+    ends = box.evaluate("box => box.getBoundingClientRect().right")
+    assert all(
+        cell.bounding_box()["x"] + cell.bounding_box()["width"] <= ends for cell in page.locator(".net .class").all()
+    )
+    heads = [head.bounding_box() for head in page.locator(".net .head b").all()]
+    for one, other in combinations(heads, 2):  # no name of a layer lies on another one
+        beside = one["x"] + one["width"] <= other["x"] or other["x"] + other["width"] <= one["x"]
+        assert beside or abs(one["y"] - other["y"]) >= min(one["height"], other["height"])
+
+
+@changes_nothing
+def test_a_projector_shows_a_convolution_before_its_settings_and_a_phone_soon(page, server):
+    in_large_type(page, server, "learn_convolution", 1280)
+    picture = page.get_by_alt_text("The picture with the window")
+    result = page.get_by_role("button", name="The result; point at")
+
+    def end(part, along, size):
+        box = part.bounding_box()
+        return box[along] + box[size]
+
+    wait_for(lambda: max(end(picture, "y", "height"), end(result, "y", "height")) <= 720)
+    page.get_by_text("Large type", exact=True).click()
+    page.set_viewport_size({"width": 400, "height": 850})
+    wait_for(lambda: max(end(picture, "y", "height"), end(result, "y", "height")) <= 1.5 * 850)
+    assert end(result, "x", "width") <= 400
+
+
+@changes_nothing
+@pytest.mark.parametrize("width", [1280, 400])
+def test_no_formula_of_a_convolution_is_cut_off(page, server, width):
+    if width > 1000:
+        in_large_type(page, server, "learn_convolution", width)
+    else:
+        page.set_viewport_size({"width": width, "height": 850})
+        visit(page, server, "learn_convolution")
+    for label, steps in (("Stride: pixels per move", 2), ("Such convolutions", 3)):
+        for _ in range(steps):
+            page.get_by_role("slider", name=label).press("ArrowRight")
+            idle(page)
+    page.get_by_text("more than the picture has").wait_for()
+    formulas = page.locator("[data-testid=stMain] .katex-display")
+    assert formulas.count() == 2
+    assert formulas.evaluate_all("all => all.map((one) => one.scrollWidth - one.clientWidth)") == [0, 0]
+
+
 @changes_nothing
 def test_a_cell_of_a_map_is_clicked_and_followed_back_to_the_pixels(page, server):
     """Row 10 of the goals goes on: from a number of a later layer to one of the layer before, and to the first."""
@@ -422,7 +482,7 @@ def test_a_cell_of_a_map_is_clicked_and_followed_back_to_the_pixels(page, server
     for _ in range(3):
         layer.press("ArrowRight")
         idle(page)
-    page.get_by_text("4. Conv2d").wait_for()
+    page.get_by_text("4. Convolution").wait_for()
     idle(page)
     cell = page.get_by_role("button", name="The map with its cell")
     box = wait_for(cell.bounding_box)  # there is none while it is drawn anew
@@ -430,7 +490,7 @@ def test_a_cell_of_a_map_is_clicked_and_followed_back_to_the_pixels(page, server
     page.get_by_text(re.compile(r"at row 0, column 15")).wait_for()
     cell.press("ArrowDown")
     page.get_by_text(re.compile(r"at row 1, column 15")).wait_for()
-    for before in ("3. ReLU", "2. MaxPool2d", "1. Conv2d"):
+    for before in ("3. ReLU", "2. Max pooling", "1. Convolution"):
         page.get_by_role("button", name="Go back to that cell").first.click()
         page.get_by_text(before).wait_for()
         idle(page)
@@ -440,14 +500,14 @@ def test_a_cell_of_a_map_is_clicked_and_followed_back_to_the_pixels(page, server
 @changes_nothing
 def test_a_map_is_chosen_among_all_layers_side_by_side_and_shows_what_feeds_it(page, server):
     visit(page, server, "learn_network?run=shapes-seed-cnn")
-    chosen = page.get_by_role("button", name="Conv 4, Map 3")
+    chosen = page.get_by_role("button", name="Convolution 4, Map 3")
     chosen.hover()
     wires = page.locator(".net line.on")
     wait_for(lambda: wires.count() > 4)  # from the maps before it, the thinnest left out
     chosen.click()
     page.get_by_text("Map 3 of this layer").wait_for()
-    page.get_by_text("4. Conv2d").wait_for()
-    assert "chosen" in page.get_by_role("button", name="Conv 4, Map 3").get_attribute("class")
+    page.get_by_text("4. Convolution").wait_for()
+    assert "chosen" in page.get_by_role("button", name="Convolution 4, Map 3").get_attribute("class")
     assert page.locator(".net .class").all_inner_texts() == list(open_dataset("shapes").classes)
 
 
@@ -825,3 +885,29 @@ def test_a_download_without_internet_ends_in_one_sentence_that_says_what_to_do(p
     page.get_by_text("python -m imgrec import").first.wait_for()
     time.sleep(1.5)
     idle(page)
+
+
+@changes_nothing
+def test_a_lesson_is_found_as_it_was_left_by_the_menu_by_back_and_in_large_type_by_a_reload(page, server):
+    visit(page, server, "learn_pooling")
+    page.get_by_role("radio", name="mean (average)").click()
+    page.get_by_text("Large type", exact=True).click()
+    idle(page)
+    menu = page.locator("[data-testid=stSidebarNav]")
+    menu.get_by_role("link", name="Softmax").click()
+    page.get_by_role("heading", name="From scores to classes").wait_for()
+    temperature = page.get_by_role("slider", name="Temperature")
+    for _ in range(3):
+        temperature.press("ArrowRight")
+    idle(page)
+    left = temperature.input_value()
+    assert left != "1"
+    menu.get_by_role("link", name="Pooling").click()
+    mean = page.get_by_role("radio", name="mean (average)")
+    mean.wait_for()
+    wait_for(mean.is_checked)
+    page.go_back()
+    temperature.wait_for()
+    wait_for(lambda: temperature.input_value() == left)
+    page.reload()
+    wait_for(lambda: page.evaluate("parseFloat(getComputedStyle(document.documentElement).fontSize)") > 20)

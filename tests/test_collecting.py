@@ -9,7 +9,7 @@ import pytest
 from conftest import wait_for
 from PIL import Image
 from test_more_lessons import photo
-from test_pages import open_page, texts
+from test_pages import open_page
 
 from imgrec import jobs, privacy
 from imgrec.data import DatasetError, collecting, open_dataset

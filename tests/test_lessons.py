@@ -1,12 +1,17 @@
 """Every number a lesson shows equals torch's."""
 
+import json
+import re
+
 import numpy as np
 import pytest
 import torch
+from test_pages import open_page, texts
 from torch.nn import functional
 
 from imgrec.lessons import convolution, gradient, network, optimisers, pixels, pooling, softmax
 from imgrec.models import build
+from imgrec.predict import Predictor, predictor
 
 PICTURE = np.random.default_rng(0).random((13, 17))
 
@@ -369,3 +374,117 @@ def test_the_receptive_field_is_where_the_gradient_is_not_zero():
         assert (inside != 0).any()
         assert seen.count_nonzero() == inside.count_nonzero()  # max pooling lets only some of it through
     assert (height, width) == (16, 16)  # 2 → 7 → 14 → 16
+
+
+# What the pages say
+
+
+def test_a_layer_has_as_many_weights_as_the_lesson_counts_and_shares_them():
+    test = open_page("learn_convolution.py", kernel_name="Learned by a network", kernel_run="shapes-seed-cnn")
+    first = next(layer for layer in predictor("shapes-seed-cnn").model.modules() if isinstance(layer, torch.nn.Conv2d))
+    told = texts(test)
+    assert f"32 × (3 × 3 × 3) + 32 = {first.weight.numel() + first.bias.numel()} weights" in told
+    dense = torch.nn.Linear(24 * 24 * 3, first.out_channels * 24 * 24, device="meta")
+    assert f"the same {dense.out_features:,} has a weight for every pair of them: {dense.weight.numel():,}." in told
+    by_hand = texts(open_page("learn_convolution.py", stride=3))
+    assert "32 × (3 × 3 × 1) + 32 = 320 weights" in by_hand
+    assert "moves by 3 pixels, the map moves by one cell" in by_hand
+    assert "cross-correlation" in by_hand
+    assert "32 × (3 × 3 × 3) + 32 = 896 weights" in texts(open_page("learn_convolution.py", in_colour=True))
+
+
+def test_a_learned_kernel_was_learned_whatever_was_trained_last(own_copy, workspace):
+    (workspace / "runs" / own_copy).rename(workspace / "runs" / "2099-01-01_0000_fast_mine")
+    test = open_page("learn_convolution.py", kernel_name="Learned by a network")
+    box = test.selectbox(key="kernel_run")
+    assert "2099-01-01_0000_fast_mine" in box.options
+    assert box.value == "shapes-seed-cnn"
+    assert any("training found it" in caption.value for caption in test.caption)
+
+
+@pytest.mark.parametrize("layers", [1, 5])
+def test_the_sum_of_a_receptive_field_is_broken_into_lines_and_right(layers):
+    test = open_page("learn_convolution.py", field_layers=layers, stride=3, dilation=2)
+    formula = test.latex[-1].value
+    lines = re.split(r"\\\\\[[.\d]+em\]", formula)
+    terms = [np.prod([int(number) for number in re.findall(r"\d+", term)]) for term in " ".join(lines[1:-1]).split("+")]
+    assert sum(terms) == convolution.receptive_field(layers, 3, 3, 2)
+    assert f"= {convolution.receptive_field(layers, 3, 3, 2)} " in lines[-1]
+    assert max(line.count("+") for line in lines) <= 2
+
+
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [("shapes-seed-cnn", [f"Window in the picture's {colour}" for colour in ("red", "green", "blue")]), ("digits-seed-cnn", ["Window in the picture"])],
+)  # fmt: skip
+def test_the_maps_before_the_first_layer_are_the_picture(run, said):
+    test = open_page("learn_network.py", {"run": run})
+    assert sorted(c.value for c in test.caption if "Window" in c.value) == sorted(said)
+    second = open_page("learn_network.py", {"run": run}, **{f"layer {run}": 3})
+    assert sum("Window in map" in c.value for c in second.caption) == 3
+
+
+def test_pooling_before_relu_is_named_with_what_it_saves():
+    values = torch.randn(1, 4, 8, 8)
+    one, other = (functional.max_pool2d(functional.relu(values), 2), functional.relu(functional.max_pool2d(values, 2)))
+    assert torch.equal(one, other)
+    assert "max pooling comes before ReLU" in texts(open_page("learn_network.py", {"run": "shapes-seed-cnn"}))
+    assert "only 25% of the numbers" in texts(open_page("learn_network.py", {"run": "digits-seed-cnn"}))
+
+
+def kinds_on_the_page(run):
+    test = open_page("learn_network.py", {"run": run})
+    [layer] = [slider for slider in test.select_slider if slider.key == f"layer {run}"]
+    return [re.sub(r"\d+\. |,.*", "", option) for option in layer.options]
+
+
+def test_layers_are_named_in_words_in_every_language():
+    kinds = kinds_on_the_page("shapes-seed-cnn")
+    assert kinds == [
+        "Convolution",
+        "Max pooling",
+        "ReLU",
+        "Convolution",
+        "Max pooling",
+        "ReLU",
+        "Dense",
+        "ReLU",
+        "Dense",
+    ]
+    assert set(kinds_on_the_page("cifar10-fast")) == {"Convolution", "Max pooling", "Batch norm", "GELU", "Dense"}
+    chinese = texts(open_page("learn_network.py", {"run": "shapes-seed-cnn"}, language="zh_CN"))
+    assert "卷积" in chinese
+    assert not re.search("Conv|MaxPool", chinese)
+
+
+def drawn(test):
+    """Of each chart its layout and its lines."""
+    specs = [json.loads(chart.proto.spec) for chart in test.get("plotly_chart")]
+    return [(spec["layout"], spec["data"]) for spec in specs]
+
+
+def test_two_networks_are_compared_class_by_class_in_the_same_colours(own_copy, monkeypatch):
+    """Although their classes may come in another order, and each is sure of other ones."""
+
+    def recalled(self, images):
+        turned = 3 if self.name == "digits-seed-cnn" else 7
+        sure = np.array([(turned * int(name) + 1) % 10 for name in self.classes], float)
+        return np.tile(sure / sure.sum(), (len(images), 1))
+
+    monkeypatch.setattr(Predictor, "recalled", recalled)
+    monkeypatch.setattr(Predictor, "classes", property(lambda self: self.passport.classes[:: -1 if self.name == own_copy else 1]))  # fmt: skip
+    test = open_page("learn_invariance.py", {"run": "digits-seed-cnn"})
+    assert not test.exception
+    assert test.selectbox(key="invariance_other").value == own_copy
+    (_, left), (_, right) = drawn(test)
+    assert [(line["name"], line["line"]["color"]) for line in left] == [(line["name"], line["line"]["color"]) for line in right]  # fmt: skip
+    for lines, turned in ((left, 3), (right, 7)):
+        assert [line["y"][0] for line in lines] == pytest.approx([(turned * int(line["name"]) + 1) % 10 / 45 for line in lines])  # fmt: skip
+
+
+def test_two_trainings_are_drawn_on_one_scale_that_holds_both():
+    test = open_page("learn_fitting.py", fit_count_A=10, fit_count_B=10, fit_model_B="softmax-regression")
+    (one, few), (other, many) = drawn(test)
+    assert one["yaxis"]["range"] == other["yaxis"]["range"]
+    most = max(max(line["y"]) for line in few + many)
+    assert one["yaxis"]["range"] == pytest.approx([0, 1.05 * most])

@@ -107,6 +107,26 @@ def test_parameters_and_multiply_adds_are_those_that_torchvision_publishes(name,
         assert operations(name, 1000, 3, 224) / 1e9 == pytest.approx(billions, abs=0.02)
 
 
+@pytest.mark.parametrize(("name", "kind", "many"), [("vit-b-16", "MultiheadAttention", 12), ("swin-t", "ShiftedWindowAttention", 12)])  # fmt: skip
+def test_a_transformers_attention_is_among_its_layers_with_all_its_weights(name, kind, many):
+    rows = layers(name, 10, 3, 224)
+    found = [row for row in rows if row["layer"] == kind]
+    assert len(found) == many
+    squares = [4 * row["shape"][-1] ** 2 for row in found]  # queries, keys, values and what is made of them
+    assert all(row["parameters"] > square for row, square in zip(found, squares, strict=True))
+    model = build(name, 10, 3, 224)
+    loose = (
+        weights.numel() for key, weights in model.named_parameters() if key.endswith(("class_token", "pos_embedding"))
+    )
+    assert sum(row["parameters"] for row in rows) + sum(loose) == parameters(name, 10, 3, 224)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vgg11", "mobilenet-v3-small", "se-resnet18", "convnext-tiny"])
+def test_a_network_without_attention_has_no_layers_but_its_innermost(name):
+    inner = {type(layer).__name__ for layer in build(name, 10, 3, 64).modules() if not list(layer.children())}
+    assert {row["layer"] for row in layers(name, 10, 3, 64)} <= inner
+
+
 # A network of one's own
 
 

@@ -14,9 +14,10 @@ ZERO = f"background:linear-gradient(90deg,{LINE},transparent 1px)"
 
 
 def probability_bars(top: Sequence[Mapping[str, Any]]) -> str:
-    """Bars of [{"name", "probability"}], the likeliest on top, each with its percentage."""
-    colours = [BLUE] + [SKY] * (len(top) - 1)
-    return _shares(tr("Probabilities"), [row["name"] for row in top], [row["probability"] for row in top], colours)
+    """Bars of [{"name", "probability"}], the first on top, each with its percentage; the largest is darker."""
+    values = [row["probability"] for row in top]
+    colours = [BLUE if place == values.index(max(values)) else SKY for place in range(len(values))]
+    return _shares(tr("Probabilities"), [row["name"] for row in top], values, colours)
 
 
 def ranking(rows: Sequence[Mapping[str, Any]]) -> str:

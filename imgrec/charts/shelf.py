@@ -32,7 +32,8 @@ def network(rows: Sequence[Mapping[str, Any]]) -> Figure:
         if kind is None or (kind == "Norm" and len(rows) > 40):
             continue
         shape = row["shape"]
-        maps, side = (shape[0], shape[-1]) if len(shape) == 3 else (shape[-1], 1)
+        first = len(shape) == 3 and shape[1] == shape[2]  # (maps, side, side), or as in Swin (side, side, maps)
+        maps, side = (shape[0], shape[-1]) if first else (shape[-1], shape[0] if len(shape) == 3 else 1)
         broad = 0.4 + 0.35 * math.log2(max(maps, 2))
         words = tr(
             "{layer}: {shape}, {parameters:,} weights",

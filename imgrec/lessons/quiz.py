@@ -106,7 +106,9 @@ QUESTIONS = {
         mark("What did ResNet's shortcut make possible?"),
         (mark("Very deep networks that still learn"), mark("Colour pictures"), mark("Smaller pictures")),
         0,
-        mark("What a block adds, it adds to what came in; so gradients reach the first layer undiminished."),
+        mark(
+            "What a block adds, it adds to what came in; so gradients also have a direct way back to the first layers."
+        ),
     ),
     "trust": Question(
         "learn_trust",

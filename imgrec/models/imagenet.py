@@ -110,7 +110,7 @@ def _shelve(
 
 _shelve(
     "alexnet", "AlexNet", 2012, "A. Krizhevsky, I. Sutskever and G. Hinton, ImageNet classification with deep convolutional "
-    "neural networks, NeurIPS 2012", mark("Deep, with ReLU and dropout, on two GPUs: the network that began it all."),
+    "neural networks, NeurIPS 2012", mark("Deep, with ReLU and dropout, on two GPUs: the network with which deep learning took off."),
     "alexnet", "classifier.6", "features.11", 96,
 )  # fmt: skip
 _shelve(
@@ -131,7 +131,7 @@ _shelve(
 for depth, where in ((18, "layer4"), (50, "layer4")):
     _shelve(
         f"resnet{depth}", f"ResNet-{depth}", 2015, "K. He et al., Deep residual learning for image recognition, arXiv:1512.03385",
-        mark("Every block adds to what came in, so gradients reach the first layer of even a very deep network."),
+        mark("Every block adds to what came in, so gradients also have a direct way back to the first layers of even a very deep network."),
         f"resnet{depth}", "fc", where, 64,
     )  # fmt: skip
 _shelve(
@@ -141,7 +141,7 @@ _shelve(
 )  # fmt: skip
 _shelve(
     "mobilenet-v2", "MobileNet v2", 2018, "M. Sandler et al., MobileNetV2: inverted residuals and linear bottlenecks, "
-    "arXiv:1801.04381", mark("Each map is filtered by itself, then maps are mixed: a tenth of the work, small enough for phones."),
+    "arXiv:1801.04381", mark("A block widens by 1×1, filters each map by itself, narrows again and adds: little work, small enough for phones."),
     "mobilenet_v2", "classifier.1", "features", 64,
 )  # fmt: skip
 _shelve(
@@ -161,7 +161,7 @@ _shelve(
 )  # fmt: skip
 _shelve(
     "vit-b-16", "Vision transformer B/16", 2020, "A. Dosovitskiy et al., An image is worth 16×16 words, arXiv:2010.11929",
-    mark("No convolution: 196 patches look at each other; it needs very much data, or weights from it."),
+    mark("196 patches look at each other, without convolutions after the one that cuts them out; it needs very much data, or weights from it."),
     "vit_b_16", "heads.head", "encoder.layers.encoder_layer_11.ln_1",
 )  # fmt: skip
 _shelve(

@@ -88,18 +88,25 @@ def build(name: str, classes: int, channels: int, size: int, seed: int = 0) -> n
 
 
 def layers(name: str, classes: int, channels: int, size: int) -> list[dict[str, str | int]]:
-    """What every layer gives for one picture, in the order they come: [{"layer", "shape", "parameters"}], without numbers."""
+    """What every layer gives for one picture, in the order they come: [{"layer", "shape", "parameters"}], without numbers.
+
+    An attention is one layer: it reads the weights of the dense layers inside it, and does not call them.
+    """
     rows: list[dict[str, str | int]] = []
 
     def note(layer: nn.Module, _: object, given: object) -> None:
+        given = given[0] if isinstance(given, tuple) else given  # nn.MultiheadAttention also gives who heeded whom
         if isinstance(given, torch.Tensor):
             learned = sum(weights.numel() for weights in layer.parameters())
             rows.append({"layer": type(layer).__name__, "shape": list(given.shape[1:]), "parameters": learned})
 
     with torch.device("meta"):
         network = card(name).build(classes, channels, size).eval()
-        leaves = (layer for layer in network.modules() if not any(True for _ in layer.children()))
-        with listening((layer for layer in leaves if not isinstance(layer, nn.Identity | nn.Dropout)), note):
+        attentions = [layer for layer in network.modules() if type(layer).__name__.endswith("Attention")]
+        inside = {part for attention in attentions for part in attention.modules()}
+        leaves = [layer for layer in network.modules() if not any(True for _ in layer.children())]
+        heard = [*attentions, *(layer for layer in leaves if layer not in inside)]
+        with listening((layer for layer in heard if not isinstance(layer, nn.Identity | nn.Dropout)), note):
             network(torch.empty(1, channels, size, size))
     return rows
 
