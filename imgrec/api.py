@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
+import ipaddress
 import math
 import os
 import time
+from collections import Counter as Tally
 from contextlib import suppress
 from typing import Annotated
 
@@ -20,14 +23,17 @@ from starlette.exceptions import HTTPException
 
 from imgrec import __version__
 from imgrec.images import safe_name
-from imgrec.runs import RunError, usable_runs
+from imgrec.runs import RunError, open_run, usable_runs
 
 MAX_REQUEST_BYTES = 50 * 2**20
 MAX_IMAGES = 64
-MAX_REQUESTS = 128  # under way at the same time
+MAX_REQUESTS = 128  # under way at the same time, and of one address half of that
+PAUSE, BODY = 10.0, 30.0  # seconds between two pieces of a request's body, and until all of it is there
 OPEN = ("/health", "/docs", "/openapi.json", "/static-offline-docs")  # need no token
 ASKED = {"model", "top"}  # of /predict, in its address
 PATHS = ("/health", "/models", "/predict", "/metrics", "/docs", "/openapi.json")
+
+TOO_SLOW = f"The request came too slowly; send all of it within {BODY:.0f} seconds."
 
 DESCRIPTION = """Classify pictures with a run of this lab. Pictures that arrive together share a forward pass.
 
@@ -63,37 +69,47 @@ PREDICT = """Probabilities of the likeliest classes for each picture; a file tha
 """ + "\n".join(f"```{language}\n{code}```\n" for language, code in EXAMPLES.items())
 
 
-class TooLarge(Exception):
-    """The request's body is over the limit."""
+class Unread(Exception):
+    """The request's body is too large or too slow."""
 
 
 class Gate:
     """ASGI middleware that turns away, before anything is read, who has no token or finds no place, and stops reading a
-    request once it is over ``limit`` bytes, whatever it claims to be."""
+    request once it is over ``limit`` bytes, whatever it claims to be, or too slow. Whether the server answers can be asked
+    without a place."""
 
     def __init__(self, app, limit: int = MAX_REQUEST_BYTES, places: int = MAX_REQUESTS) -> None:
         self.app, self.limit, self.places = app, limit, places
+        self.most_of_one, self.taken = places // 2, Tally()
 
     async def __call__(self, scope, receive, send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         if refusal := self._refuse(scope):
             return await refusal(scope, receive, send)
+        if _path(scope) == "/health":
+            return await self._bounded(scope, receive, send)
+        address = _address(scope)
         self.places -= 1
+        self.taken[address] += 1
         try:
             await self._bounded(scope, receive, send)
         finally:
             self.places += 1
+            self.taken[address] -= 1
+            if not self.taken[address]:
+                del self.taken[address]
 
     def _refuse(self, scope) -> Response | None:
         headers, token = dict(scope["headers"]), os.environ.get("IMGREC_TOKEN", "")
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        path, address = _path(scope), _address(scope)
         given = headers.get(b"authorization", b"").partition(b" ")[2].strip()
         if token and not path.startswith(OPEN) and not hmac.compare_digest(given, token.encode()):
             return _error(
                 "This server asks for its token: Authorization: Bearer …", 401, {"WWW-Authenticate": "Bearer"}
             )
-        if self.places < 1:
+        full = self.places < 1 or (address and self.taken[address] >= self.most_of_one)
+        if full and path != "/health":
             return _busy(1)
         claimed = headers.get(b"content-length", b"")
         return self._too_large() if claimed.isdigit() and int(claimed) > self.limit else None
@@ -102,25 +118,31 @@ class Gate:
         return _error(f"The request is over {self.limit // 2**20} MiB; send fewer or smaller pictures.", 413)
 
     async def _bounded(self, scope, receive, send) -> None:
-        seen, over = 0, False
+        seen, whole, refusal, end = 0, False, None, time.monotonic() + BODY
 
         async def counted():
-            nonlocal seen, over
-            message = await receive()
-            seen += len(message.get("body", b""))
+            nonlocal seen, whole, refusal
+            try:  # once the body is whole, what comes is only that somebody goes
+                message = await (
+                    receive() if whole else asyncio.wait_for(receive(), min(PAUSE, end - time.monotonic()))
+                )
+            except TimeoutError:
+                refusal = _error(TOO_SLOW, 408, {"Connection": "close"})
+                raise Unread from None
+            seen, whole = seen + len(message.get("body", b"")), not message.get("more_body")
             if seen > self.limit:
-                over = True
-                raise TooLarge
+                refusal = self._too_large()
+                raise Unread
             return message
 
-        async def unless_over(message) -> None:
-            if not over:  # the parser turns TooLarge into an answer of its own, which is dropped
+        async def unless_refused(message) -> None:
+            if not refusal:  # the parser turns Unread into an answer of its own, which is dropped
                 await send(message)
 
-        with suppress(TooLarge):
-            await self.app(scope, counted, unless_over)
-        if over:
-            await self._too_large()(scope, receive, send)
+        with suppress(Unread):
+            await self.app(scope, counted, unless_refused)
+        if refusal:
+            await refusal(scope, receive, send)
 
 
 class Figures:
@@ -169,8 +191,7 @@ class Counted:
         try:
             await self.app(scope, receive, noted)
         finally:
-            path = scope["path"].removeprefix(scope.get("root_path", ""))
-            self.figures.answered(path, status, time.perf_counter() - began)
+            self.figures.answered(_path(scope), status, time.perf_counter() - began)
 
 
 def create_api() -> FastAPI:
@@ -227,7 +248,7 @@ def create_api() -> FastAPI:
         except Busy as error:
             return _busy(error.seconds)
         except RunError as error:
-            return _error(str(error), 404)
+            return _error(str(error), 422 if await run_in_threadpool(_all_there, model) else 404)
         except ValueError as error:  # damaged weights
             return _error(str(error), 409)
         except TimeoutError:
@@ -235,6 +256,25 @@ def create_api() -> FastAPI:
         return JSONResponse({"model": model, "results": [one.to_dict(network.classes, top) for one in said]})
 
     return api
+
+
+def _path(scope) -> str:
+    return scope["path"].removeprefix(scope.get("root_path", ""))
+
+
+def _address(scope) -> str:
+    """Where a request comes from; empty where that does not tell who asks: a proxy on this machine speaks for everybody."""
+    address = (scope.get("client") or ("",))[0]
+    with suppress(ValueError):
+        return "" if ipaddress.ip_address(address).is_loopback else address
+    return address
+
+
+def _all_there(names: str) -> bool:
+    """Whether every run that was named can classify, so that only together they cannot."""
+    with suppress(RunError):
+        return all(open_run(name.strip()).usable for name in names.split(",", MAX_IMAGES))
+    return False
 
 
 def _error(text: str, status: int, headers: dict[str, str] | None = None) -> JSONResponse:
@@ -249,4 +289,7 @@ def _busy(seconds: float) -> JSONResponse:
 
 def _say_what_is_wrong(request: Request, error: RequestValidationError) -> JSONResponse:
     first = error.errors()[0]
-    return _error(f"{first['loc'][-1]}: {first['msg']}.", 422)
+    name = next((part for part in reversed(first["loc"]) if isinstance(part, str)), "body")  # not its number of several
+    if "UploadFile" in first["msg"]:
+        return _error(f"{name} must be a file.", 422)
+    return _error(f"{name}: {first['msg']}.", 422)

@@ -42,8 +42,18 @@ Told = Callable[[int, int | None], None]  # (pictures done, of how many if that 
 def start(names: str, source: Path, views: str = "", temperature: float = 1.0) -> Run:
     """Classify all pictures of a folder or an archive with a run, or several with commas between, in a process of its own.
 
-    What `uploads` kept is removed afterwards. Raises DatasetError when too many jobs are under way.
+    What `uploads` kept is removed afterwards, or if the job is refused. Raises DatasetError when too many jobs are under way.
     """
+    try:
+        job = _begin({"names": names, "source": str(source), "views": views, "temperature": temperature})
+    except Exception:
+        discard(source)
+        raise
+    jobs.launch(job, "classify", job.name)
+    return job
+
+
+def _begin(asked: dict) -> Run:
     place = folder("answers")
     place.mkdir(parents=True, exist_ok=True)
     _sweep(place)
@@ -51,9 +61,8 @@ def start(names: str, source: Path, views: str = "", temperature: float = 1.0) -
         raise DatasetError(tr("Four folders or archives are being classified already; wait until one is done."))
     job = Run(place / secrets.token_hex(12))
     job.path.mkdir()
-    job.write("job.json", {"names": names, "source": str(source), "views": views, "temperature": temperature})
+    job.write("job.json", asked)
     job.write("state.json", {"phase": "new", "created": time.time(), "updated": time.time()})
-    jobs.launch(job, "classify", job.name)
     return job
 
 

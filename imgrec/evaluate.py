@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
 from imgrec.data import Dataset, DatasetError
 from imgrec.data.dataset import SPLITS, evenly
@@ -86,13 +87,22 @@ class Answers:
             with np.load(path, allow_pickle=False) as stored:
                 if fingerprint not in (None, str(stored["fingerprint"])):
                     return None
-                classes = tuple(stored["classes"].tolist())
-                arrays = (stored[name] for name in ("positions", "labels", "logits"))
-                familiarity = stored["familiarity"]
+                classes = tuple(map(str, stored["classes"].tolist()))
+                familiarity = stored["familiarity"].astype(np.float32)
                 known = familiarity if len(familiarity) else None
-                return cls(str(stored["split"]), classes, *arrays, temperature, known)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+                wanted = (("positions", np.int64), ("labels", np.int64), ("logits", np.float32))
+                arrays = (stored[name].astype(kind, casting="same_kind") for name, kind in wanted)
+                return cls(str(stored["split"]), classes, *arrays, temperature, known)._sound()
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
             return None
+
+    def _sound(self) -> Answers | None:
+        """These, if they fit together: a file may be damaged."""
+        count, familiar = len(self.positions), self.familiarity
+        shapes = self.labels.shape == (count,) and self.logits.shape == (count, len(self.classes))
+        fits = shapes and (familiar is None or familiar.shape == (count,)) and bool(np.isfinite(self.logits).all())
+        inside = fits and (self.positions >= 0).all() and ((self.labels >= 0) & (self.labels < len(self.classes))).all()
+        return self if inside else None
 
 
 def answers(predictor: Predictor, dataset: Dataset, split: str = "test") -> Answers:
@@ -131,8 +141,10 @@ def names_now(run: Run, dataset: Dataset) -> tuple[str, ...]:
     """The classes of a run as they are called by now in its data set, where some were renamed since: each as most of its
     test pictures are. As the run calls them where that does not tell them all apart; nothing of a run without weights."""
     classes = tuple(run.read("classes.json").get("classes", ()))
+    if classes == dataset.classes:
+        return classes
     then = Answers.load(run.file("test.npz"), None)
-    if sorted(classes) == sorted(dataset.classes) or then is None or then.positions.max() >= len(dataset.labels):
+    if then is None or not len(then.positions) or then.positions.max() >= len(dataset.labels):
         return classes
     there = dataset.splits[then.positions] < len(SPLITS)
     now = dataset.labels[then.positions]
@@ -156,10 +168,11 @@ def amend(run: Run, dataset: Dataset | None, **changes: Any) -> None:
     """
     if run.bundled:
         raise RunError(tr("Run {name} comes with imgrec and stays as it is.", name=run.name))
-    weights, passport = load_weights(run.file("best.safetensors"))
-    names, passport = passport.classes, replace(passport, **changes)
-    save_weights(run.file("best.safetensors"), weights, passport)
-    run.write("classes.json", passport.to_dict())
+    with FileLock(run.file("amend.lock")):
+        weights, passport = load_weights(run.file("best.safetensors"))
+        names, passport = passport.classes, replace(passport, **changes)
+        save_weights(run.file("best.safetensors"), weights, passport)
+        run.write("classes.json", passport.to_dict())
     said, called = run.read("evaluation.json"), dict(zip(names, passport.classes, strict=True))
     if names != passport.classes and said:
         rows = [{**row, "name": called.get(row["name"], row["name"])} for row in said["classes"]]

@@ -26,6 +26,7 @@ from imgrec.data.dataset import evenly
 from imgrec.home import check_writable, write_atomic
 from imgrec.language import mark, tr
 from imgrec.predict import Predictor
+from imgrec.recipe import one_of
 from imgrec.runs import open_run
 from imgrec.takeaway import packed
 from imgrec.webpage import NoRuntime, page
@@ -78,8 +79,9 @@ def export(
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         if to == "int8":
-            if dataset is None or dataset.classes != predictor.classes:
+            if dataset is None:
                 raise ExportError(tr("int8 needs the pictures the run learned from, which are not on this machine."))
+            predictor.columns(dataset)  # it says if the classes are others by now
             content, found = _int8(predictor, dataset, told)
         else:
             told(0.2, tr("exporting and comparing"))
@@ -92,6 +94,8 @@ def export(
 
 def by_ending(path: Path, wanted: str | None = None) -> str:
     """The format that a file's name asks for, or ``wanted``, if that has this ending. Raises ExportError."""
+    if wanted:
+        one_of("to", wanted, FORMATS)
     of_ending = [name for name, row in FORMATS.items() if path.suffix.lower() == f".{row.ending}"]
     if wanted and wanted not in of_ending:
         raise ExportError(tr("{out} has another ending than .{ending}, which {wanted} has.", out=path, ending=FORMATS[wanted].ending, wanted=wanted))  # fmt: skip
@@ -153,7 +157,8 @@ def _int8(predictor: Predictor, dataset: Dataset, told: Told) -> tuple[bytes, di
         small = _shared(target.read_bytes())
     test = evenly(dataset.indices("test"), TESTED)
     told(0.6, tr("testing both"))
-    figures = [_figures(content, dataset, test) for content in (plain, small)]
+    wanted = np.array(predictor.columns(dataset))[dataset.labels[test]]
+    figures = [_figures(content, dataset, test, wanted) for content in (plain, small)]
     lost = figures[0]["accuracy"] - figures[1]["accuracy"] if len(test) else 0.0
     if lost > MOST_LOST:
         raise ExportError(
@@ -187,8 +192,9 @@ def _prepare(source: Path, prepared: Path) -> None:
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
 
 
-def _figures(content: bytes, dataset: Dataset, test: np.ndarray) -> dict[str, float]:
-    """Size, accuracy on some test pictures, and the median time for one picture of an ONNX model."""
+def _figures(content: bytes, dataset: Dataset, test: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
+    """Size, accuracy on some ``test`` pictures, whose ``wanted`` outputs are given, and the median time for one picture of
+    an ONNX model."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
@@ -196,7 +202,7 @@ def _figures(content: bytes, dataset: Dataset, test: np.ndarray) -> dict[str, fl
     for start in range(0, len(test), 64):
         part = test[start : start + 64]
         answers = session.run(None, {"pictures": dataset.images[part]})[0].argmax(1)
-        right += int((answers == dataset.labels[part]).sum())
+        right += int((answers == wanted[start : start + 64]).sum())
     for i in (test if len(test) else dataset.kept)[:40]:
         began = time.perf_counter()
         session.run(None, {"pictures": dataset.images[i : i + 1]})

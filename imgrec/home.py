@@ -117,8 +117,9 @@ def held() -> dict[str, int]:
             apart = kind in ("datasets", "runs") and not name.startswith(".")  # those are uploads, studies, drafts
             place = f"{kind}/{name}" if apart else kind
             found[place] = found.get(place, 0) + _size.__wrapped__(str(home() / kind / name), 0.0)
-        loose = (entry.stat(follow_symlinks=False).st_size for entry in os.scandir(home() / kind) if entry.is_file())
-        found[kind] = found.get(kind, 0) + sum(loose)
+        for entry in os.scandir(home() / kind):
+            with suppress(OSError):  # it may be replaced just now
+                found[kind] = found.get(kind, 0) + (entry.stat(follow_symlinks=False).st_size if entry.is_file() else 0)
     return {place: size for place, size in found.items() if size}
 
 

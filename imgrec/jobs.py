@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import zip_longest
@@ -22,10 +23,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
+from filelock import FileLock
 
 from imgrec import queue
 from imgrec.data import Cancelled, DatasetError, check_free, open_dataset, stamps
-from imgrec.home import cores, folder, home, in_words, no_room, setting
+from imgrec.data.uploads import discard
+from imgrec.home import changed_at, cores, folder, home, in_words, no_room, setting
 from imgrec.language import current, tr
 from imgrec.recipe import Recipe, RecipeError, one_of
 from imgrec.runs import LIVE, RATE, REQUESTS, Notes, Owner, Run, RunError, create_run, open_run
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
 # niceness: trainings come after imports and studies, and these after the pages; IMGREC_NICE bounds it
 LAST, BEHIND = 15, 8
+STUDY_SECONDS = 30 * 24 * 3600  # how long what a study found stays
 
 
 def start(recipe: Recipe, owner: Owner | None = None) -> Run:
@@ -65,10 +69,7 @@ def _queued(recipes: Sequence[Recipe], owner: Owner | None, notes: Sequence[Note
         raise RunError(reason)
     runs = []
     with queue.lock():
-        if (waiting := len(queue.live_runs())) + len(recipes) > (most := setting("IMGREC_MAX_QUEUED", 100)):
-            raise RunError(
-                tr("{waiting} trainings wait already, and {most:.0f} may; start others when some have ended.", waiting=waiting, most=most)
-            )  # fmt: skip
+        _check_places(len(recipes), owner)
         try:
             for recipe, said in zip_longest(recipes, notes):
                 runs.append(create_run(recipe, owner))
@@ -81,6 +82,23 @@ def _queued(recipes: Sequence[Recipe], owner: Owner | None, notes: Sequence[Note
                 shutil.rmtree(run.path, ignore_errors=True)
             raise
     return runs
+
+
+def _check_places(more: int, owner: Owner | None) -> None:
+    """Raise RunError where so many more runs may not wait; hold the lock of the queue meanwhile.
+
+    Where one visitor holds most of a full queue, another who has nothing in it still gets a place; not where many do, or
+    it would have no end.
+    """
+    live = queue.live_runs()
+    if len(live) + more <= (most := setting("IMGREC_MAX_QUEUED", 100)):
+        return
+    held = Counter(other.visitor for other in (run.owner for run in live) if other)
+    if owner and more == 1 and not held[owner.visitor] and 2 * max(held.values(), default=0) > len(live):
+        return
+    raise RunError(
+        tr("{waiting} trainings wait already, and {most:.0f} may; start others when some have ended.", waiting=len(live), most=most)
+    )  # fmt: skip
 
 
 def check(recipe: Recipe) -> None:
@@ -127,13 +145,16 @@ def resume(name: str) -> Run:
 
 
 def requeue(name: str) -> Run:
-    """Like `enqueue`, for a run that ended early. Raises RunError if it cannot go on."""
+    """Like `enqueue`, for a run that ended early. Raises RunError if it cannot go on, or too many wait."""
     run = open_run(name)
-    if reason := run.resumable():
+    if reason := no_room():
         raise RunError(reason)
-    run.clear_requests()
-    run.update(phase="new", error=None, note=None, gpu=None)
     with queue.lock():
+        if reason := run.resumable():
+            raise RunError(reason)
+        _check_places(1, run.owner)
+        run.clear_requests()
+        run.update(phase="new", error=None, note=None, gpu=None)
         queue.join(run)
     return run
 
@@ -179,20 +200,29 @@ def bring_jobs() -> list[Run]:
 
 def start_fetch(name: str) -> Run:
     """Download and import a catalogue data set in a process of its own. Does nothing if it is under way already."""
-    job = bring_folder(name)
-    return job if job.under_way else _bring(name, None)
+    with _bring_lock():
+        job = bring_folder(name)
+        return job if job.under_way else _bring(name, None)
 
 
 def start_import(source: Path | str, name: str, unlabelled: bool = False, adding: bool = False) -> Run:
     """Import a folder, archive or table as data set ``name`` in a process of its own. Raises DatasetError.
 
-    What `uploads` kept is removed once it has been read. The options are those of `import_dataset`.
+    What `uploads` kept is removed once it has been read, or if the import is refused. The options are those of
+    `import_dataset`.
     """
-    name = name if adding else check_free(name)
-    job = bring_folder(name)
-    if job.under_way:
-        raise DatasetError(tr("A data set {name!r} is being imported just now; choose another name.", name=name))
-    return _bring(name, source, unlabelled=unlabelled, adding=adding)
+    try:
+        with _bring_lock():
+            name = name if adding else check_free(name)
+            if bring_folder(name).under_way:
+                raise DatasetError(
+                    tr("A data set {name!r} is being imported just now; choose another name.", name=name)
+                )
+            return _bring(name, source, unlabelled=unlabelled, adding=adding)
+    except Exception:
+        if all(job.read("job.json").get("source") != str(source) for job in bring_jobs()):  # it may be read, or kept
+            discard(Path(source))
+        raise
 
 
 def study_job(kind: str, name: str, **options: str) -> Run | None:
@@ -212,11 +242,19 @@ def start_study(kind: str, name: str, **options: str) -> Run:
     job = study_folder(kind, name, **options)
     if job.under_way:
         return job
+    _sweep_studies(job.path.parent)
     job.path.mkdir(parents=True, exist_ok=True)
     job.clear_requests()
     job.write("state.json", {"phase": "new", "created": time.time(), "updated": time.time()})
     launch(job, "study", kind, name, json.dumps(options))
     return job
+
+
+def _sweep_studies(place: Path) -> None:
+    """Remove what ended long ago; most of it is of data sets that have changed since or are gone."""
+    for old in place.iterdir() if place.is_dir() else ():
+        if time.time() - changed_at(old) > STUDY_SECONDS and Run(old).status not in LIVE:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def study_result(job: Run | None) -> dict[str, np.ndarray]:
@@ -233,10 +271,19 @@ def study_result(job: Run | None) -> dict[str, np.ndarray]:
     return result if about[1] == list(stamps(about[0], edits=False)) else {}
 
 
+def _bring_lock() -> FileLock:
+    """Held while an import or a download is begun, so that no two of one name are."""
+    folder("datasets").mkdir(parents=True, exist_ok=True)
+    return FileLock(folder("datasets") / ".jobs.lock", timeout=10)
+
+
 def _bring(name: str, source: Path | str | None, **options: bool) -> Run:
     if reason := no_room():
         raise DatasetError(reason)
     job = bring_folder(name)
+    kept = job.read("job.json").get("source")  # what failed may have kept it for a second try, perhaps this one
+    if kept and kept != str(source):
+        discard(Path(kept))
     shutil.rmtree(job.path, ignore_errors=True)
     job.path.mkdir(parents=True)
     job.write("job.json", {"source": source and str(source), "options": options})

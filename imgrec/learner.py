@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -100,8 +101,9 @@ class Learner:
 
     @property
     def network(self) -> Predictor:
-        """Its best weights with preprocessing and class names. Raises RunError before the first epoch has ended."""
-        return predictor(self.run.name)
+        """Its best weights with preprocessing and class names, those of by now where classes were renamed since. Raises
+        RunError before the first epoch has ended."""
+        return _as_named_now(self.run, predictor(self.run.name))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -117,7 +119,7 @@ class Learner:
         """What it says of every picture of a split: "test", "validation" or "train"."""
         dataset, network = self.dataset, self.network
         kept = kept_answers(self.run, dataset, split, network.passport.temperature)
-        return kept or answers(up_to_date(self.run, network, dataset), dataset, split)
+        return kept or answers(network, dataset, split)
 
     def evaluate(self, split: str = "test") -> dict[str, Any]:
         """Accuracy with its interval, precision and recall of each class, calibration; see `evaluate.report`."""
@@ -168,7 +170,8 @@ class Learner:
         `export.FORMATS`, by default what the file's ending says. Raises ExportError."""
         path = check_writable(Path(out).expanduser())
         to = by_ending(path, to)
-        export(Predictor.open(self.run, "cpu"), to, path, self.dataset if to == "int8" else None)
+        network = _as_named_now(self.run, Predictor.open(self.run, "cpu"))
+        export(network, to, path, self.dataset if to == "int8" else None)
         return path
 
     def __repr__(self) -> str:
@@ -178,6 +181,12 @@ class Learner:
 
     def _repr_html_(self) -> str:
         return f"<p>{escape(repr(self)[1:-1])}</p>"
+
+
+def _as_named_now(run: Run, network: Predictor) -> Predictor:
+    with suppress(DatasetError):  # which is not here any more
+        return up_to_date(run, network, open_dataset(run.recipe.dataset, run.recipe.image_size, run.recipe.resize))
+    return network
 
 
 class Shown(str):

@@ -209,7 +209,7 @@ class Recipe:
         """A recipe from ``to_json``'s text. Raises RecipeError on anything else."""
         try:
             values = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RecipeError(tr("The recipe is not JSON: {error}.", error=error)) from None
         if not isinstance(values, dict):
             raise RecipeError(tr("The recipe is a {name}; expected an object of settings.", name=type(values).__name__))

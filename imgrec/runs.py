@@ -42,6 +42,20 @@ METRICS = {  # more figures of a run: the file and the name there
     "test_loss": ("evaluation.json", "loss"),
     "fingerprint": ("about.json", "fingerprint"),  # of the pictures
 }
+NUMBER = (int, float, type(None))
+TEXT = (str, type(None))
+KINDS = {  # what fields of a JSON file of a run must be; one of another kind is as if it were not there
+    "state.json": dict.fromkeys(("phase", "detail", "note", "error"), TEXT)
+    | dict.fromkeys(("created", "updated", "progress", "seconds_left", "epoch", "epochs", "step", "steps", "best_epoch"), NUMBER)
+    | dict.fromkeys(("images_per_second", "loss", "best_validation_accuracy", "memory"), NUMBER),
+    "evaluation.json": dict.fromkeys(("accuracy", "balanced_accuracy", "majority_accuracy", "images"), (int, float))
+    | dict.fromkeys(("top5", "calibration_error", "linear_accuracy", "loss"), NUMBER)
+    | dict.fromkeys(("classes", "interval", "confusion"), list),
+    "recipe.json": {"dataset": str, "model": str},
+    "classes.json": {"classes": list},
+    "about.json": {"fingerprint": TEXT},
+}  # fmt: skip
+WHOLE = {"evaluation.json": {"accuracy", "images", "interval", "majority_accuracy", "balanced_accuracy", "classes"}}
 STATUSES = {
     "new": mark("Its worker is being started."),
     "waiting": mark("It waits for its turn or is loading."),
@@ -126,9 +140,13 @@ class Run:
             with open(f"{self.path}/{name}", "rb", 0) as file:
                 written = file.read()
             content = json.loads(written)
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
-        return content if isinstance(content, dict) else {}
+        if not isinstance(content, dict):
+            return {}
+        kinds = KINDS.get(name, {})
+        sound = {key: value for key, value in content.items() if isinstance(value, kinds.get(key, object))}
+        return sound if sound.keys() >= WHOLE.get(name, set()) else {}
 
     def write(self, name: str, content: dict[str, Any]) -> None:
         """Replace a JSON file in one step: a reader sees the old or the new, never half."""
@@ -158,7 +176,7 @@ class Run:
         for line in text.splitlines(keepends=True):
             try:
                 entry = json.loads(line) if line.endswith("\n") else None
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(entry, dict):
                 entries.append(entry)
@@ -243,7 +261,7 @@ class Run:
     @property
     def changes(self) -> list[dict[str, Any]]:
         """What was changed while it trained, oldest first: ``at`` in epochs, ``learning_rate``."""
-        return self.lines("changes.jsonl")
+        return [entry for entry in self.lines("changes.jsonl") if {"at", "learning_rate"} <= entry.keys()]
 
     @property
     def owner(self) -> Owner | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from imgrec.data import Cancelled, fetch, import_dataset, open_dataset, stamps
-from imgrec.data.dataset import Unsorted
+from imgrec.data.dataset import DatasetError, Unsorted
 from imgrec.data.uploads import discard
 from imgrec.home import write_atomic
 from imgrec.jobs import bring_folder, study_folder, teller, under_way
@@ -35,7 +35,8 @@ def work_bring(name: str) -> None:
             progress = teller(job, lambda done, total: _so_far(done, total, bool(source)))
             report = asdict(bring(progress, lambda: job.asked() is not None))
             job.update(detail=tr("packing the pixels, so that it opens at once"), progress=0.99)
-            open_dataset(name)
+            with suppress(DatasetError):  # there may be no room for that; whoever trains with it is told
+                open_dataset(name)
             job.write("report.json", report)
         except Unsorted:
             job.write("job.json", asked | {"again": True})

@@ -1,5 +1,6 @@
 """Bring pictures: how do I get my own in? An archive, a folder, or loose pictures and camera shots, class by class."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
@@ -98,7 +99,11 @@ def class_by_class() -> None:
     if len(filled) < (2 if st.session_state.get(box("into"), NEW) == NEW else 1):
         missing = missing or tr("Fill at least two classes.")
     into = st.session_state.get(box("into"), NEW)
-    film.alike(sorted(filled), parts.open_dataset(into).classes if into != NEW else ())
+    known: tuple[str, ...] = ()
+    if into != NEW:
+        with suppress(ValueError):  # somebody has deleted it; what comes below says so
+            known = parts.open_dataset(into).classes
+    film.alike(sorted(filled), known)
     start(lambda: uploads.bundle(pictures), missing)
 
 

@@ -42,7 +42,7 @@ def show(
         if changed:
             words = tr("Undo: {describe}", describe=parts.text(changed[-1].describe()))
             if st.button(words, icon=":material/undo:", key="teach_undo", disabled=busy):
-                undo(dataset, called)
+                undo(dataset, changed[-1], called)
     return found
 
 
@@ -121,9 +121,13 @@ def rename(dataset: data.Dataset, old: str, name: str, called: Callable[[str, st
         st.rerun()
 
 
-def undo(dataset: data.Dataset, called: Callable[[str, str], None]) -> None:
-    """Take the last change of the set back."""
-    done = data.undo(dataset.name)
+def undo(dataset: data.Dataset, last: data.Edit, called: Callable[[str, str], None]) -> None:
+    """Take the ``last`` change of the set back, unless somebody was quicker."""
+    try:
+        done = data.undo(dataset.name, last)
+    except (ValueError, OSError) as error:
+        st.error(parts.text(error, 300))
+        return
     if done.kind == "rename":
         move(done.value, done.old)
         called(done.value, done.old)
@@ -169,13 +173,13 @@ def known_pictures(dataset: data.Dataset, label: str, busy: bool) -> int:
     where = of_class(dataset, label)
     latest = where[::-1][:SHOWN].tolist()
     items = [
-        parts.Tile(dataset.images[i], "", dataset.files[i], action=film.taking_out(number, len(latest)))
+        parts.Tile(dataset.images[i], "", dataset.files[i], action=film.taking_out(number, len(latest)), name=str(i))
         for number, i in enumerate(latest, 1)
     ]
     clicked = parts.tiles(items, key(f"known {label}"), 48, clickable=not busy)
     if not busy:
         st.caption(tr("The latest {n}. A click takes one out.", n=len(latest)))
-    if clicked is not None and clicked < len(latest):
+    if clicked is not None:
         editing.change(dataset, data.Edit("exclude", (latest[clicked],)))
     return len(where)
 

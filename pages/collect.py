@@ -109,7 +109,7 @@ def small(path: str) -> np.ndarray:
 
 
 def thumbnail(photo: Photo) -> parts.Tile:
-    return parts.Tile(small(str(photo.path)), photo.label[:24], photo.label)
+    return parts.Tile(small(str(photo.path)), photo.label[:24], photo.label, name=photo.path.name)
 
 
 def overview(collection: Collection) -> None:
@@ -123,7 +123,7 @@ def overview(collection: Collection) -> None:
         return
     clicked = parts.tiles([thumbnail(photo) for photo in shown], "collected", 84)
     st.caption(tr("The latest {n}. A click takes one out.", n=len(shown)))
-    if clicked is not None and clicked < len(shown):
+    if clicked is not None:
         collection.remove(shown[clicked])
         st.rerun(scope="fragment")
 

@@ -8,7 +8,7 @@ from imgrec.data.dataset import SPLITS
 from imgrec.data.views import PLACES
 from imgrec.images import open_image
 from imgrec.language import tr
-from pages import parts
+from pages import parts, visitors
 
 
 def show(dataset: data.Dataset, position: int, suggested: str | None = None) -> None:
@@ -91,10 +91,16 @@ def change(dataset: data.Dataset, edit: data.Edit) -> None:
 
 def delete(dataset: data.Dataset) -> None:
     """The button, and behind it the one that means it."""
+    if not visitors.may_delete():
+        return
     with st.popover(tr("Delete the data set"), icon=":material/delete:"):
         st.write(tr("All its pictures and changes go for good. Runs that learned from it stay."))
         if st.button(tr("Delete it"), type="primary"):
-            data.delete_dataset(dataset.name)
+            try:
+                data.delete_dataset(dataset.name)
+            except (ValueError, OSError) as error:
+                st.error(parts.text(error, 300))
+                return
             st.toast(tr("{name} is deleted.", name=parts.text(dataset.name)), icon=":material/delete:")
             del st.session_state["dataset"], st.query_params["dataset"]
             st.rerun()

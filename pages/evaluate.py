@@ -151,11 +151,15 @@ def renamed(run: Run, called: dict[str, str]) -> None:
     pairs = [f"{parts.text(old)} → {parts.text(new)}" for old, new in called.items() if old != new]
     left.info(tr("Renamed since the training: {names}.", names=listed(pairs)), icon=":material/label:")
     if right.button(
-        tr("Rename in the network, too"), icon=":material/label:", key="rename_network", width="stretch",
+        tr("Use the new names"), icon=":material/label:", key="rename_network", width="stretch",
         disabled=run.bundled or parts.live(run) or not visitors.may_change(run),
     ):  # fmt: skip
-        amend(run, None, classes=tuple(called.values()))
-        st.rerun()
+        try:
+            amend(run, None, classes=tuple(called.values()))
+        except (ValueError, OSError) as error:
+            st.error(parts.text(error, 300))
+        else:
+            st.rerun()
 
 
 def without_pictures(run: Run, why: Exception) -> None:

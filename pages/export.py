@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from imgrec.data import DatasetError
+from imgrec.evaluate import up_to_date
 from imgrec.export import FORMATS, export
 from imgrec.language import tr
 from imgrec.notebook import as_notebook, as_script
@@ -24,6 +25,7 @@ def made(name: str, changed: int, to: str, _run: Run) -> tuple[bytes, dict]:
         wanted = predictor.passport.preprocess
         with contextlib.suppress(DatasetError):  # the export says so
             dataset = parts.open_dataset(_run.recipe.dataset, wanted.size, wanted.resize)
+            predictor = up_to_date(_run, predictor, dataset)
     with tempfile.TemporaryDirectory() as place:
         out = Path(place) / f"{name}.{FORMATS[to].ending}"
         found = export(predictor, to, out, dataset, bar.progress)

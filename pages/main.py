@@ -56,6 +56,7 @@ st.set_page_config(page_icon=parts.ICON, layout="wide")  # first, or the browser
 with turns.TURNS.turn():
     tongue.choose()
     with speaking(current()):  # asked once, not for every word
+        visitors.is_operator()  # on every page: it takes the secret out of the address
         visitors.sign_in()
         sharing.remember()
         sections: dict[str, list] = {}

@@ -392,7 +392,7 @@ def likeliest(classes: Sequence[str], probabilities: np.ndarray, most: int = 5, 
 @dataclass(frozen=True)
 class Tile:
     """A picture uint8 (H, W, C) in a grid, enlarged to about ``side`` pixels, with a caption, a longer text for the pointer
-    and for screen readers, and what a click does to it, in words."""
+    and for screen readers, and what a click does to it, in words; ``name`` tells it from others where they may change."""
 
     picture: np.ndarray
     caption: str = ""
@@ -400,22 +400,25 @@ class Tile:
     marked: bool = False
     side: int = 0
     action: str = ""
+    name: str = ""
 
 
 def tiles(items: Sequence[Tile], key: str, size: int = 76, clickable: bool = True, columns: int = 0) -> int | None:
     """A grid of pictures at least ``size`` px wide that fits any screen, or scrolls sideways if it has a number of columns.
 
-    Returns which one was just clicked, by mouse, finger or Enter key.
+    Returns which one was just clicked, by mouse, finger or Enter key; None if it is not among them any more.
     """
+    names = [item.name or str(number) for number, item in enumerate(items)]
     content = [
         {
+            "name": name,
             "src": data_url(item.picture, item.side),
             "caption": item.caption,
             "title": item.title or item.caption,
             "marked": item.marked,
             "action": item.action,
         }
-        for item in items
+        for item, name in zip(items, names, strict=True)
     ]
     result = _tiles(
         key=key,
@@ -423,7 +426,7 @@ def tiles(items: Sequence[Tile], key: str, size: int = 76, clickable: bool = Tru
         on_clicked_change=lambda: None,
         height="content",
     )
-    return result.clicked if clickable else None
+    return names.index(result.clicked) if clickable and result.clicked in names else None
 
 
 def metrics(*rows: tuple[str, str, str | None]) -> None:
@@ -598,8 +601,8 @@ _tiles = st.components.v2.component(
           ? `repeat(${data.columns}, minmax(${data.size}px, 1fr))`
           : `repeat(auto-fill, minmax(min(${data.size}px, 100%), 1fr))`;
         const focused = [...grid.querySelectorAll('button')].indexOf(grid.getRootNode().activeElement);
-        grid.replaceChildren(...data.tiles.map((tile, index) =>
-          drawTile(tile, data.clickable && (() => setTriggerValue('clicked', index)))));
+        grid.replaceChildren(...data.tiles.map((tile) =>
+          drawTile(tile, data.clickable && (() => setTriggerValue('clicked', tile.name)))));
         if (focused >= 0) [...grid.querySelectorAll('button')].slice(0, focused + 1).pop()?.focus({ preventScroll: true });
       }
     """,

@@ -3,15 +3,17 @@
 import dataclasses
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import streamlit as st
 
 from imgrec import baselines, charts, coach, hardware, jobs, models, runs, snapshots
 from imgrec.data import named
+from imgrec.home import folder
 from imgrec.language import current, plural, tr
 from imgrec.recipe import FIELDS, PRESETS, Recipe
 from imgrec.runs import Run
-from pages import gallery, layers, live_run, moments, parts, settings, several, teaching
+from pages import gallery, layers, live_run, moments, parts, settings, several, teaching, visitors
 
 UNEQUAL = 3  # times the smallest class, from which on a network neglects it
 WORTH = 60  # seconds of a training, from which on it is worth beginning with smaller pictures
@@ -99,6 +101,7 @@ def form(dataset) -> None:
         several.button(wanted), type="primary", icon=":material/play_arrow:", key="start", disabled=not wanted.complete
     ):
         try:
+            check_weights(values, wanted)
             started = several.start(Recipe(**values), wanted)
         except (ValueError, RuntimeError, OSError) as error:
             st.error(parts.text(error, 500))
@@ -207,10 +210,28 @@ def few(dataset) -> None:
     hint(" ".join(words), ":material/model_training:", *ways)
 
 
+def check_weights(values: dict, wanted: several.Several) -> None:
+    """Raise ValueError for a file of weights that this visitor may not open: a path may lead anywhere on the server."""
+    if visitors.is_operator():
+        return
+    roots = [root.resolve() for root in (*parts.server_roots(), folder("weights"))]
+    for name in (values["weights"], *wanted.lists.get("weights", ())):
+        path = Path(str(name)).expanduser()
+        inside = any(path.resolve().is_relative_to(root) for root in roots)
+        if path.suffix in (".safetensors", ".pth", ".pt") and not inside:
+            raise ValueError(
+                tr(
+                    "{file} cannot be opened here: weights come from the folder weights of the workspace, or from one that the operator has opened.",
+                    file=path.name,
+                )
+            )
+
+
 def before(values: dict, wanted: several.Several) -> None:
     """A look ahead: one batch, the time all will take, and a learning rate that one click puts into the form."""
     with st.expander(tr("Before you start"), icon=":material/flight_takeoff:"):
         try:
+            check_weights(values, wanted)
             recipe = dataclasses.replace(Recipe(**values), learning_rate=0.001).to_json()  # it is what is looked for
         except ValueError as error:
             st.error(parts.text(error, 300))

@@ -11,6 +11,7 @@ from imgrec.language import tr
 from imgrec.runs import Owner, Run
 
 COOKIE = "imgrec_visitor"  # set by app.py
+_operators: set[str] = set()  # the digests of those who gave the secret, for after a reload
 LOCAL = (None, "127.0.0.1", "::1", "localhost")
 COLOURS = (
     "Amber",
@@ -91,16 +92,22 @@ def is_operator() -> bool:
     secret = os.environ.get("IMGREC_OPERATOR", "")
     if not secret:
         return st.context.ip_address in LOCAL
-    given = str(st.query_params.pop("operator", ""))
+    given, me = str(st.query_params.pop("operator", "")), getattr(visitor(), "visitor", "")
     if given:
         st.session_state["operator"] = hmac.compare_digest(given.encode(), secret.encode())
-    return bool(st.session_state.get("operator"))
+        (_operators.add if st.session_state["operator"] and me else _operators.discard)(me)
+    return bool(st.session_state.get("operator")) or me in _operators
+
+
+def may_delete() -> bool:
+    """Whether this visitor may take away what is nobody's: everybody where no operator is named, else only the operator."""
+    return not os.environ.get("IMGREC_OPERATOR") or is_operator()
 
 
 def may_change(run: Run) -> bool:
-    """Whether this visitor may stop, resume or delete a run: its owner and the operator may, and all what is nobody's."""
+    """Whether this visitor may stop, resume or delete a run: its owner and the operator may, and see `may_delete`."""
     owner, me = run.owner, visitor()
-    return owner is None or (me is not None and me.visitor == owner.visitor) or is_operator()
+    return may_delete() if owner is None else (me is not None and me.visitor == owner.visitor) or is_operator()
 
 
 def whose(run: Run, me: str | None = None) -> str:

@@ -1,13 +1,17 @@
 """The REST interface answers like the command line, batches what comes together, and refuses in JSON."""
 
+import asyncio
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
+import httpx
 import numpy as np
 import pytest
 from conftest import unavailable
@@ -241,6 +245,103 @@ def test_too_many_requests_at_once_are_turned_away_unread(trained, pictures):
     assert "retry-after" in answer.headers
 
 
+def beginning(served):
+    """A connection that has sent the head of a request and the first byte of its body."""
+    host, port = served.split(":")
+    connection = socket.create_connection((host, int(port)), timeout=20)
+    connection.sendall(
+        b"POST /predict?model=x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
+        b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+        b'--b\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\n-'
+    )
+    return connection
+
+
+def test_requests_that_never_end_shut_nobody_out(monkeypatch):
+    async def endless():
+        yield b"-"
+        await asyncio.sleep(1000)
+
+    async def ask():
+        gate = api.Gate(api.create_api(), places=4)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://x", timeout=60) as client:
+
+            def begin():
+                form = {"content-type": "multipart/form-data; boundary=b"}
+                call = client.post("/predict?model=x", content=endless(), headers=form)
+                return asyncio.create_task(call)
+
+            slow = [begin() for _ in range(4)]
+            while gate.places:
+                await asyncio.sleep(0.01)
+            assert (await client.get("/models")).status_code == 503
+            assert (await client.get("/health")).status_code == 200
+            for call in slow:
+                call.cancel()
+            await asyncio.gather(*slow, return_exceptions=True)
+            monkeypatch.setattr(api, "PAUSE", 0.1)
+            for answer in await asyncio.wait_for(asyncio.gather(*(begin() for _ in range(4))), 60):
+                assert answer.status_code == 408
+                assert "too slowly" in answer.json()["error"]
+            assert (await client.get("/models")).status_code == 200
+
+    asyncio.run(ask())
+
+
+def test_a_body_that_trickles_in_has_an_end_too(served, monkeypatch):
+    monkeypatch.setattr(api, "BODY", 1.0)
+    with beginning(served) as connection:
+        connection.settimeout(0.2)
+        answer, end = b"", time.monotonic() + 60
+        while not answer and time.monotonic() < end:
+            with suppress(TimeoutError):
+                connection.sendall(b"-")
+                answer = connection.recv(10_000)
+    assert b" 408 " in answer
+
+
+def test_one_address_takes_half_of_the_places_at_most(trained):
+    async def asked(gate, address):
+        said = []
+
+        async def send(message):
+            said.append(message.get("status"))
+
+        scope = {"type": "http", "path": "/models", "headers": [], "client": (address, 1), "method": "GET"}
+        await gate(scope, None, send)
+        return said[0]
+
+    async def ask():
+        inside, go_on = [], asyncio.Event()
+
+        async def app(scope, receive, send):
+            inside.append(scope["client"][0])
+            await go_on.wait()
+            await send({"status": 200})
+
+        gate = api.Gate(app, places=4)
+        first = [asyncio.create_task(asked(gate, "10.0.0.1")) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert await asked(gate, "10.0.0.1") == 503
+        other = asyncio.create_task(asked(gate, "10.0.0.2"))
+        await asyncio.sleep(0)
+        assert inside == ["10.0.0.1", "10.0.0.1", "10.0.0.2"]
+        go_on.set()
+        assert await asyncio.gather(*first, other) == [200, 200, 200]
+        assert await asked(gate, "10.0.0.1") == 200
+        assert not gate.taken
+        proxy = [asyncio.create_task(asked(gate, "127.0.0.1")) for _ in range(4)]
+        assert await asyncio.gather(*proxy) == [200] * 4
+
+    asyncio.run(ask())
+
+
+def test_a_text_where_a_file_must_be_is_named(client, trained):
+    answer = client.post(f"/predict?model={trained.name}", data={"image": "hello"}, files={"other": b"x"})
+    assert answer.status_code == 422
+    assert answer.json() == {"error": "image must be a file."}
+
+
 def test_with_a_token_only_who_has_it_is_answered(client, trained, pictures, monkeypatch):
     monkeypatch.setenv("IMGREC_TOKEN", "s3cret")
     for path in ("/models", "/metrics"):
@@ -276,7 +377,10 @@ def test_several_runs_answer_together(client, trained, pictures, second_run):
         theirs = {c["name"]: c["probability"] for c in result["classes"]}
         assert np.allclose([theirs[name] for name in "0123456789"], row, atol=1e-6)
     other = client.post(f"/predict?model={trained.name},shapes-seed-cnn", files=pictures)
-    assert other.status_code == 404
+    assert other.status_code == 422
+    assert "different classes" in other.json()["error"]
+    missing = client.post(f"/predict?model={trained.name},nothing", files=pictures)
+    assert missing.status_code == 404
     assert "different classes" in other.json()["error"]
 
 

@@ -111,6 +111,16 @@ def test_no_more_than_four_at_a_time_and_old_ones_are_swept(archive, monkeypatch
     for job in first:
         job.update(phase="finished")
         os.utime(job.path, (0, 0))
+    for job in first[1:]:
+        job.update(phase="new")
+    bulk.start(NAME, archive)
+    with pytest.raises(DatasetError, match="wait until one is done"):
+        bulk.start(NAME, upload := uploads.keep("mine.zip", archive.read_bytes()))
+    assert not upload.exists()
+    assert archive.exists()
+    for job in map(bulk.find, os.listdir(folder("answers"))):
+        job.update(phase="finished")
+        os.utime(job.path, (0, 0))
     new = bulk.start(NAME, archive)
     assert os.listdir(folder("answers")) == [new.name]
 

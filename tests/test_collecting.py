@@ -173,3 +173,12 @@ def test_a_collection_lives_as_long_as_somebody_adds_to_it():
     open_collection("other", ["ash", "elm"], BEN)
     assert [entry.name for entry in collections_of(ANN)] == ["used"]
     assert len(find_collection(used.code).photos()) == 1
+
+
+def test_nothing_can_be_added_to_a_collection_that_was_just_closed():
+    leaves = open_collection("leaves", ["oak", "maple"], ANN)
+    there = find_collection(leaves.code)
+    leaves.close()
+    with pytest.raises(DatasetError, match="has been closed"):
+        there.add(picture(0), "oak", BEN)
+    assert not there.path.exists()

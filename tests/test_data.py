@@ -178,6 +178,32 @@ def test_a_pack_of_other_originals_or_rules_is_replaced(pets, monkeypatch):
     assert new != old
 
 
+def test_no_pack_is_made_beyond_what_the_operator_allows(pets, monkeypatch):
+    made = open_dataset("pets", 16)
+    monkeypatch.setenv("IMGREC_MAX_STORAGE_GB", "0.001")
+    assert (open_dataset("pets", 16).images == made.images).all()
+    with pytest.raises(DatasetError, match="the operator allows"):
+        open_dataset("pets", 512)
+    assert len(list((pets / "packed").iterdir())) == 1
+
+
+def test_the_packs_that_were_used_last_stay(pets, monkeypatch):
+    monkeypatch.setattr(packs, "KEPT", 3)
+    first = open_dataset("pets", 8)
+    pixels = np.array(first.images)
+    for size in (10, 12):
+        open_dataset("pets", size)
+    for number, pack in enumerate(sorted((pets / "packed").iterdir())):
+        os.utime(pack, (number, number))
+    open_dataset("pets", 10)
+    open_dataset("pets", 14)
+    kept = {int(pack.name.partition("-")[0]) for pack in (pets / "packed").iterdir()}
+    assert kept == {8, 10, 14}  # as text 10 < 12 < 8, so that 12 was used longest ago
+    open_dataset("pets", 16)
+    assert {int(pack.name.partition("-")[0]) for pack in (pets / "packed").iterdir()} == {10, 14, 16}
+    assert (first.images == pixels).all()  # who reads a pack may read on
+
+
 def test_a_full_disk_while_packing_leaves_no_part(pets, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -1,6 +1,8 @@
 """Edits change what is seen and trained on, never the import; each can be undone, and none leaves a set unusable."""
 
 import json
+import threading
+import time
 from dataclasses import asdict
 
 import numpy as np
@@ -8,7 +10,19 @@ import pytest
 from pictures import picture
 
 from imgrec import data
-from imgrec.data import DatasetError, Edit, Item, edit, import_dataset, inspect, list_datasets, open_dataset, undo
+from imgrec.data import (
+    DatasetError,
+    Edit,
+    Item,
+    edit,
+    edits,
+    import_dataset,
+    inspect,
+    list_datasets,
+    open_dataset,
+    store,
+    undo,
+)
 from imgrec.data.dataset import LEFT_OUT, SPLITS
 from imgrec.home import folder
 
@@ -237,3 +251,49 @@ def test_what_was_taken_back_in_before_this_rule_stays_where_it_was(pets):
     path = folder("datasets") / pets / "edits.jsonl"
     path.write_text(path.read_text("utf-8") + json.dumps(asdict(Edit("include", (moved,)))) + "\n", "utf-8")
     assert open_dataset(pets).splits[moved] == SPLITS.index("train")  # a training may go on from it
+
+
+def test_only_the_edit_that_was_seen_is_undone(pets):
+    edit(pets, Edit("relabel", (0,), "cat"))
+    [seen] = data.history(pets)
+    edit(pets, Edit("exclude", (5,)))
+    with pytest.raises(DatasetError, match="another by now: 1 picture left out"):
+        undo(pets, seen)
+    assert len(data.history(pets)) == 2
+    assert undo(pets, data.history(pets)[-1]).kind == "exclude"
+    assert undo(pets, seen) == seen
+    with pytest.raises(DatasetError, match="nothing to undo"):
+        undo(pets, seen)
+
+
+def test_a_set_deleted_while_pictures_are_added_does_not_come_back(pets):
+    with store.Draft(pets, adding=True) as draft:
+        data.delete_dataset(pets)
+        with pytest.raises(DatasetError, match="pets has been deleted"), draft.lock():
+            raise AssertionError
+    assert pets not in store.names()
+
+
+def test_nor_does_one_that_is_deleted_while_somebody_waits_or_writes(pets):
+    place, told = folder("datasets") / pets, []
+
+    def waits():
+        try:
+            with edits.lock(place):
+                told.append("held")
+        except DatasetError as error:
+            told.append(str(error))
+
+    def writes():
+        with edits.lock(place):
+            other.start()
+            time.sleep(0.3)  # until it waits
+            data.delete_dataset(pets)
+            edits.note(place, Edit("confirm", (0,)))
+
+    other = threading.Thread(target=waits)
+    with pytest.raises(DatasetError, match="pets has been deleted"):
+        writes()
+    other.join(20)
+    assert told == ["The data set pets has been deleted."]
+    assert pets not in store.names()

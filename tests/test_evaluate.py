@@ -1,6 +1,7 @@
 """What is read off a network's answers agrees with scikit-learn, with textbooks and with numbers worked out by hand."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from sklearn import metrics
 from imgrec.data import open_dataset, read_columns
 from imgrec.evaluate import (
     Answers,
+    amend,
     answers,
     bootstrap,
     calibration_error,
@@ -26,6 +28,8 @@ from imgrec.evaluate import (
 )
 from imgrec.images import to_png
 from imgrec.neighbours import Neighbours
+from imgrec.runs import open_run
+from imgrec.weights import load_weights
 
 
 def test_evaluation_agrees_with_scikit_learn(model, digits):
@@ -185,3 +189,31 @@ def test_answers_are_kept_and_not_taken_for_those_about_other_pictures(model, di
     assert Answers.load(tmp_path / "test.npz", "other") is None
     (tmp_path / "test.npz").write_bytes(b"damaged")
     assert Answers.load(tmp_path / "test.npz", "abc") is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": np.zeros(3, np.int64)}, {"labels": np.full(6, 9)}, {"positions": np.full(6, -1)}, {"logits": np.zeros((6, 2), np.float32)},
+        {"logits": np.full((6, 3), np.nan, np.float32)}, {"positions": np.zeros(6)}, {"labels": np.array(list("abcabc"))}, {"familiarity": np.zeros(2)},
+    ],
+)  # fmt: skip
+def test_damaged_answers_are_as_if_they_were_not_there(tmp_path, change):
+    EVEN.save(tmp_path / "a.npz", "x")
+    assert Answers.load(tmp_path / "a.npz", "x") is not None
+    with np.load(tmp_path / "a.npz") as stored:
+        np.savez(tmp_path / "a.npz", **{**stored, **change})
+    assert Answers.load(tmp_path / "a.npz", "x") is None
+
+
+def test_two_changes_of_a_network_at_the_same_moment_are_both_kept(own_copy):
+    run = open_run(own_copy)
+    named = tuple(f"digit {name}" for name in run.read("classes.json")["classes"])
+    with ThreadPoolExecutor(2) as both:
+        for _ in range(5):
+            changes = {"temperature": 2.5}, {"classes": named}
+            list(both.map(lambda change: amend(run, None, **change), changes))
+            _, passport = load_weights(run.file("best.safetensors"))
+            assert (passport.temperature, passport.classes) == (2.5, named)
+            assert run.read("classes.json") == json.loads(json.dumps(passport.to_dict()))
+            amend(run, None, temperature=1.0, classes=tuple("0123456789"))

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -418,6 +419,107 @@ def test_an_import_of_nothing_usable_fails_in_words(tmp_path):
     job = jobs.start_import(uploads.bundle([uploads.Loose("x.png", b"text", "a")]), "mine")
     wait_for(lambda: job.status == "failed")
     assert "two classes" in job.state["error"]
+
+
+def small_upload(kind="a"):
+    return uploads.bundle([uploads.Loose(f"{i}.png", picture(i), (kind, "b")[i % 2]) for i in range(4)])
+
+
+def test_a_refused_import_leaves_no_upload_but_that_of_another_stays(monkeypatch):
+    monkeypatch.setattr(jobs, "launch", lambda *_: None)
+    for name in ("digits", "no/name"):
+        with pytest.raises(DatasetError):
+            jobs.start_import(upload := small_upload(), name)
+        assert not upload.exists()
+    first, second = small_upload(), small_upload()
+    job = jobs.start_import(first, "mine")
+    for source in (first, second):
+        with pytest.raises(DatasetError, match="just now"):
+            jobs.start_import(source, "mine")
+    assert first.exists()  # it is being read
+    assert not second.exists()
+    job.update(phase="failed")
+    job.write("job.json", {**job.read("job.json"), "again": True})
+    with monkeypatch.context() as full:
+        full.setattr(jobs, "no_room", lambda: "full")
+        with pytest.raises(DatasetError, match="full"):
+            jobs.start_import(first, "mine", unlabelled=True)
+    assert first.exists()  # for a third try
+    jobs.start_import(first, "mine", unlabelled=True).update(phase="failed")
+    assert first.exists()
+    jobs.start_import(third := small_upload(), "mine")
+    assert third.exists()
+    assert not first.exists()  # nobody asks for what was replaced any more
+
+
+def test_of_two_imports_of_one_name_at_once_one_is_told_in_words(monkeypatch):
+    monkeypatch.setattr(jobs, "launch", lambda *_: None)
+    monkeypatch.setattr(jobs, "no_room", lambda: time.sleep(0.2))  # between the look and the folder
+    found, sources = [], [small_upload() for _ in range(4)]
+
+    def one(source):
+        try:
+            found.append(jobs.start_import(source, "twice"))
+        except Exception as error:
+            found.append(error)
+
+    threads = [threading.Thread(target=one, args=(source,)) for source in sources]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    refused = [error for error in found if isinstance(error, Exception)]
+    assert len(refused) == 3
+    assert all(isinstance(error, DatasetError) and "just now" in str(error) for error in refused)
+    assert [source for source in sources if source.exists()] == [
+        Path(jobs.bring_folder("twice").read("job.json")["source"])
+    ]
+
+
+def test_what_is_resumed_counts_as_waiting_too(monkeypatch):
+    runs = [jobs.enqueue(Recipe(epochs=1)) for _ in range(4)]
+    for run in runs:
+        run.update(phase="paused")
+        queue.leave(run)
+    monkeypatch.setenv("IMGREC_MAX_QUEUED", "3")
+    for run in runs[:3]:
+        jobs.requeue(run.name)
+    with pytest.raises(RunError, match="3 trainings wait"):
+        jobs.requeue(runs[3].name)
+    assert runs[3].status == "paused"
+    with pytest.raises(RunError, match="already"):
+        jobs.requeue(runs[0].name)
+    monkeypatch.setenv("IMGREC_MAX_QUEUED", "4")
+    monkeypatch.setattr(jobs, "no_room", lambda: "full")
+    with pytest.raises(RunError, match="full"):
+        jobs.requeue(runs[3].name)
+
+
+def test_a_visitor_who_fills_the_queue_shuts_nobody_out(monkeypatch):
+    monkeypatch.setenv("IMGREC_MAX_QUEUED", "3")
+    ann, others = Owner("a" * 24, "Ann"), [Owner(letter * 24, letter) for letter in "bcdef"]
+    for _ in range(3):
+        jobs.enqueue(Recipe(epochs=1), ann)
+    with pytest.raises(RunError, match="3 trainings wait"):
+        jobs.enqueue(Recipe(epochs=1), ann)
+    for ben in others[:2]:
+        jobs.enqueue(Recipe(epochs=1), ben)
+        with pytest.raises(RunError, match="trainings wait"):
+            jobs.enqueue(Recipe(epochs=1), ben)
+    jobs.enqueue(Recipe(epochs=1), others[2])
+    with pytest.raises(RunError, match="6 trainings wait"):  # or whoever invents visitors could go on for ever
+        jobs.enqueue(Recipe(epochs=1), others[3])
+
+
+def test_a_study_that_ended_long_ago_is_removed_when_another_begins(monkeypatch):
+    monkeypatch.setattr(jobs, "launch", lambda *_: None)
+    old, live, young = (jobs.start_study("odd", name) for name in ("old", "live", "young"))
+    for job in (old, young):
+        job.update(phase="finished")
+    for job in (old, live):
+        os.utime(job.path, (0, 0))
+    jobs.start_study("odd", "digits")
+    assert [job.path.exists() for job in (old, live, young)] == [False, True, True]
 
 
 def test_the_minutes_that_an_operator_allows_are_of_a_training_not_of_a_worker(monkeypatch):

@@ -158,6 +158,13 @@ def test_a_network_that_cannot_be_is_refused_with_the_layer_and_the_reason(writt
         build(f"custom:{written}", 10, 3, 32)
 
 
+def test_the_last_layer_of_a_network_put_together_counts_too():
+    with torch.device("meta"):  # five billion weights, if they were made
+        with pytest.raises(ModelError, match=r"last layer, from 536,870,912 features to 10 .* 5,368,7.* weights"):
+            build("custom:conv 2048", 10, 1, 512)
+        build("custom:conv 2048,global", 10, 1, 512)
+
+
 def test_the_seed_cnn_is_what_the_user_asked_for():
     """conv 3×3-32, pool, conv 3×3-64, pool, fc-128, fc-classes: its size counted by hand for 10 classes of 28×28 grey."""
     convolutions = (9 * 1 * 32 + 32) + (9 * 32 * 64 + 64)

@@ -17,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 import imgrec
 from imgrec import jobs, worker
+from imgrec.__main__ import main
 from imgrec.data import (
     Edit,
     Item,
@@ -1327,7 +1328,7 @@ def learned(name="mine", seed=0):
     return run
 
 
-def test_a_class_renamed_after_a_training_is_followed_on_every_way_to_its_test():
+def test_a_class_renamed_after_a_training_is_followed_on_every_way_to_its_test(tmp_path):
     plain_pictures(classes="abc")
     run, before = learned(), learned(seed=1)
     said, right = run.read("evaluation.json"), kept_answers(run, open_dataset("mine", 32), "test").right
@@ -1339,6 +1340,18 @@ def test_a_class_renamed_after_a_training_is_followed_on_every_way_to_its_test()
     with pytest.raises(ValueError, match="other classes"):
         imgrec.load(run.name).evaluate()
     undo("mine")
+    learner = imgrec.load(run.name)
+    assert learner.classes == ("z", "a", "c")
+    assert learner.predict(open_dataset("mine").images[0], 1)[0]["name"] in "zac"
+    assert learner.export(tmp_path / "small.onnx", "int8").exists()
+    (tmp_path / "0.png").write_bytes(to_png(open_dataset("mine").images[0]))
+    for name, status in (("z", 0), ("b", 1)):
+        assert (
+            main(["explain", run.name, str(tmp_path / "0.png"), "--class", name, "--out", str(tmp_path / "why.png")])
+            == status
+        )
+    with pytest.raises(ValueError, match="choose one of"):
+        learner.export(tmp_path / "x.onnx", "tflite")
     assert imgrec.load(run.name).evaluate()["accuracy"] == pytest.approx(said["accuracy"])
     test = open_page("evaluate.py", {"run": run.name, "view": "Versus"})
     assert not test.exception
@@ -1357,6 +1370,53 @@ def test_a_class_renamed_after_a_training_is_followed_on_every_way_to_its_test()
     study = jobs.start_study("robustness", "mine", run=run.name)
     wait_for(lambda: jobs.study_result(study))
     assert jobs.study_result(study)["accuracy"][0] == pytest.approx(right.mean())
+
+
+def test_two_classes_that_changed_their_names_are_told_apart():
+    plain_pictures()
+    run = learned()
+    for old, new in (("a", "x"), ("b", "a"), ("x", "b")):
+        edit("mine", Edit("rename", value=new, old=old))
+    assert imgrec.load(run.name).evaluate()["accuracy"] == pytest.approx(run.read("evaluation.json")["accuracy"])
+    assert run.read("evaluation.json")["accuracy"] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("state.json", '{"phase": "new", "updated": "x"}'), ("evaluation.json", '{"accuracy": "x"}'), ("evaluation.json", '{"accuracy": 0.5}'),
+        ("recipe.json", '{"dataset": 5}'), ("about.json", "[" * 100_000), ("recipe.json", "[" * 100_000), ("classes.json", '{"classes": null}'), ("changes.jsonl", "{}\n"),
+    ],
+)  # fmt: skip
+def test_a_run_whose_files_hold_something_else_breaks_no_page(own_copy, file, content):
+    open_run(own_copy).file(file).write_text(content)
+    for page in ("home.py", "train.py", "runs.py", "predict.py", "teach.py", "export.py", "evaluate.py"):
+        assert not open_page(page, {"run": own_copy}).exception, page
+
+
+def test_a_visitor_opens_no_weights_from_just_anywhere_on_the_server(monkeypatch, tmp_path, workspace):
+    monkeypatch.setattr("pages.visitors.is_operator", lambda: False)
+    asked = {"dataset": "digits", "weights": str(tmp_path / "secret.safetensors")}
+    test = open_page("train.py", asked)
+    test.button(key="start").click().run()
+    assert "cannot be opened here" in texts(test).replace("\\", "")
+    assert not list_runs()
+    (workspace / "weights").mkdir(exist_ok=True)
+    test = open_page("train.py", {**asked, "weights": str(workspace / "weights" / "none.safetensors")})
+    test.button(key="start").click().run()
+    assert "cannot be opened here" not in " ".join(error.value for error in test.error)
+
+
+def test_where_an_operator_is_named_only_they_delete_what_is_nobodys_also_after_a_reload(monkeypatch, pets):
+    monkeypatch.setenv("IMGREC_OPERATOR", "secret")
+    monkeypatch.setattr("pages.visitors.visitor", lambda: Owner("b" * 24, "Blue Owl"))
+    monkeypatch.setattr("pages.visitors._operators", set())
+    deletable = lambda: any(box.label == "Delete it" for box in open_page("dataset.py", {"dataset": "pets"}).button)  # noqa: E731
+    assert not deletable()
+    assert open_page("main.py", {"operator": "wrong"}).query_params.get("operator") is None
+    assert not deletable()
+    assert open_page("main.py", {"operator": "secret"}).query_params.get("operator") is None
+    assert deletable()
 
 
 def test_a_class_renamed_where_it_is_taught_is_called_so_by_the_network_too():

@@ -117,9 +117,8 @@ def explain(options) -> None:
     from imgrec.explain import overlay
     from imgrec.home import write_atomic
     from imgrec.images import open_image
-    from imgrec.predict import Predictor
 
-    predictor = Predictor.open(options.name)
+    predictor, _ = _as_named_now(options.name)
     seen = predictor.see(open_image(options.image, at_least=predictor.passport.preprocess.size))
     result = compute(predictor, seen, options.method, options.class_name)
     write_atomic(options.out, overlay(seen, result.heat))
@@ -138,16 +137,24 @@ def explain(options) -> None:
     out("F"),
 )
 def export(options) -> None:
-    from imgrec.data import DatasetError, open_dataset
     from imgrec.export import by_ending
     from imgrec.export import export as write
+
+    to = by_ending(options.out, options.to)
+    predictor, dataset = _as_named_now(options.name, "cpu")
+    print_json({"run": options.name, **write(predictor, to, options.out, dataset)})
+
+
+def _as_named_now(name: str, device: str = "auto"):
+    """A run's network, its classes called as in its data set by now, and that data set, or None where it is not here."""
+    from imgrec.data import DatasetError, open_dataset
+    from imgrec.evaluate import up_to_date
     from imgrec.predict import Predictor
     from imgrec.runs import open_run
 
-    to = by_ending(options.out, options.to)
-    predictor, dataset = Predictor.open(options.name, "cpu"), None
-    if to == "int8":
-        wanted = predictor.passport.preprocess
-        with contextlib.suppress(DatasetError):
-            dataset = open_dataset(open_run(options.name).recipe.dataset, wanted.size, wanted.resize, wanted.channels)
-    print_json({"run": options.name, **write(predictor, to, options.out, dataset)})
+    predictor, run = Predictor.open(name, device), open_run(name)
+    wanted = predictor.passport.preprocess
+    with contextlib.suppress(DatasetError):
+        dataset = open_dataset(run.recipe.dataset, wanted.size, wanted.resize, wanted.channels)
+        return up_to_date(run, predictor, dataset), dataset
+    return predictor, None

@@ -65,7 +65,7 @@ class Collection:
 
     def add(self, content: bytes, label: str, who: str = "", name: str = "photo", group: str = "") -> Path:
         """Keep a photo, without anything but its pixels; ``group``: hexadecimal, see Photo. Raises ImageError for what is none, DatasetError when there are
-        too many, of all or of one visitor, or the class is not one of these."""
+        too many, of all or of one visitor, the class is not one of these, or the collection is closed."""
         if label not in self.classes:
             raise DatasetError(
                 tr(
@@ -83,9 +83,12 @@ class Collection:
         if reason := no_room(len(plain)):
             raise DatasetError(reason)
         place = self.path / str(self.classes.index(label))
-        place.mkdir(exist_ok=True)
         path = place / f"{time.time_ns():020d}-{_plain(group) or secrets.token_hex(4)}_{_plain(who)}.{ending}"
-        write_atomic(path, plain)
+        try:
+            place.mkdir(exist_ok=True)
+            write_atomic(path, plain)
+        except FileNotFoundError:
+            raise DatasetError(tr("The collection has been closed; nothing can be added to it any more.")) from None
         return path
 
     def remove(self, photo: Photo) -> None:

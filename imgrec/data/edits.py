@@ -6,7 +6,9 @@ The table of the import is never touched: the journal is replayed when the set i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +21,7 @@ from imgrec.data.layouts import class_name
 from imgrec.home import write_atomic
 from imgrec.language import mark, plural, tr
 
-JOURNAL = "edits.jsonl"
+JOURNAL, LOCK = "edits.jsonl", "edits.lock"
 BACK = "where it was"  # what is taken back in; entries without it are of a time when all came back to where the import had it
 KINDS = {
     "relabel": mark("{n} relabelled as {value}"),
@@ -199,19 +201,39 @@ def _class(text: str) -> str:
     return name
 
 
-def undo(folder: Path) -> Edit:
-    """Take the last edit back and return it. Raises DatasetError if there is none."""
+def undo(folder: Path, expected: Edit | None = None) -> Edit:
+    """Take the last edit back and return it. Raises DatasetError if there is none, or it is not the ``expected`` one."""
     with lock(folder):
         edits = read(folder)
         if not edits:
             raise DatasetError(tr("There is nothing to undo."))
+        if expected and edits[-1] != expected:
+            raise DatasetError(
+                tr("The last edit is another by now: {edit}; look at it before you undo it.", edit=edits[-1].describe())
+            )
         _write(folder, edits[:-1])
     return edits[-1]
 
 
-def lock(folder: Path) -> FileLock:
-    """Held by whoever changes the set in ``folder``."""
-    return FileLock(folder / "edits.lock")
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Held by whoever changes the set in ``folder``. Raises DatasetError if the set is gone, or goes meanwhile."""
+    gone = DatasetError(tr("The data set {name} has been deleted.", name=folder.name))
+    if not folder.is_dir():
+        raise gone
+    try:
+        with FileLock(folder / LOCK):
+            if os.listdir(folder) != [LOCK]:
+                yield
+                return
+    except FileNotFoundError:
+        if folder.is_dir():
+            raise
+        raise gone from None
+    with suppress(OSError):  # it was deleted while we waited, and the lock made a folder of its own
+        (folder / LOCK).unlink(missing_ok=True)
+        folder.rmdir()
+    raise gone
 
 
 def _trainable(edited: tuple[Sequence[str], np.ndarray, np.ndarray]) -> bool:

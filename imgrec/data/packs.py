@@ -6,9 +6,10 @@ packed/SIZE-CHANNELS-RESIZE-XXXXXXXX.npy, where X tells the originals and the ru
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,13 @@ from PIL import Image
 from imgrec.data.dataset import DatasetError
 from imgrec.data.parallel import in_order
 from imgrec.data.store import LEFTOVER_SECONDS, Stored
-from imgrec.home import replaced
+from imgrec.home import changed_at, no_room, replaced
 from imgrec.images import ImageError, fit, open_image
 from imgrec.language import tr
 
 RULES = "1"  # change it when imgrec.images changes the pixels it gives: all packs are then made again
 CHUNK = 32  # pictures per piece of work
+KEPT = 12  # packs of a set, those that were opened last
 
 Progress = Callable[[int, int | None], None]  # (done, total); total is None where it is not known
 
@@ -31,7 +33,7 @@ def packed(stored: Stored, size: int, channels: int, resize: str, progress: Prog
     """All pictures, uint8 (N, size, size, channels), mapped read-only; made first if they aren't there or aren't whole.
 
     Two processes may make the same pack at once: each writes its own file, and the last to finish replaces the other's.
-    Raises DatasetError if an original can't be read, OSError if the disk is full.
+    Raises DatasetError if an original can't be read or the workspace may not grow, OSError if the disk is full.
     """
     shape = (len(stored.files), size, size, channels)
     if stored.pixels == shape[1:] and _is_whole(stored):
@@ -43,6 +45,8 @@ def packed(stored: Stored, size: int, channels: int, resize: str, progress: Prog
     except (OSError, ValueError, EOFError):
         path.parent.mkdir(exist_ok=True)
         _sweep(path, stem)
+    if reason := no_room(int(np.prod(shape, dtype=np.int64))):
+        raise DatasetError(reason)
     _write(path, shape, _fitted(stored, size, channels, resize), progress)
     return _mapped(path, shape)
 
@@ -64,6 +68,8 @@ def _mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         raise ValueError(
             tr("{name} holds {shape}, expected {expected}", name=path.name, shape=pixels.shape, expected=shape)
         )
+    with suppress(OSError):  # of a folder that may only be read
+        os.utime(path)  # that it was used, for `_sweep`
     return pixels
 
 
@@ -118,9 +124,12 @@ def _write(path: Path, shape: tuple[int, ...], pieces: Iterator[np.ndarray], pro
 
 
 def _sweep(path: Path, stem: str) -> None:
-    """Remove packs of other originals at this size, and what killed packings left more than a day ago."""
-    for file in path.parent.iterdir():
-        is_stale = file.name.startswith(stem) and file != path
-        is_leftover = file.suffix == ".tmp" and time.time() - file.stat().st_mtime > LEFTOVER_SECONDS
-        if is_stale or is_leftover:
+    """Make room for one more: remove packs of other originals at this size, those that were not opened for longest, and
+    what killed packings left more than a day ago."""
+    found = sorted(path.parent.iterdir(), key=changed_at, reverse=True)
+    packs = [file for file in found if file.suffix != ".tmp" and not file.name.startswith(stem)]
+    stale = [file for file in found if file.name.startswith(stem) and file != path]
+    killed = [file for file in found if file.suffix == ".tmp" and time.time() - changed_at(file) > LEFTOVER_SECONDS]
+    for file in (*stale, *killed, *packs[KEPT - 1 :]):
+        with suppress(PermissionError):  # on Windows, of what somebody reads; elsewhere that can be read on
             file.unlink(missing_ok=True)

@@ -135,9 +135,10 @@ def edit(name: str, change: edits.Edit) -> edits.Edit:
     return edits.record(path, _base(said, items), change)
 
 
-def undo(name: str) -> edits.Edit:
-    """Take back the last edit of a stored set and return it. Raises DatasetError if there is none."""
-    return edits.undo(_path(name))
+def undo(name: str, expected: edits.Edit | None = None) -> edits.Edit:
+    """Take back the last edit of a stored set and return it. Raises DatasetError if there is none, or somebody's edit came
+    after the ``expected`` one."""
+    return edits.undo(_path(name), expected)
 
 
 def history(name: str) -> list[edits.Edit]:
@@ -242,7 +243,8 @@ class Draft:
         return offset
 
     def lock(self) -> AbstractContextManager:
-        """Held while pictures are added, so that what `finish` is given fits to what is there."""
+        """Held while pictures are added, so that what `finish` is given fits to what is there. Raises DatasetError if the
+        set is gone."""
         return edits.lock(folder("datasets") / self.name) if self.adding else nullcontext()
 
     def note(self, change: edits.Edit) -> None:

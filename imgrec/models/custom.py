@@ -97,6 +97,17 @@ class CustomCNN(nn.Module):
             self.layers.append(layer)
         if len(shape) > 1:
             self.layers.append(nn.Flatten())
+        weights += prod(shape) * classes
+        if weights > MOST_WEIGHTS:
+            raise ModelError(
+                tr(
+                    "With the last layer, from {features:,} features to {classes:,} classes, there would be {weights:,.0f} "
+                    "weights; use fewer maps or pool more.",
+                    features=prod(shape),
+                    classes=classes,
+                    weights=weights,
+                )
+            )
         self.head = nn.Linear(prod(shape), classes)
 
     def forward(self, images: Tensor) -> Tensor:
