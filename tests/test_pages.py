@@ -1347,7 +1347,19 @@ def test_a_class_renamed_after_a_training_is_followed_on_every_way_to_its_test(t
     (tmp_path / "0.png").write_bytes(to_png(open_dataset("mine").images[0]))
     for name, status in (("z", 0), ("b", 1)):
         assert (
-            main(["explain", run.name, str(tmp_path / "0.png"), "--class", name, "--out", str(tmp_path / "why.png")])
+            main(
+                [
+                    "explain",
+                    run.name,
+                    str(tmp_path / "0.png"),
+                    "--class",
+                    name,
+                    "--method",
+                    "saliency",
+                    "--out",
+                    str(tmp_path / "why.png"),
+                ]
+            )
             == status
         )
     with pytest.raises(ValueError, match="choose one of"):
