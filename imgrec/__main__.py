@@ -6,6 +6,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage.
 from __future__ import annotations
 
 import argparse
+import difflib
 import re
 import signal
 import sys
@@ -16,6 +17,8 @@ from imgrec.commands import COMMANDS
 from imgrec.commands.training import complain
 from imgrec.recipe import OTHER_NAMES, RecipeError
 
+SHOWN = [name for name, command in COMMANDS.items() if not command.run.__module__.endswith(".background")]
+
 
 class Parser(argparse.ArgumentParser):
     """argparse with one clear line for a mistake instead of the whole usage."""
@@ -24,6 +27,9 @@ class Parser(argparse.ArgumentParser):
         unknown = re.match(r"unrecognized arguments: --(\w+)", message)
         known = unknown and OTHER_NAMES.get(unknown[1])
         meant = f"; did you mean --{known.replace('_', '-')}?" if known else ""
+        if wrong := re.match(r"argument COMMAND: invalid choice: '(.*?)' \(", message):
+            near = difflib.get_close_matches(wrong[1], SHOWN, 1)
+            message = f"there is no command {wrong[1]!r}" + (f"; did you mean {near[0]}?" if near else "")
         self.exit(2, f"{self.prog}: {message}{meant} (see --help)\n")
 
 
@@ -48,7 +54,8 @@ def _parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"imgrec {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     for name, command in COMMANDS.items():
-        sub = commands.add_parser(name, help=command.help, description=command.help)
+        told = {"help": command.help} if name in SHOWN else {}  # without it, it is not listed
+        sub = commands.add_parser(name, description=command.help, **told)
         sub.add_argument(
             "--json", action="store_true", help="one JSON document, or one JSON line per event, on standard output"
         )

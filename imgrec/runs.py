@@ -6,6 +6,7 @@ It starts nothing and trains nothing, and works without torch, so that lists and
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import errno
 import json
 import os
@@ -365,6 +366,9 @@ def open_run(name: str) -> Run:
         for place in (folder("runs"), BUNDLED):
             if os.path.isdir(place / name):
                 return Run(place / name)
+    near = difflib.get_close_matches(name, [os.path.basename(path) for path in _paths(bundled=True)], 1, 0.8)
+    if near:
+        raise RunError(tr("There is no run named {name!r}; did you mean {near}?", name=name, near=near[0]))
     raise RunError(tr("There is no run named {name!r}; `python -m imgrec runs` lists them all.", name=name))
 
 

@@ -229,7 +229,7 @@ def test_words_stand_out_from_buttons_and_what_is_drawn_keeps_its_colour_and_res
     page.emulate_media(forced_colors="active", reduced_motion="reduce")
     visit(page, server, "learn_pixels")
     grey = "cells => new Set(cells.map((cell) => getComputedStyle(cell).backgroundColor)).size"
-    assert page.locator("table.bright td").evaluate_all(grey) > 5
+    wait_for(lambda: page.locator("table.bright td").evaluate_all(grey) > 5)
     visit(page, server, "predict?run=digits-seed-cnn")
     bars = page.locator("table[aria-label=Probabilities] td div div").first
     assert bars.evaluate("bar => getComputedStyle(bar).backgroundColor") == "rgb(0, 114, 178)"

@@ -285,7 +285,8 @@ def test_requests_that_never_end_shut_nobody_out(monkeypatch):
                 assert "too slowly" in answer.json()["error"]
             assert (await client.get("/models")).status_code == 200
 
-    asyncio.run(ask())
+    with ThreadPoolExecutor(1) as apart:  # where no browser of other tests has an event loop
+        apart.submit(asyncio.run, ask()).result()
 
 
 def test_a_body_that_trickles_in_has_an_end_too(served, monkeypatch):
@@ -333,7 +334,8 @@ def test_one_address_takes_half_of_the_places_at_most(trained):
         proxy = [asyncio.create_task(asked(gate, "127.0.0.1")) for _ in range(4)]
         assert await asyncio.gather(*proxy) == [200] * 4
 
-    asyncio.run(ask())
+    with ThreadPoolExecutor(1) as apart:  # where no browser of other tests has an event loop
+        apart.submit(asyncio.run, ask()).result()
 
 
 def test_a_text_where_a_file_must_be_is_named(client, trained):

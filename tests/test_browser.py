@@ -184,7 +184,7 @@ def test_a_newcomer_looks_augments_trains_stops_and_classifies(page, server, bro
     with page.expect_download() as download:
         page.get_by_role("button", name="All probabilities as CSV").click()
     row = next(csv.DictReader(Path(download.value.path()).read_text("utf-8").splitlines()))
-    shown = {name: float(row[name]) for name in "0123456789"}
+    shown = {name: float(row[f"p({name})"]) for name in "0123456789"}
     assert sum(shown.values()) == pytest.approx(1, abs=1e-5)
     told = subprocess.run(
         [sys.executable, "-m", "imgrec", "predict", run.name, str(picture), "--top", "10", "--json"],

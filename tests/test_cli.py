@@ -1,6 +1,7 @@
 """The command line keeps its contract: JSON on standard output, messages on standard error, exit 0, 1 or 2."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -231,7 +232,7 @@ def test_evaluate_explain_and_export_leave_what_they_promise(capsys, trained, tm
     )
     assert status == 0, err
     assert (tmp_path / "heat.png").read_bytes().startswith(b"\x89PNG")
-    status, lines, err = call(capsys, "export", trained.name, "--to", "onnx", "--out", tmp_path / "m.onnx")
+    status, lines, err = call(capsys, "export", trained.name, "--to", "onnx", "--out", tmp_path / "m.onnx", "--json")
     assert status == 0, err
     assert json.loads(lines[-1])["largest_difference"] < 1e-4
 
@@ -327,3 +328,49 @@ def test_the_defaults_learn_digits_and_shapes_and_a_linear_model_cannot_learn_sh
     assert accuracy("--dataset", "digits", "--model", "seed-cnn") >= 0.975
     assert accuracy("--dataset", "shapes", "--model", "seed-cnn") >= 0.95
     assert accuracy("--dataset", "shapes", "--model", "softmax-regression") < 0.6
+
+
+def test_commands_and_runs_are_guessed_and_those_of_the_dashboard_not_shown(capsys, trained):
+    for wrong, near in (("trian", "train"), ("predikt", "predict")):
+        with pytest.raises(SystemExit) as ended:
+            main([wrong])
+        assert ended.value.code == 2
+        assert f"did you mean {near}?" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    listed = re.findall(r"^    (\w+) ", capsys.readouterr().out, re.MULTILINE)
+    assert {"train", "predict", "export"} <= set(listed)
+    assert not {"work", "study", "bring", "classify"} & set(listed)
+    assert "did you mean digits-seed-cnn?" in call(capsys, "evaluate", "digits-seed-cn")[2]
+    table = call(capsys, "runs")[1]
+    assert table[0].split()[:4] == ["run", "model", "dataset", "status"]
+    assert not re.search(r"\d\.\d{5}", "".join(table))  # no more digits than anybody reads
+    with pytest.raises(SystemExit) as ended:
+        main(["explain", trained.name, "x.png", "--method", "lime", "--out", "why.png"])
+    assert ended.value.code == 2
+
+
+def test_what_was_written_is_told_in_words_or_as_json(capsys, trained, tmp_path):
+    for command, more, proof in (
+        ("export", ("--out", "m.onnx"), "no probability differs"),
+        ("notebook", ("--out", "a.py"), "kB"),
+    ):
+        out = tmp_path / more[1]
+        [words] = call(capsys, command, trained.name, more[0], out)[1]
+        assert words.startswith(f"{out} written, ")
+        assert proof in words
+        [document] = call(capsys, command, trained.name, more[0], out, "--json")[1]
+        assert json.loads(document)["out"] == str(out)
+
+
+@pytest.mark.parametrize(("name", "heading"), [("t.csv", "fname,labels"), ("t.tsv", "file\tlabel")])
+def test_tables_are_read_as_others_write_them(capsys, tmp_path, name, heading):
+    place = folder(tmp_path / "p", {f"{i}.png": picture(i) for i in range(6)})
+    mark = "\t" if name.endswith("tsv") else ","
+    lines = [heading, *(f"{i}.png{mark}{'ab'[i % 2]}" for i in range(6))]
+    (place / name).write_text("\n".join(lines))
+    for source in (place, place / name):
+        status, said, err = call(capsys, "import", source, "--name", f"from-{source.name.replace('.', '-')}", "--json")
+        assert status == 0, err
+        assert json.loads(said[-1])["images"] == 6
+        assert set(json.loads(said[-1])["counts"]) == {"a", "b"}

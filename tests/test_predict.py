@@ -17,7 +17,7 @@ from PIL import Image
 from torch.nn import functional
 
 from imgrec import hardware
-from imgrec.data import Dataset, open_dataset
+from imgrec.data import Dataset, DatasetError, open_dataset
 from imgrec.evaluate import evaluate
 from imgrec.explain import METHODS, explain, overlay
 from imgrec.export import FORMATS, ExportError, export
@@ -298,6 +298,8 @@ def test_the_bundled_network_of_cifar_can_be_made_int8(tmp_path, monkeypatch):
     assert found["after"]["accuracy"] > 0.6  # with sums that overflow 0.5
     assert found["after"]["bytes"] < 0.35 * found["before"]["bytes"]
     with pytest.raises(ExportError, match="not on this machine"):
+        export(model, "int8", tmp_path / "x.onnx")
+    with pytest.raises(DatasetError, match="has other classes"):
         export(model, "int8", tmp_path / "x.onnx", dataclasses.replace(dataset, classes=("a", "b")))
 
 

@@ -80,13 +80,23 @@ def say(options: Any, content: dict[str, Any], words: str) -> None:
         print(words)
 
 
+def wrote(options: Any, content: dict[str, Any], proof: str = "") -> None:
+    """That ``content["out"]`` was written, as JSON, or in words with its size and a ``proof``."""
+    size = Path(content["out"]).stat().st_size
+    say(options, content, f"{content['out']} written, {size / 1e3:,.0f} kB" + (f"; {proof}" if proof else ""))
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def show(options: Any, rows: list[dict], columns: tuple[str, ...], none: str = "none yet") -> None:
     """Rows as JSON or as an aligned table; ``none`` says that there are none."""
     if options.json:
         return print_json(rows)
     if not rows:
         return print(none)
-    cells = [columns, *(["" if row.get(c) is None else str(row.get(c)) for c in columns] for row in rows)]
+    cells = [columns, *([_cell(row.get(column)) for column in columns] for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
     for row in cells:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -7,7 +7,7 @@ import contextlib
 import sys
 from pathlib import Path
 
-from imgrec.commands.command import RUN, argument, command, out, print_json, show, writable
+from imgrec.commands.command import RUN, argument, command, out, print_json, show, writable, wrote
 from imgrec.progress import bar
 
 
@@ -108,7 +108,7 @@ def _into_a_table(options, network) -> None:
     "a heat map of what mattered for a class",
     RUN,
     argument("image", type=Path, metavar="IMAGE"),
-    argument("--method", default="gradcam", help="gradcam, occlusion, saliency, smoothgrad or integrated"),
+    argument("--method", default="gradcam", choices=("gradcam", "occlusion", "saliency", "smoothgrad", "integrated")),
     argument("--class", dest="class_name", help="the class to explain; default: the likeliest"),
     out("F.png"),
 )
@@ -123,7 +123,8 @@ def explain(options) -> None:
     result = compute(predictor, seen, options.method, options.class_name)
     write_atomic(options.out, overlay(seen, result.heat))
     said = {"class": result.class_name, "probability": result.probability, "out": str(options.out)}
-    print_json({"run": predictor.name, "method": options.method, **said})
+    what = f"{result.class_name}, {result.probability:.1%}, by {options.method}"
+    wrote(options, {"run": predictor.name, "method": options.method, **said}, what)
 
 
 @command(
@@ -142,7 +143,13 @@ def export(options) -> None:
 
     to = by_ending(options.out, options.to)
     predictor, dataset = _as_named_now(options.name, "cpu")
-    print_json({"run": options.name, **write(predictor, to, options.out, dataset)})
+    found = write(predictor, to, options.out, dataset)
+    proof = f"no probability differs by more than {found['largest_difference']:.1g}"
+    if "after" in found:
+        proof = f"test accuracy {found['before']['accuracy']:.4f} before, {found['after']['accuracy']:.4f} after"
+    if found.get("page") is False:
+        proof += "; without the page for the browser, whose runtime could not be fetched (--to page says how to get it)"
+    wrote(options, {"run": options.name, **found}, proof)
 
 
 def _as_named_now(name: str, device: str = "auto"):

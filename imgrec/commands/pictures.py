@@ -6,7 +6,7 @@ import dataclasses
 import json
 from pathlib import Path
 
-from imgrec.commands.command import NAME, argument, command, out, print_json, say, show
+from imgrec.commands.command import NAME, argument, command, out, print_json, say, show, wrote
 from imgrec.progress import bar
 
 
@@ -59,7 +59,7 @@ def pack(options) -> None:
 
     with bar(" pictures") as progress:
         count = export_dataset(options.name, options.out, progress)
-    print_json({"dataset": options.name, "images": count, "out": str(options.out)})
+    wrote(options, {"dataset": options.name, "images": count, "out": str(options.out)}, f"{count:,} pictures")
 
 
 @command(

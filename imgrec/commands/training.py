@@ -9,7 +9,7 @@ import sys
 from functools import partial
 
 from imgrec import sweep
-from imgrec.commands.command import RUN, Argument, argument, command, out, print_json, say, show
+from imgrec.commands.command import RUN, Argument, argument, command, out, print_json, say, show, wrote
 from imgrec.home import in_words
 from imgrec.progress import carry_out, hint, in_a_line, stopping, write
 from imgrec.recipe import FIELDS, PRESETS, Recipe, RecipeError
@@ -26,7 +26,7 @@ FIGURES = {
 def runs(options) -> None:
     from imgrec.runs import list_runs
 
-    columns = ("run", "status", "epoch", "epochs", "validation_accuracy", "test_accuracy")
+    columns = ("run", "model", "dataset", "status", "epoch", "epochs", "validation_accuracy", "test_accuracy")
     show(options, [run.summary() for run in list_runs(bundled=True)], columns)
 
 
@@ -200,4 +200,4 @@ def notebook(options) -> None:
 
     script = options.out.suffix.lower() == ".py"
     write_atomic(options.out, (as_script if script else as_notebook)(open_run(options.name)))
-    print_json({"run": options.name, "out": str(options.out)})
+    wrote(options, {"run": options.name, "out": str(options.out)})

@@ -39,8 +39,9 @@ FILE = (
     "image_path",
     "image_id",
     "id",
+    "fname",  # as fastai writes its tables, with labels
 )
-LABEL = ("label", "class", "class_name", "classname", "category", "target", "species", "breed")
+LABEL = ("label", "labels", "class", "class_name", "classname", "category", "target", "species", "breed")
 SPLIT = ("split", "set", "subset", "partition")
 
 

@@ -29,6 +29,6 @@ def stamp(path: Path) -> str:
 def _files(path: Path) -> Iterable[Path]:
     if path.is_dir():
         return sorted(Path(folder, name) for folder, _, names in os.walk(path) for name in names)
-    if path.suffix.lower() == ".csv" and path.is_file():
+    if path.suffix.lower() in (".csv", ".tsv") and path.is_file():
         return [path, *(path.parent / row.file for row in read_table(path.read_bytes()) or ())]
     return [path]

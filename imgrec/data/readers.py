@@ -53,9 +53,9 @@ def read_pictures(source: Source) -> Iterator[Item]:
         ending = PurePosixPath(entry.name).suffix.lower()
         if entry.name in seen:
             yield Item(entry.name, refused=tr("another file of that name came before it"))
-        elif ending in ("", ".csv") or is_picture(entry.name) or entry.refused:
+        elif ending in ("", ".csv", ".tsv") or is_picture(entry.name) or entry.refused:
             item = _item(source, entry)
-            if ending == ".csv" and not item.refused:
+            if ending in (".csv", ".tsv") and not item.refused:
                 source.tables[item.name] = item.data
             else:
                 yield item

@@ -279,7 +279,7 @@ def open_source(path: Path) -> Source:
                 name=path.name,
             )
         )
-    if path.suffix.lower() == ".csv":
+    if path.suffix.lower() in (".csv", ".tsv"):
         return Table(path)
     return Zip(path) if zipfile.is_zipfile(path) or path.suffix.lower() == ".zip" else Tar(path)
 
