@@ -87,7 +87,7 @@ def wrote(options: Any, content: dict[str, Any], proof: str = "") -> None:
 
 
 def _cell(value: Any) -> str:
-    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return "" if value is None else str(float(f"{value:.4g}") if isinstance(value, float) else value)
 
 
 def show(options: Any, rows: list[dict], columns: tuple[str, ...], none: str = "none yet") -> None:
