@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from imgrec.data import Dataset, DatasetError
+from imgrec.data import Dataset, DatasetError, open_dataset
 from imgrec.data.dataset import SPLITS, evenly
 from imgrec.home import replaced
 from imgrec.language import tr
@@ -160,6 +160,16 @@ def up_to_date(run: Run, predictor: Predictor, dataset: Dataset) -> Predictor:
     return predictor if names in ((), predictor.classes) else predictor.calling(names)
 
 
+def as_named_now(run: Run, predictor: Predictor) -> tuple[Predictor, Dataset | None]:
+    """The network of a run, `up_to_date`, and its data set as it takes it; as it is and None where that is not here any more."""
+    wanted = predictor.passport.preprocess
+    try:
+        dataset = open_dataset(run.recipe.dataset, wanted.size, wanted.resize, wanted.channels)
+    except DatasetError:
+        return predictor, None
+    return up_to_date(run, predictor, dataset), dataset
+
+
 def amend(run: Run, dataset: Dataset | None, **changes: Any) -> None:
     """Change the temperature, the threshold or the names of the classes that travel with a run's weights, and its figures
     with them, where its ``dataset`` is given.
@@ -173,12 +183,12 @@ def amend(run: Run, dataset: Dataset | None, **changes: Any) -> None:
         names, passport = passport.classes, replace(passport, **changes)
         save_weights(run.file("best.safetensors"), weights, passport)
         run.write("classes.json", passport.to_dict())
-    said, called = run.read("evaluation.json"), dict(zip(names, passport.classes, strict=True))
-    if names != passport.classes and said:
-        rows = [{**row, "name": called.get(row["name"], row["name"])} for row in said["classes"]]
-        run.write("evaluation.json", {**said, "classes": rows})
-    if dataset and (given := kept_answers(run, dataset, "test", passport.temperature)):
-        run.write("evaluation.json", {**run.read("evaluation.json"), **report(given, dataset)})
+        said, called = run.read("evaluation.json"), dict(zip(names, passport.classes, strict=True))
+        if names != passport.classes and said:
+            rows = [{**row, "name": called.get(row["name"], row["name"])} for row in said["classes"]]
+            run.write("evaluation.json", {**said, "classes": rows})
+        if dataset and (given := kept_answers(run, dataset, "test", passport.temperature)):
+            run.write("evaluation.json", {**run.read("evaluation.json"), **report(given, dataset)})
 
 
 def evaluate(predictor: Predictor, dataset: Dataset, split: str = "test") -> dict[str, Any]:

@@ -26,7 +26,7 @@ from imgrec.data.dataset import evenly
 from imgrec.home import check_writable, write_atomic
 from imgrec.language import mark, tr
 from imgrec.predict import Predictor
-from imgrec.recipe import one_of
+from imgrec.recipe import RecipeError, one_of
 from imgrec.runs import open_run
 from imgrec.takeaway import packed
 from imgrec.webpage import NoRuntime, page
@@ -93,16 +93,16 @@ def export(
 
 
 def by_ending(path: Path, wanted: str | None = None) -> str:
-    """The format that a file's name asks for, or ``wanted``, if that has this ending. Raises ExportError."""
+    """The format that a file's name asks for, or ``wanted``, if that has this ending. Raises RecipeError."""
     if wanted:
         one_of("to", wanted, FORMATS)
     of_ending = [name for name, row in FORMATS.items() if path.suffix.lower() == f".{row.ending}"]
     if wanted and wanted not in of_ending:
-        raise ExportError(tr("{out} has another ending than .{ending}, which {wanted} has.", out=path, ending=FORMATS[wanted].ending, wanted=wanted))  # fmt: skip
+        raise RecipeError(tr("{out} has another ending than .{ending}, which {wanted} has.", out=path, ending=FORMATS[wanted].ending, wanted=wanted))  # fmt: skip
     found = wanted or next(iter(of_ending), None)
     if found is None:
         endings = ", ".join(sorted({f".{row.ending}" for row in FORMATS.values()}))
-        raise ExportError(tr("{out} has none of the endings {endings}; give one of them.", out=path, endings=endings))
+        raise RecipeError(tr("{out} has none of the endings {endings}; give one of them.", out=path, endings=endings))
     return found
 
 

@@ -26,6 +26,7 @@ from imgrec.language import mark, tr
 Made = TypeVar("Made")
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")  # MPO, which phones write, enters Pillow as JPEG
 EXTENSIONS = ("jpg", "jpeg", "jfif", "mpo", "png", "gif", "bmp", "webp", "tif", "tiff", "avif", "heic", "heif", "hif")
+MOST_SCANS = 200  # of a progressive JPEG; they have about ten, and each is a pass over all pixels
 MAX_MEGAPIXELS = 50  # rounded, for cameras of "50 megapixels" have up to 50.4
 
 # What makes pictures of the EXIF orientations 2 to 8 upright; 1 is upright
@@ -209,6 +210,8 @@ def _decoded(file: BinaryIO, at_least: int | None) -> Image.Image:
         raise ImageError(_kind(head)) from None
     if round(image.width * image.height / 1e6) > MAX_MEGAPIXELS:  # before load(), which takes the memory
         raise ImageError(tr(TOO_LARGE, most=MAX_MEGAPIXELS))
+    if image.info.get("progressive") and _scans(file) > MOST_SCANS:
+        raise ImageError(tr("it is a JPEG of more than {most} scans, which may take minutes to read; save it anew", most=MOST_SCANS))  # fmt: skip
     if at_least:  # twice: at 1.0 to 2.0 the following resize would show the coarse steps of the JPEG's own scaling
         image.draft(None, (2 * at_least, 2 * at_least))
     image.load()
@@ -216,6 +219,15 @@ def _decoded(file: BinaryIO, at_least: int | None) -> Image.Image:
     plain = _eight_bit(image)  # always new, without the file
     plain.info = {"mode": image.mode, "format": image.format or ""}
     return plain if turn is None else plain.transpose(turn)
+
+
+def _scans(file: BinaryIO) -> int:
+    """How many times a progressive JPEG goes over its pixels: by the markers that begin a scan, which cannot stand in its data."""
+    place = file.tell()
+    file.seek(0)
+    count = file.read().count(b"\xff\xda")
+    file.seek(place)
+    return count
 
 
 def _kind(head: bytes) -> str:

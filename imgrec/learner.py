@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from imgrec import jobs
 from imgrec.bulk import pictures as files_in
 from imgrec.charts import Figure, confusion, curves
 from imgrec.data import Dataset, DatasetError, bring, class_names, find, list_datasets, open_dataset
-from imgrec.evaluate import Answers, answers, kept_answers, report, up_to_date
+from imgrec.evaluate import Answers, answers, as_named_now, kept_answers, report
 from imgrec.explain import explain, overlay
 from imgrec.export import by_ending, export
 from imgrec.home import check_writable, home, write_atomic
@@ -103,7 +102,7 @@ class Learner:
     def network(self) -> Predictor:
         """Its best weights with preprocessing and class names, those of by now where classes were renamed since. Raises
         RunError before the first epoch has ended."""
-        return _as_named_now(self.run, predictor(self.run.name))
+        return as_named_now(self.run, predictor(self.run.name))[0]
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -141,8 +140,10 @@ class Learner:
 
     def predict(self, picture: Picture, top: int = 5) -> list[dict[str, Any]]:
         """The likeliest classes of one picture, [{"name", "probability"}]: a file, its bytes, a PIL image, or uint8 (H, W) or
-        (H, W, 3). Raises ImageError if it is none, ValueError for another array."""
-        return self.answer(picture).top(self.classes, max(1, top))
+        (H, W, 3). Raises ImageError if it is none, ValueError for another array or a ``top`` below 1."""
+        if isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1:
+            raise ValueError(tr("top is {top!r}; give a whole number from 1 on.", top=top))
+        return self.answer(picture).top(self.classes, top)
 
     def answer(self, picture: Picture) -> Classified:
         """All it says of one picture: every class's probability, and whether it is probably one of the classes at all."""
@@ -162,16 +163,18 @@ class Learner:
         return Image.open(io.BytesIO(overlay(seen, heat)))
 
     def report(self, out: str | os.PathLike, split: str = "test") -> Path:
-        """Write all of it as one printable page, without a network to fetch from."""
+        """Write all of it as one printable page, .html, without a network to fetch from."""
+        if Path(out).suffix.lower() not in (".html", ".htm", ""):
+            raise ValueError(tr("{out} has another ending than .{ending}, which {wanted} has.", out=out, ending="html", wanted="report"))  # fmt: skip
         return _written(out, printable(self.run, self.answers(split), self.dataset))
 
     def export(self, out: str | os.PathLike, to: str | None = None) -> Path:
         """Write the network with its preprocessing and class names, proved to answer alike; ``to``: a key of
-        `export.FORMATS`, by default what the file's ending says. Raises ExportError."""
+        `export.FORMATS`, by default what the file's ending says. Raises ExportError, and RecipeError for another ending."""
         path = check_writable(Path(out).expanduser())
         to = by_ending(path, to)
-        network = _as_named_now(self.run, Predictor.open(self.run, "cpu"))
-        export(network, to, path, self.dataset if to == "int8" else None)
+        network, dataset = as_named_now(self.run, Predictor.open(self.run, "cpu"))
+        export(network, to, path, dataset)
         return path
 
     def __repr__(self) -> str:
@@ -181,12 +184,6 @@ class Learner:
 
     def _repr_html_(self) -> str:
         return f"<p>{escape(repr(self)[1:-1])}</p>"
-
-
-def _as_named_now(run: Run, network: Predictor) -> Predictor:
-    with suppress(DatasetError):  # which is not here any more
-        return up_to_date(run, network, open_dataset(run.recipe.dataset, run.recipe.image_size, run.recipe.resize))
-    return network
 
 
 class Shown(str):

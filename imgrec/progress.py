@@ -40,10 +40,15 @@ def bar(unit: str) -> Iterator[Callable[[int, int | None], None]]:
 
 
 def hint(recipe: Recipe) -> None:
-    """Say so if the pictures are so few that a network from nothing learns little from them."""
+    """Say so if what is frozen has learned nothing, or the pictures are too few for a network from nothing."""
     from imgrec import coach
     from imgrec.data import open_dataset
 
+    if recipe.freeze == "backbone" and recipe.weights == "none":
+        words = tr(
+            "With freeze=backbone and weights=none only the head learns; what comes before it stays as drawn at random."
+        )
+        print(words, file=sys.stderr)
     with suppress(ValueError):  # said when the training begins
         dataset = open_dataset(recipe.dataset)
         why = coach.few(len(dataset.indices("train")), len(dataset.classes), dataset.image_size, recipe.weights)

@@ -36,6 +36,8 @@ def see(path):
     image = Image.open(path)
     image.draft(None, (2 * SIZE, 2 * SIZE))  # large JPEGs open faster
     image = ImageOps.exif_transpose(image)
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers without an agreed white; save it with 8 or 16 bits")
     if image.mode.startswith("I"):  # of 16 bits the upper 8
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.has_transparency_data:  # what is transparent lies on white

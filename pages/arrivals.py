@@ -1,5 +1,6 @@
 """Shared: how an import goes, how it went, and what comes next."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
@@ -10,6 +11,22 @@ from imgrec.runs import Run
 from pages import parts
 
 ENOUGH = 10  # pictures of a class, two of which are tested with
+
+
+def follow(latest: Callable[[], list[Run]]) -> None:
+    """The ``latest`` imports, drawn anew while one is under way; then the page once more, which has a new data set."""
+    st.fragment(_follow, run_every=1.0 if any(map(parts.live, latest())) else None)(latest)
+
+
+def _follow(latest: Callable[[], list[Run]]) -> None:
+    found = latest()
+    for job in found:
+        report(job)
+    busy = any(map(parts.live, found))
+    if st.session_state.get("importing") and not busy:
+        st.session_state["importing"] = False
+        st.rerun()
+    st.session_state["importing"] = busy
 
 
 def report(job: Run) -> None:
@@ -66,9 +83,6 @@ def report(job: Run) -> None:
             tr("Import it without labels"), icon=":material/label_off:", key=f"again {job.name}",
             help=tr("All of them wait on the page Label, where a network proposes what they are."),
         ):  # fmt: skip
-            try:
+            with parts.refusals():
                 jobs.start_import(kept, job.name, unlabelled=True)
-            except (ValueError, OSError) as error:
-                st.error(parts.text(error, 400))
-            else:
                 st.rerun()

@@ -78,7 +78,7 @@ def on_server() -> None:
         return
     st.caption(tr("Open folders: {folders}", folders=parts.text(", ".join(map(str, roots)), 300)))
     path = Path(st.text_input(tr("Folder, archive or table on the server"), str(roots[0]))).expanduser().resolve()
-    allowed = any(path.is_relative_to(root) for root in roots) and path.exists()
+    allowed = parts.opened(path) and path.exists()
     start(lambda: path, "" if allowed else tr("Give a path that exists inside an open folder."), unlabelled())
 
 
@@ -159,11 +159,8 @@ def start(source, missing: str, unlabelled: bool = False) -> None:
         if name != written and not missing:
             st.caption(tr("It will be called {name}.", name=parts.text(name)))
     if st.button(tr("Import"), type="primary", icon=":material/input:", disabled=bool(missing), help=missing or None):
-        try:
+        with parts.refusals():
             jobs.start_import(source(), name, unlabelled, adding=into != NEW)
-        except (ValueError, OSError) as error:
-            st.error(parts.text(error, 400))
-        else:
             forget()
             st.rerun()
     if missing:
@@ -201,18 +198,6 @@ def forget() -> None:
     st.session_state["bring_turn"] = st.session_state.get("bring_turn", 0) + 1
 
 
-def reports() -> None:
-    """The latest imports, drawn anew while one is under way."""
-    latest = jobs.bring_jobs()[:4]
-    for job in latest:
-        arrivals.report(job)
-    busy = any(map(parts.live, latest))
-    if st.session_state.get("importing") and not busy:
-        st.session_state["importing"] = False
-        st.rerun()
-    st.session_state["importing"] = busy
-
-
 st.title(tr("How do I bring my own pictures?"), anchor=False)
 st.write(tr("Two classes and a dozen pictures of each are enough for a start. Everything stays on this machine."))
 drafts.restore("bring", box(""))
@@ -221,7 +206,7 @@ dict(zip(WAYS, (class_by_class, archive, whole_folder, without_labels, on_server
 started = jobs.bring_jobs()
 if started:
     st.subheader(tr("Imports"), anchor=False)
-st.fragment(reports, run_every=1.0 if any(map(parts.live, started)) else None)()
+arrivals.follow(lambda: jobs.bring_jobs()[:4])
 numbers = range(st.session_state.get(box("classes"), 0))
 names = [
     "classes",

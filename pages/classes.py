@@ -111,11 +111,8 @@ def title(dataset: data.Dataset, label: str, busy: bool, called: Callable[[str, 
 
 def rename(dataset: data.Dataset, old: str, name: str, called: Callable[[str, str], None]) -> None:
     """Give a class another name; what is new in it goes along."""
-    try:
+    with parts.refusals():
         done = data.edit(dataset.name, data.Edit("rename", value=name, old=old))
-    except (ValueError, OSError) as error:
-        st.error(parts.text(error, 300))
-    else:
         move(old, done.value)
         called(old, done.value)
         st.rerun()
@@ -123,15 +120,12 @@ def rename(dataset: data.Dataset, old: str, name: str, called: Callable[[str, st
 
 def undo(dataset: data.Dataset, last: data.Edit, called: Callable[[str, str], None]) -> None:
     """Take the ``last`` change of the set back, unless somebody was quicker."""
-    try:
+    with parts.refusals():
         done = data.undo(dataset.name, last)
-    except (ValueError, OSError) as error:
-        st.error(parts.text(error, 300))
-        return
-    if done.kind == "rename":
-        move(done.value, done.old)
-        called(done.value, done.old)
-    st.rerun()
+        if done.kind == "rename":
+            move(done.value, done.old)
+            called(done.value, done.old)
+        st.rerun()
 
 
 def move(old: str, new: str) -> None:

@@ -8,7 +8,6 @@ from imgrec.data.collecting import Collection, Photo, collections_of, find_colle
 from imgrec.home import mend_name
 from imgrec.images import fit, open_image
 from imgrec.language import tr
-from imgrec.runs import Run
 from pages import arrivals, film, parts, sharing, visitors
 
 SHOWN = 60  # photos on the teacher's page
@@ -40,11 +39,8 @@ def begin() -> None:
             tr("Classes, one in each line"), key="collect_classes", placeholder=tr("oak\nmaple"), max_chars=2000
         )
         if st.button(tr("Open"), type="primary", icon=":material/add:", key="collect_open"):
-            try:
+            with parts.refusals():
                 collection = open_collection(mend_name(name) or name.strip(), classes.splitlines(), me())
-            except (ValueError, OSError) as error:
-                st.error(parts.text(error, 300))
-            else:
                 st.query_params["code"] = collection.code
                 st.rerun()
     for collection in collections_of("" if visitors.is_operator() else me() or "nobody")[:5]:
@@ -55,11 +51,8 @@ def begin() -> None:
 
 
 def go(code: str) -> None:
-    try:
+    with parts.refusals():
         st.query_params["code"] = find_collection(code).code
-    except ValueError as error:
-        st.error(parts.text(error, 200))
-    else:
         st.rerun()
 
 
@@ -128,16 +121,6 @@ def overview(collection: Collection) -> None:
         st.rerun(scope="fragment")
 
 
-def arriving(job: Run) -> None:
-    """How far the data set is that was made of it; the page stops asking once it is there."""
-    arrivals.report(job)
-    busy = parts.live(job)
-    if st.session_state.get("collect_arriving") and not busy:
-        st.session_state["collect_arriving"] = False
-        st.rerun()
-    st.session_state["collect_arriving"] = busy
-
-
 def lead(collection: Collection) -> None:
     """For who opened it: the code and its picture, and the end."""
     address = sharing.here(code=collection.code)
@@ -157,11 +140,8 @@ def lead(collection: Collection) -> None:
     with st.container(horizontal=True):
         make = tr("Add what is new to the data set") if collection.made else tr("Make the data set")
         if st.button(make, type="primary", icon=":material/check:", key="collect_make"):
-            try:
+            with parts.refusals():
                 jobs.start_import(collection.bundle(), collection.name, adding=collection.made)
-            except (ValueError, OSError) as error:
-                st.error(parts.text(error, 300))
-            else:
                 collection.note_made()
                 st.rerun()
         with st.popover(tr("End it"), icon=":material/delete:"):
@@ -194,8 +174,7 @@ st.subheader(parts.text(collection.name), anchor=False)
 if owns(collection):
     lead(collection)
     if collection.made:
-        made = jobs.bring_folder(collection.name)
-        st.fragment(arriving, run_every=1.0 if parts.live(made) else None)(made)
+        arrivals.follow(lambda: [jobs.bring_folder(collection.name)])
 said()
 add(collection)
 st.fragment(overview, run_every=3.0)(collection)

@@ -50,11 +50,8 @@ def certainty(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> N
             help=tr("Finds the temperature on the validation pictures and keeps it with the model. The answers stay the "
 "same."),
         ):  # fmt: skip
-            try:
+            with parts.refusals():
                 amend(run, dataset, temperature=fit_temperature(judged.of_split(run, model, dataset, "validation")))
-            except (ValueError, OSError) as error:
-                st.error(parts.text(error, 300))
-            else:
                 st.rerun()
         if run.bundled:
             st.caption(tr("This run came with imgrec and stays as it is; one of your own can be calibrated."))

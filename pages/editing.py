@@ -79,11 +79,8 @@ def place(dataset: data.Dataset, position: int) -> str:
 
 def change(dataset: data.Dataset, edit: data.Edit) -> None:
     """Record an edit and draw the page anew, or say why not."""
-    try:
+    with parts.refusals():
         data.edit(dataset.name, edit)
-    except (ValueError, OSError) as error:
-        st.error(parts.text(error, 300))
-    else:
         st.session_state["picked"] = set()
         st.toast(tr("Changed. The page Mend lists all changes, and undoes the last one."), icon=":material/edit:")
         st.rerun()
@@ -96,14 +93,11 @@ def delete(dataset: data.Dataset) -> None:
     with st.popover(tr("Delete the data set"), icon=":material/delete:"):
         st.write(tr("All its pictures and changes go for good. Runs that learned from it stay."))
         if st.button(tr("Delete it"), type="primary"):
-            try:
+            with parts.refusals():
                 data.delete_dataset(dataset.name)
-            except (ValueError, OSError) as error:
-                st.error(parts.text(error, 300))
-                return
-            st.toast(tr("{name} is deleted.", name=parts.text(dataset.name)), icon=":material/delete:")
-            del st.session_state["dataset"], st.query_params["dataset"]
-            st.rerun()
+                st.toast(tr("{name} is deleted.", name=parts.text(dataset.name)), icon=":material/delete:")
+                del st.session_state["dataset"], st.query_params["dataset"]
+                st.rerun()
 
 
 def correct(dataset: data.Dataset, pictures: tuple[int, ...], key: str, suggested: str | None = None) -> None:

@@ -154,11 +154,8 @@ def renamed(run: Run, called: dict[str, str]) -> None:
         tr("Use the new names"), icon=":material/label:", key="rename_network", width="stretch",
         disabled=run.bundled or parts.live(run) or not visitors.may_change(run),
     ):  # fmt: skip
-        try:
+        with parts.refusals():
             amend(run, None, classes=tuple(called.values()))
-        except (ValueError, OSError) as error:
-            st.error(parts.text(error, 300))
-        else:
             st.rerun()
 
 

@@ -1,13 +1,12 @@
 """Take along: how do I use my network elsewhere? As files that prove to say the same before they are handed out."""
 
-import contextlib
 import tempfile
 from pathlib import Path
 
 import streamlit as st
 
-from imgrec.data import DatasetError
-from imgrec.evaluate import up_to_date
+from imgrec.data import stamps
+from imgrec.evaluate import as_named_now
 from imgrec.export import FORMATS, export
 from imgrec.language import tr
 from imgrec.notebook import as_notebook, as_script
@@ -17,15 +16,10 @@ from pages import parts
 
 
 @st.cache_data(max_entries=6, show_spinner=False)
-def made(name: str, changed: int, to: str, _run: Run) -> tuple[bytes, dict]:
+def made(name: str, changed: int, edited: tuple[int, ...], to: str, _run: Run) -> tuple[bytes, dict]:
     """The file, and what was found when it was compared with the network it came from."""
     bar = st.progress(0.0, tr("loading"))
-    predictor, dataset = Predictor.open(name, "cpu"), None
-    if to == "int8":
-        wanted = predictor.passport.preprocess
-        with contextlib.suppress(DatasetError):  # the export says so
-            dataset = parts.open_dataset(_run.recipe.dataset, wanted.size, wanted.resize)
-            predictor = up_to_date(_run, predictor, dataset)
+    predictor, dataset = as_named_now(_run, Predictor.open(name, "cpu"))
     with tempfile.TemporaryDirectory() as place:
         out = Path(place) / f"{name}.{FORMATS[to].ending}"
         found = export(predictor, to, out, dataset, bar.progress)
@@ -76,7 +70,7 @@ if st.button(tr("Make the file"), type="primary", icon=":material/package_2:"):
     st.session_state["export_made"] = (run.name, changed, to)
 if st.session_state.get("export_made") == (run.name, changed, to):
     try:
-        content, found = made(run.name, changed, to, run)
+        content, found = made(run.name, changed, stamps(run.recipe.dataset), to, run)
     except (ValueError, RuntimeError, OSError) as error:
         st.error(parts.text(error, 600))
     else:

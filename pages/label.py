@@ -109,12 +109,13 @@ parts.link("bring", "Bring pictures without labels", ":material/add_photo_altern
 if editing.editable(dataset):
     done = data.history(dataset.name)
     if st.button(
-        tr("Undo: {describe}", describe=done[-1].describe()) if done else tr("Undo"),
+        tr("Undo: {describe}", describe=parts.text(done[-1].describe())) if done else tr("Undo"),
         icon=":material/undo:",
         disabled=not done,
         key="undo label",
     ):
-        data.undo(dataset.name)
-        st.rerun()
+        with parts.refusals():
+            data.undo(dataset.name, done[-1])
+            st.rerun()
     if len(dataset.classes) > 1:
         parts.link("train", "Train on it", ":material/model_training:", dataset=dataset.name)

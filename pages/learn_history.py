@@ -133,7 +133,7 @@ def together(dataset) -> None:
     if missing:
         st.caption(tr("Not trained on these pictures yet: {networks}.", networks=", ".join(missing)))
         if st.button(tr("Train them, five epochs each"), icon=":material/play_arrow:", key="history_train"):
-            try:
+            with parts.refusals():
                 size = {name: max(dataset.image_size, models.card(name).smallest) for name in missing}
                 for name in missing:
                     jobs.start(
@@ -145,9 +145,6 @@ def together(dataset) -> None:
                         ),
                         visitors.visitor(),
                     )
-            except (ValueError, RuntimeError, OSError) as error:
-                st.error(parts.text(error, 300))
-            else:
                 st.success(tr("They train one after the other; come back in some minutes."))
     if not found:
         gallery.study_progress(

@@ -95,12 +95,9 @@ with columns[1]:
             )
         )
         if st.button(tr("Train both"), icon=":material/play_arrow:", key="invariance_train"):
-            try:
+            with parts.refusals():
                 for plan in ("none", "rotate=60,shift=0.2"):
                     started = jobs.start(Recipe(dataset="digits", epochs=15, augment=plan), visitors.visitor())
-            except (ValueError, OSError) as error:
-                st.error(parts.text(error, 300))
-            else:
                 st.success(tr("Both are under way; when they have finished, choose one of them above."))
                 parts.link("train", "Watch", ":material/model_training:", run=started.name)
 middle, names = change.values.index(change.none), class_names(model.classes)

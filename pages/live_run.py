@@ -261,11 +261,8 @@ def controls(run: Run) -> None:
                 except ValueError as error:
                     st.error(parts.text(error, 300))
     elif run.resumable() is None and st.button(tr("Resume"), icon=":material/play_arrow:", key="resume"):
-        try:
+        with parts.refusals():
             jobs.resume(run.name)
-        except (ValueError, OSError) as error:
-            st.error(parts.text(error, 400))
-        else:
             st.rerun()
 
 
@@ -280,9 +277,6 @@ def rate(run: Run) -> None:
             help=tr("The schedule goes on from where it is, towards or from this rate."),
         )  # fmt: skip
         if st.button(tr("Use it"), key="use_new_rate"):
-            try:
+            with parts.refusals():
                 jobs.set_learning_rate(run.name, value)
-            except (ValueError, OSError) as error:
-                st.error(parts.text(error, 300))
-            else:
                 st.caption(tr("From its next step on it learns at {rate:g}.", rate=value))

@@ -132,11 +132,8 @@ def changes(dataset: data.Dataset) -> None:
                 editing.change(dataset, data.Edit("include", (clicked,)))
         with st.container(horizontal=True):
             if st.button(tr("Undo the last change"), icon=":material/undo:", disabled=not done):
-                try:
+                with parts.refusals():
                     data.undo(dataset.name, done[-1])
-                except (ValueError, OSError) as error:
-                    st.error(parts.text(error, 300))
-                else:
                     st.rerun()
             if st.button(tr("Leave the class out"), icon=":material/block:", disabled=index is None):
                 editing.change(dataset, data.Edit("exclude", tuple(np.flatnonzero(of_class(dataset, index)).tolist())))

@@ -9,8 +9,8 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -302,6 +302,15 @@ def made(table: tuple[tuple[str, ...], ...], language: str) -> list[st.Page]:
         ]
 
 
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Say in a sentence why what stands within cannot be done, instead of an error page; the rest of it is left out."""
+    try:
+        yield
+    except (ValueError, RuntimeError, OSError) as error:
+        st.error(text(error, 500))
+
+
 def link(address: str, label: str, icon: str | None = None, **query: str) -> None:
     """A link to another page; does nothing where pages stand alone, as in a test of one page."""
     if address in PAGE:
@@ -502,6 +511,11 @@ def upload_mb(most: int = 0) -> int:
 def server_roots() -> list[Path]:
     """The folders of the server that visitors may read: IMGREC_SERVER_FOLDERS, several with a : between."""
     return [Path(root).resolve() for root in os.environ.get("IMGREC_SERVER_FOLDERS", "").split(os.pathsep) if root]
+
+
+def opened(path: Path, *more: Path) -> bool:
+    """Whether a path lies where visitors may read: in one of the `server_roots`, or of ``more`` folders."""
+    return any(path.resolve().is_relative_to(root.resolve()) for root in (*server_roots(), *more))
 
 
 def percent_of(part: float, whole: float) -> str:

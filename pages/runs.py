@@ -160,18 +160,12 @@ def one(name: str, table: dict[str, dict]) -> None:
         text = right.text_area(tr("Note"), notes.text, max_chars=2000, height=68)
         star = st.checkbox(tr("Star"), notes.star)
         if st.form_submit_button(tr("Keep the note"), icon=":material/save:"):
-            try:
+            with parts.refusals():
                 run.annotate(Notes(star, tuple(tags.split(",")), text))
-            except (RunError, OSError) as error:
-                st.error(parts.text(error, 300))
-            else:
                 st.rerun()
     if table[name]["status"] not in LIVE and st.button(tr("Delete"), icon=":material/delete:", key="delete"):
-        try:
+        with parts.refusals():
             delete_run(run)
-        except (RunError, OSError) as error:
-            st.error(parts.text(error, 300))
-        else:
             st.session_state["deleted"] = name
             st.rerun()
 

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import zlib
+from functools import lru_cache
 from urllib.parse import urlencode
 
 import segno
@@ -191,6 +192,7 @@ def label(key: str) -> str:
     return f"{tr(LABELS[known])} {tr(which)}".strip() if known else key.replace("_", " ")
 
 
+@lru_cache(4096)  # asked of every key at every run of a page
 def _known(key: str) -> str:
     """Which of LABELS a control's key is, or empty."""
     own = (one for one in LABELS if key == one or key.startswith(one if one.endswith("_") else f"{one} "))

@@ -87,11 +87,8 @@ def train(dataset: data.Dataset | None, shown: classes.Shown, run: Run | None, b
         tr("Train again") if run else tr("Train"), type="primary", icon=":material/model_training:", key="teach_train",
         disabled=bool(lacking) or busy, width="stretch",
     ):  # fmt: skip
-        try:
+        with parts.refusals():
             bring(dataset, new) if new else begin(dataset.name)
-        except (ValueError, RuntimeError, OSError) as error:
-            st.error(parts.text(error, 400))
-        else:
             st.session_state["teach_source"] = None
             st.rerun()
     if lacking:

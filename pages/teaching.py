@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 FIGURE = re.compile(r"[-−]?\d+\.\d+(e[+-]?\d+)?%?|\d+e[+-]?\d+")  # in words
 LARGER = 1.3  # times as large, for a projector
-MOST_VISITORS = 10_000  # whose wish for it is remembered
-_in_large: set[str] = set()
 STYLE = (  # the tops of fractions would be cut off; where the reader's own colours hold, numbers keep what they stand on
     ".katex-display{padding:.4em 3px}"
     "@media (forced-colors:active){:is(.bright,.signed) td{forced-color-adjust:none}.signed td{color:CanvasText}}"
@@ -39,12 +37,10 @@ def begin(title: str, words: str) -> None:
     st.html(f"<style>{STYLE}</style>")
     left, right = st.columns([3, 1], vertical_alignment="center")
     left.markdown(words)
-    me = visitors.visitor()
-    st.session_state.setdefault("large_type", bool(me) and me.visitor in _in_large)  # as it was before a reload
+    st.session_state.setdefault("large_type", visitors.recalls("large_type"))
     large = right.toggle(tr("Large type"), key="large_type", persist_state="session", help=tr("For a projector."))
     st.session_state["larger"] = LARGER if large else 1.0  # for charts; the frame of all pages takes it back
-    if me:
-        (_in_large.add if large and len(_in_large) < MOST_VISITORS else _in_large.discard)(me.visitor)
+    visitors.remember("large_type", large)
     if large:
         st.html(f"<style>html{{font-size:{LARGER:.0%}}}</style>")
 

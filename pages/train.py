@@ -100,12 +100,9 @@ def form(dataset) -> None:
     if st.button(
         several.button(wanted), type="primary", icon=":material/play_arrow:", key="start", disabled=not wanted.complete
     ):
-        try:
+        with parts.refusals():
             check_weights(values, wanted)
             started = several.start(Recipe(**values), wanted)
-        except (ValueError, RuntimeError, OSError) as error:
-            st.error(parts.text(error, 500))
-        else:
             st.session_state["run"] = st.session_state["started"] = started[0].name
             st.rerun()
     with st.expander(tr("On the command line"), icon=":material/terminal:"):
@@ -214,11 +211,9 @@ def check_weights(values: dict, wanted: several.Several) -> None:
     """Raise ValueError for a file of weights that this visitor may not open: a path may lead anywhere on the server."""
     if visitors.is_operator():
         return
-    roots = [root.resolve() for root in (*parts.server_roots(), folder("weights"))]
     for name in (values["weights"], *wanted.lists.get("weights", ())):
         path = Path(str(name)).expanduser()
-        inside = any(path.resolve().is_relative_to(root) for root in roots)
-        if path.suffix in (".safetensors", ".pth", ".pt") and not inside:
+        if path.suffix in (".safetensors", ".pth", ".pt") and not parts.opened(path, folder("weights")):
             raise ValueError(
                 tr(
                     "{file} cannot be opened here: weights come from the folder weights of the workspace, or from one that the operator has opened.",

@@ -11,7 +11,8 @@ from imgrec.language import tr
 from imgrec.runs import Owner, Run
 
 COOKIE = "imgrec_visitor"  # set by app.py
-_operators: set[str] = set()  # the digests of those who gave the secret, for after a reload
+MOST = 10_000  # visitors of whom something is remembered
+_remembered: dict[str, set[str]] = {}  # what → the digests of those for whom it holds, also after a reload
 LOCAL = (None, "127.0.0.1", "::1", "localhost")
 COLOURS = (
     "Amber",
@@ -92,11 +93,23 @@ def is_operator() -> bool:
     secret = os.environ.get("IMGREC_OPERATOR", "")
     if not secret:
         return st.context.ip_address in LOCAL
-    given, me = str(st.query_params.pop("operator", "")), getattr(visitor(), "visitor", "")
+    given = str(st.query_params.pop("operator", ""))
     if given:
         st.session_state["operator"] = hmac.compare_digest(given.encode(), secret.encode())
-        (_operators.add if st.session_state["operator"] and me else _operators.discard)(me)
-    return bool(st.session_state.get("operator")) or me in _operators
+        remember("operator", st.session_state["operator"])
+    return bool(st.session_state.get("operator")) or recalls("operator")
+
+
+def remember(what: str, holds: bool) -> None:
+    """Keep for a reload whether something holds for this visitor, such as that they want large type."""
+    known, me = _remembered.setdefault(what, set()), getattr(visitor(), "visitor", "")
+    if me:
+        (known.add if holds and len(known) < MOST else known.discard)(me)
+
+
+def recalls(what: str) -> bool:
+    """Whether that was so when it was last said."""
+    return getattr(visitor(), "visitor", "") in _remembered.get(what, ())
 
 
 def may_delete() -> bool:

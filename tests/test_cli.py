@@ -121,6 +121,7 @@ def test_an_import_says_what_is_wrong_with_its_source(capsys, tmp_path, monkeypa
     (tmp_path / "photos").mkdir()
     assert "python -m imgrec import" in call(capsys, "train", "--dataset", "photos")[2]
     assert "for your own pictures" in call(capsys, "import", "mnist", "--add")[2]
+    assert "did you mean mnist?" in call(capsys, "import", "mnis")[2]
 
 
 def test_a_reader_that_goes_away_does_not_lose_the_training(workspace):
@@ -139,8 +140,52 @@ def test_what_an_export_is_is_told_by_its_ending(capsys, tmp_path, trained):
     assert zipfile.is_zipfile(tmp_path / "d.zip")
     for wrong in (["m.pt"], ["m.xyz"], ["m"], ["m.zip", "--to", "onnx"], ["m.onnx", "--to", "zip"]):
         status, _, said = call(capsys, "export", trained.name, "--out", tmp_path / wrong[0], *wrong[1:])
-        assert (status, (tmp_path / wrong[0]).exists()) == (1, False)
-        assert "ending" in said
+        assert (status, (tmp_path / wrong[0]).exists()) == (2, False)
+        assert "ending" in said or "does not end in" in said
+
+
+def test_the_endings_of_an_export_are_those_of_its_formats():
+    from imgrec.commands import COMMANDS
+    from imgrec.export import FORMATS
+
+    [out] = [argument for argument in COMMANDS["export"].arguments if "--out" in argument.names]
+    assert set(out.settings["metavar"].split("|")) == {f"F.{row.ending}" for row in FORMATS.values()}
+    [to] = [argument for argument in COMMANDS["export"].arguments if "--to" in argument.names]
+    assert set(to.settings["choices"]) == set(FORMATS)
+
+
+def test_the_commands_call_a_class_as_its_data_set_does_by_now(capsys, tmp_path):
+    from imgrec.data import Edit, delete_dataset, edit
+
+    import_dataset(folder(tmp_path / "pets", two_classes(20)), "pets")
+    train = ("train", "--dataset", "pets", "--model", "softmax-regression", "--epochs", 1, "--json")
+    run = json.loads(call(capsys, *train)[1][-1])["run"]
+    edit("pets", Edit("rename", value="hound", old="dog"))
+    (tmp_path / "a.png").write_bytes(picture(1))
+    assert "hound" in call(capsys, "predict", run, tmp_path / "a.png", "--json")[1][0]
+    assert '"hound"' in call(capsys, "predict", run, tmp_path / "a.png", "--json", "--views", "mirror")[1][0]
+    asked = ("explain", run, tmp_path / "a.png", "--method", "saliency", "--out", tmp_path / "why.png", "--json")
+    status, lines, said = call(capsys, *asked, "--class", "hound")
+    assert (status, said) == (0, "")
+    assert json.loads(lines[0])["class"] == "hound"
+    status, _, said = call(capsys, "export", run, "--to", "int8", "--out", tmp_path / "m.onnx")
+    assert (status, said) == (0, "")
+    delete_dataset("pets")
+    assert '"dog"' in call(capsys, "predict", run, tmp_path / "a.png", "--json")[1][0]
+
+
+def test_what_is_frozen_before_it_has_learned_is_told(capsys):
+    frozen = ("train", "--model", "softmax-regression", "--epochs", 1, "--freeze", "backbone")
+    assert "stays as drawn at random" in call(capsys, *frozen)[2]
+    assert "stays as drawn at random" not in call(capsys, *frozen[:-2])[2]
+
+
+def test_a_refusal_names_the_whole_path_once(capsys, tmp_path, trained):
+    place = folder(tmp_path / "red", {"bad.png": b"no picture"})
+    for more in ((), ("--csv", tmp_path / "t.csv")):
+        said = call(capsys, "predict", trained.name, place / "bad.png", *more)[2]
+        assert said.startswith(f"imgrec: {place / 'bad.png'}: this is not a picture")
+        assert said.count("bad.png") == 1
 
 
 def test_no_file_is_written_that_is_something_else_than_it_is_called(capsys, tmp_path):
@@ -264,6 +309,7 @@ def test_inspect_reports_counts_sizes_and_statistics(capsys):
         (("resume", "../x"), 1, "x"),
         (("import", "/nowhere/at/all"), 1, "nowhere"),
         (("evaluate", "nothing"), 1, "nothing"),
+        (("classify", "nothing"), 1, "nothing"),
         (("inspect", "nothing"), 1, "nothing"),
         (("export", "nothing", "--out", "x.onnx"), 1, "nothing"),
     ],

@@ -334,3 +334,16 @@ def test_only_pixels_become_a_png(array):
 def test_fit_refuses_what_it_cannot_do(wrong):
     with pytest.raises(ValueError, match="crop, pad, squash"):
         fit(NOISE, *wrong)
+
+
+def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_is_read():
+    """One such of 1.7 MB took 84 s of a processor; Pillow looks at the pixels only."""
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(file, "JPEG", progressive=True)
+    sound = file.getvalue()
+    assert open_image(sound).size == (64, 64)
+    last = sound.rindex(b"\xff\xda")
+    many = sound[:last] + sound[last:-2] * 300 + sound[-2:]
+    with pytest.raises(ImageError, match="more than 200 scans"):
+        open_image(many)
+    assert open_image(sound[:last] + sound[last:-2] * 20 + sound[-2:]).size == (64, 64)

@@ -223,6 +223,34 @@ def test_what_can_be_asked_of_it(trained, tmp_path, digits):
             wrong()
 
 
+def test_a_wrong_format_ending_or_number_is_told(trained, tmp_path, digits):
+    learner = load(trained.name)
+    for wrong, words in (
+        (lambda: learner.export(tmp_path / "e.onnx", "tflite"), "to is 'tflite'; choose one of"),
+        (lambda: learner.report(tmp_path / "rep.pdf"), "another ending than .html"),
+        (lambda: learner.predict(digits.images[0], top=0), "top is 0"),
+        (lambda: learner.predict(digits.images[0], top="3"), "top is '3'"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            wrong()
+    assert not list(tmp_path.iterdir())
+
+
+def test_it_calls_its_classes_as_its_data_set_does_by_now_and_as_it_did_once_that_is_gone(tmp_path):
+    from imgrec.data import Edit, delete_dataset, edit
+
+    learner = imgrec.fit(folder(tmp_path / "pets", two_classes(20)), **SMALL)
+    assert learner.classes == ("cat", "dog")
+    edit("pets", Edit("rename", value="hound", old="dog"))
+    again = load(learner.run.name)
+    assert again.classes == ("cat", "hound")
+    assert {row["name"] for row in again.predict(picture(1))} == {"cat", "hound"}
+    assert "hound" in [row["name"] for row in again.evaluate()["classes"]]
+    again.export(tmp_path / "small.onnx", "int8")
+    delete_dataset("pets")
+    assert load(learner.run.name).classes == ("cat", "dog")
+
+
 def test_names_from_strangers_stay_text(tmp_path):
     files = {name.replace("cat", "<img src=x onerror=alert(1)>"): content for name, content in two_classes(20).items()}
     learner = imgrec.fit(zipped(tmp_path / "a.zip", files), **SMALL)

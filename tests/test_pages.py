@@ -1422,7 +1422,7 @@ def test_a_visitor_opens_no_weights_from_just_anywhere_on_the_server(monkeypatch
 def test_where_an_operator_is_named_only_they_delete_what_is_nobodys_also_after_a_reload(monkeypatch, pets):
     monkeypatch.setenv("IMGREC_OPERATOR", "secret")
     monkeypatch.setattr("pages.visitors.visitor", lambda: Owner("b" * 24, "Blue Owl"))
-    monkeypatch.setattr("pages.visitors._operators", set())
+    monkeypatch.setattr("pages.visitors._remembered", {})
     deletable = lambda: any(box.label == "Delete it" for box in open_page("dataset.py", {"dataset": "pets"}).button)  # noqa: E731
     assert not deletable()
     assert open_page("main.py", {"operator": "wrong"}).query_params.get("operator") is None

@@ -60,6 +60,53 @@ def test_what_a_table_inside_a_folder_lists_and_nobody_brought_is_named_once(tmp
         assert "not a picture" in reasons(summary)["broken.png"]
 
 
+@pytest.mark.parametrize("named", ["bare", "without ending", "path without ending", "absolute"])
+def test_a_table_finds_its_pictures_by_what_fits_only_one(tmp_path, named):
+    files = {f"in/{name}/{name}{i}.png": picture(10 * c + i) for c, name in enumerate("ab") for i in range(4)}
+    path = folder(tmp_path / "p", files)
+    said = {
+        "bare": lambda file: file.rpartition("/")[2],
+        "without ending": lambda file: file.rpartition("/")[2][:-4],
+        "path without ending": lambda file: file[:-4],
+        "absolute": lambda file: str(path / file),
+    }[named]
+    rows = [f"{said(file)},{file.split('/')[1]},{file.endswith('0.png')}" for file in files]
+    (path / "t.csv").write_text("\n".join(["fname,labels,is_valid", *rows, "gone/a1.png,a,False"]))
+    for source in (path / "t.csv", path):
+        summary = import_dataset(source, f"set-of-{source.name.replace('.', '-')}")
+        assert (summary.images, summary.classes) == (8, 2)
+        assert [summary.counts[name]["validation"] for name in "ab"] == [1, 1]
+        if source.name == "t.csv":  # another folder is not guessed
+            assert reasons(summary) == {"gone/a1.png": "there is no such file"}
+
+
+def test_pictures_called_alike_are_told_apart_without_ending_and_not_guessed(tmp_path):
+    path = folder(tmp_path / "p", {f"{name}/1.png": picture(c) for c, name in enumerate("abcd")})
+    (path / "t.csv").write_text("file,label\na/1,x\nb/1,x\nc/1,y\nd/1,y\n1,x\n1.png,y\n")
+    summary = import_dataset(path / "t.csv", "alike")
+    assert summary.counts["x"].keys() == summary.counts["y"].keys()
+    assert summary.images == 4
+    assert set(reasons(summary)) == {"1", "1.png"}
+
+
+def test_what_was_kept_apart_under_a_word_that_is_not_known_is_never_learned_from(tmp_path):
+    path = folder(tmp_path / "p", {f"{i}.png": picture(i) for i in range(24)})
+    words = ("train", "", "holdout", "TEST")
+    rows = [f"{i}.png,{'ab'[i % 2]},{words[i // 6]}" for i in range(24)]
+    (path / "t.csv").write_text("\n".join(["file,label,split", *rows]))
+    for source in (path, path / "t.csv"):
+        summary = import_dataset(source, f"from-{source.suffix[1:] or 'folder'}")
+        assert summary.images == 18
+        assert set(reasons(summary)) == {f"{i}.png" for i in range(12, 18)}
+        assert all("'holdout' is no split" in reason for reason in reasons(summary).values())
+
+
+def test_a_table_with_other_headings_names_those_it_has(tmp_path):
+    path = folder(tmp_path / "p", two_classes() | {"t.csv": b"day,weather\n1,fine\n"})
+    with pytest.raises(DatasetError, match="but day, weather; give them these headings"):
+        import_dataset(path / "t.csv", "a")
+
+
 def test_a_csv_about_something_else_does_not_hide_the_class_folders(tmp_path):
     files = two_classes() | {"notes.csv": b"day,weather\n1,fine\n"}
     summary = import_dataset(folder(tmp_path / "a", files), "a")

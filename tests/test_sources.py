@@ -48,6 +48,24 @@ def test_links_in_a_folder_are_not_followed(tmp_path):
     assert set(reasons(import_dataset(path, "a"))) == {"cat/link.png", "eel"}
 
 
+def test_empty_class_folders_do_not_vanish_without_a_word(tmp_path):
+    path = folder(tmp_path / "a", two_classes())
+    (path / "eel").mkdir()
+    (path / ".git").mkdir()
+    assert reasons(import_dataset(path, "a")) == {"eel": "it is an empty folder"}
+
+
+def test_an_unknown_file_is_no_damaged_tar(tmp_path):
+    (tmp_path / "notes.txt").write_text("a note")
+    with pytest.raises(DatasetError, match="no folder, no ZIP, no TAR and no table"):
+        import_dataset(tmp_path / "notes.txt", "a")
+    (tmp_path / "cut.tar").write_bytes(b"x")
+    with pytest.raises(DatasetError, match="not a whole TAR"):
+        import_dataset(tmp_path / "cut.tar", "a")
+    tarred(tmp_path / "photos.1", two_classes())
+    assert import_dataset(tmp_path / "photos.1", "a").images == 10
+
+
 def test_an_encrypted_zip_is_refused(tmp_path):
     path = zipped(tmp_path / "a.zip", {"cat/1.png": b""})
     content = bytearray(path.read_bytes())

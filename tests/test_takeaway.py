@@ -5,6 +5,7 @@ import io
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import venv
 import zipfile
@@ -25,6 +26,7 @@ from imgrec.export import ExportError, export
 from imgrec.home import folder
 from imgrec.images import to_png
 from imgrec.predict import Predictor
+from imgrec.takeaway import packed
 
 NAME = "shapes-seed-cnn"
 
@@ -164,6 +166,19 @@ def test_the_zip_works_in_a_bare_environment(runtime, tmp_path):
     [ours] = Predictor.open("digits-seed-cnn", "cpu").classify([(picture.name, picture)])
     for row in ours.top(list("0123456789"), 5):
         assert said[row["name"]] == pytest.approx(row["probability"], abs=1e-4)
+
+
+def test_the_script_refuses_what_the_product_refuses(tmp_path):
+    model = Predictor.open("digits-seed-cnn", "cpu")
+    export(model, "onnx", tmp_path / "model.onnx")
+    with zipfile.ZipFile(io.BytesIO(packed((tmp_path / "model.onnx").read_bytes(), model.passport.to_dict(), 1, {}))) as archive:  # fmt: skip
+        archive.extractall(tmp_path)
+    Image.new("F", (9, 9)).save(tmp_path / "float.tiff")
+    [ours] = model.classify([("float.tiff", tmp_path / "float.tiff")])
+    done = subprocess.run([sys.executable, "predict.py", "float.tiff"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "floating-point" in done.stderr
+    assert "floating-point" in ours.error
 
 
 def test_int8_is_a_quarter_of_the_size_and_hardly_less_exact(tmp_path):

@@ -21,8 +21,11 @@ def work(options) -> None:
 
 @command("classify a folder or an archive (used by the dashboard)", argument("name", metavar="JOB"))
 def classify(options) -> None:
+    from imgrec.bulk import find
     from imgrec.bulk import work as carry_out
 
+    if find(options.name) is None:
+        raise ValueError(f"There is no folder or archive to classify called {options.name!r}.")
     carry_out(options.name)
 
 

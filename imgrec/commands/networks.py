@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
 from pathlib import Path
 
@@ -66,7 +65,7 @@ def predict(options) -> None:
     from imgrec.bulk import pictures
     from imgrec.predict import open_network, stream
 
-    network = open_network(options.name)
+    network = open_network(options.name) if "," in options.name else _as_named_now(options.name)[0]
     network = network.looking(options.views) if options.views else network
     if options.csv:
         return _into_a_table(options, network)
@@ -76,7 +75,7 @@ def predict(options) -> None:
         if options.json:
             said.append(result.to_dict(network.classes, options.top))
         elif result.error:
-            print(f"imgrec: {result.error}", file=sys.stderr)
+            _refused(result)
         else:
             print(result.file + ("  (probably none of these)" if result.known is False else ""))
             for row in result.top(network.classes, options.top):
@@ -85,6 +84,14 @@ def predict(options) -> None:
         print_json({"model": network.name, "results": said})
     if not answered:
         raise ValueError("none of the files could be classified.")
+
+
+def _refused(result) -> None:
+    """Say why, with the folder, which the reason alone leaves out: pictures of several may be called alike."""
+    from imgrec.images import safe_name
+
+    reason = result.error.removeprefix(safe_name(result.file)).lstrip(":： ")
+    print(f"imgrec: {result.file}: {reason}", file=sys.stderr)
 
 
 def _into_a_table(options, network) -> None:
@@ -96,7 +103,7 @@ def _into_a_table(options, network) -> None:
         for _, result in rows(network, options.image, file, told=progress):
             counts["refused" if result.error else "pictures"] += 1
             if result.error:
-                print(f"imgrec: {result.error}", file=sys.stderr)
+                _refused(result)
     if not counts["pictures"]:
         raise ValueError("none of the files could be classified.")
     if options.json:
@@ -135,7 +142,7 @@ def explain(options) -> None:
         choices=("onnx", "int8", "torch", "page", "zip"),
         help="zip: ONNX with a script, a card and a page for the browser; default: what the file's ending says",
     ),
-    out("F"),
+    out("F.zip|F.onnx|F.pt2|F.html"),
 )
 def export(options) -> None:
     from imgrec.export import by_ending
@@ -154,14 +161,8 @@ def export(options) -> None:
 
 def _as_named_now(name: str, device: str = "auto"):
     """A run's network, its classes called as in its data set by now, and that data set, or None where it is not here."""
-    from imgrec.data import DatasetError, open_dataset
-    from imgrec.evaluate import up_to_date
+    from imgrec.evaluate import as_named_now
     from imgrec.predict import Predictor
     from imgrec.runs import open_run
 
-    predictor, run = Predictor.open(name, device), open_run(name)
-    wanted = predictor.passport.preprocess
-    with contextlib.suppress(DatasetError):
-        dataset = open_dataset(run.recipe.dataset, wanted.size, wanted.resize, wanted.channels)
-        return up_to_date(run, predictor, dataset), dataset
-    return predictor, None
+    return as_named_now(open_run(name), Predictor.open(name, device))

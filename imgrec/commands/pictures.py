@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
 from pathlib import Path
 
@@ -32,6 +33,11 @@ def import_(options) -> None:
     if not options.source.strip():
         raise DatasetError("The source is empty; name a folder, an archive, a table or a downloadable set.")
     download = options.source in CATALOGUE and not Path(options.source).exists()
+    near = difflib.get_close_matches(options.source, CATALOGUE, 1, 0.8)
+    if near and not download and not Path(options.source).exists():
+        raise DatasetError(
+            f"There is no file or folder {options.source}, and no set to download; did you mean {near[0]}?"
+        )
     if download and (options.name or options.unlabelled or options.add):
         raise DatasetError(
             f"{options.source} is a set to download; --name, --unlabelled and --add are for your own pictures."

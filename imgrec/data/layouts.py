@@ -43,6 +43,7 @@ FILE = (
 )
 LABEL = ("label", "labels", "class", "class_name", "classname", "category", "target", "species", "breed")
 SPLIT = ("split", "set", "subset", "partition")
+VALID = ("is_valid",)  # fastai's: true means validation, anything else that it is not said
 
 
 class Place(NamedTuple):
@@ -55,11 +56,13 @@ class Place(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One line of a table: the file as given, its label, one of SPLITS, WAITING or None."""
+    """One line of a table: the file as given, its label, one of SPLITS, WAITING or None; why it cannot be followed, or
+    empty: a picture that somebody kept apart must not be learned from for a word that is not known."""
 
     file: str
     label: str
     split: str | None
+    refused: str = ""
 
 
 def split_of(word: str) -> str | None:
@@ -130,7 +133,7 @@ def by_tables(
 
     A table names files relative to its own folder; a file name alone, or without its ending, will do if one fits.
     """
-    find, known = _finder(names), {part for name in refused for part in _called(name)}
+    find, known = finder(names), {part for name in refused for part in _called(name)}
     places: dict[int, Place] = {}
     lost: dict[str, None] = {}
     for table, content in tables.items():
@@ -140,7 +143,8 @@ def by_tables(
             paths = (f"{folder}/{row.file}" if folder else row.file, row.file)
             index = find(*paths)
             if index is not None:
-                places[index] = labelled(names[index], row.label, row.split or whole)
+                place = labelled(names[index], row.label, row.split or whole)
+                places[index] = place._replace(refused=row.refused) if row.refused else place
             elif row.file and not known & _called(row.file):
                 lost[row.file] = None
     if 2 * len(places) < len(names):
@@ -156,14 +160,29 @@ def read_table(content: bytes) -> list[Row] | None:
     rows = _lines(content)
     if not rows:
         return None
-    file, label, split = (_column(rows[0], words) for words in (FILE, LABEL, SPLIT))
+    file, label, split, valid = (_column(rows[0], words) for words in (FILE, LABEL, SPLIT, VALID))
     if file is not None and label is not None:
         rows = rows[1:]
     elif len(rows[0]) > 1 and is_picture(rows[0][0].strip()):
-        file, label, split = 0, 1, 2
+        file, label = 0, 1
+        split = 2 if any(split_of(_cell(row, 2)) for row in rows) else None  # it may be about anything else
     else:
         return None
-    return [Row(_cell(r, file).replace("\\", "/"), _cell(r, label), split_of(_cell(r, split))) for r in rows]
+
+    def told(row: list[str]) -> tuple[str | None, str]:
+        word = _cell(row, split)
+        found = split_of(word) or ("validation" if _cell(row, valid).lower() in ("true", "1") else None)
+        known = found or not word
+        return found, "" if known else tr(
+            "{word!r} is no split; use train, validation or test", word=printable(word)[:40]
+        )
+
+    return [Row(_cell(r, file).replace("\\", "/"), _cell(r, label), *told(r)) for r in rows]
+
+
+def headings(content: bytes) -> list[str]:
+    """The first line of a CSV, for messages."""
+    return [printable(cell.strip())[:40] for cell in (_lines(content) or [[]])[0][:8]]
 
 
 def read_columns(content: bytes, names: Sequence[str]) -> dict[str, list[str]]:
@@ -175,7 +194,7 @@ def read_columns(content: bytes, names: Sequence[str]) -> dict[str, list[str]]:
         raise ValueError(
             tr("The table has no column for the files; call one of them file and give the others any name.")
         )
-    find, places = _finder(list(names)), {}
+    find, places = finder(list(names)), {}
     for row in rows[1:]:
         index = find(_cell(row, file).replace("\\", "/"))
         if index is not None:
@@ -205,20 +224,21 @@ def is_picture(name: str) -> bool:
     return PurePosixPath(name).suffix.lower().lstrip(".") in EXTENSIONS
 
 
-def _finder(names: list[str]) -> Callable[..., int | None]:
-    """A function that finds a picture's position by its path, else by its name with or without ending, if unique."""
+def finder(names: list[str]) -> Callable[..., int | None]:
+    """A function that finds a picture's position by its path, with or without ending, else by its name, if unique."""
     paths = {name: index for index, name in enumerate(names)}
     short: dict[str, list[int]] = defaultdict(list)
     for index, name in enumerate(names):
-        for key in _called(name):
+        folder, slash, _ = name.rpartition("/")
+        for key in {part for called in _called(name) for part in (called, folder + slash + called)}:
             short[key].append(index)
 
     def find(*candidates: str) -> int | None:
         for candidate in candidates:
             if candidate in paths:
                 return paths[candidate]
-        same = short.get(candidates[-1].rpartition("/")[2], ())
-        return same[0] if len(same) == 1 else None
+        keys = (*candidates, candidates[-1].rpartition("/")[2])
+        return next((same[0] for key in keys if len(same := short.get(key, ())) == 1), None)
 
     return find
 

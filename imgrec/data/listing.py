@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from imgrec.data.layouts import read_table
+from imgrec.data.readers import lying
+from imgrec.data.sources import TABLES
 
 
 def stamp(path: Path) -> str:
@@ -29,6 +31,7 @@ def stamp(path: Path) -> str:
 def _files(path: Path) -> Iterable[Path]:
     if path.is_dir():
         return sorted(Path(folder, name) for folder, _, names in os.walk(path) for name in names)
-    if path.suffix.lower() in (".csv", ".tsv") and path.is_file():
-        return [path, *(path.parent / row.file for row in read_table(path.read_bytes()) or ())]
+    if path.suffix.lower() in TABLES and path.is_file():
+        rows = read_table(path.read_bytes()) or []
+        return [path, *(path.parent / file for file in lying(path.parent, rows))]
     return [path]

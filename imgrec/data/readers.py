@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import pickle
 import re
 from collections.abc import Callable, Iterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from imgrec.data.dataset import DatasetError
-from imgrec.data.layouts import is_picture, read_table
-from imgrec.data.sources import Entry, Folder, Refused, Source, Table, in_short
+from imgrec.data.layouts import Row, finder, headings, is_picture, read_table
+from imgrec.data.sources import TABLES, TARS, Entry, Folder, Refused, Source, Table, in_short
 from imgrec.images import EXTENSIONS
-from imgrec.language import tr
+from imgrec.language import listed, tr
 
 BATCH_BYTES = 256 * 2**20  # of one CIFAR batch; CIFAR-100's training batch has 148 MiB
 
@@ -34,7 +35,7 @@ class Item(NamedTuple):
     refused: str = ""  # why it is left out, or empty
 
 
-PACKED = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
+PACKED = (*TARS, ".zip", ".7z", ".rar")
 
 
 class Reader(NamedTuple):
@@ -53,9 +54,9 @@ def read_pictures(source: Source) -> Iterator[Item]:
         ending = PurePosixPath(entry.name).suffix.lower()
         if entry.name in seen:
             yield Item(entry.name, refused=tr("another file of that name came before it"))
-        elif ending in ("", ".csv", ".tsv") or is_picture(entry.name) or entry.refused:
+        elif ending in ("", *TABLES) or is_picture(entry.name) or entry.refused:
             item = _item(source, entry)
-            if ending in (".csv", ".tsv") and not item.refused:
+            if ending in TABLES and not item.refused:
                 source.tables[item.name] = item.data
             else:
                 yield item
@@ -69,15 +70,34 @@ def read_pictures(source: Source) -> Iterator[Item]:
 def read_listed(source: Table) -> Iterator[Item]:
     """The pictures that a CSV file lists, looked for relative to its folder."""
     [entry] = source
-    rows = read_table(source.read(entry))
+    rows = read_table(content := source.read(entry))
     if rows is None:
+        name, found = source.table.name, listed(headings(content)) or "–"
         raise DatasetError(
-            tr("{name} has no columns file and label; give them these headings.", name=source.table.name)
+            tr("{name} has no columns file and label, but {found}; give them these headings.", name=name, found=found)
         )
-    listed = Folder(source.path, [row.file for row in rows])
+    files = Folder(source.path, lying(source.path, rows))
     source.total = len(rows)
-    for row, entry in zip(rows, listed, strict=True):
-        yield _item(listed, entry, row.label, row.split)
+    for row, entry in zip(rows, files, strict=True):
+        yield Item(entry.name, refused=row.refused) if row.refused else _item(files, entry, row.label, row.split)
+
+
+def lying(folder: Path, rows: list[Row]) -> list[str]:
+    """The files of a table's rows as they lie below its folder: by their paths, perhaps without ending, else by bare names,
+    where these fit only one picture."""
+    here = os.path.abspath(folder)
+    files = [os.path.relpath(row.file, here) if PurePath(row.file).is_relative_to(here) else row.file for row in rows]
+    lost = [bool(file) and not os.path.isfile(folder / file) for file in files]
+    if not any(lost):
+        return files
+    names = [name for name in Folder(folder).names() if is_picture(name)]
+    find = finder(names)
+    found = (find(file) if is_lost else None for file, is_lost in zip(files, lost, strict=True))
+    near = [file if place is None else names[place] for file, place in zip(files, found, strict=True)]
+    return [
+        other if "/" not in file or other.startswith(f"{file}.") else file
+        for file, other in zip(files, near, strict=True)
+    ]
 
 
 def _item(source: Source, entry: Entry, label: str | None = None, split: str | None = None) -> Item:

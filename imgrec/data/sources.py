@@ -29,6 +29,8 @@ from imgrec.language import mark, tr
 FILE_BYTES = 50 * 2**20  # of one picture
 READ_BYTES = 256 * 2**20  # at once; a TAR header may claim any length
 ENTRIES = 2_000_000
+TABLES = (".csv", ".tsv")
+TARS = (".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz")
 JUNK = ("__macosx", "thumbs.db", "desktop.ini")
 RATIO, RATIO_FROM = 200, 2**30  # an archive may grow to so many times its size, beyond so many bytes
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -131,6 +133,7 @@ class Folder(Source):
     def __init__(self, path: Path, files: list[str] | None = None) -> None:
         super().__init__(path)
         self._unreadable: list[str] = []
+        self._empty: set[str] = set()
         self._files = sorted(self._walk()) if files is None else files
         self._count(len(self._files))
         self.total = len(self._files)
@@ -140,7 +143,11 @@ class Folder(Source):
             below = os.path.relpath(folder, self.path)
             inner[:] = [name for name in inner if not _is_junk(name)]
             links = [name for name in inner if os.path.islink(os.path.join(folder, name))]
-            yield from (os.path.join(below, name) for name in (*files, *links) if not _is_junk(name))
+            found = [os.path.join(below, name) for name in (*files, *links) if not _is_junk(name)]
+            yield from found
+            if not found and not inner and below != os.curdir:  # a class without pictures, which should not vanish
+                self._empty.add(below)
+                yield below
         yield from (os.path.relpath(name, self.path) for name in self._unreadable)
 
     def names(self) -> list[str]:
@@ -157,7 +164,8 @@ class Folder(Source):
         except (OSError, ValueError):
             return Entry(name, 0, tr("there is no such file"), path.open)
         if about and not stat.S_ISREG(about.st_mode):
-            refused = tr("it is a folder that cannot be read") if stat.S_ISDIR(about.st_mode) else tr(LINK)
+            unread = tr("it is an empty folder") if file in self._empty else tr("it is a folder that cannot be read")
+            refused = unread if stat.S_ISDIR(about.st_mode) else tr(LINK)
         return Entry(name, about.st_size if about else 0, refused, lambda: open(path, "rb"))
 
 
@@ -267,7 +275,7 @@ class _Guard:
 
 
 def open_source(path: Path) -> Source:
-    """The folder, ZIP or TAR at ``path``; a CSV file is a source of one file. Raises DatasetError."""
+    """The folder, ZIP or TAR at ``path``; a table, .csv or .tsv, is a source of one file. Raises DatasetError."""
     if path.is_dir():
         return Folder(path)
     if not path.is_file():
@@ -279,9 +287,26 @@ def open_source(path: Path) -> Source:
                 name=path.name,
             )
         )
-    if path.suffix.lower() in (".csv", ".tsv"):
+    if path.suffix.lower() in TABLES:
         return Table(path)
-    return Zip(path) if zipfile.is_zipfile(path) or path.suffix.lower() == ".zip" else Tar(path)
+    if zipfile.is_zipfile(path) or path.suffix.lower() == ".zip":
+        return Zip(path)
+    if _may_be_tar(path):
+        return Tar(path)
+    raise DatasetError(
+        tr("{name} is no folder, no ZIP, no TAR and no table (.csv, .tsv); name one of them.", name=path.name)
+    )
+
+
+def _may_be_tar(path: Path) -> bool:
+    """Whether it is called like a TAR, or begins like one as far as it can be read; `Tar` says what is wrong with it."""
+    if path.suffix.lower() in TARS:
+        return True
+    try:
+        with _unpacked(path) as file:
+            return file.read(tarfile.BLOCKSIZE)[257:262] == b"ustar"
+    except Exception:  # decoders raise many kinds
+        return True
 
 
 def most_gigabytes() -> float:
