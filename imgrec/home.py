@@ -17,7 +17,7 @@ from typing import BinaryIO
 from imgrec.language import tr
 
 FOLDERS = ("datasets", "runs", "weights", "features", "answers", "events")
-NUMBERS = ("IMGREC_MAX_EPOCHS", "IMGREC_MAX_MINUTES", "IMGREC_MAX_QUEUED", "IMGREC_MAX_IMPORT_GB", "IMGREC_MAX_STORAGE_GB",
+NUMBERS = ("IMGREC_MAX_EPOCHS", "IMGREC_MAX_MINUTES", "IMGREC_MAX_QUEUED", "IMGREC_MAX_STUDIES", "IMGREC_MAX_IMPORT_GB", "IMGREC_MAX_STORAGE_GB",
            "IMGREC_WORKERS", "IMGREC_NICE", "IMGREC_BATCH")  # environment variables  # fmt: skip
 MOST_CHARACTERS, MOST_BYTES = 80, 200  # of a name; file systems take 255 bytes, and prefixes need some of them
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}  # on Windows

@@ -198,15 +198,23 @@ def bring_jobs() -> list[Run]:
     return sorted(found, key=lambda job: -job.state.get("created", 0.0))
 
 
-def start_fetch(name: str) -> Run:
+def dataset_folder(name: str) -> Run:
+    """Where a stored set lies; who brought it is its ``owner`` as who started it is a run's."""
+    return Run(folder("datasets") / name)
+
+
+def start_fetch(name: str, owner: Owner | None = None) -> Run:
     """Download and import a catalogue data set in a process of its own. Does nothing if it is under way already."""
     with _bring_lock():
         job = bring_folder(name)
-        return job if job.under_way else _bring(name, None)
+        return job if job.under_way else _bring(name, None, owner)
 
 
-def start_import(source: Path | str, name: str, unlabelled: bool = False, adding: bool = False) -> Run:
-    """Import a folder, archive or table as data set ``name`` in a process of its own. Raises DatasetError.
+def start_import(
+    source: Path | str, name: str, unlabelled: bool = False, adding: bool = False, owner: Owner | None = None
+) -> Run:
+    """Import a folder, archive or table as data set ``name``, perhaps somebody's, in a process of its own. Raises
+    DatasetError.
 
     What `uploads` kept is removed once it has been read, or if the import is refused. The options are those of
     `import_dataset`.
@@ -218,7 +226,7 @@ def start_import(source: Path | str, name: str, unlabelled: bool = False, adding
                 raise DatasetError(
                     tr("A data set {name!r} is being imported just now; choose another name.", name=name)
                 )
-            return _bring(name, source, unlabelled=unlabelled, adding=adding)
+            return _bring(name, source, owner, unlabelled=unlabelled, adding=adding)
     except Exception:
         if all(job.read("job.json").get("source") != str(source) for job in bring_jobs()):  # it may be read, or kept
             discard(Path(source))
@@ -238,11 +246,20 @@ def study_folder(kind: str, name: str, **options: str) -> Run:
 
 
 def start_study(kind: str, name: str, **options: str) -> Run:
-    """Begin a study of a data set in a process of its own, see `studies`. Does nothing if it is under way already."""
+    """Begin a study of a data set in a process of its own, see `studies`. Does nothing if it is under way already.
+
+    Raises DatasetError when IMGREC_MAX_STUDIES (8) are under way, each of which holds a process and its memory.
+    """
     job = study_folder(kind, name, **options)
     if job.under_way:
         return job
-    _sweep_studies(job.path.parent)
+    if _sweep_studies(job.path.parent) >= (most := setting("IMGREC_MAX_STUDIES", 8)):
+        raise DatasetError(
+            tr(
+                "{most:.0f} studies of data sets are under way, and no more may be; begin when one has ended.",
+                most=most,
+            )
+        )
     job.path.mkdir(parents=True, exist_ok=True)
     job.clear_requests()
     job.write("state.json", {"phase": "new", "created": time.time(), "updated": time.time()})
@@ -250,11 +267,15 @@ def start_study(kind: str, name: str, **options: str) -> Run:
     return job
 
 
-def _sweep_studies(place: Path) -> None:
-    """Remove what ended long ago; most of it is of data sets that have changed since or are gone."""
-    for old in place.iterdir() if place.is_dir() else ():
-        if time.time() - changed_at(old) > STUDY_SECONDS and Run(old).status not in LIVE:
-            shutil.rmtree(old, ignore_errors=True)
+def _sweep_studies(place: Path) -> int:
+    """How many are under way; what ended long ago is removed, for most of it is of sets that have changed or are gone."""
+    live = 0
+    for study in map(Run, place.iterdir() if place.is_dir() else ()):
+        if study.under_way:
+            live += 1
+        elif time.time() - changed_at(study.path) > STUDY_SECONDS:
+            shutil.rmtree(study.path, ignore_errors=True)
+    return live
 
 
 def study_result(job: Run | None) -> dict[str, np.ndarray]:
@@ -277,7 +298,7 @@ def _bring_lock() -> FileLock:
     return FileLock(folder("datasets") / ".jobs.lock", timeout=10)
 
 
-def _bring(name: str, source: Path | str | None, **options: bool) -> Run:
+def _bring(name: str, source: Path | str | None, owner: Owner | None, **options: bool) -> Run:
     if reason := no_room():
         raise DatasetError(reason)
     job = bring_folder(name)
@@ -286,6 +307,7 @@ def _bring(name: str, source: Path | str | None, **options: bool) -> Run:
         discard(Path(kept))
     shutil.rmtree(job.path, ignore_errors=True)
     job.path.mkdir(parents=True)
+    job.give_to(owner)
     job.write("job.json", {"source": source and str(source), "options": options})
     job.write("state.json", {"phase": "new", "created": time.time(), "updated": time.time()})
     launch(job, "bring", name)

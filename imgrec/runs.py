@@ -270,6 +270,11 @@ class Run:
         found = self.read("owner.json")
         return Owner(str(found["visitor"]), str(found.get("name", ""))) if found.get("visitor") else None
 
+    def give_to(self, owner: Owner | None) -> None:
+        """Write down whose it is; nobody's if it is not known."""
+        if owner:
+            self.write("owner.json", dataclasses.asdict(owner))
+
     @property
     def bundled(self) -> bool:
         """Whether it came with imgrec and is not to be changed."""
@@ -351,8 +356,7 @@ def create_run(recipe: Recipe, owner: Owner | None = None) -> Run:
     run, now = Run(path), time.time()
     try:
         write_atomic(run.file("recipe.json"), recipe.to_json())
-        if owner:
-            run.write("owner.json", dataclasses.asdict(owner))
+        run.give_to(owner)
         run.write("state.json", {"phase": "new", "created": now, "updated": now, "epochs": recipe.epochs})
     except OSError:
         shutil.rmtree(path, ignore_errors=True)  # a full disk leaves no half run

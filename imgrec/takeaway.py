@@ -52,6 +52,7 @@ def see(path):
 
 if len(sys.argv) < 2:
     sys.exit(__doc__)
+sys.stdout.reconfigure(errors="backslashreplace")  # a name may have letters that the terminal's encoding lacks
 classes = json.loads((HERE / "labels.json").read_text("utf-8"))
 session = onnxruntime.InferenceSession(str(HERE / "model.onnx"), providers=["CPUExecutionProvider"])
 refused = 0

@@ -16,7 +16,7 @@ from imgrec.data import Cancelled, fetch, import_dataset, open_dataset, stamps
 from imgrec.data.dataset import DatasetError, Unsorted
 from imgrec.data.uploads import discard
 from imgrec.home import write_atomic
-from imgrec.jobs import bring_folder, study_folder, teller, under_way
+from imgrec.jobs import bring_folder, dataset_folder, study_folder, teller, under_way
 from imgrec.language import tr
 from imgrec.worker import STATE_EVERY, Requests
 
@@ -34,6 +34,9 @@ def work_bring(name: str) -> None:
         try:
             progress = teller(job, lambda done, total: _so_far(done, total, bool(source)))
             report = asdict(bring(progress, lambda: job.asked() is not None))
+            if not options.get("adding"):  # who adds to a set does not get it
+                with suppress(OSError):  # it may have been deleted at once
+                    dataset_folder(name).give_to(job.owner)
             job.update(detail=tr("packing the pixels, so that it opens at once"), progress=0.99)
             with suppress(DatasetError):  # there may be no room for that; whoever trains with it is told
                 open_dataset(name)

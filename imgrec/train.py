@@ -23,8 +23,8 @@ from imgrec.batches import Inputs, Pixels, mix, pieces, seed_of
 from imgrec.data import Dataset
 from imgrec.graphs import Replayed
 from imgrec.hooks import listening
-from imgrec.language import tr
-from imgrec.models import build
+from imgrec.language import mark, tr
+from imgrec.models import build, kept_bytes
 from imgrec.precision import WORTH_MEASURING, Precision, faster
 from imgrec.recipe import Recipe, one_of
 from imgrec.shelves import LOSSES, OPTIMISERS, SCHEDULES, WHOLE_SET
@@ -32,6 +32,8 @@ from imgrec.weights import Passport, Preprocess, Start, WeightsError, fill
 
 LOOKED_AT = 5000  # training pictures that a network may look at before the first step, fewer of more than 64 pixels
 JUDGED_AT_ONCE = 512  # validation pictures
+ROOM = 1.5  # what a pass takes at most, beside what it keeps for the gradients
+NOT_EVEN_ONE = mark("Not even one picture at a time fits into the memory; make them smaller.")
 COUNTED = 5000  # training pictures whose mean and deviation stand for all
 
 
@@ -119,6 +121,8 @@ class Training:
         self.known: dict[str, Tensor] = {}  # split → the features of a frozen backbone, float32 (N, F)
         whole = recipe.optimiser == WHOLE_SET
         self.pieces = math.ceil(len(self.train) / recipe.batch_size) if whole else 1  # that a batch goes in
+        if self.device.type == "cpu" and recipe.freeze != "backbone":
+            self.pieces *= self._too_large()
         counts = np.maximum(np.bincount(self.train.labels.cpu().numpy(), minlength=len(dataset.classes)), 1)
         weights = torch.from_numpy(counts.sum() / (len(counts) * counts)).float()  # rare classes count more
         self.class_weights = weights.to(self.device) if recipe.balance == "loss" else None
@@ -224,11 +228,20 @@ class Training:
                 if self.device.type == "cuda" and torch.cuda.is_current_stream_capturing():
                     raise  # whole batches fit; it is only the recording that does not
                 if self.pieces >= len(feed["batch"]):
-                    raise TrainingError(
-                        tr("Not even one picture at a time fits into the memory; make them smaller.")
-                    ) from error
+                    raise TrainingError(tr(NOT_EVEN_ONE)) from error
                 self.pieces = min(2 * self.pieces, len(feed["batch"]))
                 hardware.release(self.device)
+
+    def _too_large(self) -> int:
+        """In how many pieces a batch fits into what is free, 1 if it does as it is. A GPU says when its memory is full, but
+        where the system's is, the system ends a process, and perhaps not this one. Raises TrainingError."""
+        one = kept_bytes(self.recipe.model, self.passport.preprocess.channels, self.passport.preprocess.size) * ROOM
+        one *= 1.0 if self.precision.name == "float32" else 0.5
+        free = hardware.free_bytes(self.device)
+        if one > free:
+            raise TrainingError(tr(NOT_EVEN_ONE))
+        batch = min(self.recipe.batch_size, len(self.train))
+        return min(batch, 2 ** math.ceil(math.log2(max(1.0, one * batch / free))))
 
     def _piece(self, feed: dict[str, Tensor], share: float) -> tuple[Tensor, Tensor]:
         """Forward and backward for a part of a batch; its part of the mean loss, and its hits."""

@@ -8,7 +8,7 @@ import streamlit as st
 from imgrec import jobs
 from imgrec.language import listed, tr
 from imgrec.runs import Run
-from pages import parts
+from pages import parts, visitors
 
 ENOUGH = 10  # pictures of a class, two of which are tested with
 
@@ -34,10 +34,11 @@ def report(job: Run) -> None:
     status, state = job.status, job.state
     name = parts.text(job.name)
     if parts.live(job):
-        left, right = st.columns([4, 1], vertical_alignment="center")
+        mine = visitors.may_change(job)
+        left, right = st.columns([4, 1], vertical_alignment="center") if mine else (st.container(), None)
         detail = parts.text(state.get("detail") or tr("starting"), 120)
         left.progress(min(1.0, float(state.get("progress") or 0.0)), f"**{name}**: {detail}")
-        if right.button(tr("Cancel"), key=f"cancel {job.name}", disabled=job.asked() is not None):
+        if mine and right.button(tr("Cancel"), key=f"cancel {job.name}", disabled=job.asked() is not None):
             job.ask("stop")
     elif status == "finished":
         said = job.read("report.json")
@@ -84,5 +85,5 @@ def report(job: Run) -> None:
             help=tr("All of them wait on the page Label, where a network proposes what they are."),
         ):  # fmt: skip
             with parts.refusals():
-                jobs.start_import(kept, job.name, unlabelled=True)
+                jobs.start_import(kept, job.name, unlabelled=True, owner=visitors.visitor())
                 st.rerun()

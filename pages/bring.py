@@ -10,7 +10,7 @@ from imgrec.data import uploads
 from imgrec.home import mend_name
 from imgrec.images import EXTENSIONS
 from imgrec.language import mark, tr
-from pages import arrivals, drafts, film, parts
+from pages import arrivals, drafts, film, parts, visitors
 
 WAYS = (mark("Class by class"), mark("Archive"), mark("Folder"), mark("Without labels"), mark("On the server"))
 NEW = mark("A new data set")
@@ -160,7 +160,7 @@ def start(source, missing: str, unlabelled: bool = False) -> None:
             st.caption(tr("It will be called {name}.", name=parts.text(name)))
     if st.button(tr("Import"), type="primary", icon=":material/input:", disabled=bool(missing), help=missing or None):
         with parts.refusals():
-            jobs.start_import(source(), name, unlabelled, adding=into != NEW)
+            jobs.start_import(source(), name, unlabelled, adding=into != NEW, owner=visitors.visitor())
             forget()
             st.rerun()
     if missing:

@@ -141,7 +141,9 @@ def lead(collection: Collection) -> None:
         make = tr("Add what is new to the data set") if collection.made else tr("Make the data set")
         if st.button(make, type="primary", icon=":material/check:", key="collect_make"):
             with parts.refusals():
-                jobs.start_import(collection.bundle(), collection.name, adding=collection.made)
+                jobs.start_import(
+                    collection.bundle(), collection.name, adding=collection.made, owner=visitors.visitor()
+                )
                 collection.note_made()
                 st.rerun()
         with st.popover(tr("End it"), icon=":material/delete:"):

@@ -9,7 +9,7 @@ from imgrec import charts, data, jobs
 from imgrec.data import inspection
 from imgrec.language import mark, tr
 from imgrec.runs import usable_runs
-from pages import editing, gallery, parts
+from pages import editing, gallery, parts, visitors
 
 MOST_TO_MEASURE = 50_000  # pictures behind channel statistics and means
 MOST_TO_DOWNLOAD = 5000  # pictures in a ZIP that is made in memory while the visitor waits
@@ -196,11 +196,12 @@ def fetching() -> None:
                 min(1.0, float(state.get("progress") or 0.0)), parts.text(state.get("detail", "starting"), 120)
             )
             busy = True
-            if control.button(tr("Cancel"), key=f"cancel {row.name}", width="stretch"):
+            mine = visitors.may_change(job)
+            if mine and control.button(tr("Cancel"), key=f"cancel {row.name}", width="stretch"):
                 job.ask("stop")
         elif control.button(tr("Download"), key=f"fetch {row.name}", icon=":material/download:", width="stretch"):
             try:
-                jobs.start_fetch(row.name)
+                jobs.start_fetch(row.name, visitors.visitor())
             except (ValueError, OSError) as error:
                 about.error(parts.text(error, 400))
             else:
@@ -214,7 +215,7 @@ def fetching() -> None:
 
 
 st.title(tr("What is in the pictures?"), anchor=False)
-dataset = parts.dataset_picker()
+dataset = parts.dataset_picker(broken=editing.delete)
 st.fragment(gallery.browse)(dataset)
 if len(dataset.kept):
     figures(dataset)
@@ -222,7 +223,7 @@ else:
     st.info(tr("No picture has a label yet; the page Label helps to give some."))
 take_along(dataset)
 if editing.editable(dataset):
-    editing.delete(dataset)
+    editing.delete(dataset.name)
 coming = any(map(parts.live, jobs.bring_jobs()))
 more = st.expander(tr("Download more data sets"), icon=":material/download:", key="more_sets", on_change="rerun")
 if more.open or coming:

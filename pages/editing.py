@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from imgrec import data
+from imgrec import data, jobs
 from imgrec.data.dataset import SPLITS
 from imgrec.data.views import PLACES
 from imgrec.images import open_image
@@ -86,16 +86,18 @@ def change(dataset: data.Dataset, edit: data.Edit) -> None:
         st.rerun()
 
 
-def delete(dataset: data.Dataset) -> None:
-    """The button, and behind it the one that means it."""
-    if not visitors.may_delete():
+def delete(name: str) -> None:
+    """The button, and behind it the one that means it; for who brought the set and the operator."""
+    if not visitors.may_change(jobs.dataset_folder(name)):
+        if other := visitors.whose(jobs.dataset_folder(name)):
+            st.caption(tr("Brought by {owner}; only they or the operator can delete it.", owner=parts.text(other)))
         return
     with st.popover(tr("Delete the data set"), icon=":material/delete:"):
         st.write(tr("All its pictures and changes go for good. Runs that learned from it stay."))
         if st.button(tr("Delete it"), type="primary"):
             with parts.refusals():
-                data.delete_dataset(dataset.name)
-                st.toast(tr("{name} is deleted.", name=parts.text(dataset.name)), icon=":material/delete:")
+                data.delete_dataset(name)
+                st.toast(tr("{name} is deleted.", name=parts.text(name)), icon=":material/delete:")
                 del st.session_state["dataset"], st.query_params["dataset"]
                 st.rerun()
 

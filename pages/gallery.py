@@ -175,8 +175,9 @@ def study_progress(job, label: str, start, key: str, help: str | None = None) ->
     if job and job.status in ("failed", "lost"):
         st.error(parts.text(job.state.get("error") or tr("It vanished; start it again."), 400))
     if st.button(label, key=f"start {key}", icon=":material/play_arrow:", help=help):
-        start()
-        st.rerun()
+        with parts.refusals():
+            start()
+            st.rerun()
 
 
 def _watch(job, key: str) -> None:

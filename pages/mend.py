@@ -137,7 +137,7 @@ def changes(dataset: data.Dataset) -> None:
                     st.rerun()
             if st.button(tr("Leave the class out"), icon=":material/block:", disabled=index is None):
                 editing.change(dataset, data.Edit("exclude", tuple(np.flatnonzero(of_class(dataset, index)).tolist())))
-            editing.delete(dataset)
+            editing.delete(dataset.name)
         parts.table({"when": edit.when, "what": edit.describe()} for edit in done[::-1][:200])
         st.caption(
             tr("The import itself is never touched. A run that began before a change cannot be resumed after it.")
@@ -148,7 +148,7 @@ st.title(tr("What is wrong with the pictures?"), anchor=False)
 st.write(
     tr("Most errors of a network begin in its data. What is found here can be mended here, and every change undone.")
 )
-dataset = parts.dataset_picker(labelled=False)
+dataset = parts.dataset_picker(labelled=False, broken=editing.delete)
 if len(dataset.kept):
     problems(dataset)
     wrong_labels(dataset)

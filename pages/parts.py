@@ -133,10 +133,11 @@ def address_choice(label: str, options: Sequence[str], key: str, name: str, firs
     return chosen
 
 
-def dataset_picker(help: str = "", labelled: bool = True) -> data.Dataset:
+def dataset_picker(help: str = "", labelled: bool = True, broken: Callable[[str], None] | None = None) -> data.Dataset:
     """A box to choose a data set, kept in the address as ?dataset=…; opens it, or says why not and stops the page.
 
-    With ``labelled`` the page also stops at a set in which no picture has a label yet.
+    With ``labelled`` the page also stops at a set in which no picture has a label yet. ``broken`` draws what can be done
+    about a stored set that cannot be opened.
     """
     ready = {row.name: row for row in data.list_datasets() if row.ready}
     asked = (st.query_params.get("dataset"), st.session_state.get("dataset"))  # perhaps shapes with options
@@ -148,6 +149,8 @@ def dataset_picker(help: str = "", labelled: bool = True) -> data.Dataset:
         dataset = open_dataset(chosen)
     except ValueError as error:
         st.error(text(error, 400))
+        if broken and any((row.name, row.kind) == (chosen, "imported") for row in data.list_datasets()):
+            broken(chosen)
         st.stop()
     row = ready.get(chosen.partition(":")[0])
     st.caption(

@@ -106,7 +106,7 @@ def train(dataset: data.Dataset | None, shown: classes.Shown, run: Run | None, b
 def bring(dataset: data.Dataset | None, new: list[uploads.Loose]) -> None:
     """Begin to import what is new; the training begins once it is there."""
     name = dataset.name if dataset else free_name([picture.label for picture in new])
-    job = jobs.start_import(uploads.bundle(new), name, adding=dataset is not None)
+    job = jobs.start_import(uploads.bundle(new), name, adding=dataset is not None, owner=visitors.visitor())
     st.session_state["teach_pending"] = name, job.state["created"]
     if not dataset:
         st.query_params["dataset"] = name  # for a reload; the form stays this one's until it is there

@@ -1,6 +1,7 @@
 """The command line keeps its contract: JSON on standard output, messages on standard error, exit 0, 1 or 2."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -180,6 +181,18 @@ def test_what_is_frozen_before_it_has_learned_is_told(capsys):
     assert "stays as drawn at random" not in call(capsys, *frozen[:-2])[2]
 
 
+def test_names_that_the_terminal_cannot_write_do_not_end_a_command(tmp_path, trained):
+    folder(tmp_path / "写真", {"猫.png": picture(0)})
+    command = [sys.executable, "-m", "imgrec", "predict", trained.name, str(tmp_path / "写真"), "--json"]
+    for encoding in ("ascii", "cp1252", "utf-8"):
+        done = subprocess.run(
+            command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+        )
+        assert done.returncode == 0, done.stderr
+        [row] = json.loads(done.stdout.decode(encoding))["results"]
+        assert row["file"].endswith("猫.png")
+
+
 def test_a_refusal_names_the_whole_path_once(capsys, tmp_path, trained):
     place = folder(tmp_path / "red", {"bad.png": b"no picture"})
     for more in ((), ("--csv", tmp_path / "t.csv")):
@@ -254,10 +267,10 @@ def test_predict_equals_the_predictor_and_names_bad_files(capsys, trained, tmp_p
     picture = open_dataset("digits").images[5]
     (tmp_path / "five.png").write_bytes(to_png(picture))
     (tmp_path / "bad.png").write_text("text")
-    status, lines, _ = call(
+    status, lines, err = call(
         capsys, "predict", trained.name, tmp_path / "five.png", tmp_path / "bad.png", "--top", 10, "--json"
     )
-    assert status == 0
+    assert (status, "1 of 2 files" in err) == (1, True)  # it was asked for by name
     good, bad = json.loads(lines[0])["results"]
     assert "bad.png" in bad["error"]
     ours = predictor(trained.name).probabilities(picture[None])[0]

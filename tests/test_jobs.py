@@ -17,7 +17,7 @@ from conftest import wait_for
 from pictures import picture
 
 from imgrec import jobs, queue, worker
-from imgrec.data import DatasetError, list_datasets, open_dataset, uploads
+from imgrec.data import DatasetError, delete_dataset, list_datasets, open_dataset, uploads
 from imgrec.home import check_settings, cores, folder
 from imgrec.images import to_png
 from imgrec.models import ModelError
@@ -406,6 +406,18 @@ def test_a_cancelled_import_leaves_nothing(tmp_path):
     assert not list(folder("datasets").glob(".incoming-*"))
 
 
+def test_a_set_belongs_to_who_brought_it_and_not_to_who_adds_to_it():
+    ann, ben = Owner("a" * 24, "Ann"), Owner("b" * 24, "Ben")
+    for owner, kind, adding in ((ann, "a", False), (ben, "b", True)):
+        more = [uploads.Loose(f"{i}{kind}.png", picture(i + 50 * adding), (kind, "c")[i % 2]) for i in range(6)]
+        job = jobs.start_import(uploads.bundle(more), "theirs", adding=adding, owner=owner)
+        wait_for(lambda job=job: job.status == "finished")
+        assert (job.owner, jobs.dataset_folder("theirs").owner) == (owner, ann)
+    assert len(open_dataset("theirs")) == 12
+    delete_dataset("theirs")
+    assert jobs.dataset_folder("theirs").owner is None
+
+
 def test_a_killed_import_is_lost_and_no_half_set_appears(tmp_path):
     job = jobs.start_import(a_long_import(tmp_path), "mine")
     wait_for(lambda: "files" in job.state.get("detail", ""))
@@ -509,6 +521,17 @@ def test_a_visitor_who_fills_the_queue_shuts_nobody_out(monkeypatch):
     jobs.enqueue(Recipe(epochs=1), others[2])
     with pytest.raises(RunError, match="6 trainings wait"):  # or whoever invents visitors could go on for ever
         jobs.enqueue(Recipe(epochs=1), others[3])
+
+
+def test_no_more_studies_at_a_time_than_the_operator_allows(monkeypatch):
+    monkeypatch.setattr(jobs, "launch", lambda *_: None)
+    monkeypatch.setenv("IMGREC_MAX_STUDIES", "2")
+    first, _ = (jobs.start_study("odd", name) for name in ("one", "two"))
+    with pytest.raises(DatasetError, match="2 studies"):
+        jobs.start_study("odd", "three")
+    assert jobs.start_study("odd", "two").under_way  # it is already
+    first.update(phase="finished")
+    jobs.start_study("odd", "three")
 
 
 def test_a_study_that_ended_long_ago_is_removed_when_another_begins(monkeypatch):

@@ -735,6 +735,34 @@ def test_a_data_set_is_deleted_after_a_second_click(pets):
     assert test.selectbox(key="dataset").value == "digits"
 
 
+def test_a_set_that_cannot_be_opened_can_be_deleted(pets):
+    jobs.dataset_folder("pets").file("dataset.json").write_text("broken")
+    for page in ("dataset.py", "mend.py"):
+        test = open_page(page, {"dataset": "pets"})
+        assert "pets" in " ".join(error.value for error in test.error)
+        assert [box.label for box in test.button if "elete" in box.label] == ["Delete it"]
+    button(test, "Delete it").click().run()
+    assert not test.exception
+    assert not jobs.dataset_folder("pets").path.exists()
+
+
+def test_who_brought_a_set_deletes_it_and_cancels_its_import_nobody_else_but_the_operator(monkeypatch, pets):
+    ann, ben = Owner("a" * 24, "Ann"), Owner("b" * 24, "Ben")
+    jobs.dataset_folder("pets").give_to(ann)
+    job = jobs.bring_folder("more")
+    job.path.mkdir(parents=True)
+    job.give_to(ann)
+    job.write("state.json", {"phase": "new", "created": time.time(), "updated": time.time()})
+    for me, operator, may in ((ann, False, True), (ben, False, False), (None, False, False), (ben, True, True)):
+        monkeypatch.setattr("pages.visitors.visitor", lambda me=me: me)
+        monkeypatch.setattr("pages.visitors.is_operator", lambda operator=operator: operator)
+        job.update(updated=time.time())
+        test, imports = open_page("dataset.py", {"dataset": "pets"}), open_page("bring.py")
+        assert any(box.label == "Delete it" for box in test.button) is may
+        assert any(box.label == "Cancel" for box in imports.button) is may
+        assert ("Brought by Ann" in texts(test)) is not may
+
+
 def test_doubted_labels_are_shown_until_they_are_mended_or_confirmed(pets):
     job = jobs.study_folder("suspects", "pets")
     job.path.mkdir(parents=True)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from imgrec import augment, batches
+from imgrec import augment, batches, hardware
 from imgrec.data import Dataset
 from imgrec.data.dataset import stratify
 from imgrec.evaluate import evaluate
+from imgrec.models import SHELF, build, card, kept_bytes
 from imgrec.muon import Muon, orthogonal
 from imgrec.predict import Predictor
 from imgrec.recipe import Recipe
@@ -112,6 +113,39 @@ def test_patience_ends_a_training_that_gets_no_better():
     best = max(event.epoch for event in epochs if event.best)
     assert len(epochs) == min(50, best + 3)
     assert training.over
+
+
+def test_on_the_cpu_a_batch_goes_in_pieces_before_the_memory_is_full(monkeypatch):
+    recipe = replace(BASE, optimiser="sgd", learning_rate=0.1, device="cpu")
+    whole, _ = trained(recipe, grey())
+    one = kept_bytes(recipe.model, 1, grey().image_size)
+    batch = min(recipe.batch_size, len(grey().indices("train")))
+    monkeypatch.setattr(hardware, "free_bytes", lambda device: int(one * 1.5 * batch / 3))
+    small, _ = trained(recipe, grey())
+    assert (whole.pieces, small.pieces) == (1, 4)
+    for a, b in zip(whole.model.parameters(), small.model.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+    monkeypatch.setattr(hardware, "free_bytes", lambda device: one)
+    with pytest.raises(TrainingError, match="Not even one picture"):
+        Training(recipe, grey())
+
+
+@pytest.mark.parametrize("name", SHELF)
+def test_what_a_picture_keeps_is_what_torch_keeps_of_it(name):
+    size = max(card(name).smallest, 32)
+    network = build(name, 2, 3, size, 0).train()
+    kept = {}
+
+    def note(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, note):
+        answer = network(torch.zeros(2, 3, size, size))
+    for weights in network.parameters():
+        kept.pop(weights.untyped_storage().data_ptr(), None)
+    assert answer.requires_grad
+    assert 0.9 < kept_bytes(name, 3, size) / (sum(kept.values()) / 2) < 1.4  # attention keeps more where it is not fused
 
 
 def test_a_batch_that_does_not_fit_goes_in_pieces_whose_gradients_are_the_same(monkeypatch):

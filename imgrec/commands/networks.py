@@ -69,9 +69,11 @@ def predict(options) -> None:
     network = network.looking(options.views) if options.views else network
     if options.csv:
         return _into_a_table(options, network)
-    said, answered = [], 0
+    said, answered, failed = [], 0, set()
     for result in stream(network, (file for path in options.image for file in pictures(path))):
         answered += not result.error
+        if result.error:
+            failed.add(result.file)
         if options.json:
             said.append(result.to_dict(network.classes, options.top))
         elif result.error:
@@ -82,8 +84,15 @@ def predict(options) -> None:
                 print(f"  {row['probability']:8.4%}  {row['name']}")
     if options.json:
         print_json({"model": network.name, "results": said})
+    _all_answered(options, answered, failed)
+
+
+def _all_answered(options, answered: int, failed: set[str]) -> None:
+    """Raise ValueError where no file was answered, or one that was named was not; of a folder or archive some may fail."""
     if not answered:
         raise ValueError("none of the files could be classified.")
+    if named := sum(str(path) in failed for path in options.image):
+        raise ValueError(f"{named} of {len(options.image)} files could not be classified.")
 
 
 def _refused(result) -> None:
@@ -98,17 +107,18 @@ def _into_a_table(options, network) -> None:
     from imgrec.bulk import rows
     from imgrec.home import replaced
 
-    counts = {"pictures": 0, "refused": 0}
+    counts, failed = {"pictures": 0, "refused": 0}, set()
     with bar(" pictures") as progress, replaced(options.csv) as file:
         for _, result in rows(network, options.image, file, told=progress):
             counts["refused" if result.error else "pictures"] += 1
             if result.error:
+                failed.add(result.file)
                 _refused(result)
-    if not counts["pictures"]:
-        raise ValueError("none of the files could be classified.")
-    if options.json:
-        return print_json({"model": network.name, "out": str(options.csv), **counts})
-    print(f"{counts['pictures']} classified, {counts['refused']} refused: {options.csv}")
+    if options.json and counts["pictures"]:
+        print_json({"model": network.name, "out": str(options.csv), **counts})
+    elif counts["pictures"]:
+        print(f"{counts['pictures']} classified, {counts['refused']} refused: {options.csv}")
+    _all_answered(options, counts["pictures"], failed)
 
 
 @command(
