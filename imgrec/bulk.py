@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import secrets
 import shutil
 import time
@@ -71,7 +72,7 @@ def find(name: str) -> Run | None:
     if not (name.isalnum() and name.isascii()):
         return None
     job = Run(folder("answers") / name)
-    return job if job.file("job.json").exists() else None
+    return job if os.path.exists(job.file("job.json")) else None  # Path.exists raises where a name is too long
 
 
 def work(name: str) -> None:

@@ -1,7 +1,6 @@
 """Bring pictures: how do I get my own in? An archive, a folder, or loose pictures and camera shots, class by class."""
 
 from contextlib import suppress
-from pathlib import Path
 
 import streamlit as st
 
@@ -77,9 +76,8 @@ def on_server() -> None:
         )
         return
     st.caption(tr("Open folders: {folders}", folders=parts.text(", ".join(map(str, roots)), 300)))
-    path = Path(st.text_input(tr("Folder, archive or table on the server"), str(roots[0]))).expanduser().resolve()
-    allowed = parts.opened(path) and path.exists()
-    start(lambda: path, "" if allowed else tr("Give a path that exists inside an open folder."), unlabelled())
+    path = parts.server_path(tr("Folder, archive or table on the server"), "bring path")
+    start(lambda: path, "" if path else tr("Give a path that exists inside an open folder."), unlabelled())
 
 
 def class_by_class() -> None:

@@ -1,7 +1,5 @@
 """Shared: a whole folder or archive classified by a process of its own, which goes on when the browser is closed."""
 
-from pathlib import Path
-
 import numpy as np
 import streamlit as st
 
@@ -34,15 +32,9 @@ def show(names: str, views: str, temperature: float) -> None:
             max_upload_size=parts.upload_mb(20),
         )  # fmt: skip
         keep = (lambda: uploads.bundle([uploads.Loose(f.name, f.getvalue()) for f in files])) if files else None
-    roots = parts.server_roots()
-    if keep is None and roots:
-        path = (
-            Path(st.text_input(tr("Or a folder or archive on the server"), str(roots[0]), key="many path"))
-            .expanduser()
-            .resolve()
-        )
-        if any(path.is_relative_to(root) for root in roots) and path.exists():
-            keep = lambda: path  # noqa: E731
+    if keep is None and parts.server_roots():
+        path = parts.server_path(tr("Or a folder or archive on the server"), "many path")
+        keep = (lambda: path) if path else None
     if st.button(
         tr("Classify all"), type="primary", icon=":material/play_arrow:", disabled=keep is None,
         help=None if keep else tr("Choose an archive or a folder first."),

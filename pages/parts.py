@@ -521,6 +521,16 @@ def opened(path: Path, *more: Path) -> bool:
     return any(path.resolve().is_relative_to(root.resolve()) for root in (*server_roots(), *more))
 
 
+def server_path(label: str, key: str) -> Path | None:
+    """The box for a path on the server, which gives it, or None where nothing is there that visitors may read."""
+    typed = st.text_input(label, str(server_roots()[0]), key=key)
+    with suppress(OSError, RuntimeError, ValueError):  # too long, of nobody (~who), with a null in it
+        path = Path(typed).expanduser().resolve()
+        if opened(path) and path.exists():
+            return path
+    return None
+
+
 def percent_of(part: float, whole: float) -> str:
     return f"{part / whole:.0%}" if whole else "0%"
 

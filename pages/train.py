@@ -1,6 +1,7 @@
 """Train: how does a network learn? The settings, the start, and the live view of a run that a worker process carries out."""
 
 import dataclasses
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -212,7 +213,7 @@ def check_weights(values: dict, wanted: several.Several) -> None:
     if visitors.is_operator():
         return
     for name in (values["weights"], *wanted.lists.get("weights", ())):
-        path = Path(str(name)).expanduser()
+        path = Path(os.path.expanduser(str(name)))  # Path.expanduser raises for ~nobody
         if path.suffix in (".safetensors", ".pth", ".pt") and not parts.opened(path, folder("weights")):
             raise ValueError(
                 tr(

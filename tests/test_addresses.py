@@ -4,9 +4,10 @@ import time
 
 import pytest
 from streamlit.testing.v1 import AppTest
-from test_pages import open_page, texts
+from test_pages import PAGES, open_page, texts
 
 from imgrec import jobs
+from imgrec.home import FOLDERS, folder
 from imgrec.recipe import Recipe
 from imgrec.runs import list_runs
 from pages import parts
@@ -103,3 +104,31 @@ def test_a_run_of_a_network_of_ones_own_is_trained_again_with_its_layers():
     test = AppTest.from_string(again, default_timeout=60).run()
     assert not test.exception
     assert f"custom {model}" in texts(test)
+
+
+ASKED = [
+    "answers",
+    "augment",
+    "code",
+    "dataset",
+    "draft",
+    "draw",
+    "epochs",
+    "evaluate_view",
+    "model",
+    "network",
+    "preset",
+    "run",
+    "state",
+    "tried",
+    "weights",
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_address_that_asks_for_nonsense_is_no_error(page):
+    for name in FOLDERS:  # whatever is looked for is looked for there
+        folder(name).mkdir(parents=True, exist_ok=True)
+    for nonsense in ("x" * 300, "\0", "~no-such/x", "[1,2]", "😀" * 80):  # names, paths, codes, numbers
+        for keys in (ASKED, set(ASKED) - {"dataset", "run", "code"}):  # which end a page before it looks at the others
+            assert not open_page(page, dict.fromkeys(keys, nonsense)).exception, (nonsense, keys)

@@ -125,7 +125,7 @@ def test_no_more_than_four_at_a_time_and_old_ones_are_swept(archive, monkeypatch
     assert os.listdir(folder("answers")) == [new.name]
 
 
-@pytest.mark.parametrize("name", ["", "..", "../runs", "a/b", "nothing", "ä"])
+@pytest.mark.parametrize("name", ["", "..", "../runs", "a/b", "nothing", "ä", "x" * 300])
 def test_only_the_names_of_jobs_lead_to_them(name):
     assert bulk.find(name) is None
 

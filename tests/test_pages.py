@@ -684,7 +684,14 @@ def test_a_server_path_is_taken_only_inside_an_open_folder(tmp_path, monkeypatch
     test = open_page("bring.py", bring_way="On the server")
     path = next(widget for widget in test.text_input if "on the server" in widget.label)
     test.text_input(key="bring 0 name").set_value("pets")
-    for outside in (tmp_path / "secret.zip", tmp_path / "open" / ".." / "secret.zip", Path("/etc")):
+    for outside in (
+        tmp_path / "secret.zip",
+        tmp_path / "open" / ".." / "secret.zip",
+        "/etc",
+        "~no-such/x",
+        "x" * 300,
+        "\0",
+    ):
         path.set_value(str(outside)).run()
         assert "inside an open folder" in texts(test)
         assert next(button for button in test.button if button.label == "Import").disabled

@@ -145,7 +145,9 @@ def test_what_a_picture_keeps_is_what_torch_keeps_of_it(name):
     for weights in network.parameters():
         kept.pop(weights.untyped_storage().data_ptr(), None)
     assert answer.requires_grad
-    assert 0.9 < kept_bytes(name, 3, size) / (sum(kept.values()) / 2) < 1.4  # attention keeps more where it is not fused
+    assert (
+        0.9 < kept_bytes(name, 3, size) / (sum(kept.values()) / 2) < 1.4
+    )  # attention keeps more where it is not fused
 
 
 def test_a_batch_that_does_not_fit_goes_in_pieces_whose_gradients_are_the_same(monkeypatch):

@@ -103,10 +103,12 @@ def about(name: str) -> dict[str, Any]:
     try:
         content = json.loads((folder("datasets") / name / "dataset.json").read_bytes())
         if not isinstance(content["classes"], list):
-            raise ValueError(tr("dataset.json lacks what it should say"))
+            raise ValueError
         return content
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
         raise _damaged(name, error) from error
+    except (ValueError, KeyError, TypeError):
+        raise _damaged(name, tr("dataset.json lacks what it should say")) from None
 
 
 def load(name: str) -> Stored:
