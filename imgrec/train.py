@@ -24,7 +24,7 @@ from imgrec.data import Dataset
 from imgrec.graphs import Replayed
 from imgrec.hooks import listening
 from imgrec.language import mark, tr
-from imgrec.models import build, kept_bytes
+from imgrec.models import build
 from imgrec.precision import WORTH_MEASURING, Precision, faster
 from imgrec.recipe import Recipe, one_of
 from imgrec.shelves import LOSSES, OPTIMISERS, SCHEDULES, WHOLE_SET
@@ -235,13 +235,24 @@ class Training:
     def _too_large(self) -> int:
         """In how many pieces a batch fits into what is free, 1 if it does as it is. A GPU says when its memory is full, but
         where the system's is, the system ends a process, and perhaps not this one. Raises TrainingError."""
-        one = kept_bytes(self.recipe.model, self.passport.preprocess.channels, self.passport.preprocess.size) * ROOM
-        one *= 1.0 if self.precision.name == "float32" else 0.5
-        free = hardware.free_bytes(self.device)
+        one, free = ROOM * (self._kept(2) - self._kept(1)), hardware.free_bytes(self.device)  # weights cast once cancel
         if one > free:
             raise TrainingError(tr(NOT_EVEN_ONE))
         batch = min(self.recipe.batch_size, len(self.train))
         return min(batch, 2 ** math.ceil(math.log2(max(1.0, one * batch / free))))
+
+    def _kept(self, count: int) -> int:
+        """Bytes that so many pictures leave behind on their way through the network, for the gradients on the way back."""
+        kept: dict[int, int] = {}  # a tensor's place → its bytes; layers share some
+
+        def note(tensor: Tensor) -> Tensor:
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor  # and so it lives as long as the answer, and no other gets its place
+
+        size, channels = self.passport.preprocess.size, self.passport.preprocess.channels
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), self.precision.autocast():
+            answer = self.model(torch.zeros(count, channels, size, size))
+        return sum(kept.values()) if answer.requires_grad else 0
 
     def _piece(self, feed: dict[str, Tensor], share: float) -> tuple[Tensor, Tensor]:
         """Forward and backward for a part of a batch; its part of the mean loss, and its hits."""

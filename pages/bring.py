@@ -76,7 +76,7 @@ def on_server() -> None:
         )
         return
     st.caption(tr("Open folders: {folders}", folders=parts.text(", ".join(map(str, roots)), 300)))
-    path = parts.server_path(tr("Folder, archive or table on the server"), "bring path")
+    path = parts.server_path(tr("Folder, archive or table on the server"), "bring_path")
     start(lambda: path, "" if path else tr("Give a path that exists inside an open folder."), unlabelled())
 
 

@@ -33,7 +33,7 @@ def show(names: str, views: str, temperature: float) -> None:
         )  # fmt: skip
         keep = (lambda: uploads.bundle([uploads.Loose(f.name, f.getvalue()) for f in files])) if files else None
     if keep is None and parts.server_roots():
-        path = parts.server_path(tr("Or a folder or archive on the server"), "many path")
+        path = parts.server_path(tr("Or a folder or archive on the server"), "many_path")
         keep = (lambda: path) if path else None
     if st.button(
         tr("Classify all"), type="primary", icon=":material/play_arrow:", disabled=keep is None,

@@ -10,7 +10,6 @@ from imgrec import augment, batches, hardware
 from imgrec.data import Dataset
 from imgrec.data.dataset import stratify
 from imgrec.evaluate import evaluate
-from imgrec.models import SHELF, build, card, kept_bytes
 from imgrec.muon import Muon, orthogonal
 from imgrec.predict import Predictor
 from imgrec.recipe import Recipe
@@ -118,8 +117,7 @@ def test_patience_ends_a_training_that_gets_no_better():
 def test_on_the_cpu_a_batch_goes_in_pieces_before_the_memory_is_full(monkeypatch):
     recipe = replace(BASE, optimiser="sgd", learning_rate=0.1, device="cpu")
     whole, _ = trained(recipe, grey())
-    one = kept_bytes(recipe.model, 1, grey().image_size)
-    batch = min(recipe.batch_size, len(grey().indices("train")))
+    one, batch = whole._kept(2) - whole._kept(1), min(recipe.batch_size, len(whole.train))
     monkeypatch.setattr(hardware, "free_bytes", lambda device: int(one * 1.5 * batch / 3))
     small, _ = trained(recipe, grey())
     assert (whole.pieces, small.pieces) == (1, 4)
@@ -130,24 +128,15 @@ def test_on_the_cpu_a_batch_goes_in_pieces_before_the_memory_is_full(monkeypatch
         Training(recipe, grey())
 
 
-@pytest.mark.parametrize("name", SHELF)
-def test_what_a_picture_keeps_is_what_torch_keeps_of_it(name):
-    size = max(card(name).smallest, 32)
-    network = build(name, 2, 3, size, 0).train()
-    kept = {}
-
-    def note(tensor):
-        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(note, note):
-        answer = network(torch.zeros(2, 3, size, size))
-    for weights in network.parameters():
-        kept.pop(weights.untyped_storage().data_ptr(), None)
-    assert answer.requires_grad
-    assert (
-        0.9 < kept_bytes(name, 3, size) / (sum(kept.values()) / 2) < 1.4
-    )  # attention keeps more where it is not fused
+def test_what_a_picture_keeps_for_the_gradients_is_counted_and_nothing_is_left_of_the_look():
+    counted = Training(replace(BASE, model="softmax-regression"), grey())
+    assert counted._kept(2) - counted._kept(1) == 8 * 8 * 4  # its pixels, float32
+    deeper = Training(replace(BASE, model="seed-cnn"), grey(size=32))
+    before = {name: value.clone() for name, value in deeper.model.state_dict().items()}
+    drawn = torch.get_rng_state()
+    assert deeper._kept(2) - deeper._kept(1) > 32 * 32 * 32 * 4  # the first layer's maps at least
+    assert all(torch.equal(value, before[name]) for name, value in deeper.model.state_dict().items())
+    assert torch.equal(drawn, torch.get_rng_state())
 
 
 def test_a_batch_that_does_not_fit_goes_in_pieces_whose_gradients_are_the_same(monkeypatch):

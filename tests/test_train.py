@@ -244,6 +244,7 @@ def test_pictures_that_do_not_fit_in_memory_are_streamed_and_give_the_same_train
     resident = Training(SMALL, tiny())
     list(resident.fit())
     monkeypatch.setattr("imgrec.hardware.free_bytes", lambda device: 0)
+    monkeypatch.setattr(Training, "_too_large", lambda self: 1)
     streamed = Training(SMALL, tiny())
     assert streamed.train.resident is None
     monkeypatch.setattr("imgrec.batches.MOST_MAPPED", 1000)

@@ -122,23 +122,6 @@ def parameters(name: str, classes: int, channels: int, size: int, head: bool = F
     return (last if head else every) + (classes - 1) * last
 
 
-@lru_cache(maxsize=200)
-def kept_bytes(name: str, channels: int, size: int) -> int:
-    """What one picture leaves in memory on its way through the network in float32, for the gradients on the way back."""
-    kept: dict[int, int] = {}  # a tensor's storage → its bytes; layers share some
-
-    def note(tensor: torch.Tensor) -> torch.Tensor:
-        kept[tensor.untyped_storage()._cdata] = tensor.untyped_storage().nbytes()
-        return tensor  # and so it lives as long as the answer, and no other gets its place
-
-    with torch.device("meta"), torch.autograd.graph.saved_tensors_hooks(note, note):
-        network = card(name).build(1, channels, size).train()
-        answer = network(torch.empty(2, channels, size, size))  # batch norm wants two
-    for weights in network.parameters():
-        kept.pop(weights.untyped_storage()._cdata, None)
-    return sum(kept.values()) // 2 if answer.requires_grad else 0
-
-
 # For one class, since only the last layer grows with their number, and a change of it shall not count all networks anew.
 
 
