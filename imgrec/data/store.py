@@ -3,6 +3,7 @@
 datasets/NAME/dataset.json   what lists show, the classes, what an import refused
               items.npy      a row per picture, and names.txt with its name: see table.py
               edits.jsonl    what people changed since, replayed over the table; may be missing
+              owner.json     who brought it, if that is known
               originals.bin  the picture files as they came, one after the other; or bare pixels, see "pixels"
               packed/        made on demand, see packs.py
 """
