@@ -433,6 +433,7 @@ class Training:
             "best_epoch": self.best_epoch,
             "sums": self.sums,
             "precision": self.precision.name,
+            "pieces": self.pieces,
             "scaler": self.precision.scaler.state_dict(),
             "learning_rate": self.learning_rate,
             "model": self.model.state_dict(),
@@ -451,6 +452,7 @@ class Training:
                 fill(self.judged, state["judged"], "checkpoint")
             self.precision, self.best_epoch = Precision(str(state["precision"]), self.device), int(state["best_epoch"])
             self.precision.scaler.load_state_dict(state.get("scaler", {}))
+            self.pieces = max(self.pieces, int(state.get("pieces", 1)))  # sums in the same order, if the memory allows
             self.learning_rate = float(state.get("learning_rate", self.learning_rate))
             self._record()  # what was recorded changes tensors that are not the optimiser's any more
         except (KeyError, TypeError, ValueError) as error:

@@ -121,6 +121,12 @@ def test_on_the_cpu_a_batch_goes_in_pieces_before_the_memory_is_full(monkeypatch
     monkeypatch.setattr(hardware, "free_bytes", lambda device: int(one * 1.5 * batch / 3))
     small, _ = trained(recipe, grey())
     assert (whole.pieces, small.pieces) == (1, 4)
+    with monkeypatch.context() as more:  # there is room again when it goes on
+        more.setattr(hardware, "free_bytes", lambda device: 2**40)
+        stopped = Training(recipe, grey())
+        assert stopped.pieces == 1
+        stopped.restore(small.state())
+        assert stopped.pieces == 4
     for a, b in zip(whole.model.parameters(), small.model.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-5)
     monkeypatch.setattr(hardware, "free_bytes", lambda device: one)
