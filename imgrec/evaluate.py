@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -105,21 +105,35 @@ class Answers:
         return self if inside else None
 
 
-def answers(predictor: Predictor, dataset: Dataset, split: str = "test") -> Answers:
+Told = Callable[[int, int], None]  # (pictures done, of how many); what it raises ends the asking
+
+
+def answers(predictor: Predictor, dataset: Dataset, split: str = "test", told: Told | None = None) -> Answers:
     """Ask a network about a split. Raises DatasetError if it is empty or of other classes."""
     where = dataset.indices(split)
     if not len(where):
         raise DatasetError(tr("{name} has no {split} pictures to evaluate on.", name=dataset.name, split=split))
     columns = predictor.columns(dataset)
-    looks = [predictor.look(dataset.images[part]) for part in _parts(where)]
-    dataset.let_go()
-    logits, features = (
-        np.concatenate([one.numpy()[:, columns] for one, _ in looks]),
-        np.concatenate([two for _, two in looks]),
-    )
-    familiarity = predictor.neighbours.familiarity(features) if predictor.neighbours else None
+    logits, familiarity = looked(predictor, dataset, where, told)
     temperature = predictor.passport.temperature
-    return Answers(split, dataset.classes, where, dataset.labels[where], logits, temperature, familiarity)
+    return Answers(split, dataset.classes, where, dataset.labels[where], logits[:, columns], temperature, familiarity)
+
+
+def looked(
+    predictor: Predictor, dataset: Dataset, where: np.ndarray, told: Told | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Logits float32 (n, classes) of the pictures at these positions, and how familiar they are, float32 (n,), if the
+    network can tell."""
+    logits, familiar = [np.zeros((0, len(predictor.classes)), np.float32)], [np.zeros(0, np.float32)]
+    for number, part in enumerate(_parts(where)):
+        if told:
+            told(256 * number, len(where))
+        said, features = predictor.look(dataset.images[part])
+        logits.append(said.numpy())
+        if predictor.neighbours:
+            familiar.append(predictor.neighbours.familiarity(features))
+    dataset.let_go()
+    return np.concatenate(logits), np.concatenate(familiar) if predictor.neighbours else None
 
 
 def remember(predictor: Predictor, dataset: Dataset) -> Neighbours:
@@ -191,9 +205,9 @@ def amend(run: Run, dataset: Dataset | None, **changes: Any) -> None:
             run.write("evaluation.json", {**run.read("evaluation.json"), **report(given, dataset)})
 
 
-def evaluate(predictor: Predictor, dataset: Dataset, split: str = "test") -> dict[str, Any]:
+def evaluate(predictor: Predictor, dataset: Dataset, split: str = "test", told: Told | None = None) -> dict[str, Any]:
     """`report` on one split, JSON-able. Raises DatasetError."""
-    return report(answers(predictor, dataset, split), dataset)
+    return report(answers(predictor, dataset, split, told), dataset)
 
 
 def report(given: Answers, dataset: Dataset) -> dict[str, Any]:

@@ -14,12 +14,15 @@ from functools import lru_cache
 import psutil
 import torch
 
+from imgrec import allowance
 from imgrec.home import cores
 from imgrec.language import tr
 from imgrec.recipe import RecipeError
 
 GIB = 2**30
-THREADS = torch.get_num_threads()  # that torch computes with
+THREADS = min(torch.get_num_threads(), cores())  # that torch computes with; it knows nothing of a container's share
+if torch.get_num_threads() != THREADS:
+    torch.set_num_threads(THREADS)
 
 
 def pick(wish: str = "auto") -> torch.device:
@@ -52,8 +55,7 @@ def describe(device: torch.device) -> str:
             free=free / GIB,
             total=total / GIB,
         )
-    memory = psutil.virtual_memory()
-    free, total = memory.available / GIB, memory.total / GIB
+    free, total = (count / GIB for count in memory())
     if device.type == "mps":
         return tr(
             "GPU ({name}), {free:.1f} of {total:.1f} GiB free",
@@ -169,7 +171,14 @@ def release(device: torch.device) -> None:
 
 def free_bytes(device: torch.device) -> int:
     """Memory that can still be allocated on the device."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else memory()[0]
+
+
+def memory() -> tuple[int, int]:
+    """Bytes of the machine's memory that are free, and all; a container can have less."""
+    machine = psutil.virtual_memory()
+    free, total = allowance.memory() or (machine.available, machine.total)
+    return min(free, machine.available), min(total, machine.total)
 
 
 def at_once(size: int, device: torch.device, most: int) -> int:

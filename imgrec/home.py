@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
+from imgrec import allowance
 from imgrec.language import tr
 
 FOLDERS = ("datasets", "runs", "weights", "features", "answers", "events")
@@ -55,8 +56,9 @@ def check_settings() -> None:
 
 
 def cores() -> int:
-    """How many CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many CPU cores this process may use; a container can have fewer than its machine."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(there, allowance.cores() or there)
 
 
 def folder(name: str) -> Path:

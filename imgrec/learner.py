@@ -30,6 +30,7 @@ from imgrec.progress import bar, carry_out, hint, in_a_line, stopping, write
 from imgrec.recipe import Recipe, RecipeError, one_of
 from imgrec.report import mistakes, printable
 from imgrec.runs import Run, RunError, open_run
+from imgrec.tasks import measure_elsewhere
 
 Picture = str | os.PathLike | bytes | Image.Image | np.ndarray
 
@@ -123,6 +124,13 @@ class Learner:
     def evaluate(self, split: str = "test") -> dict[str, Any]:
         """Accuracy with its interval, precision and recall of each class, calibration; see `evaluate.report`."""
         return report(self.answers(split), self.dataset)
+
+    def elsewhere(self, pictures: str | os.PathLike) -> dict[str, Any]:
+        """How it does on other pictures of its classes, those of a folder, archive, table or data set as `fit` takes them,
+        beside its own test; see `elsewhere.summary`. Raises DatasetError where no class has a name that it knows."""
+        name = _dataset(pictures)
+        with bar(" %") as progress:
+            return measure_elsewhere(self.run, name, lambda share: progress(round(100 * share), 100))
 
     def curves(self, quantity: str = "loss") -> Figure:
         """The ``quantity``, "loss" or "accuracy", by epoch."""

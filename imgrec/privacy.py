@@ -32,12 +32,14 @@ def told_by(content: bytes, name: str = "picture") -> dict[str, str]:
     return {title: value for title, value in found.items() if value}
 
 
-def stripped(content: bytes, name: str = "picture") -> tuple[bytes, str]:
+def stripped(content: bytes, name: str = "picture", most: int = 0) -> tuple[bytes, str]:
     """The same picture as the gate sees it (upright, on white, of 8 bits) in a file that tells nothing but its pixels, and
-    its ending, "jpg" or "png". Raises ImageError."""
+    its ending, "jpg" or "png"; no side longer than ``most`` pixels, if that is given. Raises ImageError."""
     plain = open_image(content, name)
     kind = "JPEG" if plain.info["format"] in ("JPEG", "MPO", "HEIF") else "PNG"
     plain.info.clear()
+    if most:
+        plain.thumbnail((most, most), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     plain.save(file, kind, quality=95)
     return file.getvalue(), "jpg" if kind == "JPEG" else "png"

@@ -341,7 +341,7 @@ class Run:
 def create_run(recipe: Recipe, owner: Owner | None = None) -> Run:
     """A fresh run directory with its recipe, status 'new', perhaps somebody's. Its name tells time, model and data set."""
     words = [
-        datetime.now().strftime("%Y-%m-%d_%H%M"),
+        datetime.now().strftime("%Y-%m-%d_%H%M%S"),
         recipe.model.partition(":")[0],
         re.sub(r"[^\w.]+", "-", recipe.dataset)[:60].strip("-"),
     ]
@@ -432,8 +432,8 @@ ROWS, WORTH = ".rows.json", 50  # where those are kept for the next server, and 
 
 
 def rows(bundled: bool = True) -> list[dict[str, Any]]:
-    """All runs as rows of a table, newest first: what `Run.summary` tells, the star, tags and note, all METRICS, then
-    every setting.
+    """All runs as rows of a table, newest first: what `Run.summary` tells, the star, tags and note, its owner's name, all
+    METRICS, then every setting.
 
     What has ended is read once and then only when something in its folder has changed: ten thousand take a moment.
     """
@@ -459,7 +459,7 @@ def rows(bundled: bool = True) -> list[dict[str, Any]]:
 
 def _form() -> list[str]:
     """What a kept row must have been made of, or it is read anew."""
-    return [__version__, *METRICS, *SETTINGS]
+    return [__version__, "owner", *METRICS, *SETTINGS]
 
 
 def _kept_rows() -> dict[str, tuple[int, dict[str, Any]]]:
@@ -497,6 +497,7 @@ def _row(run: Run) -> dict[str, Any]:
         "bundled": run.bundled,
         "tags": list(notes.tags),
         "note": notes.text,
+        "owner": owner.name if (owner := run.owner) else "",
         **{name: files[file].get(key) for name, (file, key) in METRICS.items()},
         **{name: settings[name] for name in SETTINGS if name in settings},
     }

@@ -11,7 +11,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from imgrec.data import LEFT_OUT, DatasetError, open_dataset
+from imgrec.data import LEFT_OUT, Dataset, DatasetError, open_dataset
 from imgrec.data.dataset import evenly
 from imgrec.data.health import measure
 from imgrec.language import tr
@@ -114,8 +114,7 @@ def robustness(name: str, told: Told, run: str) -> dict[str, np.ndarray]:
 
     told(0.0, tr("loading PyTorch and the network"))
     network = predictor(run)
-    wanted = network.passport.preprocess
-    dataset = open_dataset(name, wanted.size, wanted.resize, wanted.channels)
+    dataset = _fitted(name, network, told)
     rows = measured(up_to_date(open_run(run), network, dataset), dataset, told)
     found = {column: np.array([row[column] for row in rows]) for column in rows[0]}
     strangers = rejected(network) if network.neighbours and network.passport.threshold is not None else []
@@ -126,21 +125,36 @@ def robustness(name: str, told: Told, run: str) -> dict[str, np.ndarray]:
     }
 
 
-def _as_seen(name: str, run: str, positions: np.ndarray, told: Told, what: str) -> np.ndarray:
-    """``what``, a method of Predictor, of the pictures at the size and in the colours that a run was trained with."""
+def elsewhere(name: str, told: Told, run: str) -> dict[str, np.ndarray]:
+    """What a run says of the pictures of a data set that it did not learn from; see `elsewhere.ask`."""
+    from imgrec.elsewhere import ask
+    from imgrec.evaluate import as_named_now
     from imgrec.predict import predictor
 
     told(0.0, tr("loading PyTorch and the network"))
-    network = predictor(run)
+    network = as_named_now(open_run(run), predictor(run))[0]
+    return ask(network, _fitted(name, network, told), open_run(run).recipe.dataset, told)
+
+
+def _fitted(name: str, network, told: Told) -> Dataset:
+    """A data set at the size and in the colours of a network."""
     wanted = network.passport.preprocess
-    dataset = open_dataset(
+    return open_dataset(
         name,
         wanted.size,
         wanted.resize,
         wanted.channels,
         lambda done, total: told(0.0, tr("{done:,} of {total:,} pictures read", done=done, total=total)),
     )
-    parts = []
+
+
+def _as_seen(name: str, run: str, positions: np.ndarray, told: Told, what: str) -> np.ndarray:
+    """``what``, a method of Predictor, of the pictures at the size and in the colours that a run was trained with."""
+    from imgrec.predict import predictor
+
+    told(0.0, tr("loading PyTorch and the network"))
+    network = predictor(run)
+    dataset, parts = _fitted(name, network, told), []
     for start in range(0, len(positions), 512):
         parts.append(getattr(network, what)(dataset.images[positions[start : start + 512]]))
         told(
@@ -158,4 +172,5 @@ STUDIES: dict[str, Callable[..., dict[str, np.ndarray]]] = {
     "preflight": preflight,
     "baselines": baselines,
     "robustness": robustness,
+    "elsewhere": elsewhere,
 }

@@ -86,6 +86,20 @@ def work_study(
             requests.done.set()
 
 
+def measure_elsewhere(run: Run, name: str, progress: Callable[[float], None] | None = None) -> dict[str, Any]:
+    """How a run does on the data set ``name``, which it did not learn from; see `elsewhere.summary`. Raises what `work_study`
+    does."""
+    from imgrec.elsewhere import judge, own_test, summary
+    from imgrec.evaluate import as_named_now
+    from imgrec.predict import predictor
+
+    found = work_study("elsewhere", name, progress, run=run.name)
+    network, _ = as_named_now(run, predictor(run.name))
+    wanted = network.passport.preprocess
+    there = judge(network, open_dataset(name, wanted.size, wanted.resize, wanted.channels), found)
+    return summary(there, own_test(run, network.classes))
+
+
 def _so_far(done: int, total: int | None, files: bool) -> str:
     if files:
         return tr("{done:,} of {total:,} files", done=done, total=total) if total else tr("{done:,} files", done=done)

@@ -1,5 +1,7 @@
 """Collect: how does a whole class put a data set together? One opens it, the others add photos from their phones by a code."""
 
+from collections import Counter
+
 import numpy as np
 import streamlit as st
 
@@ -58,6 +60,9 @@ def go(code: str) -> None:
 
 def add(collection: Collection) -> None:
     """For everybody: a class, and photos of it from the camera or from files."""
+    if collection.paused:
+        st.info(tr("The collection takes no more photos at the moment."), icon=":material/pause:")
+        return
     label = st.segmented_control(tr("What is it?"), collection.classes, key="collect_label", format_func=parts.text)
     if label is None:
         st.info(tr("Choose what you photograph, then take photos of it: near and far, from all sides."))
@@ -111,14 +116,35 @@ def overview(collection: Collection) -> None:
     parts.metrics(
         *((parts.text(label), str(sum(photo.label == label for photo in photos)), None) for label in collection.classes)
     )
-    shown = photos[:SHOWN]
-    if not shown or not owns(collection):
+    if not photos or not owns(collection):
         return
+    who = from_whom(collection, photos)
+    shown = [photo for photo in photos if who in (None, photo.who)][:SHOWN]
     clicked = parts.tiles([thumbnail(photo) for photo in shown], "collected", 84)
     st.caption(tr("The latest {n}. A click takes one out.", n=len(shown)))
     if clicked is not None:
         collection.remove(shown[clicked])
         st.rerun(scope="fragment")
+
+
+def from_whom(collection: Collection, photos: list[Photo]) -> str | None:
+    """The visitor whose photos are shown, None for all; all of theirs can be taken out at once."""
+    counts = Counter(photo.who for photo in photos)
+    if len(counts) < 2 and set(counts) <= {me()}:
+        return None
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    if st.session_state.get("collect_who") not in counts:
+        st.session_state["collect_who"] = None
+    who = left.selectbox(
+        tr("Added by"), [name for name, _ in counts.most_common()], None, key="collect_who", placeholder=tr("all"),
+        format_func=lambda who: f"{visitors.called(who) if who else '?'} ({counts[who]})",
+    )  # fmt: skip
+    if right.button(
+        tr("Take out all of theirs"), icon=":material/person_remove:", key="collect_out", disabled=who is None, width="stretch"
+    ):  # fmt: skip
+        collection.remove_all_of(who)
+        st.rerun(scope="fragment")
+    return who
 
 
 def lead(collection: Collection) -> None:
@@ -146,6 +172,13 @@ def lead(collection: Collection) -> None:
                 )
                 collection.note_made()
                 st.rerun()
+        paused = collection.paused
+        if st.button(
+            tr("Take photos again") if paused else tr("Take no more photos"),
+            icon=":material/play_arrow:" if paused else ":material/pause:", key="collect_pause",
+        ):  # fmt: skip
+            collection.pause(not paused)
+            st.rerun()
         with st.popover(tr("End it"), icon=":material/delete:"):
             st.write(tr("The code ends, and its photos go. What was made into a data set stays."))
             if st.button(tr("End it and forget the photos"), type="primary", key="collect_end"):

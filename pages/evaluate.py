@@ -11,7 +11,7 @@ from imgrec.predict import Predictor
 from imgrec.report import printable
 from imgrec.runs import Run
 from imgrec.spreadsheet import as_csv
-from pages import doubts, judged, parts, settings, visitors
+from pages import doubts, elsewhere, judged, parts, settings, visitors
 
 
 def mistakes(model: Predictor, dataset: Dataset, given: Answers) -> None:
@@ -206,6 +206,7 @@ VIEWS = (
     mark("Certainty"),
     mark("Parts"),
     mark("Worse pictures"),
+    mark("Elsewhere"),
     mark("Versus"),
     mark("Report"),
 )
@@ -219,6 +220,8 @@ try:
     given = judged.of_split(run, model, dataset, "test")
 except DatasetError as error:
     without_pictures(run, error)
+    st.subheader(tr("Elsewhere"), anchor=False)
+    elsewhere.section(run, model)
     st.stop()
 except (ValueError, OSError) as error:
     st.error(parts.text(error, 400))
@@ -238,6 +241,8 @@ elif view == "Parts":
     doubts.parts_of_it(dataset, given)
 elif view == "Worse pictures":
     doubts.worse(run, dataset)
+elif view == "Elsewhere":
+    elsewhere.section(run, model)
 elif view == "Versus":
     doubts.versus(run, model, dataset, given)
 else:

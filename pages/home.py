@@ -12,7 +12,7 @@ from imgrec.images import to_png
 from imgrec.language import tr
 from imgrec.lessons.convolution import KERNELS, convolve
 from imgrec.runs import list_runs
-from pages import parts
+from pages import parts, visitors
 
 CELL = 96  # pixels of one picture in the page's strips
 NIGHT, LIGHT = np.array([15, 42, 68]), np.array([255, 255, 255])
@@ -64,8 +64,8 @@ def door(column, picture: str, alt: str, title: str, words: str, page: str, labe
 
 
 @st.fragment(run_every=2.0)
-def running_now() -> None:
-    """The queue and the last results; polls twice as seldom as the page that watches one run."""
+def running_now(me: str) -> None:
+    """The queue, for who is of the digest ``me``, and the last results; polls twice as seldom as the page that watches one run."""
     live = queue.live_runs()
     st.subheader(tr("Running now"), anchor=False)
     if not live:
@@ -73,6 +73,8 @@ def running_now() -> None:
     for run in live:
         state = run.state
         line = f"{parts.status_badge(run)} {parts.text(run.title)}"
+        if owner := visitors.whose(run, me):
+            line += " · " + parts.text(owner)
         st.progress(
             float(state.get("progress") or 0.0),
             line
@@ -150,5 +152,5 @@ door(
 with st.container(horizontal=True):
     parts.link("bring", "Bring your own pictures", ":material/add_photo_alternate:")
     parts.link("collect", "Collect photos with a class", ":material/groups:")
-running_now()
+running_now(getattr(visitors.visitor(), "visitor", ""))
 on_the_disk()

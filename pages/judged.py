@@ -60,7 +60,9 @@ def _picture(model: Predictor, dataset: Dataset, given: Answers, index: int) -> 
         parts.likeliest(given.classes, given.probabilities[index])
         if editing.editable(dataset):
             st.caption(tr("Is the label wrong? Change it here; the run keeps what it said until it is trained anew."))
-            editing.correct(dataset, (position,), "evaluated", said if said != truth else None)
+            editing.correct(
+                dataset, (position,), "evaluated", said if said != truth and said in dataset.classes else None
+            )
 
 
 def pictures(model: Predictor, dataset: Dataset, given: Answers, chosen: np.ndarray, key: str, what: str) -> None:

@@ -72,9 +72,9 @@ def _plain(line: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:&@/])", r"\\\1", line)
 
 
-def open_dataset(name: str, size: int = 0, resize: str = "crop") -> data.Dataset:
+def open_dataset(name: str, size: int = 0, resize: str = "crop", channels: int = 0) -> data.Dataset:
     """The data set as it is now, opened once for all visitors until somebody changes it."""
-    asked = (name, size, resize, data.stamps(name))
+    asked = (name, size, resize, channels, data.stamps(name))
     with nullcontext() if asked in _opened_before else st.spinner(tr("Opening the data set …")):
         dataset = _opened(*asked)
     if len(_opened_before) > 1000:
@@ -87,8 +87,8 @@ _opened_before: set[tuple] = set()
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
-def _opened(name: str, size: int, resize: str, stamps: tuple[int, ...]) -> data.Dataset:
-    return data.open_dataset(name, size, resize)
+def _opened(name: str, size: int, resize: str, channels: int, stamps: tuple[int, ...]) -> data.Dataset:
+    return data.open_dataset(name, size, resize, channels)
 
 
 def address_box(label: str, names: Sequence[str], key: str, help: str) -> str:

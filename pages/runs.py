@@ -21,7 +21,7 @@ SHOWN = ("star", "run", "test_accuracy", "validation_accuracy", "status", "model
 MOST_SHOWN, MOST_COMPARED = 300, 12
 TITLES = {name: field.metadata["title"] for name, field in FIELDS.items()} | {
     "star": "★", "run": mark("Run"), "status": mark("Status"), "validation_accuracy": mark("validation accuracy"),
-    "test_accuracy": mark("test accuracy"), "tags": mark("Tags"), "note": mark("Note"), "best_epoch": mark("best epoch"),
+    "test_accuracy": mark("test accuracy"), "tags": mark("Tags"), "note": mark("Note"), "owner": mark("Started by"), "best_epoch": mark("best epoch"),
     "epoch": mark("epochs learned"), "images_per_second": mark("pictures per second"),
     "balanced_accuracy": mark("balanced accuracy"), "top5": mark("among the first five"), "test_loss": mark("test loss"),
     "calibration_error": mark("calibration error"), "linear_accuracy": mark("a linear classifier's accuracy"),
@@ -75,7 +75,8 @@ def wanted(table: list[dict]) -> tuple[list[dict], list[str]]:
         known = [row for row in found if row.get(order) is not None]
         known.sort(key=lambda row: _rank(row[order]), reverse=not smallest)
         found = known + [row for row in found if row.get(order) is None]
-    return found, [*SHOWN, *columns]
+    several = len({row["owner"] for row in table if not row["bundled"]}) > 1
+    return found, [*SHOWN, *["owner"] * several, *columns]
 
 
 def _rank(value: object) -> tuple[bool, float, str]:

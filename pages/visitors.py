@@ -57,8 +57,13 @@ def visitor() -> Owner | None:
     if not cookie:
         return None
     digest = _digest(cookie)
+    return Owner(digest, called(digest))
+
+
+def called(digest: str) -> str:
+    """The name of a browser, made from the digest of its cookie."""
     number = int(digest, 16)
-    return Owner(digest, f"{COLOURS[number % len(COLOURS)]} {ANIMALS[number // 97 % len(ANIMALS)]}")
+    return f"{COLOURS[number % len(COLOURS)]} {ANIMALS[number // 97 % len(ANIMALS)]}"
 
 
 def sign_in() -> None:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 
 # Lower layers first; modules of one layer do not import each other, but files of one package may.
 LAYERS = (
-    ("language",),
+    ("language", "allowance"),
     ("recipe", "images", "home", "spreadsheet", "hooks"),
     ("privacy", "hardware", "optimisers", "sweep"),
     ("data", "augment", "models", "muon", "graphs", "takeaway", "webpage", "lessons", "coach", "runs"),
@@ -32,7 +32,7 @@ LAYERS = (
         "charts",
         "serving",
     ),
-    ("jobs", "api", "report", "events"),
+    ("jobs", "api", "report", "events", "elsewhere"),
     ("studies", "bulk"),
     ("worker",),
     ("tasks", "progress"),

@@ -36,6 +36,7 @@ SAMPLES = {
     "curves": (STEPS, EPOCHS, "accuracy", 5, (1.5,)),
     "effect": ([{"run": "a", "learning_rate": 0.1, "model": "lenet", "test_accuracy": 0.5}, {"run": "b", "learning_rate": 0.01, "model": "lenet", "test_accuracy": 0.7}],
         {"learning_rate": "Learning rate", "model": "Network", "test_accuracy": "accuracy"}, True),
+    "elsewhere": ([{"name": "cat", "recall": 0.5, "own_recall": 0.9}, {"name": "<b>dog", "recall": 0.7, "own_recall": None}],),
     "falling": ({"Adam": [3.0, 2.0]}, "step", "height", True),
     "functions": ({"ReLU": (np.arange(3), np.arange(3.0))}, (1, 1)),
     "histogram": (np.arange(9), "value"),

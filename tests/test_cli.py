@@ -433,3 +433,18 @@ def test_tables_are_read_as_others_write_them(capsys, tmp_path, name, heading):
         assert status == 0, err
         assert json.loads(said[-1])["images"] == 6
         assert set(json.loads(said[-1])["counts"]) == {"a", "b"}
+
+
+def test_last_is_the_newest_run_of_any_command(capsys, workspace, own_copy):
+    status, lines, _ = call(capsys, "evaluate", "last", "--json")
+    assert (status, json.loads(lines[-1])["run"]) == (0, own_copy)
+    place = workspace / "x.png"
+    place.write_bytes(to_png(open_dataset("digits").images[0]))
+    status, lines, _ = call(capsys, "predict", "last", place, "--json")
+    assert (status, json.loads(lines[-1])["model"]) == (0, own_copy)
+
+
+def test_without_a_run_there_is_no_last_one(capsys):
+    status, _, said = call(capsys, "evaluate", "last")
+    assert status == 2
+    assert "no run yet" in said

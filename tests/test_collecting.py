@@ -4,6 +4,7 @@ import base64
 import io
 import os
 import time
+import zipfile
 
 import pytest
 from conftest import wait_for
@@ -182,3 +183,60 @@ def test_nothing_can_be_added_to_a_collection_that_was_just_closed():
     with pytest.raises(DatasetError, match="has been closed"):
         there.add(picture(0), "oak", BEN)
     assert not there.path.exists()
+
+
+def test_what_a_phone_takes_is_kept_at_a_size_that_training_can_use():
+    leaves, file = open_collection("leaves", ["oak", "maple"]), io.BytesIO()
+    Image.new("RGB", (4000, 3000), (10, 120, 10)).save(file, "JPEG")
+    with Image.open(leaves.add(file.getvalue(), "oak")) as kept:
+        assert kept.size == (1280, 960)
+    with Image.open(leaves.add(picture(1), "oak")) as kept:
+        assert kept.size == (40, 30)
+
+
+def test_a_collection_can_pause_and_forget_one_visitor():
+    leaves = open_collection("leaves", ["oak", "maple"], ANN)
+    for number in range(6):
+        leaves.add(picture(number), ("oak", "maple")[number % 2], (ANN, BEN, "")[number % 3])
+    leaves.pause(True)
+    with pytest.raises(DatasetError, match="no more photos at the moment"):
+        find_collection(leaves.code).add(picture(9), "oak", BEN)
+    leaves.pause(False)
+    leaves.add(picture(9), "oak", BEN)
+    assert leaves.remove_all_of(BEN) == 3
+    assert {photo.who for photo in leaves.photos()} == {ANN, ""}
+    assert leaves.remove_all_of(BEN) == 0
+
+
+def test_a_bundle_is_read_file_by_file(monkeypatch):
+    """Three thousand photos are not held in memory at once."""
+    leaves = open_collection("leaves", ["oak", "maple"], ANN)
+    for number in range(8):
+        leaves.add(picture(number), ("oak", "maple")[number % 2], ANN)
+    held, read = [], collecting.Path.read_bytes
+    monkeypatch.setattr(collecting.Path, "read_bytes", lambda path: (held.append(path), read(path))[1])
+    wrote, write = [], zipfile.ZipFile.writestr
+    monkeypatch.setattr(
+        zipfile.ZipFile, "writestr", lambda self, name, data: (wrote.append(len(held)), write(self, name, data))[1]
+    )
+    leaves.bundle()
+    assert wrote[:8] == list(range(1, 9))
+
+
+def test_who_opened_it_takes_out_what_one_visitor_added(monkeypatch):
+    monkeypatch.setattr("pages.visitors.is_operator", lambda: True)
+    leaves = open_collection("leaves", ["oak", "maple"], ANN)
+    for number in range(9):
+        leaves.add(picture(number), "oak", (ANN, BEN, BEN)[number % 3])
+    test = open_page("collect.py", {"code": leaves.code})
+    assert not test.exception
+    assert test.button(key="collect_out").disabled
+    test.selectbox(key="collect_who").set_value(BEN).run()
+    test.button(key="collect_out").click().run()
+    assert {photo.who for photo in leaves.photos()} == {ANN}
+    test.button(key="collect_pause").click().run()
+    assert find_collection(leaves.code).paused
+    assert any("no more photos at the moment" in box.value for box in test.info)
+    assert "collect_label" not in test.session_state
+    test.button(key="collect_pause").click().run()
+    assert not find_collection(leaves.code).paused

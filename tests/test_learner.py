@@ -34,6 +34,7 @@ def names():
 def test_the_lines_in_the_readme_do_what_they_say(tmp_path, capsys):
     code = re.search(r"```python\n(.+?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)[1]
     folder(tmp_path / "photos", two_classes(20))
+    folder(tmp_path / "other-photos", {name: picture(900 + i) for i, name in enumerate(two_classes(5))})
     (tmp_path / "photo.png").write_bytes(picture(1))
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True,

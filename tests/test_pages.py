@@ -35,7 +35,7 @@ from imgrec.explain import METHODS
 from imgrec.images import to_png
 from imgrec.recipe import Recipe
 from imgrec.report import printable
-from imgrec.runs import Owner, create_run, list_runs, open_run
+from imgrec.runs import Owner, create_run, delete_run, list_runs, open_run
 from imgrec.weights import load_weights
 from pages import parts
 
@@ -964,7 +964,7 @@ def test_every_view_of_the_evaluation_shows_something(own_copy):
     test = open_page("evaluate.py", {"run": own_copy})
     assert not test.exception
     assert {"Accuracy", "Macro F1", "Balanced accuracy", "Always the commonest class"} <= {m.label for m in test.metric}
-    for view in ("Classes", "Certainty", "Parts", "Worse pictures", "Versus", "Report", "Mistakes"):
+    for view in ("Classes", "Certainty", "Parts", "Worse pictures", "Elsewhere", "Versus", "Report", "Mistakes"):
         test.segmented_control(key="evaluate_view").set_value(view).run()
         assert not test.exception
         assert not test.error
@@ -1025,6 +1025,49 @@ def tick(test, *names):
     rows = [table.value["run"].tolist().index(name) for name in names]
     test.session_state[table.key] = {"selection": {"rows": rows, "columns": [], "cells": []}}
     return test.run()
+
+
+def test_a_network_is_asked_about_pictures_from_elsewhere(own_copy):
+    test = open_page("evaluate.py", {"run": own_copy, "view": "Elsewhere"})
+    assert not test.exception
+    assert "No other data set here has a class that it knows" in texts(test)
+    digits = open_dataset("digits")
+    pictures = [Item(f"{i}.png", to_png(255 - digits.images[i]), str(digits.labels[i])) for i in range(60)]
+    import_dataset([*pictures, *(Item(f"x{i}.png", picture(i), "elephant") for i in range(5))], "inverted")
+    test = open_page("evaluate.py", {"run": own_copy, "view": "Elsewhere"})
+    assert test.selectbox(key="elsewhere_set").options == ["inverted"]
+    test.button(key="start elsewhere").click().run()
+    wait_for(lambda: (job := jobs.study_job("elsewhere", "inverted", run=own_copy)) and job.status == "finished")
+    test = open_page("evaluate.py", {"run": own_copy, "view": "Elsewhere"})
+    assert not test.exception
+    assert {"Accuracy on these", "In its own test", "Taken for strange"} <= {metric.label for metric in test.metric}
+    assert "worse here than in its own test" in test.warning[0].value
+    assert "elephant" in texts(test)
+    assert "60 pictures" in texts(test)
+
+
+def test_what_came_along_is_asked_about_pictures_where_its_own_are_not_here():
+    names = ("airplane", "bird", "cat", "Dog")
+    import_dataset([Item(f"{i}.png", picture(i), names[i % 4]) for i in range(24)], "toys")
+    test = open_page("evaluate.py", {"run": "cifar10-fast"})
+    assert not test.exception
+    assert test.selectbox(key="elsewhere_set").options == ["toys"]
+    jobs.start_study("elsewhere", "toys", run="cifar10-fast")
+    wait_for(lambda: jobs.study_job("elsewhere", "toys", run="cifar10-fast").status == "finished")
+    test = open_page("evaluate.py", {"run": "cifar10-fast"})
+    assert not test.exception
+    assert "24 pictures" in texts(test)
+    assert {"Accuracy on these", "In its own test"} <= {metric.label for metric in test.metric}
+
+
+def test_the_table_says_who_started_what_where_there_are_several(own_copy):
+    create_run(Recipe()).give_to(Owner("a" * 24, "Green Owl"))
+    shown = open_page("runs.py").dataframe[0].value
+    assert set(shown["owner"]) == {"", "Green Owl"}
+    found = open_page("runs.py", runs_find="green owl").dataframe[0].value
+    assert list(found["owner"]) == ["Green Owl"]
+    delete_run(open_run(own_copy))
+    assert "owner" not in open_page("runs.py").dataframe[0].value
 
 
 def test_runs_are_found_compared_noted_deleted_and_brought_back(own_copy):

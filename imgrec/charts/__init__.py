@@ -2,7 +2,7 @@
 
 from imgrec.charts.bars import probability_bars, ranking, signed_bars
 from imgrec.charts.data import aspect_bars, channel_bars, class_counts, confidence_bars, size_scatter
-from imgrec.charts.evaluation import class_scores, confusion, curve, reliability, slices, worsening
+from imgrec.charts.evaluation import class_scores, confusion, curve, elsewhere, reliability, slices, worsening
 from imgrec.charts.figure import Figure
 from imgrec.charts.lessons import falling, functions, histogram, race, regions, sketch
 from imgrec.charts.shelf import network, networks, sizes
@@ -20,6 +20,7 @@ __all__ = [
     "curve",
     "curves",
     "effect",
+    "elsewhere",
     "falling",
     "functions",
     "histogram",

@@ -71,19 +71,32 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], clickable
 
 def class_scores(rows: Sequence[Mapping[str, Any]], most: int = 40) -> Figure:
     """Precision and recall of [{"name", "precision", "recall", "f1"}] as two points on a line, the worst F1 on top."""
-    rows = sorted(rows, key=lambda row: row["f1"])[:most][::-1]
+    rows = sorted(rows, key=lambda row: row["f1"])[:most]
+    return _pairs(rows, {"precision": tr("precision"), "recall": tr("recall")})
+
+
+def elsewhere(rows: Sequence[Mapping[str, Any]], most: int = 40) -> Figure:
+    """What is found of each class elsewhere and in a network's own test, [{"name", "recall", "own_recall"}], the latter
+    perhaps None, as two points on a line; what lost most on top."""
+    rows = sorted(rows, key=lambda row: row["recall"] - (row["own_recall"] or 0))[:most]
+    return _pairs(rows, {"recall": tr("found of these pictures"), "own_recall": tr("found in its own test")})
+
+
+def _pairs(rows: Sequence[Mapping[str, Any]], called: Mapping[str, str]) -> Figure:
+    """Two shares of each row, the columns ``called`` so, as two points on a line, the first row on top."""
+    rows = rows[::-1]
     places = list(range(len(rows)))
     figure = Figure()
     for row, place in zip(rows, places, strict=True):
         figure.add_scatter(
-            x=[row["precision"], row["recall"]], y=[place, place], mode="lines", line={"color": GREY, "width": 2},
+            x=[row[column] for column in called], y=[place, place], mode="lines", line={"color": GREY, "width": 2},
             showlegend=False, hoverinfo="skip",
         )  # fmt: skip
-    for name, colour, symbol in (("precision", ORANGE, "diamond"), ("recall", BLUE, "circle")):
+    for (column, name), colour, symbol in zip(called.items(), (ORANGE, BLUE), ("diamond", "circle"), strict=True):
         figure.add_scatter(
-            x=[row[name] for row in rows], y=places, mode="markers", name=tr(name),
+            x=[row[column] for row in rows], y=places, mode="markers", name=name,
             marker={"color": colour, "size": 11, "symbol": symbol},
-            hovertemplate=f"{tr(name)} %{{x:.1%}}<extra></extra>",
+            hovertemplate=f"{name} %{{x:.1%}}<extra></extra>",
         )  # fmt: skip
     styled(figure, 90 + 28 * len(rows)).update_xaxes(range=[-0.02, 1.02], tickformat=".0%", fixedrange=True)
     return figure.update_yaxes(tickvals=places, ticktext=[plain(row["name"], 24) for row in rows], fixedrange=True)

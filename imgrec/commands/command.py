@@ -34,7 +34,18 @@ def argument(*names: str, **settings: Any) -> Argument:
     return Argument(names, settings)
 
 
-RUN = argument("name", metavar="RUN")
+def run_name(text: str) -> str:
+    """The name of a run; ``last`` is the newest."""
+    if text != "last":
+        return text
+    from imgrec.runs import list_runs
+
+    if not (runs := list_runs()):
+        raise argparse.ArgumentTypeError("there is no run yet; `python -m imgrec train` makes one")
+    return runs[0].name
+
+
+RUN = argument("name", metavar="RUN", type=run_name, help="its name, or last for the newest")
 NAME = argument("name")
 
 

@@ -6,8 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from imgrec.commands.command import RUN, argument, command, out, print_json, show, writable, wrote
+from imgrec.commands.command import RUN, argument, command, out, print_json, run_name, show, writable, wrote
 from imgrec.progress import bar
+from imgrec.recipe import RecipeError
 
 
 @command("list the models")
@@ -23,9 +24,12 @@ def models(options) -> None:
 @command(
     "measure a run on the pictures it never saw",
     RUN,
-    argument("--split", choices=("test", "validation", "train"), default="test"),
+    argument("--split", choices=("test", "validation", "train"), help="of its own data set; default: test"),
+    argument("--on", metavar="DATASET", help="another data set with classes of the same names"),
 )
 def evaluate(options) -> None:
+    if options.on is not None:
+        return _elsewhere(options)
     from imgrec.data import open_dataset
     from imgrec.evaluate import evaluate as measure
     from imgrec.evaluate import up_to_date
@@ -34,17 +38,49 @@ def evaluate(options) -> None:
 
     run = open_run(options.name)
     dataset = open_dataset(run.recipe.dataset, run.recipe.image_size, run.recipe.resize)
-    report = measure(up_to_date(run, Predictor.open(run), dataset), dataset, options.split)
+    split = options.split or "test"
+    with bar(" pictures") as progress:
+        report = measure(up_to_date(run, Predictor.open(run), dataset), dataset, split, progress)
     if options.json:
         return print_json({"run": run.name, **report})
-    low, high = report["interval"]
-    print(
-        f"accuracy {report['accuracy']:.4f} (95% interval {low:.4f} to {high:.4f}), {report['images']} {options.split} pictures"
-    )
+    print(_accuracy(report, f"{split} pictures"))
     print(f"always guessing the commonest class: {report['majority_accuracy']:.4f}")
     for row in report["classes"]:
         scores = "  ".join(f"{key} {row[key]:.3f}" for key in ("precision", "recall", "f1"))
         print(f"  {row['name']:20} {scores}  n {row['support']}")
+
+
+def _accuracy(report: dict, what: str) -> str:
+    low, high = report["interval"]
+    return f"accuracy {report['accuracy']:.4f} (95% interval {low:.4f} to {high:.4f}), {report['images']} {what}"
+
+
+def _elsewhere(options) -> None:
+    """How a run does on another data set."""
+    from imgrec.runs import open_run
+    from imgrec.tasks import measure_elsewhere
+
+    if options.split:
+        raise RecipeError("--split is about the run's own data set, and --on about another; give one of them.")
+    run = open_run(options.name)
+    with bar(" %") as progress:
+        report = measure_elsewhere(run, options.on, lambda share: progress(round(100 * share), 100))
+    if options.json:
+        return print_json({"run": run.name, "on": options.on, **report})
+    print(_accuracy(report, f"pictures of {options.on} that it did not learn from"))
+    if report["own_accuracy"] is not None:
+        low, high = report["difference_interval"]
+        print(f"on its own test pictures of these classes: {report['own_accuracy']:.4f}, "
+              f"higher by {report['difference']:.4f} (95% interval {low:.4f} to {high:.4f})")  # fmt: skip
+    for row in report["classes"]:
+        own = "" if row["own_recall"] is None else f"  own test {row['own_recall']:.3f}"
+        print(f"  {row['name']:20} recall {row['recall']:.3f}{own}  n {row['images']}")
+    if report["strangers"]:
+        noticed = report["strangers_noticed"]
+        said = "" if noticed is None else f", {noticed:.1%} of them marked as none of its classes"
+        print(
+            f"of classes that it does not know ({', '.join(report['other_classes'][:10])}): {report['strangers']} pictures{said}"
+        )
 
 
 def _positive(text: str) -> int:
@@ -55,7 +91,7 @@ def _positive(text: str) -> int:
 
 @command(
     "classify pictures with a run, or with several whose mean is the answer",
-    argument("name", metavar="RUN[,RUN…]"),
+    argument("name", metavar="RUN[,RUN…]", type=run_name),
     argument("image", type=Path, nargs="+", metavar="IMAGE", help="a picture, a folder, a ZIP or a TAR"),
     argument("--csv", type=writable, metavar="F.csv", help="write all probabilities into a table"),
     argument("--views", choices=("one", "mirror", "shifted", "six"), help="answer with the mean over several views"),

@@ -99,9 +99,12 @@ def inspect(options) -> None:
 
 @command("look for labels that may be wrong, by training on parts of the set", NAME)
 def suspects(options) -> None:
-    columns = ("positions", "labels", "suggested", "margin", "flagged")
-    rows = _studied("suspects", options.name, columns)
-    show(options, [row for row in rows if row["flagged"]], columns[:4], "none found")
+    from imgrec.data import open_dataset
+
+    rows = _studied("suspects", options.name, ("positions", "labels", "suggested", "margin", "flagged"))
+    files = open_dataset(options.name).files
+    found = [{"file": files[row["positions"]], **row} for row in rows if row["flagged"]]
+    show(options, found, ("file", "labels", "suggested", "margin"), "none found")
 
 
 @command("what a linear SVM, a decision tree and nearest neighbours reach on the pixels", NAME)

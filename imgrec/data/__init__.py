@@ -44,11 +44,13 @@ __all__ = [
     "check_free",
     "class_name",
     "class_names",
+    "classes_of",
     "delete_dataset",
     "edit",
     "export_dataset",
     "fetch",
     "find",
+    "fingers",
     "history",
     "import_dataset",
     "inspect",
@@ -112,6 +114,20 @@ def original(name: str, index: int) -> bytes:
     if name.partition(":")[0] in builtin.BUILT_IN:
         return to_png(builtin.open_builtin(name).images[index])
     return _stored(name).original(index)
+
+
+def classes_of(name: str) -> tuple[str, ...]:
+    """The classes of a data set, without its pixels. Raises DatasetError."""
+    return builtin.open_builtin(name).classes if name.partition(":")[0] in builtin.BUILT_IN else _stored(name).classes
+
+
+def fingers(name: str) -> tuple[np.ndarray | None, np.ndarray]:
+    """By what the files of a stored set are known again, 64 bits of their SHA-256, uint64 (N,), and their splits, uint8
+    (N,); None and nothing of a set that is built in, or not here."""
+    if name not in store.names():
+        return None, np.zeros(0, np.uint8)
+    stored = store.load(name)
+    return np.ascontiguousarray(stored.items["sha256"]), stored.splits
 
 
 def export_dataset(name: str, out: Path | BinaryIO, progress: Progress | None = None) -> int:

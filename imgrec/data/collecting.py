@@ -20,6 +20,7 @@ from imgrec.privacy import stripped
 
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that look like another
 MOST_CLASSES, MOST_PHOTOS, MOST_OF_ONE, WEEKS = 30, 3000, 300, 4
+SIDE = 1280  # pixels of the longer side that are kept of a photo: 3,000 phones' worth would be 15 GB
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,13 @@ class Collection:
         return sorted(found, key=lambda photo: photo.path.name, reverse=True)
 
     def add(self, content: bytes, label: str, who: str = "", name: str = "photo", group: str = "") -> Path:
-        """Keep a photo, without anything but its pixels; ``group``: hexadecimal, see Photo. Raises ImageError for what is none, DatasetError when there are
-        too many, of all or of one visitor, the class is not one of these, or the collection is closed."""
+        """Keep a photo, without anything but its pixels; ``group``: hexadecimal, see Photo.
+
+        Raises ImageError for what is none, DatasetError when there are too many, of all or of one visitor, the class is
+        not one of these, or the collection is closed or takes none at the moment.
+        """
+        if self.paused:
+            raise DatasetError(tr("The collection takes no more photos at the moment; ask who opened it."))
         if label not in self.classes:
             raise DatasetError(
                 tr(
@@ -79,7 +85,7 @@ class Collection:
             MOST_OF_ONE if who else MOST_PHOTOS
         ):
             raise DatasetError(tr("There are enough photos already; the one who opened the collection can end it."))
-        plain, ending = stripped(content, name)
+        plain, ending = stripped(content, name, SIDE)
         if reason := no_room(len(plain)):
             raise DatasetError(reason)
         place = self.path / str(self.classes.index(label))
@@ -96,12 +102,28 @@ class Collection:
         if photo.path.parent.parent == self.path:
             photo.path.unlink(missing_ok=True)
 
+    def remove_all_of(self, who: str) -> int:
+        """Take out what one visitor added, and give how many photos that were."""
+        theirs = [photo for photo in self.photos() if photo.who == who]
+        for photo in theirs:
+            self.remove(photo)
+        return len(theirs)
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing can be added for now."""
+        return (self.path / "paused").exists()
+
+    def pause(self, paused: bool) -> None:
+        """Take no more photos, or take them again."""
+        (self.path / "paused").touch() if paused else (self.path / "paused").unlink(missing_ok=True)
+
     def bundle(self) -> Path:
         """All photos as an upload to import, see `jobs.start_import`. Raises DatasetError for fewer than two classes."""
         photos = self.photos()[::-1]
         if len({photo.label for photo in photos}) < 2:
             raise DatasetError(tr("It takes photos of two classes at least."))
-        every = (uploads.Loose(photo.path.name, photo.path.read_bytes(), photo.label, photo.group) for photo in photos)
+        every = (uploads.Loose(photo.path.name, photo.path, photo.label, photo.group) for photo in photos)
         return uploads.bundle(every)
 
     def note_made(self) -> None:

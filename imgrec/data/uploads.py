@@ -40,13 +40,20 @@ def keep(name: str, content: bytes) -> Path:
 
 
 class Loose(NamedTuple):
-    """A picture that was given alone. Without a ``label`` the folder in its name tells it, as in an uploaded folder; those
+    """A picture that was given alone, or the file that it lies in. Without a ``label`` the folder in its name tells it, as in an uploaded folder; those
     of one ``group``, such as a second of a film, come into the same split."""
 
     name: str
-    content: bytes
+    content: bytes | Path
     label: str | None = None
     group: str = ""
+
+    @property
+    def size(self) -> int:
+        return self.content.stat().st_size if isinstance(self.content, Path) else len(self.content)
+
+    def read(self) -> bytes:
+        return self.content.read_bytes() if isinstance(self.content, Path) else self.content
 
 
 def bundle(pictures: Iterable[Loose]) -> Path:
@@ -56,14 +63,15 @@ def bundle(pictures: Iterable[Loose]) -> Path:
     table = io.StringIO()
     rows = csv.writer(table)
     rows.writerow(("file", "label", "split"))
-    with _place(sum(len(picture.content) for picture in pictures)) as place:
+    with _place(sum(picture.size for picture in pictures)) as place:
         path = place / "pictures.zip"
         with zipfile.ZipFile(path, "w") as archive:  # stored as they are: pictures do not get smaller
-            for number, ((name, content, label, _), split) in enumerate(zip(pictures, splits, strict=True)):
-                if label is not None:
+            for number, (picture, split) in enumerate(zip(pictures, splits, strict=True)):
+                name = picture.name
+                if picture.label is not None:
                     name = f"{number:05d}-{safe_name(name)}"
-                    rows.writerow((name, label, split))
-                archive.writestr(name, content)
+                    rows.writerow((name, picture.label, split))
+                archive.writestr(name, picture.read())
             if any(picture.label is not None for picture in pictures):
                 archive.writestr(TABLE, table.getvalue())
     return path
@@ -75,7 +83,7 @@ def _splits(pictures: list[Loose]) -> list[str]:
     if not sizes or max(sizes.values()) < 2:
         return [""] * len(pictures)
     labels = np.unique([str(picture.label) for picture in pictures], return_inverse=True)[1]
-    groups = [p.group if sizes[p.group] > 1 else hashlib.sha256(p.content).hexdigest() for p in pictures]
+    groups = [p.group if sizes[p.group] > 1 else hashlib.sha256(p.read()).hexdigest() for p in pictures]
     return [SPLITS[split] for split in stratify(labels, groups)]
 
 

@@ -1,0 +1,177 @@
+"""Shared: a network on another data set, whose pictures are of the same things and from elsewhere."""
+
+import numpy as np
+import streamlit as st
+
+from imgrec import charts, jobs
+from imgrec.data import DatasetError, classes_of, list_datasets, named, shapes
+from imgrec.data.dataset import evenly
+from imgrec.elsewhere import Elsewhere, judge, own_test, shared, summary
+from imgrec.language import listed, tr
+from imgrec.predict import Predictor
+from imgrec.runs import Run
+from pages import gallery, judged, parts
+
+BESIDE = 12  # pictures of each set that are shown beside each other
+
+
+def offered(run: Run, model: Predictor) -> list[str]:
+    """The data sets that have a class of its, those with most of them first; of drawn shapes harder ones."""
+    own = run.recipe.dataset
+    names = [row.name for row in list_datasets() if row.ready and row.name != own]
+    if own.partition(":")[0] == "shapes":
+        names = [name for name in (shapes.name(difficulty=hard, seed=1) for hard in (0.7, 1.0)) if name != own] + names
+    known = {}
+    for name in names:
+        try:
+            known[name] = int((shared(model.classes, classes_of(name)) >= 0).sum())
+        except DatasetError:
+            continue
+    return sorted((name for name in known if known[name]), key=lambda name: -known[name])
+
+
+def section(run: Run, model: Predictor) -> None:
+    """The choice of a set, and how the network does on it."""
+    st.caption(
+        tr(
+            "The test pictures came from where the others came from: the same cameras, hands and backgrounds. How does it do with "
+            "pictures of the same things from somewhere else?"
+        )
+    )
+    names = offered(run, model)
+    if not names:
+        called = listed([parts.text(name) for name in model.classes[:12]])
+        st.info(
+            tr(
+                "No other data set here has a class that it knows. Bring pictures in folders that are called so: {classes}.",
+                classes=called,
+            )
+        )
+        parts.link("bring", "Bring your own pictures", ":material/add_photo_alternate:")
+        return
+    if st.session_state.get("elsewhere_set") not in names:
+        st.session_state["elsewhere_set"] = names[0]
+    name = st.selectbox(
+        tr("Pictures from"), names, key="elsewhere_set", persist_state="session", format_func=lambda name: " ".join(name.split()),
+        help=tr("Data sets with a class of a name that it knows. Capitals, spaces and hyphens do not count."),
+    )  # fmt: skip
+    job = jobs.study_job("elsewhere", name, run=run.name)
+    if found := jobs.study_result(job):
+        with parts.refusals():
+            wanted = model.passport.preprocess
+            dataset = parts.open_dataset(name, wanted.size, wanted.resize, wanted.channels)
+            told(run, model, dataset, judge(model, dataset, found))
+    gallery.study_progress(
+        job, tr("Ask it again") if found else tr("Ask it about these pictures"),
+        lambda: jobs.start_study("elsewhere", name, run=run.name), "elsewhere",
+    )  # fmt: skip
+
+
+def told(run: Run, model: Predictor, dataset, there: Elsewhere) -> None:
+    """The figures, what they mean, and the pictures."""
+    given, found = there.answers, summary(there, own_test(run, model.classes))
+    low, high = found["interval"]
+    tiles = [
+        (
+            tr("Accuracy on these"),
+            f"{found['accuracy']:.1%}",
+            tr("95% interval {low:.1%} to {high:.1%} (Wilson).", low=low, high=high),
+        )
+    ]
+    if found["own_accuracy"] is not None:
+        tiles.append(
+            (
+                tr("In its own test"),
+                f"{found['own_accuracy']:.1%}",
+                tr("Of the same classes, {n:,} pictures.", n=found["own_images"]),
+            )
+        )
+    if there.known is not None:
+        tiles.append(
+            (
+                tr("Taken for strange"),
+                f"{1 - there.known:.1%}",
+                tr("Marked as probably none of its classes, though they are."),
+            )
+        )
+    parts.metrics(*tiles)
+    st.caption(" ".join(counted(found)))
+    verdict(found)
+    rows = named(found["classes"])
+    parts.chart(
+        charts.elsewhere(rows), "elsewhere_classes",
+        tr("What is found of each class here and in its own test, the greatest loss first"),
+    )  # fmt: skip
+    beside(run, model, dataset, given.positions)
+    st.subheader(tr("Most confident mistakes"), anchor=False)
+    judged.pictures(model, dataset, given, given.mistakes, "elsewhere", dataset.name)
+
+
+def counted(found: dict) -> list[str]:
+    """Which pictures it was asked about, and which not, in sentences."""
+    words = [tr("It was asked about {pictures}.", pictures=parts.pictures(found["images"]))]
+    if found["learned_from"]:
+        words.append(
+            tr("Left out: {pictures}, since it learned from them.", pictures=parts.pictures(found["learned_from"]))
+        )
+    if found["strangers"]:
+        others = listed([parts.text(name) for name in found["other_classes"][:8]])
+        words.append(
+            tr(
+                "Of classes that it never learned ({others}): {pictures}.",
+                others=others,
+                pictures=parts.pictures(found["strangers"]),
+            )
+        )
+        if found["strangers_noticed"] is not None:
+            words.append(tr("{share:.0%} of those it marks as none of its classes.", share=found["strangers_noticed"]))
+    return words
+
+
+def verdict(found: dict) -> None:
+    """What the difference to its own test means."""
+    if found["difference"] is None:
+        return
+    low, high = found["difference_interval"]
+    if low > 0:
+        st.warning(
+            tr(
+                "**It does worse here than in its own test, by {points:.1f} points** (95% interval {low:.1f} to {high:.1f}). What tells "
+                "its classes apart at home does not hold everywhere. Compare the pictures below; then add some like these to what "
+                "it learns from, or let the augmentation vary what differs.",
+                points=100 * found["difference"], low=100 * low, high=100 * high,
+            ),
+            icon=":material/trending_down:",
+        )  # fmt: skip
+    elif high < 0:
+        st.success(
+            tr("**It does better here than in its own test**, more than chance explains: these pictures are easier."),
+            icon=":material/trending_up:",
+        )
+    else:
+        st.success(
+            tr("**It does as well here as in its own test**, as far as so many pictures can tell."),
+            icon=":material/check:",
+        )
+
+
+def beside(run: Run, model: Predictor, dataset, positions: np.ndarray) -> None:
+    """Pictures that it learned from above those that it was asked about, as the network sees them."""
+    wanted = model.passport.preprocess
+    try:
+        home = parts.open_dataset(run.recipe.dataset, wanted.size, wanted.resize, wanted.channels)
+    except ValueError:  # it is not here any more
+        home = None
+    if home is not None:
+        st.markdown(tr("It learned from pictures like these:"))
+        strip(home, home.indices("train"), "elsewhere_home")
+        st.markdown(tr("It was asked about pictures like these:"))
+        strip(dataset, positions, "elsewhere_there")
+
+
+def strip(dataset, positions: np.ndarray, key: str) -> None:
+    chosen = evenly(positions, BESIDE)
+    parts.tiles(
+        [parts.Tile(dataset.images[i], dataset.classes[dataset.labels[i]], dataset.files[i]) for i in chosen.tolist()],
+        key, 84, clickable=False,
+    )  # fmt: skip
