@@ -17,7 +17,7 @@ def cores() -> int | None:
     """
     found = []
     for group in _groups("cpu"):
-        quota, period = (_numbers(group / "cpu.max") + [None, None])[:2]
+        quota, period = [*_numbers(group / "cpu.max"), None, None][:2]
         if quota is None:
             quota, period = (_number(group / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
         if quota and period and quota > 0:

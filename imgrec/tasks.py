@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from imgrec.data.uploads import discard
 from imgrec.home import write_atomic
 from imgrec.jobs import bring_folder, dataset_folder, study_folder, teller, under_way
 from imgrec.language import tr
+from imgrec.runs import Run
 from imgrec.worker import STATE_EVERY, Requests
 
 

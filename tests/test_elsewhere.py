@@ -110,7 +110,7 @@ def test_colour_and_size_are_made_to_fit(own_copy):
 
 
 def test_a_set_without_any_of_its_classes_is_refused_with_the_way_out(own_copy):
-    with pytest.raises(DatasetError, match="none of the classes that .* knows, which are 0, 1"):
+    with pytest.raises(DatasetError, match=r"none of the classes that .* knows, which are 0, 1"):
         tasks.measure_elsewhere(open_run(own_copy), "shapes")
 
 
