@@ -25,7 +25,7 @@ MOST = 20_000  # pictures that it is asked about, evenly drawn
 class Elsewhere:
     """``answers`` about the pictures whose class the network learned; ``others`` are the set's classes that it did not,
     with ``strangers`` pictures, the share ``noticed`` of which it marks as none of its classes, if it can. Another
-    ``learned`` pictures were left out, since it learned from them."""
+    ``learned`` pictures were left out, since it learned from them; of the rest, ``there``, MOST at most were drawn."""
 
     answers: Answers
     others: tuple[str, ...]
@@ -33,6 +33,7 @@ class Elsewhere:
     noticed: float | None
     known: float | None  # the same of the answers: which share of the pictures it takes for one of its classes
     learned: int
+    there: int
 
 
 def shared(classes: Sequence[str], others: Sequence[str]) -> np.ndarray:
@@ -72,7 +73,8 @@ def ask(
     predictor: Predictor, dataset: Dataset, learned: str, told: Callable[[float, str], None] | None = None
 ) -> dict[str, np.ndarray]:
     """What a network that learned from the set named ``learned`` says of the `unseen` pictures of another: positions
-    int64 (n,), logits float32 (n, classes), familiarity float32 (n,) or empty, and how many were ``learned``.
+    int64 (n,), logits float32 (n, classes), familiarity float32 (n,) or empty, how many were ``learned``, and of how many
+    others, ``there``, these n are.
 
     ``told`` hears the share done; what it raises ends it. Raises DatasetError where there is nothing to be asked.
     """
@@ -82,7 +84,7 @@ def ask(
         raise DatasetError(
             tr("{name} has no picture that {run} did not learn from.", name=dataset.name, run=predictor.name)
         )
-    count, positions = len(dataset.kept) - len(positions), evenly(positions, MOST)
+    there, positions = len(positions), evenly(positions, MOST)
     logits, familiarity = looked(
         predictor, dataset, positions,
         told and (lambda done, total: told(done / total, tr("the network looks at them"))),
@@ -91,7 +93,8 @@ def ask(
         "positions": positions,
         "logits": logits,
         "familiarity": np.zeros(0, np.float32) if familiarity is None else familiarity,
-        "learned": np.array(count),
+        "learned": np.array(len(dataset.kept) - there),
+        "there": np.array(there),
     }
 
 
@@ -135,6 +138,7 @@ def judge(predictor: Predictor, dataset: Dataset, found: Mapping[str, np.ndarray
         noticed,
         None if missed is None else 1 - missed,
         int(found["learned"]),
+        int(found["there"]),
     )  # fmt: skip
 
 
@@ -181,6 +185,7 @@ def summary(found: Elsewhere, own: Mapping[str, Mapping[str, Any]]) -> dict[str,
         "strangers_noticed": found.noticed,
         "taken_for_known": found.known,
         "learned_from": found.learned,
+        "drawn_from": found.there,
     }
 
 

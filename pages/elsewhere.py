@@ -6,11 +6,11 @@ import streamlit as st
 from imgrec import charts, jobs
 from imgrec.data import DatasetError, classes_of, list_datasets, named, shapes
 from imgrec.data.dataset import evenly
-from imgrec.elsewhere import Elsewhere, judge, own_test, shared, summary
+from imgrec.elsewhere import MOST, Elsewhere, judge, own_test, shared, summary
 from imgrec.language import listed, tr
 from imgrec.predict import Predictor
 from imgrec.runs import Run
-from pages import gallery, judged, parts
+from pages import gallery, judged, parts, settings
 
 BESIDE = 12  # pictures of each set that are shown beside each other
 
@@ -105,11 +105,20 @@ def told(run: Run, model: Predictor, dataset, there: Elsewhere) -> None:
     beside(run, model, dataset, given.positions)
     st.subheader(tr("Most confident mistakes"), anchor=False)
     judged.pictures(model, dataset, given, given.mistakes, "elsewhere", dataset.name)
+    wanted, kind = model.passport.preprocess, dataset.name.partition(":")[0]
+    channels = next((row.channels for row in list_datasets() if row.name == kind), 0)  # its own, not as opened here
+    if len(dataset.indices("train")) and wanted.channels == channels and st.button(
+        tr("Train further on these"), icon=":material/fast_forward:", key="elsewhere_train",
+        help=tr("A new training that starts from the best weights of this one, on these pictures. It may forget the others."),
+    ):  # fmt: skip
+        settings.fill_in(run, weights=run.name, dataset=dataset.name, image_size=wanted.size)
 
 
 def counted(found: dict) -> list[str]:
     """Which pictures it was asked about, and which not, in sentences."""
     words = [tr("It was asked about {pictures}.", pictures=parts.pictures(found["images"]))]
+    if found["drawn_from"] > MOST:
+        words.append(tr("They were drawn evenly from {n:,}.", n=found["drawn_from"]))
     if found["learned_from"]:
         words.append(
             tr("Left out: {pictures}, since it learned from them.", pictures=parts.pictures(found["learned_from"]))

@@ -44,7 +44,7 @@ def fill_in(run: Run, **changes: object) -> None:
     others = {preset: sum(of_preset(preset)[name] != values[name] for name in NAMES) for preset in PRESETS}
     fill(values, min(PRESETS, key=others.get))  # shown is the preset that it is most like
     st.session_state["preset_suggested"] = ""  # these are chosen
-    parts.go_to("train", dataset=run.recipe.dataset)
+    parts.go_to("train", dataset=str(values["dataset"]))
 
 
 def suggest(preset: str) -> None:
