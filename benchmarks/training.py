@@ -269,10 +269,12 @@ def accuracy(options: argparse.Namespace, place: str) -> bool:
         print(f"  {name:8} {means[name]:.2%}  ({each}), {seconds:,.0f} s")
     for mine, theirs in zip(next(iter(found.values())), found["plain"], strict=True):
         [(share, seconds)] = mine
-        sooner = next((f"{then / seconds:.2f} times" for other, then in theirs if other >= share - NOISE), None)
+        sooner = next(
+            (f"in {then / seconds:.2f} times as long" for other, then in theirs if other >= share - NOISE), None
+        )
+        never = f"not yet in {theirs[-1][1] / seconds:.2f} times as long"
         after = ", ".join(f"{other:.1%}" for other, _ in theirs)
-        never = f"more than {theirs[-1][1] / seconds:.2f} times, for it was not in {len(theirs)} epochs"
-        print(f"  {share:.2%} in {seconds:,.0f} s; plain ({after}) took {sooner or never} as long to be as accurate")
+        print(f"  {share:.2%} in {seconds:,.0f} s; plain ({after}) as accurate {sooner or never}")
     return all(share > means["plain"] - NOISE for share in means.values())
 
 

@@ -36,12 +36,27 @@ class Elsewhere:
     there: int
 
 
-def shared(classes: Sequence[str], others: Sequence[str]) -> np.ndarray:
+Names = Mapping[str, str]  # classes of another set → what they are among those of a network
+
+
+def shared(classes: Sequence[str], others: Sequence[str], called: Names | None = None) -> np.ndarray:
     """Where each class of another set stands among ``classes``, int64 (others,); -1 for what is not among them.
 
     Capitals, spaces, hyphens and underscores do not count; a class that the reader's language calls otherwise, see
-    `class_names`, goes by both names.
+    `class_names`, goes by both names; ``called`` says what others are, such as {"car": "automobile"}. Raises DatasetError
+    where that names what there is not.
     """
+    for other, name in (called or {}).items():
+        if other not in others or name not in classes:
+            raise DatasetError(
+                tr(
+                    "{other} = {name} does not fit: on the left stands one of {others}, on the right one of {classes}.",
+                    other=other,
+                    name=name,
+                    others=", ".join(others[:20]),
+                    classes=", ".join(classes[:20]),
+                )
+            )
     places: dict[str, int] = {}
     for names in (classes, map(_plain, classes), map(_plain, class_names(classes))):
         for place, name in enumerate(names):
@@ -51,7 +66,8 @@ def shared(classes: Sequence[str], others: Sequence[str]) -> np.ndarray:
         next((places[name] for name in (other, _plain(other), _plain(also)) if name in places), -1)
         for other, also in zip(others, shown, strict=True)
     ]
-    return np.array(found, np.int64)
+    told = [called.get(other) if called else None for other in others]
+    return np.array([classes.index(name) if name else place for name, place in zip(told, found, strict=True)], np.int64)
 
 
 def _plain(name: str) -> str:
@@ -78,7 +94,6 @@ def ask(
 
     ``told`` hears the share done; what it raises ends it. Raises DatasetError where there is nothing to be asked.
     """
-    fitting(predictor, dataset)
     positions = unseen(dataset, learned)
     if not len(positions):
         raise DatasetError(
@@ -98,9 +113,9 @@ def ask(
     }
 
 
-def fitting(predictor: Predictor, dataset: Dataset) -> np.ndarray:
+def fitting(predictor: Predictor, dataset: Dataset, called: Names | None = None) -> np.ndarray:
     """`shared` of both; raises DatasetError if that is nothing."""
-    found = shared(predictor.classes, dataset.classes)
+    found = shared(predictor.classes, dataset.classes, called)
     if (found < 0).all():
         raise DatasetError(
             tr(
@@ -113,9 +128,11 @@ def fitting(predictor: Predictor, dataset: Dataset) -> np.ndarray:
     return found
 
 
-def judge(predictor: Predictor, dataset: Dataset, found: Mapping[str, np.ndarray]) -> Elsewhere:
+def judge(
+    predictor: Predictor, dataset: Dataset, found: Mapping[str, np.ndarray], called: Names | None = None
+) -> Elsewhere:
     """What `ask` found, by the labels that the pictures have now. Raises DatasetError where none of the classes are there."""
-    places, positions = fitting(predictor, dataset), found["positions"]
+    places, positions = fitting(predictor, dataset, called), found["positions"]
     labels = dataset.labels[positions]
     kept = (labels >= 0) & (dataset.splits[positions] < 3)
     place = np.where(kept, places[labels], -1)

@@ -125,12 +125,13 @@ class Learner:
         """Accuracy with its interval, precision and recall of each class, calibration; see `evaluate.report`."""
         return report(self.answers(split), self.dataset)
 
-    def elsewhere(self, pictures: str | os.PathLike) -> dict[str, Any]:
+    def elsewhere(self, pictures: str | os.PathLike, called: dict[str, str] | None = None) -> dict[str, Any]:
         """How it does on other pictures of its classes, those of a folder, archive, table or data set as `fit` takes them,
-        beside its own test; see `elsewhere.summary`. Raises DatasetError where no class has a name that it knows."""
+        beside its own test; see `elsewhere.summary`. ``called`` says what classes of other names are, such as {"car":
+        "automobile"}. Raises DatasetError where it knows none of them."""
         name = _dataset(pictures)
         with bar(" %") as progress:
-            return measure_elsewhere(self.run, name, lambda share: progress(round(100 * share), 100))
+            return measure_elsewhere(self.run, name, lambda share: progress(round(100 * share), 100), called)
 
     def curves(self, quantity: str = "loss") -> Figure:
         """The ``quantity``, "loss" or "accuracy", by epoch."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
@@ -88,17 +88,20 @@ def work_study(
             requests.done.set()
 
 
-def measure_elsewhere(run: Run, name: str, progress: Callable[[float], None] | None = None) -> dict[str, Any]:
+def measure_elsewhere(
+    run: Run, name: str, progress: Callable[[float], None] | None = None, called: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """How a run does on the data set ``name``, which it did not learn from; see `elsewhere.summary`. Raises what `work_study`
     does."""
-    from imgrec.elsewhere import judge, own_test, summary
+    from imgrec.elsewhere import fitting, judge, own_test, summary
     from imgrec.evaluate import as_named_now
     from imgrec.predict import predictor
 
-    found = work_study("elsewhere", name, progress, run=run.name)
     network, _ = as_named_now(run, predictor(run.name))
     wanted = network.passport.preprocess
-    there = judge(network, open_dataset(name, wanted.size, wanted.resize, wanted.channels), found)
+    dataset = open_dataset(name, wanted.size, wanted.resize, wanted.channels)
+    fitting(network, dataset, called)  # or it is refused at once
+    there = judge(network, dataset, work_study("elsewhere", name, progress, run=run.name), called)
     return summary(there, own_test(run, network.classes))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from imgrec import charts, jobs
-from imgrec.data import DatasetError, classes_of, list_datasets, named, shapes
+from imgrec.data import DatasetError, class_names, classes_of, list_datasets, named, shapes
 from imgrec.data.dataset import evenly
 from imgrec.elsewhere import MOST, Elsewhere, judge, own_test, shared, summary
 from imgrec.language import listed, tr
@@ -12,6 +12,7 @@ from imgrec.predict import Predictor
 from imgrec.runs import Run
 from pages import gallery, judged, parts, settings
 
+MOST_CALLED = 20  # classes of other names for which one can say what they are
 BESIDE = 12  # pictures of each set that are shown beside each other
 
 
@@ -60,11 +61,32 @@ def section(run: Run, model: Predictor) -> None:
         with parts.refusals():
             wanted = model.passport.preprocess
             dataset = parts.open_dataset(name, wanted.size, wanted.resize, wanted.channels)
-            told(run, model, dataset, judge(model, dataset, found))
+            told(run, model, dataset, judge(model, dataset, found, calling(run, model, dataset)))
     gallery.study_progress(
         job, tr("Ask it again") if found else tr("Ask it about these pictures"),
         lambda: jobs.start_study("elsewhere", name, run=run.name), "elsewhere",
     )  # fmt: skip
+
+
+def calling(run: Run, model: Predictor, dataset) -> dict[str, str]:
+    """What the visitor says that classes of other names are."""
+    others = [name for name, at in zip(dataset.classes, shared(model.classes, dataset.classes), strict=True) if at < 0]
+    if not others:
+        return {}
+    with st.expander(tr("Classes of other names ({n})", n=len(others))):
+        st.caption(
+            tr("Is one of them the same as one that it knows, under another name? Then its pictures count, too.")
+        )
+        places = st.columns(2)
+        shown = dict(zip(model.classes, class_names(model.classes), strict=True))
+        chosen = {
+            name: places[number % 2].selectbox(
+                parts.text(name), model.classes, None, key=f"called {dataset.name} {run.name} {name}", persist_state="session",
+                format_func=lambda name: " ".join(shown[name].split()), placeholder=tr("none of its classes"),
+            )
+            for number, name in enumerate(others[:MOST_CALLED])
+        }  # fmt: skip
+    return {name: what for name, what in chosen.items() if what}
 
 
 def told(run: Run, model: Predictor, dataset, there: Elsewhere) -> None:

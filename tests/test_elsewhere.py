@@ -90,6 +90,26 @@ def test_classes_it_never_learned_are_strangers(own_copy, digits):
     assert found["own_images"] == open_run(own_copy).read("evaluation.json")["images"]
 
 
+def test_a_class_of_another_name_can_be_said_to_be_the_same(own_copy, digits, capsys):
+    names = ["nought" if label == 0 else str(label) for label in digits.labels[:40]]
+    stored("spoken", digits.images[:40], names)
+    run = open_run(own_copy)
+    found = tasks.measure_elsewhere(run, "spoken")
+    noughts = names.count("nought")
+    assert (found["images"], found["strangers"], found["other_classes"]) == (40 - noughts, noughts, ["nought"])
+    also = tasks.measure_elsewhere(run, "spoken", called={"nought": "0"})
+    assert (also["images"], also["strangers"], also["other_classes"]) == (40, 0, [])
+    assert main(["evaluate", own_copy, "--on", "spoken", "--as", "nought=0", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["accuracy"] == also["accuracy"]
+    for wrong in ("nought=zero", "zero=0"):
+        assert main(["evaluate", own_copy, "--on", "spoken", "--as", wrong]) == 1
+        assert "does not fit" in capsys.readouterr().err
+    assert main(["evaluate", own_copy, "--as", "nought=0"]) == 2
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", own_copy, "--on", "spoken", "--as", "nought"])
+    assert ended.value.code == 2
+
+
 def test_labels_count_as_they_are_now(own_copy, digits):
     run, few = open_run(own_copy), stored("few", digits.images[:40], digits.labels[:40])
     before = tasks.measure_elsewhere(run, "few")
@@ -128,5 +148,7 @@ def test_on_the_command_line_and_in_python(own_copy, digits, tmp_path, capsys):
     assert main(["evaluate", own_copy, "--on", name]) == 0
     assert f"pictures of {name} that it did not learn from" in capsys.readouterr().out
     assert main(["evaluate", own_copy, "--on", name, "--split", "test"]) == 2
+    assert main(["evaluate", own_copy, "--on", str(tmp_path / "photos")]) == 2
+    assert "is a place, not the name of a data set" in capsys.readouterr().err
     assert main(["evaluate", own_copy, "--on", "nothing"]) == 1
     assert "nothing" in capsys.readouterr().err

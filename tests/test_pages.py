@@ -1044,7 +1044,9 @@ def test_a_network_is_asked_about_pictures_from_elsewhere(own_copy):
     assert "worse here than in its own test" in test.warning[0].value
     assert "elephant" in texts(test)
     assert "60 pictures" in texts(test)
-    assert not [button for button in test.button if button.key == "elsewhere_train"]  # they have colours, which it does not take
+    assert not [
+        button for button in test.button if button.key == "elsewhere_train"
+    ]  # they have colours, which it does not take
 
 
 def test_what_came_along_is_asked_about_pictures_where_its_own_are_not_here():

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from imgrec.home import check_writable
+from imgrec.recipe import RecipeError
 
 
 class Argument(NamedTuple):
@@ -43,6 +45,16 @@ def run_name(text: str) -> str:
     if not (runs := list_runs()):
         raise argparse.ArgumentTypeError("there is no run yet; `python -m imgrec train` makes one")
     return runs[0].name
+
+
+def check_is_name(dataset: str) -> None:
+    """Raises RecipeError, with the way to make it a data set, for a place where pictures lie."""
+    from imgrec.data import list_datasets
+
+    if os.path.exists(dataset) and dataset not in {row.name for row in list_datasets()}:
+        raise RecipeError(
+            f"{dataset} is a place, not the name of a data set; `python -m imgrec import {dataset}` makes one of it."
+        )
 
 
 RUN = argument("name", metavar="RUN", type=run_name, help="its name, or last for the newest")

@@ -6,7 +6,18 @@ import argparse
 import sys
 from pathlib import Path
 
-from imgrec.commands.command import RUN, argument, command, out, print_json, run_name, show, writable, wrote
+from imgrec.commands.command import (
+    RUN,
+    argument,
+    check_is_name,
+    command,
+    out,
+    print_json,
+    run_name,
+    show,
+    writable,
+    wrote,
+)
 from imgrec.progress import bar
 from imgrec.recipe import RecipeError
 
@@ -21,15 +32,31 @@ def models(options) -> None:
     show(options, rows, ("name", "year", "parameters_32px_10_classes", "idea"))
 
 
+def _pairs(text: str) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    if not all(left.strip() and right.strip() for left, _, right in pairs):
+        raise argparse.ArgumentTypeError(f"{text!r} is not like car=automobile,puppy=dog")
+    return {left.strip(): right.strip() for left, _, right in pairs}
+
+
 @command(
     "measure a run on the pictures it never saw",
     RUN,
     argument("--split", choices=("test", "validation", "train"), help="of its own data set; default: test"),
     argument("--on", metavar="DATASET", help="another data set with classes of the same names"),
+    argument(
+        "--as",
+        dest="called",
+        type=_pairs,
+        metavar="THEIRS=ITS[,…]",
+        help="what classes of that set are, such as car=automobile",
+    ),
 )
 def evaluate(options) -> None:
     if options.on is not None:
         return _elsewhere(options)
+    if options.called:
+        raise RecipeError("--as says what classes of another data set are; name that with --on.")
     from imgrec.data import open_dataset
     from imgrec.evaluate import evaluate as measure
     from imgrec.evaluate import up_to_date
@@ -62,9 +89,10 @@ def _elsewhere(options) -> None:
 
     if options.split:
         raise RecipeError("--split is about the run's own data set, and --on about another; give one of them.")
+    check_is_name(options.on)
     run = open_run(options.name)
     with bar(" %") as progress:
-        report = measure_elsewhere(run, options.on, lambda share: progress(round(100 * share), 100))
+        report = measure_elsewhere(run, options.on, lambda share: progress(round(100 * share), 100), options.called)
     if options.json:
         return print_json({"run": run.name, "on": options.on, **report})
     print(_accuracy(report, f"pictures of {options.on} that it did not learn from"))

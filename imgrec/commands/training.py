@@ -9,7 +9,7 @@ import sys
 from functools import partial
 
 from imgrec import sweep
-from imgrec.commands.command import RUN, Argument, argument, command, out, print_json, say, show, wrote
+from imgrec.commands.command import RUN, Argument, argument, check_is_name, command, out, print_json, say, show, wrote
 from imgrec.home import in_words
 from imgrec.progress import carry_out, hint, in_a_line, stopping, write
 from imgrec.recipe import FIELDS, PRESETS, Recipe, RecipeError
@@ -60,13 +60,10 @@ def _values(name: str, text: str) -> list:
 )
 def train(options) -> None:
     from imgrec import jobs
-    from imgrec.data import list_datasets
 
     given = {name: values for name, values in vars(options).items() if name in FIELDS and values is not None}
     recipe = Recipe.from_values({name: values[0] for name, values in given.items()}, options.preset)
-    if os.path.exists(recipe.dataset) and recipe.dataset not in {row.name for row in list_datasets()}:
-        words = "{path} is a place, not the name of a data set; `python -m imgrec import {path}` makes one of it."
-        raise ValueError(words.format(path=recipe.dataset))
+    check_is_name(recipe.dataset)
     hint(recipe)
     lists = {name: values for name, values in given.items() if len(values) > 1}
     if options.draw < 0 or (options.draw and not lists):

@@ -118,7 +118,8 @@ def original(name: str, index: int) -> bytes:
 
 def classes_of(name: str) -> tuple[str, ...]:
     """The classes of a data set, without its pixels. Raises DatasetError."""
-    return builtin.open_builtin(name).classes if name.partition(":")[0] in builtin.BUILT_IN else _stored(name).classes
+    kind = name.partition(":")[0]  # whose options change no class, but would have all of it drawn
+    return builtin.open_builtin(kind).classes if kind in builtin.BUILT_IN else _stored(name).classes
 
 
 def fingers(name: str) -> tuple[np.ndarray | None, np.ndarray]:
