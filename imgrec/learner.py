@@ -29,7 +29,7 @@ from imgrec.predict import Classified, Predictor, predictor, stream
 from imgrec.progress import bar, carry_out, hint, in_a_line, stopping, write
 from imgrec.recipe import Recipe, RecipeError, one_of
 from imgrec.report import mistakes, printable
-from imgrec.runs import Run, RunError, open_run
+from imgrec.runs import Run, RunError, newest, open_run
 from imgrec.tasks import measure_elsewhere
 
 Picture = str | os.PathLike | bytes | Image.Image | np.ndarray
@@ -50,10 +50,11 @@ def fit(pictures: str | os.PathLike = "digits", preset: str = "standard", **sett
     return Learner(jobs.enqueue(recipe))._train()
 
 
-def load(run: str | os.PathLike | Run) -> Learner:
-    """What was trained before, here or in the dashboard, by the run's name or folder. Raises RunError if there is none."""
-    if isinstance(run, Run):
-        return Learner(run)
+def load(run: str | os.PathLike | Run = "last") -> Learner:
+    """What was trained before, here or in the dashboard, by the run's name or folder; the newest by default. Raises RunError
+    if there is none."""
+    if isinstance(run, Run) or run == "last":
+        return Learner(newest() if run == "last" else run)
     found, folder = open_run(Path(run).name), Path(run).expanduser()
     if len(folder.parts) > 1 and folder.resolve() != found.path.resolve():
         raise RunError(tr("{folder} is not a run of this workspace, {home}.", folder=folder, home=home()))

@@ -376,6 +376,13 @@ def open_run(name: str) -> Run:
     raise RunError(tr("There is no run named {name!r}; `python -m imgrec runs` lists them all.", name=name))
 
 
+def newest() -> Run:
+    """The run that was begun last. Raises RunError where there is none."""
+    if not (paths := _paths(bundled=False)):
+        raise RunError(tr("There is no run yet; `python -m imgrec train` makes one."))
+    return Run(Path(paths[0]))
+
+
 def list_runs(bundled: bool = False) -> list[Run]:
     """All runs, newest first; with ``bundled`` followed by those that come with imgrec."""
     return [Run(_path(path)) for path in _paths(bundled)]

@@ -19,8 +19,8 @@ from imgrec.data import DatasetError, find, open_dataset
 from imgrec.home import home
 from imgrec.images import ImageError, to_png
 from imgrec.learner import load
-from imgrec.recipe import RecipeError
-from imgrec.runs import RunError, list_runs, open_run
+from imgrec.recipe import Recipe, RecipeError
+from imgrec.runs import RunError, create_run, list_runs, open_run
 from imgrec.weights import load_weights
 
 ROOT = Path(__file__).parent.parent
@@ -96,7 +96,6 @@ def test_a_set_without_labels_is_refused_before_anything_starts(tmp_path):
 
 def test_who_waits_is_told_behind_how_many(capfd, monkeypatch):
     from imgrec import jobs, queue
-    from imgrec.recipe import Recipe
 
     first = jobs.enqueue(Recipe(**SMALL))
     with first.lock.acquire():
@@ -116,6 +115,18 @@ def test_a_set_to_which_pictures_were_added_is_no_longer_what_lies_there(tmp_pat
     imgrec.learner._dataset(place)
     import_dataset(folder(tmp_path / "b", {"cat/new.png": picture(900)}), "a", adding=True)
     assert find(place) is None
+
+
+def test_the_newest_is_loaded_where_no_name_is_given(own_copy):
+    assert imgrec.load().run.name == own_copy
+    assert imgrec.load("last").run.name == own_copy
+    newer = create_run(Recipe())
+    assert imgrec.load().run == newer
+
+
+def test_without_a_run_there_is_no_newest():
+    with pytest.raises(RunError, match="no run yet"):
+        imgrec.load()
 
 
 def test_the_options_of_a_built_in_set_are_no_ending_of_a_file():

@@ -40,11 +40,12 @@ def run_name(text: str) -> str:
     """The name of a run; ``last`` is the newest."""
     if text != "last":
         return text
-    from imgrec.runs import list_runs
+    from imgrec.runs import RunError, newest
 
-    if not (runs := list_runs()):
-        raise argparse.ArgumentTypeError("there is no run yet; `python -m imgrec train` makes one")
-    return runs[0].name
+    try:
+        return newest().name
+    except RunError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def check_is_name(dataset: str) -> None:
