@@ -44,7 +44,7 @@ def memory() -> tuple[int, int] | None:
 def _groups(controller: str) -> Iterator[Path]:
     """The folders of this process's group and of those around it, whose bounds hold for it too. A container may be told the
     machine's name of its group, but sees it as the outermost."""
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         for line in OWN.read_text().splitlines():
             _, controllers, name = line.split(":", 2)
             if not controllers or controller in controllers.split(","):
@@ -66,5 +66,6 @@ def _number(path: Path) -> int | None:
 def _table(path: Path) -> Iterator[tuple[str, int]]:
     with suppress(OSError, ValueError):
         for line in path.read_text().splitlines():
-            name, value = line.split()
-            yield name, int(value)
+            name, _, value = line.partition(" ")
+            if value.isdigit():
+                yield name, int(value)

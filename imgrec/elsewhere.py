@@ -5,46 +5,47 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from imgrec.data import Dataset, DatasetError, class_names, fingers
-from imgrec.data.dataset import evenly
+from imgrec.data import Dataset, DatasetError, class_names, fingers, open_dataset, shapes_options
+from imgrec.data.dataset import SPLITS, evenly
 from imgrec.evaluate import Answers, looked, scores, wilson
 from imgrec.language import tr
 from imgrec.predict import Predictor
-from imgrec.runs import Run
+from imgrec.runs import Run, RunError, open_run
 
-MOST = 20_000  # pictures that it is asked about, evenly drawn
+MOST, STRANGERS = 20_000, 5_000  # pictures of its classes, and of others, that it is asked about, evenly drawn
+
+Names = Mapping[str, str]  # classes of another set → what they are among those of a network
 
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """``answers`` about the pictures whose class the network learned; ``others`` are the set's classes that it did not,
-    with ``strangers`` pictures, the share ``noticed`` of which it marks as none of its classes, if it can. Another
-    ``learned`` pictures were left out, since it learned from them; of the rest, ``there``, MOST at most were drawn."""
+    """``answers`` about the pictures whose class the network learned, ``there`` are so many of them, of which MOST at most
+    were drawn; ``others`` are the set's classes that it did not learn, with ``strangers`` pictures. It marks the share
+    ``noticed`` of these as none of its classes, and takes ``known`` of the others for one of them, if it can tell. Another
+    ``learned`` pictures were left out, since it learned from them; what it learned from ``gone`` sets is not known."""
 
     answers: Answers
+    there: int
     others: tuple[str, ...]
     strangers: int
     noticed: float | None
-    known: float | None  # the same of the answers: which share of the pictures it takes for one of its classes
+    known: float | None
     learned: int
-    there: int
-
-
-Names = Mapping[str, str]  # classes of another set → what they are among those of a network
+    gone: tuple[str, ...]
 
 
 def shared(classes: Sequence[str], others: Sequence[str], called: Names | None = None) -> np.ndarray:
     """Where each class of another set stands among ``classes``, int64 (others,); -1 for what is not among them.
 
-    Capitals, spaces, hyphens and underscores do not count; a class that the reader's language calls otherwise, see
-    `class_names`, goes by both names; ``called`` says what others are, such as {"car": "automobile"}. Raises DatasetError
-    where that names what there is not.
+    Capitals do not count, nor which of space, hyphen and underscore stands between words; a class that the reader's
+    language calls otherwise, see `class_names`, goes by both names; ``called`` says what others are, such as
+    {"car": "automobile"}. Raises DatasetError where that names what there is not.
     """
     for other, name in (called or {}).items():
         if other not in others or name not in classes:
@@ -61,45 +62,111 @@ def shared(classes: Sequence[str], others: Sequence[str], called: Names | None =
     for names in (classes, map(_plain, classes), map(_plain, class_names(classes))):
         for place, name in enumerate(names):
             places.setdefault(name, place)
-    shown = class_names(others)
+    told = [(called or {}).get(other) for other in others]
     found = [
-        next((places[name] for name in (other, _plain(other), _plain(also)) if name in places), -1)
-        for other, also in zip(others, shown, strict=True)
+        classes.index(name) if name else next((places[n] for n in (o, _plain(o), _plain(also)) if n in places), -1)
+        for name, o, also in zip(told, others, class_names(others), strict=True)
     ]
-    told = [called.get(other) if called else None for other in others]
-    return np.array([classes.index(name) if name else place for name, place in zip(told, found, strict=True)], np.int64)
+    return np.array(found, np.int64)
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", name)).strip().casefold()
+    return re.sub(r"(?<=[^\W_])[\s_-]+(?=[^\W_])", " ", unicodedata.normalize("NFKC", name).strip()).casefold()
 
 
-def unseen(dataset: Dataset, learned: str) -> np.ndarray:
-    """The positions of a set's pictures with a label that a training on the set named ``learned`` neither learned from nor
-    was chosen by, int64: of the same set its test pictures, of another what is not, byte for byte, in the rest of that one."""
-    if dataset.name == learned:
-        return dataset.indices("test")
-    mine, (theirs, splits) = fingers(dataset.name)[0], fingers(learned)
-    if mine is None or theirs is None:
-        return dataset.kept
-    return dataset.kept[~np.isin(mine[dataset.kept], theirs[splits < 2])]
+def pairs(texts: Sequence[str], others: Sequence[str]) -> dict[str, str]:
+    """What ``car=automobile`` and its like say; of several signs the one counts before which a class of the set stands."""
+    found = {}
+    for text in texts:
+        cuts = [place for place, sign in enumerate(text) if sign == "="]
+        cut = next((place for place in cuts if text[:place].strip() in others), cuts[0] if cuts else len(text))
+        found[text[:cut].strip()] = text[cut + 1 :].strip()
+    return found
+
+
+def fitting(predictor: Predictor, name: str, others: Sequence[str], called: Names | None = None) -> np.ndarray:
+    """`shared` of a network and the classes ``others`` of the set ``name``; raises DatasetError if that is nothing."""
+    found = shared(predictor.classes, others, called)
+    if (found < 0).all():
+        raise DatasetError(
+            tr(
+                "{name} has none of the classes that {run} knows, which are {classes}; call its classes so, or take another set.",
+                name=name,
+                run=predictor.name,
+                classes=", ".join(predictor.classes[:20]),
+            )
+        )
+    return found
+
+
+def lineage(run: Run) -> Iterator[Run]:
+    """The run, the one whose weights it began with, and so on."""
+    seen: set[str] = set()
+    while run.name not in seen:
+        yield run
+        seen.add(run.name)
+        try:
+            run = open_run(run.recipe.weights)
+        except RunError:  # it began with none, with those of a file, or with a run that was deleted
+            return
+
+
+def unseen(dataset: Dataset, run: Run) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The positions, int64, of a set's pictures with a label that neither a run nor those it began with learned from or were
+    chosen by, and the names of the sets they learned from that are not here, so that this cannot be told of them."""
+    learned, gone = np.zeros(len(dataset), bool), []
+    for one in lineage(run):
+        recipe = one.recipe
+        try:
+            theirs = open_dataset(recipe.dataset, recipe.image_size, recipe.resize)
+        except DatasetError:
+            gone.append(recipe.dataset)
+        else:
+            learned |= _among(dataset, theirs, _learned(one, theirs))
+    return dataset.kept[~learned[dataset.kept]], tuple(dict.fromkeys(gone))
+
+
+def _learned(run: Run, dataset: Dataset) -> np.ndarray:
+    """Which pictures of its set a run learned from or was chosen by, bool (N,). Where the set was changed since, all but
+    those that it was tested on."""
+    if run.read("about.json").get("fingerprint") == dataset.fingerprint:
+        return dataset.splits < SPLITS.index("test")
+    tested = Answers.load(run.file("test.npz"), None)
+    if tested is None:
+        return dataset.splits != SPLITS.index("test")
+    found = np.ones(len(dataset), bool)
+    found[tested.positions[tested.positions < len(dataset)]] = False
+    return found
+
+
+def _among(dataset: Dataset, theirs: Dataset, learned: np.ndarray) -> np.ndarray:
+    """Which pictures of a set are among the ``learned`` ones, bool (N,), of another: by their files, byte for byte; drawn
+    ones of the same seed by their number, for they show the same things at any size."""
+    found, one, other = np.zeros(len(dataset), bool), shapes_options(dataset.name), shapes_options(theirs.name)
+    if dataset.name == theirs.name or (one and other and one["seed"] == other["seed"]):
+        both = min(len(dataset), len(theirs))
+        found[:both] = learned[:both]
+        return found
+    return found if one and other else np.isin(fingers(dataset.name), fingers(theirs.name)[learned])
 
 
 def ask(
-    predictor: Predictor, dataset: Dataset, learned: str, told: Callable[[float, str], None] | None = None
+    predictor: Predictor, dataset: Dataset, run: Run, told: Callable[[float, str], None] | None = None
 ) -> dict[str, np.ndarray]:
-    """What a network that learned from the set named ``learned`` says of the `unseen` pictures of another: positions
-    int64 (n,), logits float32 (n, classes), familiarity float32 (n,) or empty, how many were ``learned``, and of how many
-    others, ``there``, these n are.
+    """What a network, of a run, says of the `unseen` pictures of another set: positions int64 (n,), logits float32
+    (n, classes), familiarity float32 (n,) or empty, how many were ``learned``, the sets that are ``gone``, how many are
+    unseen of each class (``names``, ``counts``), and when the weights had ``changed``.
 
     ``told`` hears the share done; what it raises ends it. Raises DatasetError where there is nothing to be asked.
     """
-    positions = unseen(dataset, learned)
-    if not len(positions):
+    free, gone = unseen(dataset, run)
+    if not len(free):
         raise DatasetError(
             tr("{name} has no picture that {run} did not learn from.", name=dataset.name, run=predictor.name)
         )
-    there, positions = len(positions), evenly(positions, MOST)
+    known = shared(predictor.classes, dataset.classes)[dataset.labels[free]] >= 0
+    mine, most = evenly(free[known], MOST), STRANGERS if known.any() else MOST  # perhaps all go by other names
+    positions = np.sort(np.concatenate([mine, evenly(free[~known], most)]))
     logits, familiarity = looked(
         predictor, dataset, positions,
         told and (lambda done, total: told(done / total, tr("the network looks at them"))),
@@ -108,33 +175,24 @@ def ask(
         "positions": positions,
         "logits": logits,
         "familiarity": np.zeros(0, np.float32) if familiarity is None else familiarity,
-        "learned": np.array(len(dataset.kept) - there),
-        "there": np.array(there),
+        "learned": np.array(len(dataset.kept) - len(free)),
+        "gone": np.array(gone, str),
+        "names": np.array(dataset.classes, str),
+        "counts": np.bincount(dataset.labels[free], minlength=len(dataset.classes)),
+        "changed": np.array(predictor.changed),
+        "fingerprint": np.array(dataset.fingerprint),
     }
-
-
-def fitting(predictor: Predictor, dataset: Dataset, called: Names | None = None) -> np.ndarray:
-    """`shared` of both; raises DatasetError if that is nothing."""
-    found = shared(predictor.classes, dataset.classes, called)
-    if (found < 0).all():
-        raise DatasetError(
-            tr(
-                "{name} has none of the classes that {run} knows, which are {classes}; call its classes so, or take another set.",
-                name=dataset.name,
-                run=predictor.name,
-                classes=", ".join(predictor.classes[:20]),
-            )
-        )
-    return found
 
 
 def judge(
     predictor: Predictor, dataset: Dataset, found: Mapping[str, np.ndarray], called: Names | None = None
 ) -> Elsewhere:
     """What `ask` found, by the labels that the pictures have now. Raises DatasetError where none of the classes are there."""
-    places, positions = fitting(predictor, dataset, called), found["positions"]
+    places, positions = fitting(predictor, dataset.name, dataset.classes, called), found["positions"]
+    if positions.max() >= len(dataset):
+        raise DatasetError(tr("{name} was changed meanwhile; ask again.", name=dataset.name))
     labels = dataset.labels[positions]
-    kept = (labels >= 0) & (dataset.splits[positions] < 3)
+    kept = (labels >= 0) & (dataset.splits[positions] < len(SPLITS))
     place = np.where(kept, places[labels], -1)
     mine, strange = np.flatnonzero(place >= 0), np.flatnonzero(kept & (place < 0))
     if not len(mine):
@@ -145,17 +203,20 @@ def judge(
     can_tell = len(familiarity) == len(positions) and threshold is not None
     share = lambda where: float((familiarity[where] < threshold).mean()) if can_tell and len(where) else None  # noqa: E731
     noticed, missed = share(strange), share(mine)
+    counts = dict(zip(found["names"].tolist(), found["counts"].tolist(), strict=True))
+    there = sum(counts.get(name, 0) for name, at in zip(dataset.classes, places, strict=True) if at >= 0)
     return Elsewhere(
         Answers(
             "elsewhere", predictor.classes, positions[mine], place[mine], found["logits"][mine],
             predictor.passport.temperature, familiarity[mine] if can_tell else None,
         ),
+        max(there, len(mine)),
         tuple(name for name, at in zip(dataset.classes, places, strict=True) if at < 0),
         len(strange),
         noticed,
         None if missed is None else 1 - missed,
         int(found["learned"]),
-        int(found["there"]),
+        tuple(found["gone"].tolist()),
     )  # fmt: skip
 
 
@@ -168,8 +229,8 @@ def own_test(run: Run, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
 def summary(found: Elsewhere, own: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The figures, JSON-able, beside those of the network's `own_test`.
 
-    ``own_accuracy`` is that of its test pictures of the same classes; ``difference`` is how much lower the accuracy is
-    here, in shares, with its 95 % interval (Newcombe 1998, his method 10).
+    ``own_accuracy`` is what that would be if its classes were as frequent as here (direct standardisation); ``difference``
+    is how much lower the accuracy is here, in shares, with its 95 % interval.
     """
     given = found.answers
     hits, total = int(given.right.sum()), len(given.labels)
@@ -183,30 +244,44 @@ def summary(found: Elsewhere, own: Mapping[str, Mapping[str, Any]]) -> dict[str,
         for name, row in zip(given.classes, scores(given.confusion), strict=True)
         if row["support"]
     ]
-    theirs = [own[row["name"]] for row in classes if row["own_recall"] is not None]
-    many = sum(row["support"] for row in theirs)
-    right = round(sum(row["recall"] * row["support"] for row in theirs))
-    compared = len(theirs) == len(classes)
+    compared = all(row["own_recall"] is not None for row in classes)
+    before = standardised([(row["images"], own[row["name"]]) for row in classes]) if compared else None
     return {
         "images": total,
         "accuracy": hits / total,
         "interval": wilson(hits, total),
         "balanced_accuracy": float(np.mean([row["recall"] for row in classes])),
-        "own_accuracy": right / many if compared else None,
-        "own_images": many if compared else None,
-        "difference": right / many - hits / total if compared else None,
-        "difference_interval": difference(right, many, hits, total) if compared else None,
+        "own_accuracy": before and before[0],
+        "own_images": sum(own[row["name"]]["support"] for row in classes) if compared else None,
+        "difference": before and before[0] - hits / total,
+        "difference_interval": before and difference(before[0] * before[1], before[1], hits, total),
         "classes": classes,
         "other_classes": list(found.others),
         "strangers": found.strangers,
         "strangers_noticed": found.noticed,
         "taken_for_known": found.known,
-        "learned_from": found.learned,
         "drawn_from": found.there,
+        "learned_from": found.learned,
+        "gone": list(found.gone),
     }
 
 
-def difference(hits: int, total: int, other_hits: int, others: int) -> tuple[float, float]:
+def standardised(rows: Sequence[tuple[int, Mapping[str, Any]]]) -> tuple[float, float]:
+    """An accuracy from recalls, as if the classes were as frequent as the first of each pair says, and of how many pictures
+    a plain accuracy would be as certain. Each variance is that of one hit and one miss more than there were, so that of
+    few pictures that are all right it is not nothing."""
+    total = sum(count for count, _ in rows)
+    share = variance = middle = 0.0
+    for count, row in rows:
+        weight, images = count / total, row["support"]
+        likely = (row["recall"] * images + 1) / (images + 2)
+        share += weight * row["recall"]
+        middle += weight * likely
+        variance += weight**2 * likely * (1 - likely) / images
+    return min(share, 1.0), middle * (1 - middle) / variance
+
+
+def difference(hits: float, total: float, other_hits: float, others: float) -> tuple[float, float]:
     """The 95 % interval of the difference of two independent shares (Newcombe, Statistics in Medicine 1998, method 10)."""
     one, two = hits / total, other_hits / others
     (low, high), (lower, higher) = wilson(hits, total), wilson(other_hits, others)

@@ -368,8 +368,9 @@ def launch(run: Run, *command: str) -> None:
 
 def _stand_back(process: int, nice: int) -> None:
     """Let pages, which people wait for, go before a process where both want a core, or the last memory; alone it has all."""
-    with suppress(OSError):  # Linux ends whose score is highest; what it has learned goes on from its checkpoint
-        Path(f"/proc/{process}/oom_score_adj").write_text("500")
+    with suppress(OSError, ValueError):  # Linux ends whose score is highest; a training goes on from its checkpoint
+        own = int(Path("/proc/self/oom_score_adj").read_text())
+        Path(f"/proc/{process}/oom_score_adj").write_text(str(min(1000, max(500, own + 100))))
     if nice <= 0:
         return
     with suppress(psutil.Error, OSError):

@@ -133,7 +133,7 @@ def elsewhere(name: str, told: Told, run: str) -> dict[str, np.ndarray]:
 
     told(0.0, tr("loading PyTorch and the network"))
     network = as_named_now(open_run(run), predictor(run))[0]
-    return ask(network, _fitted(name, network, told), open_run(run).recipe.dataset, told)
+    return ask(network, _fitted(name, network, told), open_run(run), told)
 
 
 def _fitted(name: str, network, told: Told) -> Dataset:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from imgrec.data import Cancelled, fetch, import_dataset, open_dataset, stamps
+from imgrec.data import Cancelled, classes_of, fetch, import_dataset, open_dataset, stamps
 from imgrec.data.dataset import DatasetError, Unsorted
 from imgrec.data.uploads import discard
 from imgrec.home import write_atomic
@@ -98,10 +98,9 @@ def measure_elsewhere(
     from imgrec.predict import predictor
 
     network, _ = as_named_now(run, predictor(run.name))
-    wanted = network.passport.preprocess
-    dataset = open_dataset(name, wanted.size, wanted.resize, wanted.channels)
-    fitting(network, dataset, called)  # or it is refused at once
-    there = judge(network, dataset, work_study("elsewhere", name, progress, run=run.name), called)
+    fitting(network, name, classes_of(name), called)  # or it is refused at once
+    found, wanted = work_study("elsewhere", name, progress, run=run.name), network.passport.preprocess
+    there = judge(network, open_dataset(name, wanted.size, wanted.resize, wanted.channels), found, called)
     return summary(there, own_test(run, network.classes))
 
 

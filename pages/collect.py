@@ -133,12 +133,17 @@ def from_whom(collection: Collection, photos: list[Photo]) -> str | None:
     if len(counts) < 2 and set(counts) <= {me()}:
         return None
     left, right = st.columns([3, 2], vertical_alignment="bottom")
+    called: dict[str, str] = {}  # in the order in which they came, so that a name stays whose it is
+    for visitor in dict.fromkeys(photo.who for photo in reversed(photos)):
+        name = visitors.called(visitor) if visitor else "?"
+        alike = sum(other.partition(" #")[0] == name for other in called.values())
+        called[visitor] = f"{name} #{alike + 1}" if alike else name
+    st.caption(", ".join(f"{called[visitor]} {count}" for visitor, count in counts.most_common()))
     if st.session_state.get("collect_who") not in counts:
         st.session_state["collect_who"] = None
     who = left.selectbox(
-        tr("Added by"), [name for name, _ in counts.most_common()], None, key="collect_who", placeholder=tr("all"),
-        format_func=lambda who: f"{visitors.called(who) if who else '?'} ({counts[who]})",
-    )  # fmt: skip
+        tr("Added by"), list(called), None, key="collect_who", placeholder=tr("all"), format_func=called.get
+    )
     if right.button(
         tr("Take out all of theirs"), icon=":material/person_remove:", key="collect_out", disabled=who is None, width="stretch"
     ):  # fmt: skip
@@ -177,8 +182,9 @@ def lead(collection: Collection) -> None:
             tr("Take photos again") if paused else tr("Take no more photos"),
             icon=":material/play_arrow:" if paused else ":material/pause:", key="collect_pause",
         ):  # fmt: skip
-            collection.pause(not paused)
-            st.rerun()
+            with parts.refusals():
+                collection.pause(not paused)
+                st.rerun()
         with st.popover(tr("End it"), icon=":material/delete:"):
             st.write(tr("The code ends, and its photos go. What was made into a data set stays."))
             if st.button(tr("End it and forget the photos"), type="primary", key="collect_end"):

@@ -1,12 +1,14 @@
 """Shared: a network on another data set, whose pictures are of the same things and from elsewhere."""
 
+from contextlib import suppress
+
 import numpy as np
 import streamlit as st
 
 from imgrec import charts, jobs
-from imgrec.data import DatasetError, class_names, classes_of, list_datasets, named, shapes
+from imgrec.data import Dataset, DatasetError, class_name, class_names, classes_of, list_datasets, shapes
 from imgrec.data.dataset import evenly
-from imgrec.elsewhere import MOST, Elsewhere, judge, own_test, shared, summary
+from imgrec.elsewhere import Elsewhere, judge, own_test, shared, summary
 from imgrec.language import listed, tr
 from imgrec.predict import Predictor
 from imgrec.runs import Run
@@ -16,19 +18,18 @@ MOST_CALLED = 20  # classes of other names for which one can say what they are
 BESIDE = 12  # pictures of each set that are shown beside each other
 
 
-def offered(run: Run, model: Predictor) -> list[str]:
-    """The data sets that have a class of its, those with most of them first; of drawn shapes harder ones."""
+def offered(run: Run, model: Predictor) -> dict[str, int]:
+    """The other data sets, each with how many of its classes it knows by name, those with most first; of drawn shapes
+    harder ones."""
     own = run.recipe.dataset
     names = [row.name for row in list_datasets() if row.ready and row.name != own]
     if own.partition(":")[0] == "shapes":
         names = [name for name in (shapes.name(difficulty=hard, seed=1) for hard in (0.7, 1.0)) if name != own] + names
     known = {}
     for name in names:
-        try:
+        with suppress(DatasetError):
             known[name] = int((shared(model.classes, classes_of(name)) >= 0).sum())
-        except DatasetError:
-            continue
-    return sorted((name for name in known if known[name]), key=lambda name: -known[name])
+    return dict(sorted(known.items(), key=lambda pair: -pair[1]))
 
 
 def section(run: Run, model: Predictor) -> None:
@@ -39,94 +40,100 @@ def section(run: Run, model: Predictor) -> None:
             "pictures of the same things from somewhere else?"
         )
     )
-    names = offered(run, model)
-    if not names:
-        called = listed([parts.text(name) for name in model.classes[:12]])
+    known = offered(run, model)
+    if not any(known.values()):
+        names = listed([parts.text(name) for name in class_names(model.classes)[:12]])
         st.info(
             tr(
-                "No other data set here has a class that it knows. Bring pictures in folders that are called so: {classes}.",
-                classes=called,
+                "No other data set here has a class that it knows by name. Bring pictures in folders that are called so: {classes}.",
+                classes=names,
             )
         )
         parts.link("bring", "Bring your own pictures", ":material/add_photo_alternate:")
+    if not known:
         return
-    if st.session_state.get("elsewhere_set") not in names:
-        st.session_state["elsewhere_set"] = names[0]
+    if st.session_state.get("elsewhere_set") not in known:
+        st.session_state["elsewhere_set"] = next(iter(known))
     name = st.selectbox(
-        tr("Pictures from"), names, key="elsewhere_set", persist_state="session", format_func=lambda name: " ".join(name.split()),
-        help=tr("Data sets with a class of a name that it knows. Capitals, spaces and hyphens do not count."),
+        tr("Pictures from"), list(known), key="elsewhere_set", persist_state="session", format_func=lambda name: " ".join(name.split()),
+        help=tr("The data sets with most of its classes come first. Capitals, spaces and hyphens in their names do not count."),
     )  # fmt: skip
+    called = calling(run, model, name)
+    if not known[name] and not called:
+        st.info(tr("None of its classes goes by a name that this network knows; say above which are the same."))
+        return
     job = jobs.study_job("elsewhere", name, run=run.name)
-    if found := jobs.study_result(job):
+    found = jobs.study_result(job)
+    found = found if found and int(found["changed"]) == model.changed else {}  # it has learned since
+    if found:
         with parts.refusals():
             wanted = model.passport.preprocess
             dataset = parts.open_dataset(name, wanted.size, wanted.resize, wanted.channels)
-            told(run, model, dataset, judge(model, dataset, found, calling(run, model, dataset)))
+            if str(found["fingerprint"]) != dataset.fingerprint:
+                st.caption(
+                    tr(
+                        "Labels were changed since it was asked. Pictures that have got one since are missing until it is asked again."
+                    )
+                )
+            told(run, model, dataset, judge(model, dataset, found, called))
     gallery.study_progress(
         job, tr("Ask it again") if found else tr("Ask it about these pictures"),
         lambda: jobs.start_study("elsewhere", name, run=run.name), "elsewhere",
     )  # fmt: skip
 
 
-def calling(run: Run, model: Predictor, dataset) -> dict[str, str]:
+def calling(run: Run, model: Predictor, name: str) -> dict[str, str]:
     """What the visitor says that classes of other names are."""
-    others = [name for name, at in zip(dataset.classes, shared(model.classes, dataset.classes), strict=True) if at < 0]
+    classes, shown = classes_of(name), class_names(model.classes)
+    others = [other for other, at in zip(classes, shared(model.classes, classes), strict=True) if at < 0]
     if not others:
         return {}
-    with st.expander(tr("Classes of other names ({n})", n=len(others))):
+    with st.expander(tr("Classes of other names ({n})", n=len(others)), expanded=len(others) == len(classes)):
         st.caption(
             tr("Is one of them the same as one that it knows, under another name? Then its pictures count, too.")
         )
         places = st.columns(2)
-        shown = dict(zip(model.classes, class_names(model.classes), strict=True))
         chosen = {
-            name: places[number % 2].selectbox(
-                parts.text(name), model.classes, None, key=f"called {dataset.name} {run.name} {name}", persist_state="session",
-                format_func=lambda name: " ".join(shown[name].split()), placeholder=tr("none of its classes"),
+            other: places[number % 2].selectbox(
+                parts.text(class_name(other, classes)), range(len(shown)), None, key=f"called {name} {run.name} {other}",
+                format_func=lambda at: " ".join(shown[at].split()), placeholder=tr("none of its classes"), persist_state="session",
             )
-            for number, name in enumerate(others[:MOST_CALLED])
+            for number, other in enumerate(others[:MOST_CALLED])
         }  # fmt: skip
-    return {name: what for name, what in chosen.items() if what}
+    return {other: model.classes[at] for other, at in chosen.items() if at is not None}
 
 
-def told(run: Run, model: Predictor, dataset, there: Elsewhere) -> None:
+def told(run: Run, model: Predictor, dataset: Dataset, there: Elsewhere) -> None:
     """The figures, what they mean, and the pictures."""
     given, found = there.answers, summary(there, own_test(run, model.classes))
     low, high = found["interval"]
     tiles = [
-        (
-            tr("Accuracy on these"),
-            f"{found['accuracy']:.1%}",
-            tr("95% interval {low:.1%} to {high:.1%} (Wilson).", low=low, high=high),
-        )
-    ]
+        (tr("Accuracy on these"), f"{found['accuracy']:.1%}", tr("95% interval {low:.1%} to {high:.1%} (Wilson).", low=low, high=high))
+    ]  # fmt: skip
     if found["own_accuracy"] is not None:
-        tiles.append(
-            (
-                tr("In its own test"),
-                f"{found['own_accuracy']:.1%}",
-                tr("Of the same classes, {n:,} pictures.", n=found["own_images"]),
-            )
+        about = tr(
+            "{n:,} pictures of the same classes, counted as if these were as frequent as here.", n=found["own_images"]
         )
+        tiles.append((tr("In its own test"), f"{found['own_accuracy']:.1%}", about))
     if there.known is not None:
-        tiles.append(
-            (
-                tr("Taken for strange"),
-                f"{1 - there.known:.1%}",
-                tr("Marked as probably none of its classes, though they are."),
-            )
-        )
+        about = tr("Marked as probably none of its classes, though they are.")
+        tiles.append((tr("Taken for strange"), f"{1 - there.known:.1%}", about))
     parts.metrics(*tiles)
-    st.caption(" ".join(counted(found)))
+    st.caption(" ".join(counted(found, dataset)))
     verdict(found)
-    rows = named(found["classes"])
+    names = dict(zip(model.classes, class_names(model.classes), strict=True))
     parts.chart(
-        charts.elsewhere(rows), "elsewhere_classes",
+        charts.elsewhere([{**row, "name": names[row["name"]]} for row in found["classes"]]), "elsewhere_classes",
         tr("What is found of each class here and in its own test, the greatest loss first"),
     )  # fmt: skip
     beside(run, model, dataset, given.positions)
     st.subheader(tr("Most confident mistakes"), anchor=False)
     judged.pictures(model, dataset, given, given.mistakes, "elsewhere", dataset.name)
+    further(run, model, dataset)
+
+
+def further(run: Run, model: Predictor, dataset: Dataset) -> None:
+    """A button to go on learning from these pictures, where they have as many channels as it takes."""
     wanted, kind = model.passport.preprocess, dataset.name.partition(":")[0]
     channels = next((row.channels for row in list_datasets() if row.name == kind), 0)  # its own, not as opened here
     if len(dataset.indices("train")) and wanted.channels == channels and st.button(
@@ -136,17 +143,20 @@ def told(run: Run, model: Predictor, dataset, there: Elsewhere) -> None:
         settings.fill_in(run, weights=run.name, dataset=dataset.name, image_size=wanted.size)
 
 
-def counted(found: dict) -> list[str]:
+def counted(found: dict, dataset: Dataset) -> list[str]:
     """Which pictures it was asked about, and which not, in sentences."""
     words = [tr("It was asked about {pictures}.", pictures=parts.pictures(found["images"]))]
-    if found["drawn_from"] > MOST:
+    if found["drawn_from"] > found["images"]:
         words.append(tr("They were drawn evenly from {n:,}.", n=found["drawn_from"]))
     if found["learned_from"]:
         words.append(
             tr("Left out: {pictures}, since it learned from them.", pictures=parts.pictures(found["learned_from"]))
         )
+    if found["gone"]:
+        sets = listed([parts.text(name) for name in found["gone"]])
+        words.append(tr("It also learned from {sets}, which is not here; some of these may be among those.", sets=sets))
     if found["strangers"]:
-        others = listed([parts.text(name) for name in found["other_classes"][:8]])
+        others = listed([parts.text(class_name(name, dataset.classes)) for name in found["other_classes"][:8]])
         words.append(
             tr(
                 "Of classes that it never learned ({others}): {pictures}.",

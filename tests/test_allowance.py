@@ -69,7 +69,11 @@ def test_without_a_bound_the_machine_counts(groups, version):
     )  # fmt: skip
     assert allowance.cores() is None
     assert hardware.memory()[1] == psutil.virtual_memory().total
-    assert home.cores() >= 1
+
+
+def test_a_container_of_one_core_computes_with_one_thread(groups):
+    groups(2, "/", **{".": {"cpu.max": "100000 100000"}})
+    assert home.cores() == 1
 
 
 def test_no_control_groups_at_all(groups):

@@ -231,6 +231,9 @@ def test_who_opened_it_takes_out_what_one_visitor_added(monkeypatch):
     test = open_page("collect.py", {"code": leaves.code})
     assert not test.exception
     assert test.button(key="collect_out").disabled
+    names = test.selectbox(key="collect_who").options
+    leaves.add(picture(99), "oak", BEN)
+    assert test.run().selectbox(key="collect_who").options == names  # or the box would lose what is chosen
     test.selectbox(key="collect_who").set_value(BEN).run()
     test.button(key="collect_out").click().run()
     assert {photo.who for photo in leaves.photos()} == {ANN}
@@ -240,3 +243,23 @@ def test_who_opened_it_takes_out_what_one_visitor_added(monkeypatch):
     assert "collect_label" not in test.session_state
     test.button(key="collect_pause").click().run()
     assert not find_collection(leaves.code).paused
+
+
+def test_two_visitors_of_one_name_are_told_apart(monkeypatch):
+    monkeypatch.setattr("pages.visitors.is_operator", lambda: True)
+    monkeypatch.setattr("pages.visitors.called", lambda digest: "Green Owl")
+    leaves = open_collection("leaves", ["oak", "maple"], ANN)
+    for number in range(3):
+        leaves.add(picture(number), "oak", (ANN, BEN, BEN)[number])
+    test = open_page("collect.py", {"code": leaves.code})
+    assert test.selectbox(key="collect_who").options == ["Green Owl", "Green Owl #2"]
+    test.selectbox(key="collect_who").set_value(BEN).run()
+    test.button(key="collect_out").click().run()
+    assert {photo.who for photo in leaves.photos()} == {ANN}
+
+
+def test_a_collection_that_ended_cannot_pause():
+    leaves = open_collection("leaves", ["oak", "maple"], ANN)
+    leaves.close()
+    with pytest.raises(DatasetError, match="has been closed"):
+        leaves.pause(True)

@@ -16,7 +16,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 import imgrec
-from imgrec import jobs, worker
+from imgrec import jobs, tasks, worker
 from imgrec.__main__ import main
 from imgrec.data import (
     Edit,
@@ -1031,11 +1031,12 @@ def test_a_network_is_asked_about_pictures_from_elsewhere(own_copy):
     test = open_page("evaluate.py", {"run": own_copy, "view": "Elsewhere"})
     assert not test.exception
     assert "No other data set here has a class that it knows" in texts(test)
+    assert "say above which are the same" in texts(test)  # of the shapes none is a digit
     digits = open_dataset("digits")
     pictures = [Item(f"{i}.png", to_png(255 - digits.images[i]), str(digits.labels[i])) for i in range(60)]
     import_dataset([*pictures, *(Item(f"x{i}.png", picture(i), "elephant") for i in range(5))], "inverted")
     test = open_page("evaluate.py", {"run": own_copy, "view": "Elsewhere"})
-    assert test.selectbox(key="elsewhere_set").options == ["inverted"]
+    assert test.selectbox(key="elsewhere_set").options[0] == "inverted"
     test.button(key="start elsewhere").click().run()
     wait_for(lambda: (job := jobs.study_job("elsewhere", "inverted", run=own_copy)) and job.status == "finished")
     test = open_page("evaluate.py", {"run": own_copy, "view": "Elsewhere"})
@@ -1049,12 +1050,28 @@ def test_a_network_is_asked_about_pictures_from_elsewhere(own_copy):
     ]  # they have colours, which it does not take
 
 
+def test_what_was_asked_is_trained_further_on(own_copy):
+    digits = open_dataset("digits")
+    import_dataset(
+        [Item(f"{i}.png", to_png(255 - digits.images[i]), str(digits.labels[i])) for i in range(100)], "inverted"
+    )
+    run = open_run(own_copy)
+    tasks.work_study("elsewhere", "inverted", run=own_copy)
+    test = open_page("evaluate.py", {"run": own_copy, "view": "Elsewhere"})
+    asked = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pages.settings.fill_in", lambda run, **changes: asked.update(changes, run=run))
+        test.button(key="elsewhere_train").click().run()
+    assert not test.exception
+    assert asked == {"run": run, "weights": own_copy, "dataset": "inverted", "image_size": 8}
+
+
 def test_what_came_along_is_asked_about_pictures_where_its_own_are_not_here():
     names = ("airplane", "bird", "cat", "Dog")
     import_dataset([Item(f"{i}.png", picture(i), names[i % 4]) for i in range(24)], "toys")
     test = open_page("evaluate.py", {"run": "cifar10-fast"})
     assert not test.exception
-    assert test.selectbox(key="elsewhere_set").options == ["toys"]
+    assert test.selectbox(key="elsewhere_set").options[0] == "toys"
     jobs.start_study("elsewhere", "toys", run="cifar10-fast")
     wait_for(lambda: jobs.study_job("elsewhere", "toys", run="cifar10-fast").status == "finished")
     test = open_page("evaluate.py", {"run": "cifar10-fast"})

@@ -36,6 +36,11 @@ def argument(*names: str, **settings: Any) -> Argument:
     return Argument(names, settings)
 
 
+def run_names(text: str) -> str:
+    """The same of several with commas between."""
+    return ",".join(map(run_name, text.split(",")))
+
+
 def run_name(text: str) -> str:
     """The name of a run; ``last`` is the newest."""
     if text != "last":

@@ -13,7 +13,7 @@ from imgrec.commands.command import (
     command,
     out,
     print_json,
-    run_name,
+    run_names,
     show,
     writable,
     wrote,
@@ -32,13 +32,6 @@ def models(options) -> None:
     show(options, rows, ("name", "year", "parameters_32px_10_classes", "idea"))
 
 
-def _pairs(text: str) -> dict[str, str]:
-    pairs = [pair.partition("=") for pair in text.split(",")]
-    if not all(left.strip() and right.strip() for left, _, right in pairs):
-        raise argparse.ArgumentTypeError(f"{text!r} is not like car=automobile,puppy=dog")
-    return {left.strip(): right.strip() for left, _, right in pairs}
-
-
 @command(
     "measure a run on the pictures it never saw",
     RUN,
@@ -47,9 +40,9 @@ def _pairs(text: str) -> dict[str, str]:
     argument(
         "--as",
         dest="called",
-        type=_pairs,
-        metavar="THEIRS=ITS[,…]",
-        help="what classes of that set are, such as car=automobile",
+        action="append",
+        metavar="THEIRS=ITS",
+        help="what a class of that set is, such as car=automobile; once for each",
     ),
 )
 def evaluate(options) -> None:
@@ -84,22 +77,28 @@ def _accuracy(report: dict, what: str) -> str:
 
 def _elsewhere(options) -> None:
     """How a run does on another data set."""
+    from imgrec.data import classes_of
+    from imgrec.elsewhere import pairs
     from imgrec.runs import open_run
     from imgrec.tasks import measure_elsewhere
 
     if options.split:
         raise RecipeError("--split is about the run's own data set, and --on about another; give one of them.")
     check_is_name(options.on)
-    run = open_run(options.name)
+    run, called = open_run(options.name), pairs(options.called or (), classes_of(options.on))
     with bar(" %") as progress:
-        report = measure_elsewhere(run, options.on, lambda share: progress(round(100 * share), 100), options.called)
+        report = measure_elsewhere(run, options.on, lambda share: progress(round(100 * share), 100), called)
     if options.json:
         return print_json({"run": run.name, "on": options.on, **report})
     print(_accuracy(report, f"pictures of {options.on} that it did not learn from"))
     if report["own_accuracy"] is not None:
         low, high = report["difference_interval"]
-        print(f"on its own test pictures of these classes: {report['own_accuracy']:.4f}, "
+        print(f"on its own test pictures, were its classes as frequent as here: {report['own_accuracy']:.4f}, "
               f"higher by {report['difference']:.4f} (95% interval {low:.4f} to {high:.4f})")  # fmt: skip
+    if report["gone"]:
+        print(
+            f"it also learned from {', '.join(report['gone'])}, which is not here: some of these pictures may be among those"
+        )
     for row in report["classes"]:
         own = "" if row["own_recall"] is None else f"  own test {row['own_recall']:.3f}"
         print(f"  {row['name']:20} recall {row['recall']:.3f}{own}  n {row['images']}")
@@ -119,7 +118,7 @@ def _positive(text: str) -> int:
 
 @command(
     "classify pictures with a run, or with several whose mean is the answer",
-    argument("name", metavar="RUN[,RUN…]", type=run_name),
+    argument("name", metavar="RUN[,RUN…]", type=run_names),
     argument("image", type=Path, nargs="+", metavar="IMAGE", help="a picture, a folder, a ZIP or a TAR"),
     argument("--csv", type=writable, metavar="F.csv", help="write all probabilities into a table"),
     argument("--views", choices=("one", "mirror", "shifted", "six"), help="answer with the mean over several views"),

@@ -60,8 +60,11 @@ def _values(name: str, text: str) -> list:
 )
 def train(options) -> None:
     from imgrec import jobs
+    from imgrec.runs import newest
 
     given = {name: values for name, values in vars(options).items() if name in FIELDS and values is not None}
+    if given.get("weights") == ["last"]:
+        given["weights"] = [newest().name]
     recipe = Recipe.from_values({name: values[0] for name, values in given.items()}, options.preset)
     check_is_name(recipe.dataset)
     hint(recipe)

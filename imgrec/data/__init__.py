@@ -10,12 +10,12 @@ from typing import BinaryIO
 
 import numpy as np
 
-from imgrec.data import builtin, packs, store
+from imgrec.data import builtin, packs, shapes, store
 from imgrec.data.archive import write_archive
 from imgrec.data.catalogue import CATALOGUE, fetch
 from imgrec.data.dataset import LEFT_OUT, SPLITS, UNLABELLED, Dataset, DatasetError
 from imgrec.data.edits import Edit
-from imgrec.data.importing import Cancelled, Summary, import_dataset
+from imgrec.data.importing import Cancelled, Summary, finger, import_dataset
 from imgrec.data.inspection import inspect
 from imgrec.data.layouts import read_columns
 from imgrec.data.names import class_name, class_names, named
@@ -25,7 +25,7 @@ from imgrec.data.readers import Item
 from imgrec.data.store import check_free, delete_dataset, edit, history, undo
 from imgrec.images import RESIZES, to_png
 from imgrec.language import tr
-from imgrec.recipe import number, one_of
+from imgrec.recipe import number, one_of, parse_options
 
 __all__ = [
     "CATALOGUE",
@@ -59,6 +59,7 @@ __all__ = [
     "open_dataset",
     "original",
     "read_columns",
+    "shapes_options",
     "stamps",
     "undo",
 ]
@@ -122,13 +123,18 @@ def classes_of(name: str) -> tuple[str, ...]:
     return builtin.open_builtin(kind).classes if kind in builtin.BUILT_IN else _stored(name).classes
 
 
-def fingers(name: str) -> tuple[np.ndarray | None, np.ndarray]:
-    """By what the files of a stored set are known again, 64 bits of their SHA-256, uint64 (N,), and their splits, uint8
-    (N,); None and nothing of a set that is built in, or not here."""
-    if name not in store.names():
-        return None, np.zeros(0, np.uint8)
-    stored = store.load(name)
-    return np.ascontiguousarray(stored.items["sha256"]), stored.splits
+def fingers(name: str) -> np.ndarray:
+    """By what the pictures of a set are known again in another: 64 bits of the SHA-256 of their files, uint64 (N,), of
+    built-in ones of those that an export writes. Raises DatasetError."""
+    if name.partition(":")[0] not in builtin.BUILT_IN:
+        return np.ascontiguousarray(_stored(name).items["sha256"])
+    return np.array([finger(to_png(picture)) for picture in builtin.open_builtin(name).images], np.uint64)
+
+
+def shapes_options(name: str) -> dict[str, int | float]:
+    """All options of drawn shapes; empty for any other set. Raises DatasetError."""
+    kind, _, options = name.partition(":")
+    return shapes.parse(parse_options(options)) if kind == "shapes" else {}
 
 
 def export_dataset(name: str, out: Path | BinaryIO, progress: Progress | None = None) -> int:

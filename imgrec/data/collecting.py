@@ -94,7 +94,7 @@ class Collection:
             place.mkdir(exist_ok=True)
             write_atomic(path, plain)
         except FileNotFoundError:
-            raise DatasetError(tr("The collection has been closed; nothing can be added to it any more.")) from None
+            raise DatasetError(_closed()) from None
         return path
 
     def remove(self, photo: Photo) -> None:
@@ -115,8 +115,11 @@ class Collection:
         return (self.path / "paused").exists()
 
     def pause(self, paused: bool) -> None:
-        """Take no more photos, or take them again."""
-        (self.path / "paused").touch() if paused else (self.path / "paused").unlink(missing_ok=True)
+        """Take no more photos, or take them again. Raises DatasetError if the collection is closed."""
+        try:
+            (self.path / "paused").touch() if paused else (self.path / "paused").unlink(missing_ok=True)
+        except FileNotFoundError:
+            raise DatasetError(_closed()) from None
 
     def bundle(self) -> Path:
         """All photos as an upload to import, see `jobs.start_import`. Raises DatasetError for fewer than two classes."""
@@ -187,6 +190,10 @@ def _sweep() -> None:
 def _touched(place: Path) -> float:
     """When a collection was last added to, by the clock of its folders: a photo changes only that of its class."""
     return max(map(changed_at, (place, *place.glob("*/"))))
+
+
+def _closed() -> str:
+    return tr("The collection has been closed; nothing can be added to it any more.")
 
 
 def _plain(who: str) -> str:

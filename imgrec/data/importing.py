@@ -328,6 +328,11 @@ def _checked(items: list[Item]) -> list[Picture | Item]:
     return [item if item.refused else _decoded(item) for item in items]
 
 
+def finger(content: bytes) -> int:
+    """By what a file is known again: the first 64 bits of its SHA-256."""
+    return int.from_bytes(hashlib.sha256(content).digest()[:8])
+
+
 def _decoded(item: Item) -> Picture | Item:
     is_pixels, content = isinstance(item.data, np.ndarray), item.data
     if is_pixels:
@@ -341,6 +346,5 @@ def _decoded(item: Item) -> Picture | Item:
             return Item(item.name, refused=reason or tr("it does not fit into the memory"))
         (width, height), channels = image.size, 1 if image.mode == "L" else 3
     mode, format = ("", "") if is_pixels else (image.info["mode"], image.info["format"])
-    sha256 = int.from_bytes(hashlib.sha256(content).digest()[:8])
-    about = (width, height, channels, mode, format, is_pixels, sha256, len(content), content)
+    about = (width, height, channels, mode, format, is_pixels, finger(content), len(content), content)
     return Picture(item.name, item.label, item.split, *about)
