@@ -126,6 +126,12 @@ def unseen(dataset: Dataset, run: Run) -> tuple[np.ndarray, tuple[str, ...]]:
     return dataset.kept[~learned[dataset.kept]], tuple(dict.fromkeys(gone))
 
 
+def learned_before(run: Run, dataset: Dataset) -> np.ndarray:
+    """The positions, int64, of a run's own test pictures that a run it began with had learned from: they test nothing."""
+    test = dataset.indices("test")
+    return np.setdiff1d(test, unseen(dataset, run)[0]) if len(list(lineage(run))) > 1 else test[:0]
+
+
 def _learned(run: Run, dataset: Dataset) -> np.ndarray:
     """Which pictures of its set a run learned from or was chosen by, bool (N,). Where the set was changed since, all but
     those that it was tested on."""

@@ -182,6 +182,8 @@ def check_writable(path: Path) -> Path:
         raise ValueError(tr("{out} is a folder; name a file in it.", out=path))
     if not path.parent.is_dir():
         raise ValueError(tr("{out}: there is no folder {parent}.", out=path, parent=path.parent))
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError(tr("{out}: the folder {parent} cannot be written to.", out=path, parent=path.parent))
     return path
 
 
@@ -192,6 +194,12 @@ def in_words(error: BaseException) -> str:
         return tr("The disk is full; make some room and try again.")
     if isinstance(error, OSError) and error.errno == errno.EROFS:
         return tr("The workspace {home} is read-only; nothing can be kept there.", home=home())
+    if isinstance(error, PermissionError | NotADirectoryError) and str(home()) in str(error.filename):
+        return tr(
+            "The workspace {home} cannot be written to ({reason}); set IMGREC_HOME to another folder.",
+            home=home(),
+            reason=error.strerror,
+        )
     return str(error) or type(error).__name__
 
 
@@ -204,7 +212,7 @@ def check_name(name: str, kind: str = "name") -> str:
     mended = mend_name(name)
     advice = tr(", such as {mended}", mended=mended) if mended not in ("", name) else ""
     if not name:
-        raise UnusableName(tr("The {kind} is empty; use letters, digits, - and _.", kind=kind))
+        raise UnusableName(tr("The {kind} is empty; use letters of any script, digits, - and _.", kind=kind))
     if not all(map(_fits, name)):
         raise UnusableName(
             tr(

@@ -29,9 +29,10 @@ def begin() -> None:
     left, right = st.columns(2)
     with left:
         st.subheader(tr("Join one"), anchor=False)
-        code = st.text_input(tr("Code"), key="collect_code", max_chars=12, placeholder="abc234")
-        if st.button(tr("Join"), icon=":material/login:", key="collect_join", disabled=not code.strip()):
-            go(code)
+        with st.form("collect_join_form", border=False):  # so that Enter joins, too
+            code = st.text_input(tr("Code"), key="collect_code", max_chars=12, placeholder="abc234")
+            if st.form_submit_button(tr("Join"), icon=":material/login:", key="collect_join"):
+                go(code)
     with right:
         st.subheader(tr("Open one"), anchor=False)
         name = st.text_input(
@@ -63,23 +64,33 @@ def add(collection: Collection) -> None:
     if collection.paused:
         st.info(tr("The collection takes no more photos at the moment."), icon=":material/pause:")
         return
-    label = st.segmented_control(tr("What is it?"), collection.classes, key="collect_label", format_func=parts.text)
+    label = st.segmented_control(
+        tr("What is it?"), collection.classes, key="collect_label", format_func=parts.text, on_change=stay
+    )
+    st.session_state["collect_before"] = label
     if label is None:
         st.info(tr("Choose what you photograph, then take photos of it: near and far, from all sides."))
         return
     turn = st.session_state.setdefault("collect_turn", 0)
-    film.record("collect_film", lambda shots: keep(collection, label, [("camera.jpg", *shot) for shot in shots]))
+    film.record("collect_film", lambda shots: keep(collection, label, shots))
     files = parts.upload_box(tr("Or photos that you have"), f"collect_files {turn}")
     if files:
-        keep(collection, label, [(file.name, file.getvalue(), "") for file in files])
+        keep(collection, label, [film.Shot(file.getvalue(), "", file.name) for file in files])
         st.session_state["collect_turn"] = turn + 1
         st.rerun()
+    said()
 
 
-def keep(collection: Collection, label: str, given: list[tuple[str, bytes, str]]) -> None:
-    """Add photos, (name, content, group), and remember what became of them."""
+def stay() -> None:
+    """A second tap on the chosen class leaves it chosen."""
+    if st.session_state["collect_label"] is None:
+        st.session_state["collect_label"] = st.session_state.get("collect_before")
+
+
+def keep(collection: Collection, label: str, given: list[film.Shot]) -> None:
+    """Add photos and remember what became of them."""
     kept, refused = 0, []
-    for name, content, group in given:
+    for content, group, name in given:
         try:
             collection.add(content, label, me(), name, group)
             kept += 1
@@ -110,8 +121,11 @@ def thumbnail(photo: Photo) -> parts.Tile:
     return parts.Tile(small(str(photo.path)), photo.label[:24], photo.label, name=photo.path.name)
 
 
-def overview(collection: Collection) -> None:
-    """How many there are of each class; for who opened it the latest ones, too, each of which a click takes out."""
+def overview(collection: Collection, paused: bool) -> None:
+    """How many there are of each class; for who opened it the latest ones, too, each of which a click takes out. The page is
+    drawn anew when the collection is ``paused`` no more, or is by now, or has ended."""
+    if collection.paused != paused or not collection.path.is_dir():
+        st.rerun()
     photos = collection.photos()
     parts.metrics(
         *((parts.text(label), str(sum(photo.label == label for photo in photos)), None) for label in collection.classes)
@@ -135,7 +149,7 @@ def from_whom(collection: Collection, photos: list[Photo]) -> str | None:
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     called: dict[str, str] = {}  # in the order in which they came, so that a name stays whose it is
     for visitor in dict.fromkeys(photo.who for photo in reversed(photos)):
-        name = visitors.called(visitor) if visitor else "?"
+        name = visitors.spoken(visitors.called(visitor)) if visitor else "?"
         alike = sum(other.partition(" #")[0] == name for other in called.values())
         called[visitor] = f"{name} #{alike + 1}" if alike else name
     st.caption(", ".join(f"{called[visitor]} {count}" for visitor, count in counts.most_common()))
@@ -144,11 +158,18 @@ def from_whom(collection: Collection, photos: list[Photo]) -> str | None:
     who = left.selectbox(
         tr("Added by"), list(called), None, key="collect_who", placeholder=tr("all"), format_func=called.get
     )
-    if right.button(
-        tr("Take out all of theirs"), icon=":material/person_remove:", key="collect_out", disabled=who is None, width="stretch"
-    ):  # fmt: skip
-        collection.remove_all_of(who)
-        st.rerun(scope="fragment")
+    with right.popover(
+        tr("Take out all of theirs"), icon=":material/person_remove:", disabled=who is None, width="stretch"
+    ):
+        st.write(
+            tr(
+                "The photos of {name} go for good; what was made into a data set stays.",
+                name=parts.text(called.get(who, "")),
+            )
+        )
+        if st.button(tr("Take them out"), type="primary", key="collect_out", disabled=who is None):
+            st.toast(tr("Taken out: {photos}.", photos=parts.pictures(collection.remove_all_of(who))))
+            st.rerun()
     return who
 
 
@@ -169,8 +190,13 @@ def lead(collection: Collection) -> None:
             )
         )
     with st.container(horizontal=True):
-        make = tr("Add what is new to the data set") if collection.made else tr("Make the data set")
-        if st.button(make, type="primary", icon=":material/check:", key="collect_make"):
+        job = jobs.bring_folder(collection.name)
+        busy, new = job.under_way, collection.new
+        make = tr("Add what is new to the data set ({n})", n=new) if collection.made else tr("Make the data set")
+        if st.button(
+            make, type="primary", icon=":material/check:", key="collect_make",
+            disabled=busy or (collection.made and not new and job.status == "finished"),
+        ):  # fmt: skip
             with parts.refusals():
                 jobs.start_import(
                     collection.bundle(), collection.name, adding=collection.made, owner=visitors.visitor()
@@ -185,7 +211,7 @@ def lead(collection: Collection) -> None:
             with parts.refusals():
                 collection.pause(not paused)
                 st.rerun()
-        with st.popover(tr("End it"), icon=":material/delete:"):
+        with st.popover(tr("End it"), icon=":material/delete:", disabled=busy):
             st.write(tr("The code ends, and its photos go. What was made into a data set stays."))
             if st.button(tr("End it and forget the photos"), type="primary", key="collect_end"):
                 collection.close()
@@ -206,7 +232,8 @@ if not code:
 try:
     collection = find_collection(code)
 except ValueError as error:
-    st.error(parts.text(error, 200))
+    ended = st.session_state.get("collect_joined") == code
+    st.info(tr("The collection has ended.")) if ended else st.error(parts.text(error, 200))
     if st.button(tr("Another code"), key="collect_again"):
         st.query_params.pop("code", None)
         st.rerun()
@@ -214,8 +241,10 @@ except ValueError as error:
 st.subheader(parts.text(collection.name), anchor=False)
 if owns(collection):
     lead(collection)
-    if collection.made:
+    if collection.begun:
         arrivals.follow(lambda: [jobs.bring_folder(collection.name)])
-said()
+if visitor := visitors.visitor():
+    st.caption(tr("You are {name}.", name=parts.text(visitors.spoken(visitor.name))))
 add(collection)
-st.fragment(overview, run_every=3.0)(collection)
+st.session_state["collect_joined"] = collection.code
+st.fragment(overview, run_every=3.0)(collection, collection.paused)

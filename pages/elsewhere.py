@@ -8,13 +8,14 @@ import streamlit as st
 from imgrec import charts, jobs
 from imgrec.data import Dataset, DatasetError, class_name, class_names, classes_of, list_datasets, shapes
 from imgrec.data.dataset import evenly
-from imgrec.elsewhere import Elsewhere, judge, own_test, shared, summary
+from imgrec.elsewhere import Elsewhere, judge, own_test, pairs, shared, summary
 from imgrec.language import listed, tr
 from imgrec.predict import Predictor
 from imgrec.runs import Run
 from pages import gallery, judged, parts, settings
 
 MOST_CALLED = 20  # classes of other names for which one can say what they are
+ALIKE = 0.05  # a difference of shares that is none
 BESIDE = 12  # pictures of each set that are shown beside each other
 
 
@@ -52,12 +53,14 @@ def section(run: Run, model: Predictor) -> None:
         parts.link("bring", "Bring your own pictures", ":material/add_photo_alternate:")
     if not known:
         return
-    if st.session_state.get("elsewhere_set") not in known:
-        st.session_state["elsewhere_set"] = next(iter(known))
-    name = st.selectbox(
-        tr("Pictures from"), list(known), key="elsewhere_set", persist_state="session", format_func=lambda name: " ".join(name.split()),
-        help=tr("The data sets with most of its classes come first. Capitals, spaces and hyphens in their names do not count."),
-    )  # fmt: skip
+    name = parts.address_box(
+        tr("Pictures from"),
+        list(known),
+        "on",
+        tr(
+            "The data sets with most of its classes come first. Capitals, spaces and hyphens in their names do not count."
+        ),
+    )
     called = calling(run, model, name)
     if not known[name] and not called:
         st.info(tr("None of its classes goes by a name that this network knows; say above which are the same."))
@@ -75,7 +78,7 @@ def section(run: Run, model: Predictor) -> None:
                         "Labels were changed since it was asked. Pictures that have got one since are missing until it is asked again."
                     )
                 )
-            told(run, model, dataset, judge(model, dataset, found, called))
+            told(run, model, dataset, judge(model, dataset, found, called), called)
     gallery.study_progress(
         job, tr("Ask it again") if found else tr("Ask it about these pictures"),
         lambda: jobs.start_study("elsewhere", name, run=run.name), "elsewhere",
@@ -83,7 +86,7 @@ def section(run: Run, model: Predictor) -> None:
 
 
 def calling(run: Run, model: Predictor, name: str) -> dict[str, str]:
-    """What the visitor says that classes of other names are."""
+    """What the visitor says that classes of other names are; kept in the address, as ?as=car=automobile."""
     classes, shown = classes_of(name), class_names(model.classes)
     others = [other for other, at in zip(classes, shared(model.classes, classes), strict=True) if at < 0]
     if not others:
@@ -92,7 +95,10 @@ def calling(run: Run, model: Predictor, name: str) -> dict[str, str]:
         st.caption(
             tr("Is one of them the same as one that it knows, under another name? Then its pictures count, too.")
         )
-        places = st.columns(2)
+        places, given = st.columns(2), pairs(st.query_params.get_all("as"), classes)
+        for other in others:
+            if given.get(other) in model.classes:
+                st.session_state.setdefault(f"called {name} {run.name} {other}", model.classes.index(given[other]))
         chosen = {
             other: places[number % 2].selectbox(
                 parts.text(class_name(other, classes)), range(len(shown)), None, key=f"called {name} {run.name} {other}",
@@ -100,10 +106,15 @@ def calling(run: Run, model: Predictor, name: str) -> dict[str, str]:
             )
             for number, other in enumerate(others[:MOST_CALLED])
         }  # fmt: skip
-    return {other: model.classes[at] for other, at in chosen.items() if at is not None}
+    called = {other: model.classes[at] for other, at in chosen.items() if at is not None}
+    if called:
+        st.query_params["as"] = [f"{other}={what}" for other, what in called.items()]
+    else:
+        st.query_params.pop("as", None)
+    return called
 
 
-def told(run: Run, model: Predictor, dataset: Dataset, there: Elsewhere) -> None:
+def told(run: Run, model: Predictor, dataset: Dataset, there: Elsewhere, called: dict[str, str]) -> None:
     """The figures, what they mean, and the pictures."""
     given, found = there.answers, summary(there, own_test(run, model.classes))
     low, high = found["interval"]
@@ -129,11 +140,13 @@ def told(run: Run, model: Predictor, dataset: Dataset, there: Elsewhere) -> None
     beside(run, model, dataset, given.positions)
     st.subheader(tr("Most confident mistakes"), anchor=False)
     judged.pictures(model, dataset, given, given.mistakes, "elsewhere", dataset.name)
-    further(run, model, dataset)
+    if not there.others and not called:
+        further(run, model, dataset)
 
 
 def further(run: Run, model: Predictor, dataset: Dataset) -> None:
-    """A button to go on learning from these pictures, where they have as many channels as it takes."""
+    """A button to go on learning from these pictures, where they have as many channels as it takes; their classes are
+    those that the network will know."""
     wanted, kind = model.passport.preprocess, dataset.name.partition(":")[0]
     channels = next((row.channels for row in list_datasets() if row.name == kind), 0)  # its own, not as opened here
     if len(dataset.indices("train")) and wanted.channels == channels and st.button(
@@ -189,11 +202,22 @@ def verdict(found: dict) -> None:
             tr("**It does better here than in its own test**, more than chance explains: these pictures are easier."),
             icon=":material/trending_up:",
         )
-    else:
+    elif max(-low, high) < ALIKE:
         st.success(
-            tr("**It does as well here as in its own test**, as far as so many pictures can tell."),
+            tr(
+                "**It does as well here as in its own test**, within {points:.0f} points.", points=100 * max(-low, high)
+            ),
             icon=":material/check:",
         )
+    else:
+        st.info(
+            tr(
+                "**So few pictures cannot tell** whether it does worse here: the difference lies between {low:.0f} and {high:.0f} "
+                "points.",
+                low=100 * low, high=100 * high,
+            ),
+            icon=":material/help:",
+        )  # fmt: skip
 
 
 def beside(run: Run, model: Predictor, dataset, positions: np.ndarray) -> None:

@@ -69,14 +69,18 @@ def wanted(table: list[dict]) -> tuple[list[dict], list[str]]:
         smallest = order != "newest" and st.toggle(tr("Smallest first"), key="runs_smallest")
     found = [row for row in table if dataset in ("all", row.get("dataset")) and (row["star"] or not starred)]
     for word in words.lower().split():
-        found = [row for row in found if word in " ".join(map(str, row.values())).lower()]
+        found = [
+            row
+            for row in found
+            if word in f"{' '.join(map(str, row.values()))} {visitors.spoken(row['owner'])}".lower()
+        ]
     if order != "newest":
         columns = [*columns, order]
         known = [row for row in found if row.get(order) is not None]
         known.sort(key=lambda row: _rank(row[order]), reverse=not smallest)
         found = known + [row for row in found if row.get(order) is None]
     several = len({row["owner"] for row in table if not row["bundled"]}) > 1
-    return found, [*SHOWN, *["owner"] * several, *columns]
+    return found, [*SHOWN[:2], *["owner"] * several, *SHOWN[2:], *columns]
 
 
 def _rank(value: object) -> tuple[bool, float, str]:
@@ -106,6 +110,7 @@ def pick(found: list[dict], columns: list[str]) -> list[str]:
     shown = [
         {name: row.get(name) for name in dict.fromkeys(columns)}
         | {"star": "★" if row["star"] else "", "status": tr(row["status"])}
+        | ({"owner": visitors.spoken(row["owner"])} if "owner" in columns else {})
         for row in found[:MOST_SHOWN]
     ]
     names = [row["run"] for row in shown]
@@ -210,7 +215,13 @@ def compare(names: list[str], table: dict[str, dict]) -> None:
     else:
         st.caption(tr("All their settings are the same; what differs is the machine, or the data set by now."))
     scored = [row for row in every if row.get("validation_accuracy") is not None]
-    if scored:
+    if len({str(row.get("dataset")).partition(":")[0] for row in every}) > 1:
+        st.caption(
+            tr(
+                "They learned from different data sets; their accuracies are of different pictures and cannot be compared."
+            )
+        )
+    elif scored:
         best = max(scored, key=lambda row: row["validation_accuracy"])
         st.caption(
             tr(

@@ -188,7 +188,8 @@ def few_because(dataset) -> str:
 
 def few(dataset) -> None:
     """For few photos: a way that beats every network that begins with nothing."""
-    chosen = st.session_state["preset"] == "few"
+    base = settings.of_preset("few")["weights"]
+    chosen = st.session_state["preset"] == "few" and st.session_state.get("recipe_weights", base) == base
     why = few_because(dataset)
     if not why or not (chosen or st.session_state.get("recipe_weights", "none") == "none"):
         return

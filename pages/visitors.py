@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import streamlit as st
 
-from imgrec.language import tr
+from imgrec.language import mark, tr
 from imgrec.runs import Owner, Run
 
 COOKIE = "imgrec_visitor"  # set by app.py
@@ -15,35 +15,35 @@ MOST = 10_000  # visitors of whom something is remembered
 _remembered: dict[str, set[str]] = {}  # what → the digests of those for whom it holds, also after a reload
 LOCAL = (None, "127.0.0.1", "::1", "localhost")
 COLOURS = (
-    "Amber",
-    "Blue",
-    "Coral",
-    "Green",
-    "Indigo",
-    "Ivory",
-    "Jade",
-    "Lilac",
-    "Olive",
-    "Pink",
-    "Red",
-    "Silver",
-    "Teal",
+    mark("Amber"),
+    mark("Blue"),
+    mark("Coral"),
+    mark("Green"),
+    mark("Indigo"),
+    mark("Ivory"),
+    mark("Jade"),
+    mark("Lilac"),
+    mark("Olive"),
+    mark("Pink"),
+    mark("Red"),
+    mark("Silver"),
+    mark("Teal"),
 )
 ANIMALS = (
-    "Bear",
-    "Crane",
-    "Deer",
-    "Falcon",
-    "Fox",
-    "Hare",
-    "Heron",
-    "Lynx",
-    "Otter",
-    "Owl",
-    "Panda",
-    "Seal",
-    "Swan",
-    "Wolf",
+    mark("Bear"),
+    mark("Crane"),
+    mark("Deer"),
+    mark("Falcon"),
+    mark("Fox"),
+    mark("Hare"),
+    mark("Heron"),
+    mark("Lynx"),
+    mark("Otter"),
+    mark("Owl"),
+    mark("Panda"),
+    mark("Seal"),
+    mark("Swan"),
+    mark("Wolf"),
 )
 
 
@@ -64,6 +64,13 @@ def called(digest: str) -> str:
     """The name of a browser, made from the digest of its cookie."""
     number = int(digest, 16)
     return f"{COLOURS[number % len(COLOURS)]} {ANIMALS[number // 97 % len(ANIMALS)]}"
+
+
+def spoken(name: str) -> str:
+    """The name of an owner for who reads: those made from a cookie in the reader's language, those of people as they are."""
+    colour, _, animal = name.partition(" ")
+    known = colour in COLOURS and animal in ANIMALS
+    return tr("{colour} {animal}", colour=tr(colour), animal=tr(animal)) if known else name
 
 
 def sign_in() -> None:
@@ -133,7 +140,7 @@ def whose(run: Run, me: str | None = None) -> str:
     owner = run.owner
     if me is None:
         me = getattr(visitor(), "visitor", "")
-    return "" if owner is None or owner.visitor == me else owner.name or tr("somebody else")
+    return "" if owner is None or owner.visitor == me else spoken(owner.name) or tr("somebody else")
 
 
 def _digest(text: str) -> str:

@@ -8,14 +8,16 @@ import subprocess
 import sys
 import zipfile
 
+import numpy as np
 import pytest
 from conftest import PATIENCE
 from pictures import folder, picture, two_classes
+from test_pages import open_page
 
 from imgrec.__main__ import main
-from imgrec.data import import_dataset, open_dataset
+from imgrec.data import Item, import_dataset, open_dataset
 from imgrec.images import to_png
-from imgrec.runs import open_run
+from imgrec.runs import RunError, open_run
 
 
 def call(capsys, *arguments):
@@ -442,6 +444,63 @@ def test_last_is_the_newest_run_of_any_command(capsys, workspace, own_copy):
     place.write_bytes(to_png(open_dataset("digits").images[0]))
     status, lines, _ = call(capsys, "predict", "last", place, "--json")
     assert (status, json.loads(lines[-1])["model"]) == (0, own_copy)
+
+
+def test_a_run_shows_how_it_was_made(capsys, own_copy):
+    status, lines, _ = call(capsys, "show", own_copy, "--json")
+    said = json.loads(lines[-1])
+    assert (status, said["run"], said["settings"]["epochs"]) == (0, own_copy, 3)
+    assert said["command"] == "python -m imgrec train --dataset digits --epochs 3"
+    status, lines, _ = call(capsys, "train", "--epochs", 1, "--weights", "last", "--json")
+    further = json.loads(lines[-1])["run"]
+    status, lines, _ = call(capsys, "show", further)
+    assert f"began with: {own_copy}" in lines
+    assert f"command: python -m imgrec train --dataset digits --weights {own_copy} --epochs 1" in lines
+    assert call(capsys, "delete", "run", "last")[0] == 0
+    assert open_run(own_copy)
+    with pytest.raises(RunError):
+        open_run(further)
+
+
+def test_who_was_learned_from_before_is_said_to_test_nothing(capsys, own_copy):
+    """A set that was made anew has other test pictures, which the run before may have learned from."""
+    digits = open_dataset("digits")
+    items = [Item(f"{i:03}.png", to_png(digits.images[i]), str(digits.labels[i])) for i in range(200)]
+    import_dataset(items, "again")
+    known = {int(i) for i in np.flatnonzero(digits.splits[:200] < 2)}
+    expected = len(known & set(open_dataset("again").indices("test").tolist()))
+    lines = call(capsys, "train", "--dataset", "again", "--epochs", 1, "--weights", own_copy, "--json")[1]
+    further = json.loads(lines[-1])["run"]
+    status, lines, _ = call(capsys, "evaluate", further, "--json")
+    assert (status, json.loads(lines[-1])["learned_before"]) == (0, expected)
+    assert expected > 20
+    assert f"{expected} of them were learned from" in " ".join(call(capsys, "evaluate", further)[1])
+    assert json.loads(call(capsys, "evaluate", own_copy, "--json")[1][-1])["learned_before"] == 0
+    page = open_page("evaluate.py", {"run": further})
+    assert not page.exception
+    assert "may know them by heart" in page.warning[0].value
+
+
+def test_a_training_that_nobody_reads_stops_and_says_how_to_go_on(workspace):
+    command = [sys.executable, "-m", "imgrec", "train", "--epochs", "400", "--model", "softmax-regression"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.readline()
+    process.stdout.close()
+    said = process.stderr.read()
+    assert process.wait(PATIENCE) == 1
+    assert "nobody reads what it prints any more" in said
+    assert "Broken pipe" not in said
+    assert "Traceback" not in said
+
+
+def test_a_workspace_that_is_no_folder_is_named(workspace, monkeypatch):
+    file = workspace / "file"
+    file.write_text("no folder")
+    monkeypatch.setenv("IMGREC_HOME", str(file))
+    done = subprocess.run([sys.executable, "-m", "imgrec", "train", "--epochs", "1"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "set IMGREC_HOME to another folder" in done.stderr
+    assert str(file) in done.stderr
 
 
 def test_without_a_run_there_is_no_last_one(capsys):

@@ -63,7 +63,7 @@ def test_the_pictures_of_one_second_of_a_film_stay_together():
     assert dataset.counts()["maple"] == {"train": 14, "validation": 2, "test": 4}
     seconds = {}
     for name, split in zip(dataset.files, dataset.splits.tolist(), strict=True):
-        seconds.setdefault(name.split("-")[-1].split("_")[0], set()).add(split)
+        seconds.setdefault(name.split("-")[-1].split(".")[0], set()).add(split)
     assert all(len(seconds[f"ab{second}"]) == 1 for second in range(10))
 
 
@@ -155,7 +155,7 @@ def test_a_pupil_joins_by_code_sees_the_numbers_and_may_not_end_it(monkeypatch):
     leaves = open_collection("leaves", ["oak", "maple"], ANN)
     leaves.add(picture(1), "oak", ANN)
     test = open_page("collect.py")
-    test.text_input(key="collect_code").set_value(leaves.code.upper()).run()
+    test.text_input(key="collect_code").set_value(leaves.code.upper())
     test.button(key="collect_join").click().run()
     assert not test.exception
     assert [metric.value for metric in test.metric] == ["1", "0"]
@@ -236,6 +236,7 @@ def test_who_opened_it_takes_out_what_one_visitor_added(monkeypatch):
     assert test.run().selectbox(key="collect_who").options == names  # or the box would lose what is chosen
     test.selectbox(key="collect_who").set_value(BEN).run()
     test.button(key="collect_out").click().run()
+    assert not test.exception
     assert {photo.who for photo in leaves.photos()} == {ANN}
     test.button(key="collect_pause").click().run()
     assert find_collection(leaves.code).paused
@@ -263,3 +264,55 @@ def test_a_collection_that_ended_cannot_pause():
     leaves.close()
     with pytest.raises(DatasetError, match="has been closed"):
         leaves.pause(True)
+
+
+def test_what_a_film_shows_is_kept(monkeypatch):
+    """What the button that is held sends, as the camera sends it."""
+    leaves, taken = open_collection("leaves", ["oak", "maple"], ANN), []
+    monkeypatch.setattr("pages.film.record", lambda key, take: taken.append(take))
+    test = open_page("collect.py", {"code": leaves.code})
+    test = open_page("collect.py", {"code": leaves.code}, collect_label="oak")
+    assert not test.exception
+    taken[-1]([film.Shot(picture(number), "ab1") for number in range(3)])
+    assert [(photo.label, photo.group) for photo in leaves.photos()] == [("oak", "ab1")] * 3
+
+
+def test_the_same_photo_is_kept_once():
+    leaves = open_collection("leaves", ["oak", "maple"], ANN)
+    leaves.add(picture(1), "oak", ANN)
+    with pytest.raises(DatasetError, match="there already"):
+        leaves.add(picture(1), "maple", BEN)
+    assert len(leaves.photos()) == 1
+
+
+def test_the_data_set_does_not_tell_who_took_what_and_what_is_new_is_counted():
+    leaves = open_collection("leaves", ["oak", "maple"], ANN)
+    for number in range(12):
+        leaves.add(picture(number), ("oak", "maple")[number % 2], BEN)
+    assert (leaves.begun, leaves.new) == (False, 12)
+    job = jobs.start_import(leaves.bundle(), leaves.name)
+    leaves.note_made()
+    wait_for(lambda: job.status == "finished")
+    assert (leaves.made, leaves.new) == (True, 0)
+    assert not [name for name in open_dataset("leaves").files if BEN in name]
+    time.sleep(0.05)
+    leaves.add(picture(99), "oak", BEN)
+    assert leaves.new == 1
+    job = jobs.start_import(leaves.bundle(), leaves.name, adding=True)
+    leaves.note_made()
+    wait_for(lambda: job.status == "finished")
+    assert len(open_dataset("leaves")) == 13
+
+
+def test_who_made_the_data_set_sees_at_once_how_it_goes(monkeypatch):
+    monkeypatch.setattr("pages.visitors.is_operator", lambda: True)
+    leaves = open_collection("leaves", ["oak", "maple"], ANN)
+    for number in range(24):
+        leaves.add(picture(number), ("oak", "maple")[number % 2], ANN)
+    test = open_page("collect.py", {"code": leaves.code})
+    test.button(key="collect_make").click().run()
+    assert not test.exception
+    wait_for(lambda: jobs.bring_folder("leaves").status == "finished")
+    test.run()
+    assert "24 accepted" in test.success[0].value
+    assert test.button(key="collect_make").disabled  # nothing is new

@@ -1036,7 +1036,7 @@ def test_a_network_is_asked_about_pictures_from_elsewhere(own_copy):
     pictures = [Item(f"{i}.png", to_png(255 - digits.images[i]), str(digits.labels[i])) for i in range(60)]
     import_dataset([*pictures, *(Item(f"x{i}.png", picture(i), "elephant") for i in range(5))], "inverted")
     test = open_page("evaluate.py", {"run": own_copy, "view": "Elsewhere"})
-    assert test.selectbox(key="elsewhere_set").options[0] == "inverted"
+    assert test.selectbox(key="on").options[0] == "inverted"
     test.button(key="start elsewhere").click().run()
     wait_for(lambda: (job := jobs.study_job("elsewhere", "inverted", run=own_copy)) and job.status == "finished")
     test = open_page("evaluate.py", {"run": own_copy, "view": "Elsewhere"})
@@ -1071,7 +1071,7 @@ def test_what_came_along_is_asked_about_pictures_where_its_own_are_not_here():
     import_dataset([Item(f"{i}.png", picture(i), names[i % 4]) for i in range(24)], "toys")
     test = open_page("evaluate.py", {"run": "cifar10-fast"})
     assert not test.exception
-    assert test.selectbox(key="elsewhere_set").options[0] == "toys"
+    assert test.selectbox(key="on").options[0] == "toys"
     jobs.start_study("elsewhere", "toys", run="cifar10-fast")
     wait_for(lambda: jobs.study_job("elsewhere", "toys", run="cifar10-fast").status == "finished")
     test = open_page("evaluate.py", {"run": "cifar10-fast"})

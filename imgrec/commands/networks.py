@@ -51,6 +51,7 @@ def evaluate(options) -> None:
     if options.called:
         raise RecipeError("--as says what classes of another data set are; name that with --on.")
     from imgrec.data import open_dataset
+    from imgrec.elsewhere import learned_before
     from imgrec.evaluate import evaluate as measure
     from imgrec.evaluate import up_to_date
     from imgrec.predict import Predictor
@@ -61,9 +62,12 @@ def evaluate(options) -> None:
     split = options.split or "test"
     with bar(" pictures") as progress:
         report = measure(up_to_date(run, Predictor.open(run), dataset), dataset, split, progress)
+    learned = len(learned_before(run, dataset)) if split == "test" else 0
     if options.json:
-        return print_json({"run": run.name, **report})
+        return print_json({"run": run.name, **report, "learned_before": learned})
     print(_accuracy(report, f"{split} pictures"))
+    if learned:
+        print(f"{learned} of them were learned from by a run that it began with: it may know them by heart")
     print(f"always guessing the commonest class: {report['majority_accuracy']:.4f}")
     for row in report["classes"]:
         scores = "  ".join(f"{key} {row[key]:.3f}" for key in ("precision", "recall", "f1"))

@@ -7,7 +7,7 @@ import difflib
 import json
 from pathlib import Path
 
-from imgrec.commands.command import NAME, argument, command, out, print_json, say, show, wrote
+from imgrec.commands.command import NAME, argument, command, out, print_json, run_name, say, show, wrote
 from imgrec.progress import bar
 
 
@@ -77,6 +77,7 @@ def delete(options) -> None:
     if options.kind == "run":
         from imgrec.runs import delete_run, open_run
 
+        options.name = run_name(options.name)
         delete_run(open_run(options.name))
     else:
         from imgrec.data import delete_dataset

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import shlex
 import sys
+import time
 from functools import partial
 
 from imgrec import sweep
-from imgrec.commands.command import RUN, Argument, argument, check_is_name, command, out, print_json, say, show, wrote
+from imgrec.commands.command import RUN, Argument, argument, check_is_name, command, out, print_json, say, wrote
+from imgrec.commands.command import show as table
 from imgrec.home import in_words
 from imgrec.progress import carry_out, hint, in_a_line, stopping, write
 from imgrec.recipe import FIELDS, PRESETS, Recipe, RecipeError
@@ -27,7 +30,7 @@ def runs(options) -> None:
     from imgrec.runs import list_runs
 
     columns = ("run", "model", "dataset", "status", "epoch", "epochs", "validation_accuracy", "test_accuracy")
-    show(options, [run.summary() for run in list_runs(bundled=True)], columns)
+    table(options, [run.summary() for run in list_runs(bundled=True)], columns)
 
 
 def _settings() -> list[Argument]:
@@ -110,7 +113,7 @@ def _sweep(options, recipes: list[Recipe], lists: dict[str, list]) -> None:
         print_json({"sweep": tag, "groups": groups})
     else:
         said = [group | {name: sweep.spread(group, name) for name in sweep.ACCURACIES} for group in groups]
-        show(options, said, tuple(name for name in groups[0] if not name.endswith("_deviation")))
+        table(options, said, tuple(name for name in groups[0] if not name.endswith("_deviation")))
     if interrupted:
         raise KeyboardInterrupt
     if broken:
@@ -124,6 +127,31 @@ def complain(error: BaseException) -> None:
     print(f"imgrec: {in_words(error)}", file=sys.stderr)
 
 
+@command("how a run was made: its settings as a command, what it began with, what it reached", RUN)
+def show(options) -> None:
+    from imgrec.elsewhere import lineage
+    from imgrec.runs import open_run
+
+    run = open_run(options.name)
+    settings, usual = dataclasses.asdict(run.recipe), dataclasses.asdict(Recipe())
+    chosen = [(name, value) for name, value in settings.items() if name == "dataset" or value != usual[name]]
+    words = [part for name, value in chosen for part in (f"--{name.replace('_', '-')}", str(value))]
+    told = {
+        "began_with": [one.name for one in lineage(run)][1:],
+        "path": str(run.path),
+        "tags": list(run.notes.tags),
+        "note": run.notes.text,
+        "command": shlex.join(["python", "-m", "imgrec", "train", *words]),
+    }
+    figures = {**run.summary(), **{name: run.read("evaluation.json").get(key) for name, key in FIGURES.items()}}
+    if options.json:
+        return print_json({**figures, **told, "settings": settings})
+    figures["created"] = time.strftime("%Y-%m-%d %H:%M", time.localtime(figures["created"]))
+    for name, value in {**figures, **told}.items():
+        if value not in (None, "", []):
+            print(f"{name.replace('_', ' ')}: {', '.join(value) if name in ('began_with', 'tags') else _short(value)}")
+
+
 @command("go on with a run that was stopped, failed or lost", RUN)
 def resume(options) -> None:
     from imgrec import jobs
@@ -135,8 +163,13 @@ def _follow(options, run) -> None:
     """Carry a run out in this process; one line per epoch, in JSON on request, and a last one."""
     print(f"run {run.name}", file=sys.stderr)
     with stopping(run) as signals:
-        for epoch in carry_out(run):
-            print_json(dataclasses.asdict(epoch)) if options.json else write(in_a_line(epoch))
+        try:
+            for epoch in carry_out(run):
+                print_json(dataclasses.asdict(epoch)) if options.json else write(in_a_line(epoch))
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or it would be said again at the end
+            words = "nobody reads what it prints any more; it is stopped, and `python -m imgrec resume {run}` goes on"
+            raise RuntimeError(words.format(run=run.name)) from None
     found = run.read("evaluation.json")
     last = {"run": run.name, "status": run.status, **{name: found.get(key) for name, key in FIGURES.items()}}
     say(options, last, ", ".join(f"{key} {_short(value)}" for key, value in last.items() if value is not None))

@@ -48,9 +48,20 @@ class Collection:
         return _folder() / self.code
 
     @property
+    def begun(self) -> bool:
+        """Whether its data set was asked for."""
+        return (self.path / "made").exists()
+
+    @property
     def made(self) -> bool:
         """Whether its data set is there, so that what is new can be added to it."""
-        return (self.path / "made").exists() and self.name in names()
+        return self.begun and self.name in names()
+
+    @property
+    def new(self) -> int:
+        """How many photos came after its data set was asked for last."""
+        then = changed_at(self.path / "made") if self.begun else 0
+        return sum(int(photo.path.name[:20]) / 1e9 > then for photo in self.photos())
 
     def photos(self) -> list[Photo]:
         """What has been added, the latest first."""
@@ -86,6 +97,8 @@ class Collection:
         ):
             raise DatasetError(tr("There are enough photos already; the one who opened the collection can end it."))
         plain, ending = stripped(content, name, SIDE)
+        if any(_holds(photo.path, plain) for photo in photos):
+            raise DatasetError(tr("This photo is there already."))
         if reason := no_room(len(plain)):
             raise DatasetError(reason)
         place = self.path / str(self.classes.index(label))
@@ -126,7 +139,9 @@ class Collection:
         photos = self.photos()[::-1]
         if len({photo.label for photo in photos}) < 2:
             raise DatasetError(tr("It takes photos of two classes at least."))
-        every = (uploads.Loose(photo.path.name, photo.path, photo.label, photo.group) for photo in photos)
+        every = (
+            uploads.Loose(f"{photo.group}{photo.path.suffix}", photo.path, photo.label, photo.group) for photo in photos
+        )
         return uploads.bundle(every)
 
     def note_made(self) -> None:
@@ -143,7 +158,7 @@ def open_collection(name: str, classes: list[str], owner: str = "") -> Collectio
     check_free(name)
     classes = list(dict.fromkeys(" ".join(label.split())[:60] for label in classes if label.strip()))
     if not 2 <= len(classes) <= MOST_CLASSES:
-        raise DatasetError(tr("Give two to {most} classes, one in each line.", most=MOST_CLASSES))
+        raise DatasetError(tr("Give two to {most} different classes, one in each line.", most=MOST_CLASSES))
     if reason := no_room():
         raise DatasetError(reason)
     _sweep()
@@ -190,6 +205,13 @@ def _sweep() -> None:
 def _touched(place: Path) -> float:
     """When a collection was last added to, by the clock of its folders: a photo changes only that of its class."""
     return max(map(changed_at, (place, *place.glob("*/"))))
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.stat().st_size == len(content) and path.read_bytes() == content
+    except OSError:  # taken out just now
+        return False
 
 
 def _closed() -> str:

@@ -197,7 +197,7 @@ def delete_dataset(name: str) -> None:
 def check_free(name: str) -> str:
     """``name`` if a new set can be called so. Raises DatasetError with the way out."""
     try:
-        name = check_name(name, "data set name")
+        name = check_name(name, tr("name of a data set"))
     except UnusableName as error:
         raise DatasetError(str(error)) from None
     if name in BUILT_IN:
