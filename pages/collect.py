@@ -64,9 +64,12 @@ def add(collection: Collection) -> None:
     if collection.paused:
         st.info(tr("The collection takes no more photos at the moment."), icon=":material/pause:")
         return
+    if st.session_state.get("collect_label") not in collection.classes:  # kept of another collection
+        st.session_state.pop("collect_label", None)
     label = st.segmented_control(
-        tr("What is it?"), collection.classes, key="collect_label", format_func=parts.text, on_change=stay
-    )
+        tr("What is it?"), collection.classes, key="collect_label", format_func=parts.text, on_change=stay,
+        persist_state="session",
+    )  # fmt: skip
     st.session_state["collect_before"] = label
     if label is None:
         st.info(tr("Choose what you photograph, then take photos of it: near and far, from all sides."))

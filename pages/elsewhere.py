@@ -67,7 +67,7 @@ def section(run: Run, model: Predictor) -> None:
         return
     job = jobs.study_job("elsewhere", name, run=run.name)
     found = jobs.study_result(job)
-    found = found if found and int(found["changed"]) == model.changed else {}  # it has learned since
+    found = found if int(found.get("changed", -1)) == model.changed else {}  # it has learned since
     if found:
         with parts.refusals():
             wanted = model.passport.preprocess
