@@ -98,13 +98,12 @@ class Predictor:
         """The best weights of a run. Raises RunError or WeightsError."""
         run = open_run(run) if isinstance(run, str) else run
         if not run.usable:
-            raise RunError(
-                tr(
-                    "Run {name} has no weights yet (it is {status}); wait for its first epoch.",
-                    name=run.name,
-                    status=run.status,
-                )
-            )
+            words = (
+                tr("Run {name} has no weights yet (it is {status}); wait for its first epoch.", name=run.name, status=run.status)
+                if run.status in LIVE
+                else tr("Run {name} is {status} and has no weights, for its first epoch did not end; resume it or choose another.", name=run.name, status=run.status)
+            )  # fmt: skip
+            raise RunError(words)
         opened = cls.from_file(run.file("best.safetensors"), run.name, device)
         opened.neighbours = Neighbours.load(run.file("neighbours.npz"))
         return opened

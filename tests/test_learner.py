@@ -46,6 +46,21 @@ def test_the_lines_in_the_readme_do_what_they_say(tmp_path, capsys):
     assert {"why.png", "photos.onnx"} <= set(os.listdir(tmp_path))
 
 
+def test_pictures_that_come_again_keep_their_splits(tmp_path):
+    """Or a training that goes on from the one before would be tested on what that had learned."""
+    place = folder(tmp_path / "photos", two_classes(60))
+    before = open_dataset(imgrec.learner._dataset(place))
+    folder(place, {f"cat/new {i}.png": picture(700 + i) for i in range(20)})
+    (place / "dog" / "first of all.png").write_bytes(picture(800))
+    after = open_dataset(imgrec.learner._dataset(place))
+    assert (before.name, after.name, len(after)) == ("photos", "photos-2", len(before) + 21)
+    then = dict(zip(before.files, before.splits.tolist(), strict=True))
+    now = dict(zip(after.files, after.splits.tolist(), strict=True))
+    assert all(now[file] == split for file, split in then.items())
+    new = [now[file] for file in now if file not in then]
+    assert [new.count(split) for split in range(3)] == [15, 2, 4]
+
+
 def test_pictures_are_imported_once_and_again_when_they_change(tmp_path):
     place = folder(tmp_path / "My photos", two_classes(8))
     first = imgrec.fit(place, **SMALL)

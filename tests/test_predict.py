@@ -332,3 +332,15 @@ def test_a_model_that_comes_along_is_as_good_as_it_says_and_cannot_be_changed(na
         assert found["accuracy"] == pytest.approx(said, abs=0.003)
     with pytest.raises(RunError, match="comes with imgrec"):
         delete_run(run)
+
+
+def test_a_run_that_ended_before_its_first_epoch_is_not_waited_for():
+    from imgrec.recipe import Recipe
+    from imgrec.runs import RunError, create_run
+
+    run = create_run(Recipe())
+    with pytest.raises(RunError, match="wait for its first epoch"):
+        Predictor.open(run)
+    run.update(phase="failed")
+    with pytest.raises(RunError, match="is failed and has no weights"):
+        Predictor.open(run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -59,7 +60,7 @@ def check_is_name(dataset: str) -> None:
 
     if os.path.exists(dataset) and dataset not in {row.name for row in list_datasets()}:
         raise RecipeError(
-            f"{dataset} is a place, not the name of a data set; `python -m imgrec import {dataset}` makes one of it."
+            f"{dataset} is a place, not the name of a data set; `python -m imgrec import {shlex.quote(dataset)}` makes one of it."
         )
 
 

@@ -115,6 +115,7 @@ def _sweep(options, recipes: list[Recipe], lists: dict[str, list]) -> None:
         said = [group | {name: sweep.spread(group, name) for name in sweep.ACCURACIES} for group in groups]
         table(options, said, tuple(name for name in groups[0] if not name.endswith("_deviation")))
     if interrupted:
+        print(f"imgrec: {len(recipes) - len(names)} of {len(recipes)} trainings were not begun", file=sys.stderr)
         raise KeyboardInterrupt
     if broken:
         raise RuntimeError(f"{broken} of {len(names)} trainings broke down.")

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imgrec.data import edits, layouts
-from imgrec.data.dataset import SPLITS, UNLABELLED, DatasetError, Unsorted, counted, stratify
+from imgrec.data.dataset import LEFT_OUT, SPLITS, UNLABELLED, DatasetError, Unsorted, counted, stratify
 from imgrec.data.listing import stamp
 from imgrec.data.packs import Progress
 from imgrec.data.parallel import in_order
@@ -74,15 +74,16 @@ def import_dataset(
     *,
     unlabelled: bool = False,
     adding: bool = False,
+    like: str = "",
 ) -> Summary:
     """Make the stored set ``name`` from a folder, ZIP, TAR or CSV, or from Items at hand, as an upload gives them.
 
     ``unlabelled``: no folder or table tells classes, all pictures wait for a label. ``adding``: they go into the set
-    of that name, except those it has. ``progress`` hears (done, total or None) in files. Raises DatasetError when the
-    name is taken, the source can't be read or holds fewer than two classes, and Cancelled soon after ``cancelled()``
-    is true.
+    of that name, except those it has. ``like``: a set whose pictures, where they come again without a split, keep theirs.
+    ``progress`` hears (done, total or None) in files. Raises DatasetError when the name is taken, the source can't be
+    read or holds fewer than two classes, and Cancelled soon after ``cancelled()`` is true.
     """
-    known: dict[str, Any] = {"unlabelled": unlabelled, "adding": adding}
+    known: dict[str, Any] = {"unlabelled": unlabelled, "adding": adding, "like": like}
     if not adding:
         check_free(name)
     if not isinstance(source, str | Path):
@@ -114,6 +115,9 @@ class Import:
     unlabelled: bool = False  # no picture has a class
     adding: bool = False  # to a set that is there
     stamp: str = ""  # of the files it came from
+    like: str = (
+        ""  # a set whose pictures, where they come again, keep their splits, or tests would be of what was learned
+    )
     rejected: list[dict[str, str]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)  # all files, of which ``rejected`` says the reasons of the first
 
@@ -243,6 +247,13 @@ class Import:
             given[:] = 255  # nothing is meant for training
         splits = np.full(len(pictures), UNLABELLED, np.uint8)
         hashes = np.array([picture.sha256 for picture in pictures], np.uint64)
+        if self.like and (given[placed] == 255).all():
+            there = load(self.like)
+            known = dict(zip(there.items["sha256"].tolist(), there.splits.tolist(), strict=True))
+            before = np.array([known.get(int(hash), LEFT_OUT) for hash in hashes], np.uint8)
+            again = placed[before[placed] < len(SPLITS)]
+            splits[again] = before[again]
+            placed = np.setdiff1d(placed, again)
         splits[placed] = stratify(labels[placed], hashes[placed], given[placed])
         return splits
 

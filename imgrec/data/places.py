@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import count
 from pathlib import Path, PurePath
 
@@ -41,8 +42,15 @@ def find(source: Path | str) -> str | None:
 
 
 def bring(source: Path | str, progress: Progress | None = None) -> Summary:
-    """Import the files as a set of the source's name, with a number behind it if that is taken. Raises DatasetError."""
-    name = called(source)
-    taken = {other.casefold() for other in (*store.names(), *BUILT_IN, *CATALOGUE)}
-    free = next(each for n in count(1) if (each := name if n == 1 else f"{name}-{n}").casefold() not in taken)
-    return import_dataset(source, free, progress)
+    """Import the files as a set of the source's name, with a number behind it if that is taken: pictures that the one before
+    has, too, keep their splits. Raises DatasetError."""
+    name, before = called(source), ""
+    stored = {other.casefold(): other for other in store.names()}
+    reserved = {other.casefold() for other in (*BUILT_IN, *CATALOGUE)}
+    for number in count(1):
+        free = name if number == 1 else f"{name}-{number}"
+        if (known := free.casefold()) in stored:
+            with suppress(DatasetError):  # a damaged one tells no splits
+                before = store.load(stored[known]).name
+        elif known not in reserved:
+            return import_dataset(source, free, progress, like=before)
