@@ -20,9 +20,9 @@ BESIDE = 12  # pictures of each set that are shown beside each other
 
 
 def offered(run: Run, model: Predictor) -> dict[str, int]:
-    """The other data sets, each with how many of its classes it knows by name, those with most first; of drawn shapes
-    harder ones."""
-    own = run.recipe.dataset
+    """The other data sets, each with how many of its classes it knows by name, those with most first, built-in ones
+    only if it knows some; of drawn shapes harder ones."""
+    own, built_in = run.recipe.dataset, {row.name for row in list_datasets() if row.kind == "built-in"}
     names = [row.name for row in list_datasets() if row.ready and row.name != own]
     if own.partition(":")[0] == "shapes":
         names = [name for name in (shapes.name(difficulty=hard, seed=1) for hard in (0.7, 1.0)) if name != own] + names
@@ -30,7 +30,8 @@ def offered(run: Run, model: Predictor) -> dict[str, int]:
     for name in names:
         with suppress(DatasetError):
             known[name] = int((shared(model.classes, classes_of(name)) >= 0).sum())
-    return dict(sorted(known.items(), key=lambda pair: -pair[1]))
+    found = [(name, count) for name, count in known.items() if count or name not in built_in]
+    return dict(sorted(found, key=lambda pair: -pair[1]))
 
 
 def section(run: Run, model: Predictor) -> None:

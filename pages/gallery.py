@@ -39,7 +39,7 @@ def browse(dataset: data.Dataset, key: str = "samples") -> None:
             picked ^= {clicked}
             st.rerun(scope="fragment")
     what = tr("Click a picture to pick it.") if several else tr("Click a picture to see it large.")
-    st.caption(f"{parts.pictures(len(positions))}. {what}")
+    st.caption(tr("{pictures}. {what}", pictures=parts.pictures(len(positions)), what=what))
     if several:
         several_picked(dataset, positions, picked)
 

@@ -1031,8 +1031,14 @@ def test_a_network_is_asked_about_pictures_from_elsewhere(own_copy):
     test = open_page("evaluate.py", {"run": own_copy, "view": "Elsewhere"})
     assert not test.exception
     assert "No other data set here has a class that it knows" in texts(test)
-    assert "say above which are the same" in texts(test)  # of the shapes none is a digit
+    assert not test.expander  # of the shapes none is a digit
     digits = open_dataset("digits")
+    names = ("nought", "one", "two")
+    import_dataset([Item(f"{i}.png", to_png(digits.images[i]), names[i % 3]) for i in range(9)], "words")
+    test = open_page("evaluate.py", {"run": own_copy, "view": "Elsewhere"})
+    assert "say above which are the same" in texts(test)
+    test.selectbox(key=f"called words {own_copy} nought").set_value(0).run()
+    assert test.button(key="start elsewhere").label == "Ask it about these pictures"
     pictures = [Item(f"{i}.png", to_png(255 - digits.images[i]), str(digits.labels[i])) for i in range(60)]
     import_dataset([*pictures, *(Item(f"x{i}.png", picture(i), "elephant") for i in range(5))], "inverted")
     test = open_page("evaluate.py", {"run": own_copy, "view": "Elsewhere"})
