@@ -124,10 +124,10 @@ def thumbnail(photo: Photo) -> parts.Tile:
     return parts.Tile(small(str(photo.path)), photo.label[:24], photo.label, name=photo.path.name)
 
 
-def overview(collection: Collection, paused: bool) -> None:
+def overview(collection: Collection, before: tuple[bool, bool]) -> None:
     """How many there are of each class; for who opened it the latest ones, too, each of which a click takes out. The page is
-    drawn anew when the collection is ``paused`` no more, or is by now, or has ended."""
-    if collection.paused != paused or not collection.path.is_dir():
+    drawn anew when the collection is not as it was ``before``, see `how_it_is`, or has ended."""
+    if how_it_is(collection) != before or not collection.path.is_dir():
         st.rerun()
     photos = collection.photos()
     parts.metrics(
@@ -142,6 +142,11 @@ def overview(collection: Collection, paused: bool) -> None:
     if clicked is not None:
         collection.remove(shown[clicked])
         st.rerun(scope="fragment")
+
+
+def how_it_is(collection: Collection) -> tuple[bool, bool]:
+    """Whether it takes no photos at the moment, and, for who can add them, whether there are some that its data set lacks."""
+    return collection.paused, owns(collection) and collection.new > 0
 
 
 def from_whom(collection: Collection, photos: list[Photo]) -> str | None:
@@ -194,11 +199,11 @@ def lead(collection: Collection) -> None:
         )
     with st.container(horizontal=True):
         job = jobs.bring_folder(collection.name)
-        busy, new = job.under_way, collection.new
-        make = tr("Add what is new to the data set ({n})", n=new) if collection.made else tr("Make the data set")
+        busy = job.under_way
+        make = tr("Add what is new to the data set") if collection.made else tr("Make the data set")
         if st.button(
             make, type="primary", icon=":material/check:", key="collect_make",
-            disabled=busy or (collection.made and not new and job.status == "finished"),
+            disabled=busy or (collection.made and not collection.new and job.status == "finished"),
         ):  # fmt: skip
             with parts.refusals():
                 jobs.start_import(
@@ -250,4 +255,4 @@ if visitor := visitors.visitor():
     st.caption(tr("You are {name}.", name=parts.text(visitors.spoken(visitor.name))))
 add(collection)
 st.session_state["collect_joined"] = collection.code
-st.fragment(overview, run_every=3.0)(collection, collection.paused)
+st.fragment(overview, run_every=3.0)(collection, how_it_is(collection))

@@ -316,3 +316,6 @@ def test_who_made_the_data_set_sees_at_once_how_it_goes(monkeypatch):
     test.run()
     assert "24 accepted" in test.success[0].value
     assert test.button(key="collect_make").disabled  # nothing is new
+    time.sleep(0.05)
+    leaves.add(picture(99), "oak", BEN)
+    assert not test.run().button(key="collect_make").disabled
