@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from imgrec.data import Dataset, DatasetError, open_dataset
+from imgrec.data import Dataset, DatasetError
 from imgrec.data.dataset import SPLITS, evenly
 from imgrec.home import replaced
 from imgrec.language import tr
@@ -176,9 +176,8 @@ def up_to_date(run: Run, predictor: Predictor, dataset: Dataset) -> Predictor:
 
 def as_named_now(run: Run, predictor: Predictor) -> tuple[Predictor, Dataset | None]:
     """The network of a run, `up_to_date`, and its data set as it takes it; as it is and None where that is not here any more."""
-    wanted = predictor.passport.preprocess
     try:
-        dataset = open_dataset(run.recipe.dataset, wanted.size, wanted.resize, wanted.channels)
+        dataset = predictor.dataset(run.recipe.dataset)
     except DatasetError:
         return predictor, None
     return up_to_date(run, predictor, dataset), dataset

@@ -18,7 +18,8 @@ from PIL import Image
 from torch import nn
 
 from imgrec import hardware
-from imgrec.data import Dataset, DatasetError
+from imgrec.data import Dataset, DatasetError, open_dataset
+from imgrec.data.packs import Progress
 from imgrec.data.parallel import in_order
 from imgrec.hooks import listening
 from imgrec.images import ImageError, Recalled, fit, open_image
@@ -230,6 +231,11 @@ class Predictor:
         other = Predictor(self.model, passport, self.name, str(self.device), self.neighbours)
         other.changed = self.changed
         return other
+
+    def dataset(self, name: str, progress: Progress | None = None) -> Dataset:
+        """The data set of that name as the network takes it: at its size, in its colours. Raises DatasetError."""
+        wanted = self.passport.preprocess
+        return open_dataset(name, wanted.size, wanted.resize, wanted.channels, progress)
 
     def columns(self, dataset: Dataset) -> list[int]:
         """Where the outputs for the classes of a data set stand, in their order. Raises DatasetError if it has others."""

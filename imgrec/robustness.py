@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from imgrec.augment import apply
-from imgrec.data import Dataset, DatasetError, open_dataset
+from imgrec.data import Dataset, DatasetError
 from imgrec.data.dataset import evenly
 from imgrec.language import mark, tr
 from imgrec.predict import Predictor
@@ -78,7 +78,7 @@ def rejected(predictor: Predictor) -> list[dict[str, float | str]]:
             shape = (200, wanted.size, wanted.size, wanted.channels)
             pictures = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
         else:
-            dataset = open_dataset(name, wanted.size, wanted.resize, wanted.channels)
+            dataset = predictor.dataset(name)
             if set(dataset.classes) & set(predictor.classes):
                 continue  # not strangers
             pictures = dataset.images[evenly(dataset.kept, MOST // 2)]

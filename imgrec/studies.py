@@ -137,14 +137,9 @@ def elsewhere(name: str, told: Told, run: str) -> dict[str, np.ndarray]:
 
 
 def _fitted(name: str, network, told: Told) -> Dataset:
-    """A data set at the size and in the colours of a network."""
-    wanted = network.passport.preprocess
-    return open_dataset(
-        name,
-        wanted.size,
-        wanted.resize,
-        wanted.channels,
-        lambda done, total: told(0.0, tr("{done:,} of {total:,} pictures read", done=done, total=total)),
+    """A data set as a network takes it."""
+    return network.dataset(
+        name, lambda done, total: told(0.0, tr("{done:,} of {total:,} pictures read", done=done, total=total))
     )
 
 

@@ -99,8 +99,8 @@ def measure_elsewhere(
 
     network, _ = as_named_now(run, predictor(run.name))
     fitting(network, name, classes_of(name), called)  # or it is refused at once
-    found, wanted = work_study("elsewhere", name, progress, run=run.name), network.passport.preprocess
-    there = judge(network, open_dataset(name, wanted.size, wanted.resize, wanted.channels), found, called)
+    found = work_study("elsewhere", name, progress, run=run.name)
+    there = judge(network, network.dataset(name), found, called)
     return summary(there, own_test(run, network.classes))
 
 

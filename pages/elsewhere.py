@@ -22,8 +22,11 @@ BESIDE = 12  # pictures of each set that are shown beside each other
 def offered(run: Run, model: Predictor) -> dict[str, int]:
     """The other data sets, each with how many of its classes it knows by name, those with most first, built-in ones
     only if it knows some; of drawn shapes harder ones."""
-    own, built_in = run.recipe.dataset, {row.name for row in list_datasets() if row.kind == "built-in"}
-    names = [row.name for row in list_datasets() if row.ready and row.name != own]
+    own, rows = run.recipe.dataset, list_datasets()
+    names, built_in = (
+        [row.name for row in rows if row.ready and row.name != own],
+        {row.name for row in rows if row.kind == "built-in"},
+    )
     if own.partition(":")[0] == "shapes":
         names = [name for name in (shapes.name(difficulty=hard, seed=1) for hard in (0.7, 1.0)) if name != own] + names
     known = {}

@@ -11,8 +11,7 @@ import time
 from functools import partial
 
 from imgrec import sweep
-from imgrec.commands.command import RUN, Argument, argument, check_is_name, command, out, print_json, say, wrote
-from imgrec.commands.command import show as table
+from imgrec.commands.command import RUN, Argument, argument, check_is_name, command, out, print_json, say, show, wrote
 from imgrec.home import in_words
 from imgrec.progress import carry_out, hint, in_a_line, stopping, write
 from imgrec.recipe import FIELDS, PRESETS, Recipe, RecipeError
@@ -30,7 +29,7 @@ def runs(options) -> None:
     from imgrec.runs import list_runs
 
     columns = ("run", "model", "dataset", "status", "epoch", "epochs", "validation_accuracy", "test_accuracy")
-    table(options, [run.summary() for run in list_runs(bundled=True)], columns)
+    show(options, [run.summary() for run in list_runs(bundled=True)], columns)
 
 
 def _settings() -> list[Argument]:
@@ -113,7 +112,7 @@ def _sweep(options, recipes: list[Recipe], lists: dict[str, list]) -> None:
         print_json({"sweep": tag, "groups": groups})
     else:
         said = [group | {name: sweep.spread(group, name) for name in sweep.ACCURACIES} for group in groups]
-        table(options, said, tuple(name for name in groups[0] if not name.endswith("_deviation")))
+        show(options, said, tuple(name for name in groups[0] if not name.endswith("_deviation")))
     if interrupted:
         print(f"imgrec: {len(recipes) - len(names)} of {len(recipes)} trainings were not begun", file=sys.stderr)
         raise KeyboardInterrupt
@@ -128,8 +127,8 @@ def complain(error: BaseException) -> None:
     print(f"imgrec: {in_words(error)}", file=sys.stderr)
 
 
-@command("how a run was made: its settings as a command, what it began with, what it reached", RUN)
-def show(options) -> None:
+@command("how a run was made: its settings as a command, what it began with, what it reached", RUN, name="show")
+def show_run(options) -> None:
     from imgrec.elsewhere import lineage
     from imgrec.runs import open_run
 

@@ -116,7 +116,7 @@ class Import:
     adding: bool = False  # to a set that is there
     stamp: str = ""  # of the files it came from
     like: str = (
-        ""  # a set whose pictures, where they come again, keep their splits, or tests would be of what was learned
+        ""  # a set whose pictures keep their splits where they come again, or tests would be of what was learned
     )
     rejected: list[dict[str, str]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)  # all files, of which ``rejected`` says the reasons of the first

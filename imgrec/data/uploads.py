@@ -40,8 +40,8 @@ def keep(name: str, content: bytes) -> Path:
 
 
 class Loose(NamedTuple):
-    """A picture that was given alone, or the file that it lies in. Without a ``label`` the folder in its name tells it, as in an uploaded folder; those
-    of one ``group``, such as a second of a film, come into the same split."""
+    """A picture that was given alone, its ``content`` or the file that holds it. Without a ``label`` the folder in its name
+    tells it, as in an uploaded folder; those of one ``group``, such as a second of a film, come into the same split."""
 
     name: str
     content: bytes | Path
