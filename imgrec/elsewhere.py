@@ -14,7 +14,7 @@ import numpy as np
 from imgrec.data import Dataset, DatasetError, class_names, fingers, open_dataset, shapes_options
 from imgrec.data.dataset import SPLITS, evenly
 from imgrec.evaluate import Answers, looked, scores, wilson
-from imgrec.language import tr
+from imgrec.language import plural, tr
 from imgrec.predict import Predictor
 from imgrec.runs import Run, RunError, open_run
 
@@ -130,6 +130,14 @@ def learned_before(run: Run, dataset: Dataset) -> np.ndarray:
     """The positions, int64, of a run's own test pictures that a run it began with had learned from: they test nothing."""
     test = dataset.indices("test")
     return np.setdiff1d(test, unseen(dataset, run)[0]) if len(list(lineage(run))) > 1 else test[:0]
+
+
+def by_heart(learned: int) -> str:
+    """What is to be said where ``learned`` test pictures are of that kind."""
+    return tr(
+        "{pictures} of the test were learned from by a run that this one began with; it may know them by heart.",
+        pictures=plural("{n:,} picture", "{n:,} pictures", learned),
+    )
 
 
 def _learned(run: Run, dataset: Dataset) -> np.ndarray:

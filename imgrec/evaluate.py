@@ -204,6 +204,15 @@ def amend(run: Run, dataset: Dataset | None, **changes: Any) -> None:
             run.write("evaluation.json", {**run.read("evaluation.json"), **report(given, dataset)})
 
 
+def calibrate(run: Run, predictor: Predictor, dataset: Dataset, told: Told | None = None) -> float:
+    """Find the temperature on a run's validation pictures and keep it with its weights; gives it. Raises DatasetError if
+    there are none, and what `amend` raises."""
+    given = kept_answers(run, dataset, "validation") or answers(predictor, dataset, "validation", told)
+    temperature = fit_temperature(given)
+    amend(run, dataset, temperature=temperature)
+    return temperature
+
+
 def evaluate(predictor: Predictor, dataset: Dataset, split: str = "test", told: Told | None = None) -> dict[str, Any]:
     """`report` on one split, JSON-able. Raises DatasetError."""
     return report(answers(predictor, dataset, split, told), dataset)

@@ -32,6 +32,7 @@ from imgrec.takeaway import packed
 from imgrec.webpage import NoRuntime, page
 
 TOLERANCE = 1e-4  # how far an exported probability may be from ours
+CANDIDATES = 64  # pictures, among which those are that an export is compared on
 CALIBRATION, TESTED = 128, 500  # pictures that int8 is made with, and tested with
 MOST_LOST = 0.05  # of the accuracy, before int8 is refused
 Told = Callable[[float, str], None]  # (share done, what is being done)
@@ -62,7 +63,7 @@ def export(
     """Write the model of a predictor to ``out``; returns {"to", "out", "bytes", "largest_difference"}.
 
     ``to``: a key of FORMATS. The file is written only after the exported model gave the same probabilities as ours within
-    1e-4 on 8 pictures. "int8" needs the ``dataset`` it learned from and cannot be that exact; it is written if it names
+    1e-4 on 8 pictures, of the ``dataset`` if there is one. "int8" needs the ``dataset`` it learned from and cannot be that exact; it is written if it names
     nearly as many test pictures rightly, and the figures "before" and "after" are told, too. Of a "zip" it is told whether
     the "page" is in it, whose runtime has to be fetched once. Raises ExportError.
     """
@@ -85,7 +86,7 @@ def export(
             content, found = _int8(predictor, dataset, told)
         else:
             told(0.2, tr("exporting and comparing"))
-            content, found = _proved(FORMATS[to].write, predictor)
+            content, found = _proved(FORMATS[to].write, predictor, dataset)
         if to == "zip":
             found["page"] = "page.html" in zipfile.ZipFile(io.BytesIO(content)).namelist()
     write_atomic(out, content)
@@ -106,11 +107,9 @@ def by_ending(path: Path, wanted: str | None = None) -> str:
     return found
 
 
-def _proved(write: Callable, predictor: Predictor) -> tuple[bytes, dict[str, Any]]:
+def _proved(write: Callable, predictor: Predictor, dataset: Dataset | None) -> tuple[bytes, dict[str, Any]]:
     """What ``write`` gives for a predictor, if it agrees with it on 8 pictures."""
-    wanted = predictor.passport.preprocess
-    shape = (8, wanted.size, wanted.size, wanted.channels)
-    pictures = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    pictures = _unsure(predictor, dataset)
     content, run = write(Portable(predictor).eval(), torch.from_numpy(pictures), predictor)
     difference = float(np.abs(run(pictures) - predictor.probabilities(pictures)).max())
     if not difference <= TOLERANCE:
@@ -123,6 +122,29 @@ def _proved(write: Callable, predictor: Predictor) -> tuple[bytes, dict[str, Any
     return content, {"largest_difference": difference}
 
 
+def _unsure(predictor: Predictor, dataset: Dataset | None) -> np.ndarray:
+    """The 8 of CANDIDATES pictures of which the network is least sure, uint8 (8, size, size, channels): where a softmax is
+    0 or 1, a wrong logit does not show. Half are pictures of the ``dataset``, test pictures if it has any; the others, and all
+    where it has none of this size, are noise from coarse to fine."""
+    wanted = predictor.passport.preprocess
+    shape = wanted.size, wanted.size, wanted.channels
+    draws = np.random.default_rng(0)
+    candidates = [_noise(draws, shape, 2 + number) for number in range(CANDIDATES // 2)]
+    if dataset is not None and dataset.images.shape[1:] == shape:
+        test = dataset.indices("test")
+        candidates += list(dataset.images[evenly(test if len(test) else dataset.kept, CANDIDATES // 2)])
+    pictures = np.stack(candidates)
+    surest = predictor.probabilities(pictures).max(1)
+    return np.ascontiguousarray(pictures[np.argsort(surest, kind="stable")[:8]])
+
+
+def _noise(draws: np.random.Generator, shape: tuple[int, int, int], cells: int) -> np.ndarray:
+    """A picture of random colours in ``cells`` squares across, at most one a pixel."""
+    coarse = draws.integers(0, 256, (cells, cells, shape[2]), np.uint8)
+    where = np.arange(shape[0]) * cells // shape[0]
+    return coarse[where][:, where]
+
+
 def _int8(predictor: Predictor, dataset: Dataset, told: Told) -> tuple[bytes, dict[str, Any]]:
     """An ONNX model whose convolutions and products are of 8-bit integers, and what it costs and gains.
 
@@ -132,7 +154,7 @@ def _int8(predictor: Predictor, dataset: Dataset, told: Told) -> tuple[bytes, di
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
     told(0.1, tr("exporting"))
-    plain, difference = _proved(_onnx, predictor)
+    plain, difference = _proved(_onnx, predictor, dataset)
     where = evenly(dataset.indices("train"), CALIBRATION)
     given = iter([{"pictures": dataset.images[where[i : i + 32]]} for i in range(0, len(where), 32)])
 

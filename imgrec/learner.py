@@ -19,7 +19,7 @@ from imgrec import jobs
 from imgrec.bulk import pictures as files_in
 from imgrec.charts import Figure, confusion, curves
 from imgrec.data import Dataset, DatasetError, bring, class_names, find, list_datasets, open_dataset
-from imgrec.evaluate import Answers, answers, as_named_now, kept_answers, report
+from imgrec.evaluate import Answers, answers, as_named_now, calibrate, kept_answers, report
 from imgrec.explain import explain, overlay
 from imgrec.export import by_ending, export
 from imgrec.home import check_writable, home, write_atomic
@@ -125,6 +125,11 @@ class Learner:
     def evaluate(self, split: str = "test") -> dict[str, Any]:
         """Accuracy with its interval, precision and recall of each class, calibration; see `evaluate.report`."""
         return report(self.answers(split), self.dataset)
+
+    def calibrate(self) -> float:
+        """Make it as sure as it is right: the temperature that fits its validation pictures, kept with its weights. Raises
+        RunError for a run that comes with imgrec, DatasetError if there are no such pictures."""
+        return calibrate(self.run, self.network, self.dataset)
 
     def elsewhere(self, pictures: str | os.PathLike, called: dict[str, str] | None = None) -> dict[str, Any]:
         """How it does on other pictures of its classes, those of a folder, archive, table or data set as `fit` takes them,

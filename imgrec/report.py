@@ -10,6 +10,7 @@ import numpy as np
 
 from imgrec.charts import percent
 from imgrec.data import Dataset, class_names, named
+from imgrec.elsewhere import by_heart, learned_before
 from imgrec.evaluate import Answers, reliability, report
 from imgrec.images import in_address, to_png
 from imgrec.language import current, tr
@@ -48,6 +49,7 @@ def printable(run: Run, given: Answers, dataset: Dataset) -> str:
     }
     title = tr("{model} on {dataset}", model=_text(recipe.model), dataset=_text(recipe.dataset))
     low, high = found["interval"]
+    learned = int(np.isin(given.positions, learned_before(run, dataset)).sum())
     figures = (
         (tr("accuracy"), found["accuracy"]), (tr("balanced accuracy"), found["balanced_accuracy"]), (tr("macro F1"), found["macro"]["f1"]),
         (tr("always the commonest class"), found["majority_accuracy"]), (tr("calibration error"), found["calibration_error"]),
@@ -65,6 +67,7 @@ def printable(run: Run, given: Answers, dataset: Dataset) -> str:
             low=percent(low),
             high=percent(high),
         )
+        + (" " + by_heart(learned) if learned else "")
         + "</p>",
         "<div class=big>" + "".join(f"<div>{percent(v)}<small>{name}</small></div>" for name, v in figures) + "</div>",
         *(

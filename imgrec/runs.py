@@ -14,6 +14,7 @@ import re
 import shutil
 import threading
 import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,7 +39,7 @@ METRICS = {  # more figures of a run: the file and the name there
     **{name: ("state.json", name) for name in ("epoch", "best_epoch", "images_per_second")},
     **{
         name: ("evaluation.json", name)
-        for name in ("balanced_accuracy", "top5", "calibration_error", "linear_accuracy")
+        for name in ("balanced_accuracy", "top5", "calibration_error", "linear_accuracy", "learned_before")
     },
     "test_loss": ("evaluation.json", "loss"),
     "fingerprint": ("about.json", "fingerprint"),  # of the pictures
@@ -50,7 +51,7 @@ KINDS = {  # what fields of a JSON file of a run must be; one of another kind is
     | dict.fromkeys(("created", "updated", "progress", "seconds_left", "epoch", "epochs", "step", "steps", "best_epoch"), NUMBER)
     | dict.fromkeys(("images_per_second", "loss", "best_validation_accuracy", "memory"), NUMBER),
     "evaluation.json": dict.fromkeys(("accuracy", "balanced_accuracy", "majority_accuracy", "images"), (int, float))
-    | dict.fromkeys(("top5", "calibration_error", "linear_accuracy", "loss"), NUMBER)
+    | dict.fromkeys(("top5", "calibration_error", "linear_accuracy", "learned_before", "loss"), NUMBER)
     | dict.fromkeys(("classes", "interval", "confusion"), list),
     "recipe.json": {"dataset": str, "model": str},
     "classes.json": {"classes": list},
@@ -462,6 +463,22 @@ def rows(bundled: bool = True) -> list[dict[str, Any]]:
     if fresh > WORTH:
         _keep_rows({row["run"] for row in found})
     return found
+
+
+def learned_from(dataset: str) -> list[str]:
+    """The names of the runs that need a data set to go on or to be tested."""
+    return [row["run"] for row in rows(bundled=False) if row.get("dataset") == dataset]
+
+
+def matching(rows: Iterable[dict[str, Any]], words: str, spoken: Callable[[str], str] = str) -> list[dict[str, Any]]:
+    """The rows in which each of the words, with spaces between, stands somewhere, capitals or not; ``spoken`` gives what
+    an owner is called."""
+    wanted = words.lower().split()
+    return [
+        row
+        for row in rows
+        if all(word in f"{' '.join(map(str, row.values()))} {spoken(row['owner'])}".lower() for word in wanted)
+    ]
 
 
 def _form() -> list[str]:

@@ -7,6 +7,8 @@ import json
 import zipfile
 from typing import Any
 
+from imgrec.data.archive import add
+
 FIT = {  # how a picture becomes a square, as `images` does it
     "crop": """    side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
@@ -18,8 +20,9 @@ FIT = {  # how a picture becomes a square, as `images` does it
     "squash": "    image = image.resize((SIZE, SIZE), Image.Resampling.BILINEAR)",
 }
 
-SCRIPT = '''"""Classify pictures with model.onnx: python predict.py PICTURE... (needs onnxruntime, numpy and Pillow)."""
+SCRIPT = '''"""Classify pictures with model.onnx, which lies beside this script (needs onnxruntime, numpy and Pillow)."""
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -30,6 +33,20 @@ from PIL import Image, ImageOps
 
 SIZE, MODE = {size}, "{mode}"
 HERE = Path(__file__).parent
+parser = argparse.ArgumentParser(description=__doc__, epilog="Prints file, class and probability, likeliest first, with "
+                                 "tabs between; ends with 1 if a file could not be read.")
+parser.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE", help="a picture, or a folder of them")
+parser.add_argument("--top", type=int, default=5, help="how many classes to print of each (default 5)")
+
+
+def files(places):
+    """The files named, and of folders those that end like pictures."""
+    endings = set(Image.registered_extensions())
+    for place in places:
+        inside = sorted(place.rglob("*")) if place.is_dir() else ()
+        yield from (path for path in inside if path.suffix.lower() in endings and path.is_file())
+        if not place.is_dir():
+            yield place
 
 
 def see(path):
@@ -50,23 +67,25 @@ def see(path):
     return np.asarray(image).reshape(SIZE, SIZE, {channels})
 
 
-if len(sys.argv) < 2:
-    sys.exit(__doc__)
+given = parser.parse_args()
 sys.stdout.reconfigure(errors="backslashreplace")  # a name may have letters that the terminal's encoding lacks
 classes = json.loads((HERE / "labels.json").read_text("utf-8"))
 session = onnxruntime.InferenceSession(str(HERE / "model.onnx"), providers=["CPUExecutionProvider"])
-refused = 0
-for path in sys.argv[1:]:
+answered = refused = 0
+for path in files(given.pictures):
     try:
         seen = see(path)
     except Exception as error:  # decoders raise many kinds
         print(f"{{path}}: {{error}}", file=sys.stderr)
         refused += 1
         continue
+    answered += 1
     [probabilities] = session.run(None, {{"pictures": seen[None]}})[0]
-    for i in np.argsort(-probabilities)[:5]:
+    for i in np.argsort(-probabilities)[: max(1, given.top)]:
         print(f"{{path}}\\t{{classes[i]}}\\t{{probabilities[i]:.6f}}")
-sys.exit(1 if refused else 0)
+if not answered and not refused:
+    print("no pictures there", file=sys.stderr)
+sys.exit(1 if refused or not answered else 0)
 '''
 
 CARD = """# {model}
@@ -80,7 +99,7 @@ it answers with one of them.
 {figures}
 ```sh
 pip install onnxruntime numpy pillow
-python predict.py photo.jpg
+python predict.py photo.jpg   # or a folder; --help says more
 ```
 """
 
@@ -116,11 +135,14 @@ def packed(onnx: bytes, about: dict[str, Any], weights: int, evaluation: dict[st
         resize=wanted["resize"], figures=figures,
     )  # fmt: skip
     file = io.BytesIO()
+    files = {
+        "model.onnx": onnx,
+        "labels.json": json.dumps(list(classes), ensure_ascii=False),
+        "predict.py": script,
+        "README.md": card + PAGE * bool(page),
+        **({"page.html": page} if page else {}),
+    }
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("model.onnx", onnx)
-        archive.writestr("labels.json", json.dumps(list(classes), ensure_ascii=False))
-        archive.writestr("predict.py", script)
-        archive.writestr("README.md", card + PAGE * bool(page))
-        if page:
-            archive.writestr("page.html", page)
+        for name, content in files.items():
+            add(archive, name, content)
     return file.getvalue()

@@ -263,6 +263,7 @@ class _Diary:
     def finish(self, dataset) -> None:
         """Test the best weights on pictures never trained on, then say that the run is finished."""
         from imgrec.baselines import linear
+        from imgrec.elsewhere import learned_before
         from imgrec.evaluate import amend, answers, remember, report, threshold
         from imgrec.predict import Predictor
         from imgrec.weights import earlier
@@ -277,7 +278,9 @@ class _Diary:
                 given[split] = answers(predictor, dataset, split)
                 given[split].save(self.run.file(f"{split}.npz"), dataset.fingerprint)
         if "test" in given:
-            self.run.write("evaluation.json", {**report(given["test"], dataset), "linear_accuracy": linear(dataset)})
+            known = len(learned_before(self.run, dataset))
+            beside = {"linear_accuracy": linear(dataset), "learned_before": known or None}
+            self.run.write("evaluation.json", {**report(given["test"], dataset), **beside})
         if "validation" in given and len(given["validation"].labels) >= ENOUGH:
             amend(self.run, dataset, threshold=threshold(given["validation"]))
         self.run.update(phase="finished", detail="", seconds_left=0)

@@ -7,9 +7,8 @@ from imgrec import charts, jobs
 from imgrec.data import Dataset, named, read_columns
 from imgrec.evaluate import (
     Answers,
-    amend,
+    calibrate,
     calibration_error,
-    fit_temperature,
     mcnemar,
     names_now,
     reliability,
@@ -51,7 +50,7 @@ def certainty(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> N
 "same."),
         ):  # fmt: skip
             with parts.refusals():
-                amend(run, dataset, temperature=fit_temperature(judged.of_split(run, model, dataset, "validation")))
+                calibrate(run, model, dataset)
                 st.rerun()
         if run.bundled:
             st.caption(tr("This run came with imgrec and stays as it is; one of your own can be calibrated."))

@@ -7,7 +7,8 @@ from imgrec import data, jobs
 from imgrec.data.dataset import SPLITS
 from imgrec.data.views import PLACES
 from imgrec.images import open_image
-from imgrec.language import tr
+from imgrec.language import plural, tr
+from imgrec.runs import learned_from
 from pages import parts, visitors
 
 
@@ -94,6 +95,14 @@ def delete(name: str) -> None:
         return
     with st.popover(tr("Delete the data set"), icon=":material/delete:"):
         st.write(tr("All its pictures and changes go for good. Runs that learned from it stay."))
+        if count := len(learned_from(name)):
+            st.warning(
+                plural(
+                    "{n:,} run learned from it: it still classifies pictures, but cannot go on learning or be tested again.",
+                    "{n:,} runs learned from it: they still classify pictures, but cannot go on learning or be tested again.",
+                    count,
+                )
+            )
         if st.button(tr("Delete it"), type="primary"):
             with parts.refusals():
                 data.delete_dataset(name)

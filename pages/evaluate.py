@@ -5,7 +5,7 @@ import streamlit as st
 
 from imgrec import charts
 from imgrec.data import Dataset, DatasetError, class_names, named
-from imgrec.elsewhere import learned_before
+from imgrec.elsewhere import by_heart, learned_before
 from imgrec.evaluate import Answers, amend, bootstrap, curves, report, up_to_date
 from imgrec.language import listed, mark, tr
 from imgrec.predict import Predictor
@@ -151,13 +151,13 @@ def known_before(run: str, fingerprint: str, _run: Run, _dataset: Dataset) -> np
     return learned_before(_run, _dataset)
 
 
-def by_heart(run: Run, dataset: Dataset, given: Answers) -> None:
+def not_new(run: Run, dataset: Dataset, given: Answers) -> None:
     """If a run that this one began with learned from some of the test pictures: how many, and how it does without them."""
     learned = np.isin(given.positions, known_before(run.name, dataset.fingerprint, run, dataset))
     if learned.any():
         rest = given.right[~learned]
         st.warning(
-            tr("{pictures} of the test were learned from by a run that this one began with; it may know them by heart.", pictures=parts.pictures(int(learned.sum())))
+            by_heart(int(learned.sum()))
             + (" " + tr("Of the others it has {accuracy:.1%} right.", accuracy=rest.mean()) if len(rest) else ""),
             icon=":material/warning:",
         )  # fmt: skip
@@ -246,7 +246,7 @@ except (ValueError, OSError) as error:
     st.stop()
 summary(given, dataset)
 since_then(run, dataset, given)
-by_heart(run, dataset, given)
+not_new(run, dataset, given)
 if model.classes != learned:
     renamed(run, dict(zip(learned, model.classes, strict=True)))
 view = parts.address_choice(tr("Look at"), VIEWS, "evaluate_view", "view", VIEWS[0])

@@ -13,7 +13,7 @@ from imgrec import charts, sweep
 from imgrec.events import write_events
 from imgrec.language import mark, tr
 from imgrec.recipe import FIELDS
-from imgrec.runs import LIVE, METRICS, SETTINGS, Notes, Run, RunError, delete_run, open_run, restore_run, rows
+from imgrec.runs import LIVE, METRICS, SETTINGS, Notes, Run, RunError, delete_run, matching, open_run, restore_run, rows
 from imgrec.spreadsheet import as_csv
 from pages import parts, settings, visitors
 
@@ -25,6 +25,7 @@ TITLES = {name: field.metadata["title"] for name, field in FIELDS.items()} | {
     "epoch": mark("epochs learned"), "images_per_second": mark("pictures per second"),
     "balanced_accuracy": mark("balanced accuracy"), "top5": mark("among the first five"), "test_loss": mark("test loss"),
     "calibration_error": mark("calibration error"), "linear_accuracy": mark("a linear classifier's accuracy"),
+    "learned_before": mark("test pictures that it may know by heart"),
     "fingerprint": mark("fingerprint of the pictures"),
 }  # fmt: skip
 
@@ -68,12 +69,7 @@ def wanted(table: list[dict]) -> tuple[list[dict], list[str]]:
         )
         smallest = order != "newest" and st.toggle(tr("Smallest first"), key="runs_smallest")
     found = [row for row in table if dataset in ("all", row.get("dataset")) and (row["star"] or not starred)]
-    for word in words.lower().split():
-        found = [
-            row
-            for row in found
-            if word in f"{' '.join(map(str, row.values()))} {visitors.spoken(row['owner'])}".lower()
-        ]
+    found = matching(found, words, visitors.spoken)
     if order != "newest":
         columns = [*columns, order]
         known = [row for row in found if row.get(order) is not None]

@@ -10,6 +10,7 @@ import streamlit as st
 
 from imgrec import baselines, charts, coach, hardware, jobs, models, runs, snapshots
 from imgrec.data import named
+from imgrec.elsewhere import by_heart
 from imgrec.home import folder
 from imgrec.language import current, plural, tr
 from imgrec.recipe import FIELDS, PRESETS, Recipe
@@ -306,6 +307,8 @@ def result(run: Run) -> None:
             high=high,
         )
     )
+    if learned := evaluation.get("learned_before"):
+        st.warning(by_heart(learned), icon=":material/warning:")
     compared(run, evaluation)
     rows = named(evaluation["classes"])
     names = [row["name"] for row in rows]

@@ -1,11 +1,14 @@
 """The command line keeps its contract: JSON on standard output, messages on standard error, exit 0, 1 or 2."""
 
+import dataclasses
+import io
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 
 import numpy as np
@@ -14,10 +17,11 @@ from conftest import PATIENCE
 from pictures import folder, picture, two_classes
 from test_pages import open_page
 
+from imgrec import worker
 from imgrec.__main__ import main
 from imgrec.data import Item, import_dataset, open_dataset
 from imgrec.images import to_png
-from imgrec.runs import RunError, open_run
+from imgrec.runs import RunError, create_run, open_run
 
 
 def call(capsys, *arguments):
@@ -48,8 +52,9 @@ def test_several_values_are_as_many_trainings_and_what_they_did(capsys):
     )  # fmt: skip
     assert status == 0
     rows = [json.loads(line) for line in lines]
-    names = [row["run"] for row in rows if "run" in row]
-    assert len(set(names)) == 4
+    names = list(dict.fromkeys(row["run"] for row in rows if "run" in row))
+    assert len(names) == 4
+    assert [row["run"] for row in rows if row.get("epoch")] == names  # each line says of which training it is
     groups = rows[-1]["groups"]
     assert [group["runs"] for group in groups] == [2, 2]
     assert {group["learning_rate"] for group in groups} == {0.01, 0.001}
@@ -60,6 +65,71 @@ def test_several_values_are_as_many_trainings_and_what_they_did(capsys):
         f"learning_rate {rate}, seed {seed}" for rate in (0.01, 0.001) for seed in (0, 1)
     ]
     assert all(note.text in said for note in notes)
+
+
+def test_a_sweep_is_completed_without_learning_anything_twice(capsys):
+    base = "train", "--epochs", 3, "--model", "softmax-regression", "--json"
+    first = json.loads(call(capsys, *base, "--seed", 0)[1][-1])["run"]
+    half = create_run(dataclasses.replace(open_run(first).recipe, seed=1))
+    events = worker.work(half)
+    next(event for event in events if type(event).__name__ == "Epoch")
+    half.ask("stop")
+    time.sleep(1)  # until its worker, which looks ten times a second, has noticed
+    list(events)
+    assert half.status == "stopped"
+    status, lines, said = call(capsys, *base, "--seed", "0,1,2", "--missing")
+    rows = [json.loads(line) for line in lines]
+    assert status == 0
+    assert f"run {first} is there" in said
+    learned = [(row["run"], row["epoch"]) for row in rows if "epoch" in row]
+    third = learned[-1][0]
+    assert learned == [(half.name, 2), (half.name, 3), *((third, epoch) for epoch in (1, 2, 3))]
+    assert rows[-1]["groups"][0]["runs"] == 3
+    again = call(capsys, *base, "--seed", 2, "--missing")
+    assert json.loads(again[1][-1])["run"] == third
+
+
+def test_runs_are_found_by_words_and_told_apart_by_their_settings(capsys, own_copy):
+    call(capsys, "train", "--epochs", 1, "--model", "softmax-regression", "--learning-rate", "0.01,0.001")
+    heading, *rows = call(capsys, "runs", "Softmax", "digits")[1]
+    assert heading.split()[-1] == "learning_rate"
+    assert {row.split()[-1] for row in rows} == {"0.01", "0.001"}
+    assert call(capsys, "runs", "softmax", "no such word")[1] == ["none like that"]
+    found = json.loads(call(capsys, "runs", own_copy, "--json")[1][0])
+    assert [row["run"] for row in found] == [own_copy]
+
+
+def test_labels_are_mended_and_changes_undone(capsys, monkeypatch):
+    import_dataset([Item(name, content, name.split("/")[0]) for name, content in two_classes().items()], "things")
+    file, other = open_dataset("things").files[:2]
+    assert call(capsys, "mend", "things", file, "--relabel", "new thing")[0] == 0
+    dataset = open_dataset("things")
+    assert dataset.classes[dataset.labels[0]] == "new thing"
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{file}\n{other}\n"))
+    said = json.loads(call(capsys, "mend", "things", "-", "--leave-out", "--json")[1][-1])
+    assert said == {"dataset": "things", "change": "exclude", "pictures": 2, "undone": False}
+    assert len(open_dataset("things").kept) == len(dataset) - 2
+    assert call(capsys, "mend", "things", "--undo")[1] == ["undone: 2 pictures left out"]
+    assert len(open_dataset("things").kept) == len(dataset)
+    for words, status, reason in (
+        (["things", file[:-1], "--leave-out"], 1, f"did you mean '{file}'?"),
+        (["things", file], 2, "Give one of"),
+        (["things", file, "--undo"], 2, "Give one of"),
+        (["things", "--leave-out"], 2, "Name the pictures"),
+        (["digits", "0.png", "--leave-out"], 1, "built-in ones stay as they are"),
+    ):
+        found, lines, err = call(capsys, "mend", *words)
+        assert (found, lines, reason in err) == (status, [], True), err
+
+
+def test_a_run_is_calibrated_and_reported_from_the_command_line(capsys, own_copy, tmp_path):
+    found = json.loads(call(capsys, "calibrate", own_copy, "--json")[1][-1])
+    assert found["temperature"] == pytest.approx(open_run(own_copy).read("classes.json")["temperature"])
+    after = json.loads(call(capsys, "evaluate", own_copy, "--json")[1][-1])["calibration_error"]
+    assert found["calibration_error"] == pytest.approx(after)
+    assert call(capsys, "calibrate", "digits-seed-cnn")[0] == 1
+    assert call(capsys, "report", own_copy, "--out", tmp_path / "r.html")[0] == 0
+    assert own_copy in (tmp_path / "r.html").read_text("utf-8")
 
 
 def test_ctrl_c_keeps_the_training_says_how_it_goes_on_and_is_no_success(tmp_path):
@@ -474,7 +544,8 @@ def test_who_was_learned_from_before_is_said_to_test_nothing(capsys, own_copy):
     status, lines, _ = call(capsys, "evaluate", further, "--json")
     assert (status, json.loads(lines[-1])["learned_before"]) == (0, expected)
     assert expected > 20
-    assert f"{expected} of them were learned from" in " ".join(call(capsys, "evaluate", further)[1])
+    assert open_run(further).read("evaluation.json")["learned_before"] == expected
+    assert f"{expected} pictures of the test were learned from" in " ".join(call(capsys, "evaluate", further)[1])
     assert json.loads(call(capsys, "evaluate", own_copy, "--json")[1][-1])["learned_before"] == 0
     page = open_page("evaluate.py", {"run": further})
     assert not page.exception

@@ -1,5 +1,6 @@
 """Predictions, evaluation, heat maps and exports agree with torch, with scikit-learn and with each other."""
 
+import copy
 import dataclasses
 import io
 import json
@@ -274,6 +275,45 @@ runpy.run_path("predict.py", run_name="__main__")
     for ours in model.classify((name, tmp_path / name) for name in files if name != "broken.png"):
         for row in ours.top(model.classes, 5):
             assert said[ours.file, row["name"]] == pytest.approx(row["probability"], abs=1e-4)
+
+
+def test_the_script_in_the_zip_takes_folders_and_says_how_it_is_used(model, tmp_path):
+    export(model, "zip", tmp_path / "take.zip")
+    with zipfile.ZipFile(tmp_path / "take.zip") as archive:
+        assert {entry.external_attr >> 16 for entry in archive.infolist()} == {0o644}  # others may read it, too
+        archive.extractall(tmp_path)
+    (tmp_path / "in" / "deeper").mkdir(parents=True)
+    Image.new("L", (9, 9)).save(tmp_path / "in" / "deeper" / "x.PNG")
+    (tmp_path / "in" / "notes.txt").write_text("no picture")
+    (tmp_path / "none").mkdir()
+
+    def script(*words):
+        return subprocess.run(
+            [sys.executable, "predict.py", *words], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+
+    assert "usage:" in script("--help").stdout
+    assert script().returncode == 2
+    done = script("in", "--top", "2")
+    assert done.returncode == 0
+    assert [row.split("\t")[0] for row in done.stdout.splitlines()] == ["in/deeper/x.PNG"] * 2
+    assert script("none").returncode == 1
+
+
+def test_an_export_is_compared_where_a_wrong_logit_shows(model, digits):
+    """On noise a network that has learned is sure, and a softmax of 0 and 1 hides what its logits are."""
+    from imgrec.export import _proved, _unsure
+
+    pictures = _unsure(model, digits)
+    assert model.probabilities(pictures).max() < 0.9 < np.median(model.probabilities(digits.images).max(1))
+
+    def wrong(portable, pictures, predictor):
+        portable.model = copy.deepcopy(portable.model)
+        list(portable.model.parameters())[-1].data[0] += 0.01
+        return b"", lambda array: portable(torch.from_numpy(array)).detach().numpy()
+
+    with pytest.raises(ExportError, match="nothing was written"):
+        _proved(wrong, model, digits)
 
 
 def test_two_exports_at_once_do_not_disturb_each_other(model, tmp_path):

@@ -33,6 +33,7 @@ def test_rows_and_names_come_back_in_order(written):
     assert items["label"].tolist() == [0] * 4 + [1] * 2
     assert list(names) == ["cat/1.png", "Cat/2.PNG", "猫/三.jpg", "", "a b", "dog/1.png"]
     assert (names[-1], len(names)) == ("dog/1.png", 6)
+    assert names[-2:] == ["a b", "dog/1.png"]
     with pytest.raises(IndexError):
         names[6]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imgrec.commands.command import (
     RUN,
@@ -14,12 +15,18 @@ from imgrec.commands.command import (
     out,
     print_json,
     run_names,
+    say,
     show,
     writable,
     wrote,
 )
 from imgrec.progress import bar
 from imgrec.recipe import RecipeError
+
+if TYPE_CHECKING:
+    from imgrec.data import Dataset
+    from imgrec.predict import Predictor
+    from imgrec.runs import Run
 
 
 @command("list the models")
@@ -50,24 +57,19 @@ def evaluate(options) -> None:
         return _elsewhere(options)
     if options.called:
         raise RecipeError("--as says what classes of another data set are; name that with --on.")
-    from imgrec.data import open_dataset
-    from imgrec.elsewhere import learned_before
+    from imgrec.elsewhere import by_heart, learned_before
     from imgrec.evaluate import evaluate as measure
-    from imgrec.evaluate import up_to_date
-    from imgrec.predict import Predictor
-    from imgrec.runs import open_run
 
-    run = open_run(options.name)
-    dataset = open_dataset(run.recipe.dataset, run.recipe.image_size, run.recipe.resize)
+    run, predictor, dataset = _with_pictures(options.name)
     split = options.split or "test"
     with bar(" pictures") as progress:
-        report = measure(up_to_date(run, Predictor.open(run), dataset), dataset, split, progress)
+        report = measure(predictor, dataset, split, progress)
     learned = len(learned_before(run, dataset)) if split == "test" else 0
     if options.json:
         return print_json({"run": run.name, **report, "learned_before": learned})
     print(_accuracy(report, f"{split} pictures"))
     if learned:
-        print(f"{learned} of them were learned from by a run that it began with: it may know them by heart")
+        print(by_heart(learned))
     print(f"always guessing the commonest class: {report['majority_accuracy']:.4f}")
     for row in report["classes"]:
         scores = "  ".join(f"{key} {row[key]:.3f}" for key in ("precision", "recall", "f1"))
@@ -112,6 +114,49 @@ def _elsewhere(options) -> None:
         print(
             f"of classes that it does not know ({', '.join(report['other_classes'][:10])}): {report['strangers']} pictures{said}"
         )
+
+
+@command("make a run as sure as it is right: fits the temperature on its validation pictures and keeps it", RUN)
+def calibrate(options) -> None:
+    from imgrec.evaluate import calibrate as fit
+    from imgrec.evaluate import evaluate as measure
+
+    run, predictor, dataset = _with_pictures(options.name)
+    errors = [measure(predictor, dataset)["calibration_error"]]
+    temperature = fit(run, predictor, dataset)
+    errors.append(measure(_with_pictures(options.name)[1], dataset)["calibration_error"])
+    said = {
+        "run": run.name,
+        "temperature": temperature,
+        "calibration_error_before": errors[0],
+        "calibration_error": errors[1],
+    }
+    words = f"temperature {temperature:.3f}; calibration error on the test pictures {errors[0]:.4f} before, {errors[1]:.4f} after"
+    say(options, said, words)
+
+
+@command("write all that was measured of a run as one printable page", RUN, out("F.html"))
+def report(options) -> None:
+    from imgrec.evaluate import answers, kept_answers
+    from imgrec.home import write_atomic
+    from imgrec.report import printable
+
+    run, predictor, dataset = _with_pictures(options.name)
+    given = kept_answers(run, dataset, "test", predictor.passport.temperature) or answers(predictor, dataset)
+    write_atomic(options.out, printable(run, given, dataset))
+    wrote(options, {"run": run.name, "out": str(options.out)})
+
+
+def _with_pictures(name: str) -> tuple[Run, Predictor, Dataset]:
+    """A run, its network and its data set as it takes it. Raises DatasetError where that is not here."""
+    from imgrec.evaluate import up_to_date
+    from imgrec.predict import Predictor
+    from imgrec.runs import open_run
+
+    run = open_run(name)
+    predictor = Predictor.open(run)
+    dataset = predictor.dataset(run.recipe.dataset)
+    return run, up_to_date(run, predictor, dataset), dataset
 
 
 def _positive(text: str) -> int:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import sys
 from pathlib import Path
 
 from imgrec.commands.command import NAME, argument, command, out, print_json, run_name, say, show, wrote
 from imgrec.progress import bar
+from imgrec.recipe import RecipeError
 
 
 @command("list the data sets")
@@ -81,9 +83,70 @@ def delete(options) -> None:
         delete_run(open_run(options.name))
     else:
         from imgrec.data import delete_dataset
+        from imgrec.runs import learned_from
 
         delete_dataset(options.name)
+        if names := learned_from(options.name):
+            print(f"cannot go on learning or be tested any more: {', '.join(names)}", file=sys.stderr)
     say(options, {"deleted": options.name}, f"{options.name} is deleted")
+
+
+@command(
+    "correct labels and splits of a data set of your own; the last change can be undone",
+    NAME,
+    argument("file", nargs="*", help="pictures as `suspects` names them; - for a list on standard input, one a line"),
+    argument("--relabel", metavar="CLASS", help="an old class, or a new one"),
+    argument("--move", choices=("train", "validation", "test")),
+    argument("--leave-out", dest="exclude", action="store_true"),
+    argument("--take-back", dest="include", action="store_true", help="what was left out"),
+    argument("--confirm", action="store_true", help="the label is right; `suspects` asks no more"),
+    argument("--undo", action="store_true", help="the last change"),
+)
+def mend(options) -> None:
+    from imgrec.data import Edit, edit, undo
+
+    kinds = ("relabel", "move", "exclude", "include", "confirm", "undo")
+    wanted = [kind for kind in kinds if getattr(options, kind) not in (None, False)]
+    if len(wanted) != 1 or (options.undo and options.file):
+        words = (
+            "Give one of --relabel CLASS, --move SPLIT, --leave-out, --take-back, --confirm, with pictures, or --undo."
+        )
+        raise RecipeError(words)
+    if options.undo:
+        done = undo(options.name)
+    else:
+        value = getattr(options, wanted[0])
+        done = Edit(wanted[0], _positions(options.name, options.file), value if isinstance(value, str) else "")
+        edit(options.name, done)
+    words = ("undone: " if options.undo else "") + done.describe()
+    say(
+        options,
+        {"dataset": options.name, "change": done.kind, "pictures": len(done.pictures), "undone": options.undo},
+        words,
+    )
+
+
+def _positions(name: str, files: list[str]) -> tuple[int, ...]:
+    """Where pictures of these names stand in a set. Raises DatasetError for one that is not there, or there twice."""
+    from imgrec.data import DatasetError, history, open_dataset
+
+    history(name)  # it says so where there is none of one's own
+    if files == ["-"]:
+        files = sys.stdin.read().splitlines()
+    if not files:
+        raise RecipeError("Name the pictures as `suspects` and the page Data set do.")
+    there: dict[str, list[int]] = {}
+    for position, file in enumerate(open_dataset(name).files):
+        there.setdefault(file, []).append(position)
+    for file in files:
+        if len(found := there.get(file, ())) > 1:
+            raise DatasetError(f"{name} has {len(found)} pictures called {file!r}; correct them on the page Data set.")
+        if not found:
+            near = difflib.get_close_matches(file, there, 1)
+            raise DatasetError(
+                f"{name} has no picture called {file!r}" + (f"; did you mean {near[0]!r}?" if near else ".")
+            )
+    return tuple(dict.fromkeys(there[file][0] for file in files))
 
 
 @command("class counts, sizes, channel statistics of a data set", NAME)

@@ -9,6 +9,7 @@ import shlex
 import sys
 import time
 from functools import partial
+from typing import TYPE_CHECKING
 
 from imgrec import sweep
 from imgrec.commands.command import RUN, Argument, argument, check_is_name, command, out, print_json, say, show, wrote
@@ -16,20 +17,29 @@ from imgrec.home import in_words
 from imgrec.progress import carry_out, hint, in_a_line, stopping, write
 from imgrec.recipe import FIELDS, PRESETS, Recipe, RecipeError
 
+if TYPE_CHECKING:
+    from imgrec.runs import Notes, Run
+
 FIGURES = {
     "test_accuracy": "accuracy",
     "test_interval": "interval",
     "majority_accuracy": "majority_accuracy",
     "linear_accuracy": "linear_accuracy",
+    "learned_before": "learned_before",
 }  # said at the end → in evaluation.json
 
 
-@command("list the runs")
+@command(
+    "list the runs, or those with some words, such as a data set or a tag, and the settings in which they differ",
+    argument("word", nargs="*", help="in its name, settings, tags or note; of several each must be there"),
+)
 def runs(options) -> None:
-    from imgrec.runs import list_runs
+    from imgrec.runs import matching, rows
 
+    found = matching(rows(), " ".join(options.word))
     columns = ("run", "model", "dataset", "status", "epoch", "epochs", "validation_accuracy", "test_accuracy")
-    show(options, [run.summary() for run in list_runs(bundled=True)], columns)
+    varied = [name for name in sweep.different(found) if name not in columns] if options.word else []
+    show(options, found, (*columns, *varied), "none like that" if options.word else "none yet")
 
 
 def _settings() -> list[Argument]:
@@ -59,9 +69,13 @@ def _values(name: str, text: str) -> list:
     argument(
         "--draw", type=int, default=0, metavar="N", help="of all combinations of several values N, drawn at random"
     ),
+    argument(
+        "--missing",
+        action="store_true",
+        help="leave out what a finished run has learned with the same settings from the same pictures, and go on with what was stopped",
+    ),
 )
 def train(options) -> None:
-    from imgrec import jobs
     from imgrec.runs import newest
 
     given = {name: values for name, values in vars(options).items() if name in FIELDS and values is not None}
@@ -76,9 +90,37 @@ def train(options) -> None:
             f"draw is {options.draw}; give a setting several values, and draw how many of their combinations."
         )
     if lists:
-        _sweep(options, sweep.recipes(recipe, lists, options.draw), lists)
-    else:
-        _follow(options, jobs.enqueue(recipe))
+        return _sweep(options, sweep.recipes(recipe, lists, options.draw), lists)
+    run = _begun(options, recipe)
+    return _last(options, run) if run.status == "finished" else _follow(options, run)
+
+
+def _begun(options, recipe: Recipe, notes: Notes | None = None) -> Run:
+    """A run for a recipe: a new one, or with ``--missing`` what is `_there`, which goes on where it was stopped."""
+    from imgrec import jobs
+
+    run = _there(recipe) if options.missing else None
+    if run is None:
+        return jobs.enqueue(recipe, notes=notes)
+    return run if run.status == "finished" else jobs.requeue(run.name)
+
+
+def _there(recipe: Recipe) -> Run | None:
+    """The newest run that learned with these settings from the pictures as they are now: a finished one, or one that can go
+    on."""
+    from imgrec.data import open_dataset
+    from imgrec.runs import LIVE, open_run, rows
+
+    now = open_dataset(recipe.dataset, recipe.image_size, recipe.resize).fingerprint
+    same = [
+        row
+        for row in rows(bundled=False)
+        if all(row.get(name) == getattr(recipe, name) for name in FIELDS)
+        and row["status"] not in LIVE
+        and row["fingerprint"] in (now, None)  # None of one that had not begun
+    ]
+    same.sort(key=lambda row: row["status"] != "finished")
+    return open_run(same[0]["run"]) if same else None
 
 
 def _sweep(options, recipes: list[Recipe], lists: dict[str, list]) -> None:
@@ -95,8 +137,11 @@ def _sweep(options, recipes: list[Recipe], lists: dict[str, list]) -> None:
     for recipe in recipes:
         words = sweep.words(recipe, lists)
         print(words, file=sys.stderr)
-        run = jobs.enqueue(recipe, notes=Notes(tags=(tag,), text=words))
+        run = _begun(options, recipe, Notes(tags=(tag,), text=words))
         names.add(run.name)
+        if run.status == "finished":
+            print(f"run {run.name} is there", file=sys.stderr)
+            continue
         try:
             _follow(options, run)
         except KeyboardInterrupt:
@@ -114,7 +159,9 @@ def _sweep(options, recipes: list[Recipe], lists: dict[str, list]) -> None:
         said = [group | {name: sweep.spread(group, name) for name in sweep.ACCURACIES} for group in groups]
         show(options, said, tuple(name for name in groups[0] if not name.endswith("_deviation")))
     if interrupted:
-        print(f"imgrec: {len(recipes) - len(names)} of {len(recipes)} trainings were not begun", file=sys.stderr)
+        left = len(recipes) - len(names)
+        words = f"imgrec: {left} of {len(recipes)} trainings were not begun; the same command with --missing goes on"
+        print(words, file=sys.stderr)
         raise KeyboardInterrupt
     if broken:
         raise RuntimeError(f"{broken} of {len(names)} trainings broke down.")
@@ -165,17 +212,26 @@ def _follow(options, run) -> None:
     with stopping(run) as signals:
         try:
             for epoch in carry_out(run):
-                print_json(dataclasses.asdict(epoch)) if options.json else write(in_a_line(epoch))
+                print_json({"run": run.name, **dataclasses.asdict(epoch)}) if options.json else write(in_a_line(epoch))
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or it would be said again at the end
             words = "nobody reads what it prints any more; it is stopped, and `python -m imgrec resume {run}` goes on"
             raise RuntimeError(words.format(run=run.name)) from None
-    found = run.read("evaluation.json")
-    last = {"run": run.name, "status": run.status, **{name: found.get(key) for name, key in FIGURES.items()}}
-    say(options, last, ", ".join(f"{key} {_short(value)}" for key, value in last.items() if value is not None))
+    _last(options, run)
     if signals and run.status == "stopped":
         print(f"imgrec: stopped; `python -m imgrec resume {run.name}` goes on", file=sys.stderr)
         raise KeyboardInterrupt
+
+
+def _last(options, run: Run) -> None:
+    """The last line about a run: what it reached."""
+    from imgrec.elsewhere import by_heart
+
+    found = run.read("evaluation.json")
+    last = {"run": run.name, "status": run.status, **{name: found.get(key) for name, key in FIGURES.items()}}
+    say(options, last, ", ".join(f"{key} {_short(value)}" for key, value in last.items() if value is not None))
+    if learned := last["learned_before"]:
+        print(f"imgrec: {by_heart(learned)}", file=sys.stderr)
 
 
 def _short(value) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import time
 import zipfile
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -42,11 +43,18 @@ def write_archive(
             split = WAITING if waits else SPLITS[dataset.splits[position]]
             name = f"{folder_name(label or WAITING)}/{position:07d}-{_file_name(dataset.files[position], content)}"
             rows.writerow((name, label, split))
-            archive.writestr(name, content)
+            add(archive, name, content)
             if progress:
                 progress(done, len(positions))
-        archive.writestr(TABLE, table.getvalue())
+        add(archive, TABLE, table.getvalue())
     return len(positions)
+
+
+def add(archive: zipfile.ZipFile, name: str, content: bytes | str) -> None:
+    """Put a file in that everybody may read once it is unpacked; `writestr` alone would let only its owner."""
+    entry = zipfile.ZipInfo(name, time.localtime()[:6])
+    entry.external_attr = 0o644 << 16
+    archive.writestr(entry, content, archive.compression)
 
 
 def folder_name(label: str) -> str:

@@ -43,8 +43,10 @@ class Names(Sequence[str]):
     def __len__(self) -> int:
         return len(self._ends)
 
-    def __getitem__(self, index: int) -> str:
+    def __getitem__(self, index: int | slice) -> str | list[str]:
         index = range(len(self))[index]  # raises IndexError, and counts from the end
+        if isinstance(index, range):
+            return [self[each] for each in index]
         start = int(self._ends[index - 1]) if index else 0
         return self._content[start : int(self._ends[index]) - 1].tobytes().decode()
 
