@@ -7,7 +7,6 @@ summary.json and, for looking at, pictures.npz with the first pictures. Old ones
 from __future__ import annotations
 
 import io
-import json
 import os
 import secrets
 import shutil
@@ -20,11 +19,11 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from imgrec import jobs
+from imgrec import arrays, jobs
 from imgrec.data import Cancelled, DatasetError
 from imgrec.data.layouts import is_picture
-from imgrec.data.sources import Refused, Source, open_source
-from imgrec.data.uploads import ARCHIVES, discard
+from imgrec.data.sources import ARCHIVES, Refused, Source, open_source
+from imgrec.data.uploads import discard
 from imgrec.home import changed_at, folder, replaced
 from imgrec.images import ImageError, safe_name
 from imgrec.language import tr
@@ -117,10 +116,8 @@ def classify(
                     seen.append(_small(result.seen))
                     answers.append(tuple(answer[key] for key in ("file", "answer", "probability")))
     files, names, sure = zip(*answers, strict=True) if answers else ((), (), ())
-    with replaced(out / "pictures.npz") as file:
-        np.savez(
-            file, pictures=np.array(seen, np.uint8), files=np.array(files, str), names=np.array(names, str), sure=sure
-        )
+    shown = {"pictures": np.array(seen, np.uint8), "files": np.array(files, str), "names": np.array(names, str)}
+    arrays.save(out / "pictures.npz", **shown, sure=sure)
     return {
         "pictures": counts["pictures"], "refused": counts["refused"], "why": why, "unknown": counts["unknown"],
         "knows": list(network.classes),
@@ -217,11 +214,9 @@ def _total(sources: Sequence[Path]) -> int | None:
 
 def _small(seen: np.ndarray | tuple) -> np.ndarray:
     """A picture as the network saw it, in colour and SIDE pixels wide, as uint8 (SIDE, SIDE, 3)."""
-    from PIL import Image
+    from imgrec.images import as_pillow, fit
 
-    from imgrec.images import fit
-
-    return fit(Image.fromarray(seen[..., 0] if seen.shape[2] == 1 else seen), SIDE, 3)
+    return fit(as_pillow(seen), SIDE, 3)
 
 
 def _sweep(place: Path) -> None:
@@ -235,8 +230,6 @@ def _sweep(place: Path) -> None:
 
 def load(job: Run) -> tuple[dict, dict[str, np.ndarray]]:
     """The summary and the pictures for looking at of a finished job; empty where they cannot be read."""
-    try:
-        with np.load(job.file("pictures.npz"), allow_pickle=False) as stored:
-            return json.loads(job.file("summary.json").read_text("utf-8")), dict(stored)
-    except (OSError, ValueError, KeyError, EOFError):
-        return {}, {}
+    shown = arrays.load(job.file("pictures.npz"))
+    summary = job.read("summary.json") if shown else {}
+    return (summary, shown) if summary else ({}, {})

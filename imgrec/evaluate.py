@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,9 +13,9 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from imgrec import arrays
 from imgrec.data import Dataset, DatasetError
 from imgrec.data.dataset import SPLITS, evenly
-from imgrec.home import replaced
 from imgrec.language import tr
 from imgrec.neighbours import MOST, Neighbours
 from imgrec.predict import Predictor
@@ -73,27 +72,26 @@ class Answers:
 
     def save(self, path: Path, fingerprint: str) -> None:
         """Write them down beside the fingerprint of the data set."""
-        with replaced(path) as file:
-            np.savez(
-                file, positions=self.positions, labels=self.labels, logits=self.logits, split=self.split,
-                classes=np.array(self.classes), fingerprint=fingerprint,
-                familiarity=np.zeros(0, np.float32) if self.familiarity is None else self.familiarity,
-            )  # fmt: skip
+        arrays.save(
+            path, positions=self.positions, labels=self.labels, logits=self.logits, split=self.split,
+            classes=np.array(self.classes), fingerprint=fingerprint,
+            familiarity=np.zeros(0, np.float32) if self.familiarity is None else self.familiarity,
+        )  # fmt: skip
 
     @classmethod
     def load(cls, path: Path, fingerprint: str | None, temperature: float = 1.0) -> Answers | None:
         """What ``save`` wrote; None if it is missing, damaged, or about other pictures than those of ``fingerprint``."""
+        stored = arrays.load(path)
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                if fingerprint not in (None, str(stored["fingerprint"])):
-                    return None
-                classes = tuple(map(str, stored["classes"].tolist()))
-                familiarity = stored["familiarity"].astype(np.float32)
-                known = familiarity if len(familiarity) else None
-                wanted = (("positions", np.int64), ("labels", np.int64), ("logits", np.float32))
-                arrays = (stored[name].astype(kind, casting="same_kind") for name, kind in wanted)
-                return cls(str(stored["split"]), classes, *arrays, temperature, known)._sound()
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+            if fingerprint not in (None, str(stored["fingerprint"])):
+                return None
+            classes = tuple(map(str, stored["classes"].tolist()))
+            familiarity = stored["familiarity"].astype(np.float32)
+            known = familiarity if len(familiarity) else None
+            wanted = (("positions", np.int64), ("labels", np.int64), ("logits", np.float32))
+            found = (stored[name].astype(kind, casting="same_kind") for name, kind in wanted)
+            return cls(str(stored["split"]), classes, *found, temperature, known)._sound()
+        except (KeyError, TypeError, ValueError):
             return None
 
     def _sound(self) -> Answers | None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from imgrec.augment import to_tensor
 from imgrec.hooks import listening
 from imgrec.images import to_png
 from imgrec.language import mark, tr
@@ -168,7 +169,7 @@ def explain(
         )
     probabilities = predictor.probabilities(seen[None])[0]
     target = int(probabilities.argmax()) if class_name is None else _index(predictor, class_name)
-    images = torch.from_numpy(seen.copy()).to(predictor.device).permute(2, 0, 1)[None].float() / 255
+    images = to_tensor(seen, predictor.device)
     inputs = predictor.passport.preprocess.normalise(images)
     with torch.enable_grad():
         if method == "gradcam":

@@ -154,6 +154,11 @@ def squash(image: Image.Image, size: int) -> Image.Image:
 RESIZES = {"crop": crop, "pad": pad, "squash": squash}  # Pillow's BILINEAR is antialiased: it takes in all pixels
 
 
+def as_pillow(pixels: np.ndarray) -> Image.Image:
+    """A picture uint8 (H, W), (H, W, 1) or (H, W, 3) as Pillow has it."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2:] == (1,) else pixels)
+
+
 def to_png(array: np.ndarray) -> bytes:
     """``array``, uint8 (H, W), (H, W, 1) or (H, W, 3), as the bytes of a PNG file. Raises ValueError on any other."""
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (1,), (3,)) or not array.size:
@@ -165,8 +170,9 @@ def to_png(array: np.ndarray) -> bytes:
             )
         )
     file = io.BytesIO()
-    drawn = Image.fromarray(array[..., 0] if array.shape[2:] == (1,) else array)
-    drawn.save(file, "PNG", compress_type=zlib.Z_RLE)  # half the time of the default; smaller where pixels are repeated
+    as_pillow(array).save(
+        file, "PNG", compress_type=zlib.Z_RLE
+    )  # half the time of the default; smaller where pixels are repeated
     return file.getvalue()
 
 

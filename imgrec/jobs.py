@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -25,7 +24,7 @@ import numpy as np
 import psutil
 from filelock import FileLock
 
-from imgrec import queue
+from imgrec import arrays, queue
 from imgrec.data import Cancelled, DatasetError, check_free, open_dataset, stamps
 from imgrec.data.uploads import discard
 from imgrec.home import changed_at, cores, folder, home, in_words, no_room, setting
@@ -283,13 +282,11 @@ def study_result(job: Run | None) -> dict[str, np.ndarray]:
     has other pictures by now."""
     if job is None or job.status != "finished":
         return {}
-    try:
-        with np.load(job.file("result.npz"), allow_pickle=False) as found:
-            result = dict(found)
-        about = str(result.pop("name")), result.pop("stamps").tolist()
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
+    found = arrays.load(job.file("result.npz"))
+    if not {"name", "stamps"} <= found.keys():
         return {}
-    return result if about[1] == list(stamps(about[0], edits=False)) else {}
+    name, then = str(found.pop("name")), found.pop("stamps").tolist()
+    return found if then == list(stamps(name, edits=False)) else {}
 
 
 def _bring_lock() -> FileLock:

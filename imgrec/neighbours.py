@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from imgrec.home import replaced
+from imgrec import arrays
 
 MOST = 1500  # training pictures that are remembered
 NEAREST = 5  # the similarity to this one says how familiar a picture is
@@ -44,17 +43,16 @@ class Neighbours:
         return self.positions[order], likeness[order]
 
     def save(self, path: Path) -> None:
-        with replaced(path) as file:
-            np.savez(file, features=self.features.astype(np.float16), positions=self.positions.astype(np.int32))
+        """Write them down, in half precision."""
+        arrays.save(path, features=self.features.astype(np.float16), positions=self.positions.astype(np.int32))
 
     @classmethod
     def load(cls, path: Path) -> Neighbours | None:
         """What ``save`` wrote; None if it is missing or damaged."""
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                features, positions = stored["features"], stored["positions"]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        stored = arrays.load(path)
+        if not {"features", "positions"} <= stored.keys():
             return None
+        features, positions = stored["features"], stored["positions"]
         sound = features.ndim == 2 and len(features) == len(positions) > 0 and np.isfinite(features).all()
         return cls.of(features.astype(np.float32), positions) if sound else None
 

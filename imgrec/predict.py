@@ -18,6 +18,7 @@ from PIL import Image
 from torch import nn
 
 from imgrec import hardware
+from imgrec.augment import to_tensor
 from imgrec.data import Dataset, DatasetError, open_dataset
 from imgrec.data.packs import Progress
 from imgrec.data.parallel import in_order
@@ -98,13 +99,7 @@ class Predictor:
     def open(cls, run: Run | str, device: str = "auto") -> Predictor:
         """The best weights of a run. Raises RunError or WeightsError."""
         run = open_run(run) if isinstance(run, str) else run
-        if not run.usable:
-            words = (
-                tr("Run {name} has no weights yet (it is {status}); wait for its first epoch.", name=run.name, status=run.status)
-                if run.status in LIVE
-                else tr("Run {name} is {status} and has no weights, for its first epoch did not end; resume it or choose another.", name=run.name, status=run.status)
-            )  # fmt: skip
-            raise RunError(words)
+        _check_usable(run)
         opened = cls.from_file(run.file("best.safetensors"), run.name, device)
         opened.neighbours = Neighbours.load(run.file("neighbours.npz"))
         return opened
@@ -128,7 +123,7 @@ class Predictor:
 
     @torch.inference_mode()
     def _logits(self, seen: np.ndarray) -> torch.Tensor:
-        images = torch.tensor(seen).to(self.device).permute(0, 3, 1, 2).float() / 255
+        images = to_tensor(seen, self.device)
         return self.passport.answer(self.model, images).cpu()
 
     def _shared_out(self, ask: Callable[[np.ndarray], Said], seen: np.ndarray) -> list[Said]:
@@ -349,6 +344,18 @@ def open_network(names: str, views: str = "") -> Predictor | Ensemble:
     return network.looking(views) if views and views != network.views else network
 
 
+def _check_usable(run: Run) -> None:
+    """Raises RunError, with the way out, for a run without weights."""
+    if run.usable:
+        return
+    status = tr(run.status)
+    raise RunError(
+        tr("Run {name} has no weights yet (it is {status}); wait for its first epoch.", name=run.name, status=status)
+        if run.status in LIVE
+        else tr("Run {name} is {status} and has no weights, for its first epoch did not end; resume it or choose another.", name=run.name, status=status)
+    )  # fmt: skip
+
+
 def predictor(name: str) -> Predictor:
     """The predictor of a run, kept in memory until its weights change. Raises RunError or WeightsError.
 
@@ -356,14 +363,7 @@ def predictor(name: str) -> Predictor:
     seconds, or each click would have all test pictures asked again, on the cores that the training wants.
     """
     run = open_run(name)
-    if not run.usable:
-        raise RunError(
-            tr(
-                "Run {name} has no weights yet (it is {status}); wait for its first epoch.",
-                name=name,
-                status=run.status,
-            )
-        )
+    _check_usable(run)
     changed, now = _changed(run), time.monotonic()
     shown, since = _shown.get(run.path, (0, 0.0))
     if shown != changed and now - since < STEADY and run.status in LIVE:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from imgrec.augment import apply
+from imgrec.augment import apply, to_pixels, to_tensor
 from imgrec.data import Dataset, DatasetError
 from imgrec.data.dataset import evenly
 from imgrec.language import mark, tr
@@ -60,14 +60,14 @@ def robustness(
 
 def worsened(pictures: np.ndarray, name: str, level: float) -> np.ndarray:
     """Pictures uint8 (N, H, W, C) after that much of a change, the same kind."""
-    images = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
+    images = to_tensor(pictures)
     if name == "blur":
         level *= images.shape[-1]
     drawn = torch.full((len(images), 1), level)
     if name == "noise":  # its other two numbers are keys for the grain
         keys = torch.rand(len(images), 2, generator=torch.Generator().manual_seed(0))
         drawn = torch.cat([drawn, keys], 1)
-    return (apply(images, {name: drawn}) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    return to_pixels(apply(images, {name: drawn}))
 
 
 def rejected(predictor: Predictor) -> list[dict[str, float | str]]:

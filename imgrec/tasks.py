@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -13,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from imgrec import arrays
 from imgrec.data import Cancelled, classes_of, fetch, import_dataset, open_dataset, stamps
 from imgrec.data.dataset import DatasetError, Unsorted
 from imgrec.data.uploads import discard
-from imgrec.home import write_atomic
 from imgrec.jobs import bring_folder, dataset_folder, study_folder, teller, under_way
 from imgrec.language import tr
 from imgrec.runs import Run
@@ -79,10 +78,9 @@ def work_study(
                 job.update(phase="training", progress=share, detail=detail)
 
         try:
-            before, content = stamps(name, edits=False), io.BytesIO()
+            before = stamps(name, edits=False)
             found = STUDIES[kind](name, told, **options)
-            np.savez(content, **found, name=name, stamps=np.array(before, np.int64))
-            write_atomic(job.file("result.npz"), content.getvalue())
+            arrays.save(job.file("result.npz"), **found, name=name, stamps=np.array(before, np.int64))
             return found
         finally:
             requests.done.set()

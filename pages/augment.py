@@ -56,12 +56,10 @@ def preview(
     dataset: data.Dataset, positions: np.ndarray, plan: dict[str, float], seed: int, first: int, same: bool
 ) -> None:
     """Each picture with its draws: exactly what training with this seed feeds in the epochs from ``first`` on."""
-    pictures = torch.from_numpy(dataset.images[positions]).permute(0, 3, 1, 2).float() / 255
+    pictures = augment.to_tensor(dataset.images[positions])
     keys = torch.full((len(positions),), int(positions[0])) if same else torch.from_numpy(positions)
     drawn = [augment.draw(plan, keys, seed, epoch) for epoch in range(first, first + DRAWS)]
-    results = [
-        (augment.apply(pictures, draws).permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8) for draws in drawn
-    ]
+    results = [augment.to_pixels(augment.apply(pictures, draws)) for draws in drawn]
     items = []
     for i, position in enumerate(positions):
         items.append(parts.Tile(dataset.images[position], tr("original"), dataset.files[position]))

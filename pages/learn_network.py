@@ -7,6 +7,7 @@ import streamlit as st
 import torch
 
 from imgrec import charts, snapshots
+from imgrec.augment import to_tensor
 from imgrec.data import class_names
 from imgrec.language import mark, tr
 from imgrec.lessons import network
@@ -215,7 +216,7 @@ teaching.begin(
 run, model = parts.model_picker(tr("Network"), first="shapes-seed-cnn")
 picture = seen_by(model)
 model = of_an_epoch(run, model)
-image = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
+image = to_tensor(picture)
 found = network.layers(model.model, model.passport.preprocess.normalise(image.to(model.device)))
 probabilities = model.recalled(picture[None])[0]
 left, right = st.columns([1, 3])

@@ -7,6 +7,7 @@ import streamlit as st
 import torch
 
 from imgrec import charts
+from imgrec.augment import to_tensor
 from imgrec.language import mark, tr
 from imgrec.lessons import optimisers
 from imgrec.runs import open_run
@@ -33,7 +34,7 @@ def of_network(name: str, changed: int) -> optimisers.Surface:
     place = dataset.indices("validation")[:PICTURES]
     if dataset.classes != model.classes or not len(place):
         raise ValueError(tr("The data set of this run has no validation pictures of its classes any more."))
-    images = wanted.normalise(torch.from_numpy(dataset.images[place]).permute(0, 3, 1, 2).float() / 255)
+    images = wanted.normalise(to_tensor(dataset.images[place]))
     untrained = model.passport.build()
     trained = copy.deepcopy(model.model).cpu()
     return optimisers.slice_of(untrained, trained, images, torch.from_numpy(dataset.labels[place]).long())

@@ -5,6 +5,7 @@ import streamlit as st
 import torch
 
 from imgrec import privacy
+from imgrec.augment import to_pixels, to_tensor
 from imgrec.data import class_name, class_names, named
 from imgrec.language import mark, tr
 from imgrec.lessons import adversarial
@@ -19,7 +20,7 @@ FIRST = 2  # picture of the test, which that much already turns into another
 def directions(name: str, changed: int, picture: np.ndarray, label: int, _model: Predictor) -> np.ndarray:
     """Which way each value of a picture (S, S, C) makes the loss grow, float32 (S, S, C)."""
     network, passport = _model.model, _model.passport
-    images = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
+    images = to_tensor(picture)
     found = adversarial.nudge(
         lambda x: passport.answer(network, x), images.to(_model.device), torch.tensor([label]).to(_model.device)
     )
@@ -67,9 +68,9 @@ def fool(run, model: Predictor) -> np.ndarray:
     picture, label = teaching.of_a_run(run, model, "trust", FIRST)
     strength = st.slider(tr("Strength of the nudge, in brightness steps of 255"), 0, 32, 3, key="trust_strength")
     direction = directions(run.name, model.changed, picture, label, model)
-    images = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
+    images = to_tensor(picture)
     moved = adversarial.nudged(images, torch.from_numpy(direction).permute(2, 0, 1)[None], strength / 255)
-    nudged = (moved[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+    nudged = to_pixels(moved)[0]
     before, after = model.recalled(np.stack([picture, nudged]))
     shown = ((direction + 1) * 127.5).round().astype(np.uint8)
     columns = st.columns(3)

@@ -5,6 +5,7 @@ import streamlit as st
 import torch
 
 from imgrec import charts, snapshots
+from imgrec.augment import to_tensor
 from imgrec.data import class_names
 from imgrec.evaluate import confusion
 from imgrec.language import mark, tr
@@ -84,7 +85,7 @@ def show(run: Run) -> None:
                 tr("Confusion matrix after epoch {epoch}", epoch=epoch),
             )
     with right:
-        images = torch.from_numpy(np.ascontiguousarray(dataset.images[checked[:64]])).permute(0, 3, 1, 2).float() / 255
+        images = to_tensor(dataset.images[checked[:64]])
         asleep = snapshots.dead(model.model, wanted.normalise(images))
         parts.metrics(
             (

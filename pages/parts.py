@@ -18,13 +18,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import streamlit as st
-from PIL import Image
 from streamlit import runtime
 
 from imgrec import charts, data
-from imgrec.data import uploads
+from imgrec.data import sources
 from imgrec.home import in_words
-from imgrec.images import EXTENSIONS, Recalled, in_address, to_png
+from imgrec.images import EXTENSIONS, Recalled, as_pillow, in_address, to_png
 from imgrec.language import current, follow, mark, plural, speaking, tr
 from imgrec.runs import LIVE, Run, RunError, list_runs, open_run, rows, usable_runs
 from pages import tongue
@@ -41,7 +40,7 @@ HEADINGS = (  # of tables, see `table`
     mark("reason"), mark("layer"), mark("shape"), mark("parameters"), mark("when"), mark("what"), mark("network"),
     mark("year"), mark("weights"), mark("multiply-adds"), mark("pictures"), mark("accuracy"), mark("value"),
 )  # fmt: skip
-ARCHIVES = tuple(ending[1:] for ending in uploads.ARCHIVES)
+ARCHIVES = tuple(ending[1:] for ending in sources.ARCHIVES)
 KEPT_ADDRESS, MOST_KEPT = 2**14, 1000  # characters of a picture's address up to which it is kept, and how many are
 PHOTO = 2**19  # bytes beyond which a picture is sent as a JPEG
 ON_THE_WAY = 1  # second in which a browser may still send the address from before the last change
@@ -487,7 +486,7 @@ def thumbnail_url(picture: np.ndarray, most: int = 96) -> str:
     """A picture uint8 (H, W, C) inside an address, exactly, or at most about ``most`` pixels wide if it is larger."""
     if max(picture.shape[:2]) <= most:
         return data_url(picture)
-    image = Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)
+    image = as_pillow(picture)
     file = io.BytesIO()
     image.reduce(-(-max(image.size) // most)).save(file, "JPEG", quality=85)
     return in_address(file.getvalue(), "jpeg")

@@ -9,7 +9,7 @@ import streamlit as st
 from PIL import Image
 
 from imgrec import data
-from imgrec.images import in_address
+from imgrec.images import as_pillow, in_address
 from imgrec.language import tr
 from pages import parts
 
@@ -25,7 +25,7 @@ def sheet(dataset: data.Dataset, positions: np.ndarray) -> str:
     whole = Image.new("RGB", (columns * CELL, -(-len(positions) // columns) * CELL))
     for number, position in enumerate(positions.tolist()):
         picture = dataset.images[position]
-        small = Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)
+        small = as_pillow(picture)
         shrink = small.reduce(small.width // CELL) if small.width >= 2 * CELL else small
         whole.paste(shrink.resize((CELL, CELL)), (number % columns * CELL, number // columns * CELL))
     file = io.BytesIO()

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     ("language", "allowance"),
     ("recipe", "images", "home", "spreadsheet", "hooks"),
-    ("privacy", "hardware", "optimisers", "sweep"),
+    ("privacy", "arrays", "hardware", "optimisers", "sweep"),
     ("data", "augment", "models", "muon", "graphs", "webpage", "lessons", "coach", "runs"),
     ("weights", "shelves", "precision", "neighbours", "notebook", "queue", "takeaway"),
     ("batches",),

@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import signal
+import tarfile
 import zipfile
 
 import numpy as np
@@ -12,7 +13,8 @@ from conftest import wait_for
 
 from imgrec import bulk
 from imgrec.__main__ import main
-from imgrec.data import DatasetError, uploads
+from imgrec.data import DatasetError, called, uploads
+from imgrec.data.sources import ARCHIVES
 from imgrec.home import folder
 from imgrec.images import ImageError, to_png
 from imgrec.predict import Ensemble, open_network, predictor, stream
@@ -62,6 +64,8 @@ def test_every_picture_of_an_archive_gets_a_row_with_all_its_probabilities(archi
     assert sum(summary["classes"].values()) == 31
     assert len(summary["why"]) == 2
     assert shown["pictures"].shape == (31, bulk.SIDE, bulk.SIDE, 3)
+    job.file("pictures.npz").write_bytes(b"PK\x03\x04" + bytes(40))
+    assert bulk.load(job) == ({}, {})
 
 
 def test_a_folder_and_a_single_file_can_be_given_too(archive, tmp_path):
@@ -73,6 +77,18 @@ def test_a_folder_and_a_single_file_can_be_given_too(archive, tmp_path):
     rows = [row for row, _ in bulk.rows(predictor(NAME), given, out)]
     assert [bool(row["error"]) for row in rows] == [False, False, False, False, True]
     assert len(table(out.getvalue())) == 5
+
+
+@pytest.mark.parametrize("ending", [name for name in ARCHIVES if name not in (".zip", ".gz", ".bz2", ".xz")])
+def test_every_archive_that_can_be_imported_can_be_classified(tmp_path, digits, ending):
+    path = tmp_path / f"a{ending}"
+    with tarfile.open(path, {".tgz": "w:gz", ".tbz2": "w:bz2", ".txz": "w:xz"}.get(ending, "w")) as archive:
+        content = to_png(digits.images[0])
+        info = tarfile.TarInfo("1.png")
+        info.size = len(content)
+        archive.addfile(info, io.BytesIO(content))
+    assert [name for name, _ in bulk.pictures(path)] == ["1.png"]
+    assert called(path) == "a"
 
 
 def test_what_was_uploaded_is_removed_afterwards(archive):

@@ -64,7 +64,7 @@ def test_a_training_that_breaks_down_ends_with_advice_and_its_last_good_weights(
     weights, _ = load_weights(run.file("best.safetensors"))
     assert all(value.isfinite().all() for value in weights.values())
     kept = load_checkpoint(run.file("last.ckpt"))
-    assert kept["epoch"] == 2 or kept["epoch"] == 1
+    assert kept["epoch"] in (1, 2)  # it is kept every two seconds
     assert all(value.isfinite().all() for value in kept["model"].values())
 
 

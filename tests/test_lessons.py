@@ -149,6 +149,12 @@ def test_an_answer_that_is_surely_wrong_gets_little_blame_from_the_squared_error
 # Optimisers
 
 
+@pytest.mark.parametrize("surface", optimisers.SURFACES.values(), ids=optimisers.SURFACES)
+def test_the_formula_that_a_lesson_gives_is_the_surface_it_shows(surface):
+    x, y = np.random.default_rng(0).normal(size=(2, 20))
+    assert eval(surface.formula, {"x": x, "y": y}) == pytest.approx(surface.height(x, y))
+
+
 def test_gradient_descent_on_the_bowl_by_hand_and_every_racer_moves_downhill():
     bowl = optimisers.SURFACES["bowl"]
     path = optimisers.path(bowl, "Gradient descent", 0.1, 5)

@@ -382,5 +382,6 @@ def test_a_run_that_ended_before_its_first_epoch_is_not_waited_for():
     with pytest.raises(RunError, match="wait for its first epoch"):
         Predictor.open(run)
     run.update(phase="failed")
-    with pytest.raises(RunError, match="is failed and has no weights"):
-        Predictor.open(run)
+    for opened in (Predictor.open, lambda run: predictor(run.name)):
+        with pytest.raises(RunError, match="is failed and has no weights"):
+            opened(run)

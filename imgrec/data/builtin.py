@@ -9,11 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from imgrec.data import shapes
 from imgrec.data.dataset import Dataset, DatasetError, stratify
-from imgrec.images import fit
+from imgrec.images import as_pillow, fit
 from imgrec.language import mark, tr
 from imgrec.recipe import RecipeError, parse_options
 
@@ -62,7 +61,7 @@ def _resized(name: str, size: int, channels: int, resize: str) -> Dataset:
     dataset = _drawn(name)
     images = np.empty((len(dataset), size, size, channels), np.uint8)
     for index, pixels in enumerate(dataset.images):
-        images[index] = fit(_picture(pixels), size, channels, resize)
+        images[index] = fit(as_pillow(pixels), size, channels, resize)
     rows = np.arange(size) * dataset.image_size // size  # nearest neighbour; the drawn pictures are square
     masks = None if dataset.masks is None else dataset.masks[:, rows][:, :, rows]
     return _locked(replace(dataset, images=images, masks=masks))
@@ -92,7 +91,3 @@ def _locked(dataset: Dataset) -> Dataset:
         if array is not None:
             array.flags.writeable = False  # the same arrays go to everybody who asks
     return dataset
-
-
-def _picture(pixels: np.ndarray) -> Image.Image:
-    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)

@@ -22,12 +22,13 @@ from imgrec.data.dataset import DatasetError
 from imgrec.data.importing import Cancelled, Import, Summary
 from imgrec.data.packs import Progress
 from imgrec.data.readers import Item
+from imgrec.data.sources import ARCHIVES
 from imgrec.data.store import check_free
 from imgrec.home import folder
 from imgrec.images import to_png
 from imgrec.language import mark, tr
 
-ARCHIVES = (".gz", ".tgz", ".tar", ".zip", ".mat")
+PACKED = (*ARCHIVES, ".mat")
 UNFINISHED = ".unfinished"  # a mark in a download's folder: what is unpacked there may be a part
 
 TRAIN_TEST = (("train", {"train": True}), ("test", {"train": False}))
@@ -161,7 +162,7 @@ def _prepare(root: Path) -> None:
             if path.is_dir():
                 with suppress(OSError):  # it holds an archive
                     path.rmdir()
-            elif not path.name.endswith(ARCHIVES):
+            elif not path.name.endswith(PACKED):
                 path.unlink()
     root.mkdir(parents=True, exist_ok=True)
     (root / UNFINISHED).touch()

@@ -70,7 +70,7 @@ def aspects(dataset: Dataset) -> np.ndarray:
 
 
 def spurious(dataset: Dataset, measures: Measures | None = None) -> list[dict[str, str | float]]:
-    """Properties that give the class away without looking at the content: [{"property", "share", "words"}].
+    """Properties that give the class away without looking at the content: [{"property", "share", "class"}].
 
     ``share`` is the part of a property's variance that lies between the classes (eta squared, 0 to 1); from 0.7 on a
     network may learn the property instead of the thing.

@@ -19,7 +19,7 @@ from imgrec.data.dataset import DatasetError
 from imgrec.data.parallel import in_order
 from imgrec.data.store import LEFTOVER_SECONDS, Stored
 from imgrec.home import changed_at, no_room, replaced
-from imgrec.images import ImageError, fit, open_image
+from imgrec.images import ImageError, as_pillow, fit, open_image
 from imgrec.language import tr
 
 RULES = "1"  # change it when imgrec.images changes the pixels it gives: all packs are then made again
@@ -100,7 +100,7 @@ def _picture(stored: Stored, original: bytes, size: int) -> Image.Image:
     if stored.pixels is None:
         return open_image(original, at_least=size)
     pixels = np.frombuffer(original, np.uint8).reshape(stored.pixels)
-    return Image.fromarray(pixels[:, :, 0] if stored.pixels[2] == 1 else pixels)
+    return as_pillow(pixels)
 
 
 def _originals(stored: Stored) -> Iterator[tuple[int, list[bytes]]]:

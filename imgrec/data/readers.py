@@ -18,7 +18,7 @@ import numpy as np
 
 from imgrec.data.dataset import DatasetError
 from imgrec.data.layouts import Row, finder, headings, is_picture, read_table
-from imgrec.data.sources import TABLES, TARS, Entry, Folder, Refused, Source, Table, in_short
+from imgrec.data.sources import ARCHIVES, TABLES, Entry, Folder, Refused, Source, Table, in_short
 from imgrec.images import EXTENSIONS
 from imgrec.language import listed, tr
 
@@ -35,7 +35,7 @@ class Item(NamedTuple):
     refused: str = ""  # why it is left out, or empty
 
 
-PACKED = (*TARS, ".zip", ".7z", ".rar")
+PACKED = (*ARCHIVES, ".7z", ".rar")
 
 
 class Reader(NamedTuple):

@@ -31,6 +31,7 @@ READ_BYTES = 256 * 2**20  # at once; a TAR header may claim any length
 ENTRIES = 2_000_000
 TABLES = (".csv", ".tsv")
 TARS = (".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz")
+ARCHIVES = (".zip", *TARS)
 JUNK = ("__macosx", "thumbs.db", "desktop.ini")
 RATIO, RATIO_FROM = 200, 2**30  # an archive may grow to so many times its size, beyond so many bytes
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -310,7 +311,8 @@ def _may_be_tar(path: Path) -> bool:
 
 
 def most_gigabytes() -> float:
-    """How many gigabytes one import may read: IMGREC_MAX_IMPORT_GB, 20 if it is not a number."""
+    """How many gigabytes one import may read: IMGREC_MAX_IMPORT_GB, 20 without it. Raises ValueError if it is
+    no number."""
     return setting("IMGREC_MAX_IMPORT_GB", 20)
 
 

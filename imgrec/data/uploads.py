@@ -17,16 +17,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from imgrec.data.archive import TABLE
 from imgrec.data.dataset import SPLITS, DatasetError, stratify
-from imgrec.data.sources import TABLES, most_gigabytes
+from imgrec.data.sources import ARCHIVES, TABLES, most_gigabytes
 from imgrec.data.store import LEFTOVER_SECONDS
 from imgrec.home import changed_at, folder, no_room
 from imgrec.images import safe_name
 from imgrec.language import tr
 
-ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 ENDINGS = (*ARCHIVES, *TABLES)
-TABLE = "labels.csv"  # in a bundle: which class each picture belongs to
 
 
 def keep(name: str, content: bytes) -> Path:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from imgrec.images import as_pillow
 from imgrec.language import mark
 
 
@@ -23,7 +24,7 @@ class Change:
 
 
 def _turned(picture: np.ndarray, degrees: float) -> np.ndarray:
-    image = Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)
+    image = as_pillow(picture)
     edge = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]]).mean(0).round().astype(int).tolist()
     turned = image.rotate(degrees, Image.Resampling.BILINEAR, fillcolor=edge[0] if len(edge) == 1 else tuple(edge))
     return np.asarray(turned).reshape(picture.shape)

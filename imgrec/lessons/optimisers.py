@@ -26,34 +26,35 @@ class Surface:
     title: str
     help: str
     height: Callable
+    formula: str  # of the height, as Python; empty if nobody could type it
     start: tuple[float, float]
     lowest: tuple[tuple[float, float], ...]
-    formula: str = ""  # of the height, as Python
     enough: float = -np.inf  # a height at which one has arrived, wherever it is
     reach: float = 2.0  # it is drawn from −reach to reach
 
 
-def _surface(title: str, help: str, formula: str, start: tuple[float, float], *lowest: tuple[float, float]) -> Surface:
-    return Surface(title, help, eval(f"lambda x, y: {formula}"), start, lowest, formula)  # the formulas are those below
-
-
 SURFACES: dict[str, Surface] = {
-    "bowl": _surface(mark("Bowl"), mark("Equally steep in all directions: the way down is straight."), "x**2 + y**2", (-1.6, 1.2), (0, 0)),
-    "ravine": _surface(
+    "bowl": Surface(
+        mark("Bowl"), mark("Equally steep in all directions: the way down is straight."),
+        lambda x, y: x**2 + y**2, "x**2 + y**2", (-1.6, 1.2), ((0, 0),),
+    ),
+    "ravine": Surface(
         mark("Ravine"), mark("Steep across, nearly flat along: a rate that suits the one is too fast or too slow for the other."),
-        "0.1 * x**2 + 2.5 * y**2", (-1.8, 0.9), (0, 0),
+        lambda x, y: 0.1 * x**2 + 2.5 * y**2, "0.1 * x**2 + 2.5 * y**2", (-1.8, 0.9), ((0, 0),),
     ),
-    "saddle": _surface(
+    "saddle": Surface(
         mark("Saddle"), mark("Flat in the middle, with a way down on both sides: the gradient nearly vanishes."),
-        "x**2 - y**2 + 0.25 * y**4", (-1.5, 0.01), (0, 2**0.5), (0, -(2**0.5)),
+        lambda x, y: x**2 - y**2 + 0.25 * y**4, "x**2 - y**2 + 0.25 * y**4", (-1.5, 0.01), ((0, 2**0.5), (0, -(2**0.5))),
     ),
-    "valley": _surface(
+    "valley": Surface(
         mark("Bent valley"), mark("Rosenbrock's: the valley is found at once, its lowest point takes long."),
-        "0.05 * ((1 - x) ** 2 + 20 * (y - x**2) ** 2)", (-1.2, 1.6), (1, 1),
+        lambda x, y: 0.05 * ((1 - x) ** 2 + 20 * (y - x**2) ** 2), "0.05 * ((1 - x) ** 2 + 20 * (y - x**2) ** 2)",
+        (-1.2, 1.6), ((1, 1),),
     ),
-    "pits": _surface(
+    "pits": Surface(
         mark("Two pits"), mark("A shallow pit lies nearer than the deep one."),
-        "0.3 * (x**2 - 1) ** 2 + 0.2 * x + 0.5 * y**2", (1.7, 1.3), (-1.07, 0),
+        lambda x, y: 0.3 * (x**2 - 1) ** 2 + 0.2 * x + 0.5 * y**2, "0.3 * (x**2 - 1) ** 2 + 0.2 * x + 0.5 * y**2",
+        (1.7, 1.3), ((-1.07, 0),),
     ),
 }  # fmt: skip
 
@@ -143,7 +144,7 @@ def slice_of(untrained: nn.Module, trained: nn.Module, images: Tensor, labels: T
         mark(
             "The loss of a network on a plane through its weights: at −1 across they are random, at 1 they are what training found; up and down is a random direction."
         ),
-        height, (0.2, 1.0), (),
+        height, "", (0.2, 1.0), (),
     )  # fmt: skip
     axis, found = heights(surface, POINTS)
     row, column = np.unravel_index(found.argmin(), found.shape)
