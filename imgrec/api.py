@@ -22,7 +22,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from imgrec import __version__
+from imgrec.home import in_words
 from imgrec.images import safe_name
+from imgrec.renaming import names_by_now
 from imgrec.runs import RunError, open_run, usable_runs
 
 MAX_REQUEST_BYTES = 50 * 2**20
@@ -202,6 +204,7 @@ def create_api() -> FastAPI:
     api.add_middleware(Counted, figures=figures)  # outermost
     api.add_exception_handler(HTTPException, lambda request, error: _error(error.detail, error.status_code))
     api.add_exception_handler(RequestValidationError, _say_what_is_wrong)
+    api.add_exception_handler(Exception, lambda request, error: _error(in_words(error), 500))
     token = [Security(HTTPBearer(auto_error=False, description="Only if the operator has set one."))]
     kept: list = []
 
@@ -221,7 +224,7 @@ def create_api() -> FastAPI:
     @api.get("/models", dependencies=token)
     def models() -> list[dict]:
         """The runs that can classify, newest first."""
-        return [{**run.summary(), "classes": run.read("classes.json").get("classes", [])} for run in usable_runs()]
+        return [{**run.summary(), "classes": list(names_by_now(run))} for run in usable_runs()]
 
     @api.get("/metrics", dependencies=token)
     def metrics() -> Response:

@@ -22,16 +22,16 @@ FEW_VALUES = 300  # the same for what is solved at once
 
 @dataclass(frozen=True)
 class Method:
-    """A row of METHODS; ``make`` gives a scikit-learn classifier."""
+    """A row of METHODS; ``make`` gives a scikit-learn classifier for so many pictures to learn from."""
 
     title: str
     year: int
     paper: str
     idea: str
-    make: Callable[[], object]
+    make: Callable[[int], object]
 
 
-def _svm() -> object:
+def _svm(_: int) -> object:
     from sklearn.linear_model import SGDClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -40,16 +40,16 @@ def _svm() -> object:
     return make_pipeline(StandardScaler(), learner)
 
 
-def _tree() -> object:
+def _tree(_: int) -> object:
     from sklearn.tree import DecisionTreeClassifier
 
     return DecisionTreeClassifier(min_samples_leaf=3, random_state=0)
 
 
-def _neighbours() -> object:
+def _neighbours(pictures: int) -> object:
     from sklearn.neighbors import KNeighborsClassifier
 
-    return KNeighborsClassifier(5, weights="distance", algorithm="brute", n_jobs=-1)
+    return KNeighborsClassifier(min(5, pictures), weights="distance", algorithm="brute", n_jobs=-1)
 
 
 METHODS: dict[str, Method] = {
@@ -93,6 +93,8 @@ def linear(dataset: Dataset, ridge: float = 0.01) -> float | None:
     mean, wanted = known.mean(0), 2 * np.eye(len(dataset.classes), dtype=np.float32)[dataset.labels[train]] - 1
     known = known - mean
     square = known.T @ known / len(known)
+    if not np.trace(square) > 0:  # all pictures are the same
+        return None
     weights = np.linalg.solve(
         square + ridge * np.trace(square) / len(square) * np.eye(len(square)),
         known.T @ (wanted - wanted.mean(0)) / len(known),
@@ -122,8 +124,11 @@ def baselines(
     found = []
     for number, name in enumerate(methods):
         if told:
-            told(number / len(methods), f"{METHODS[name].title} learns from {len(train):,} pictures")
-        began, learner = time.perf_counter(), METHODS[name].make()
+            told(
+                number / len(methods),
+                tr("{method} learns from {n:,} pictures", method=tr(METHODS[name].title), n=len(train)),
+            )
+        began, learner = time.perf_counter(), METHODS[name].make(len(train))
         learner.fit(known, dataset.labels[train])
         answers, truth = learner.predict(asked), dataset.labels[test]
         recalls = metrics.recall_score(truth, answers, labels=np.unique(truth), average=None, zero_division=0)

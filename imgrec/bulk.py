@@ -136,7 +136,7 @@ def rows(
     from imgrec.predict import stream
 
     marked = "utf-8" if all(map(str.isascii, network.classes)) else "utf-8-sig"  # by which Excel knows it
-    text = io.TextIOWrapper(out, marked, newline="", write_through=True)
+    text = io.TextIOWrapper(out, marked, "backslashreplace", newline="", write_through=True)  # a file's name may be none
     sheet = Sheet(text, ("file", "error", "known", "answer", "probability", *map(_share, network.classes)))
     total, files = _total(sources), (file for source in sources for file in pictures(source))
     try:
@@ -176,7 +176,7 @@ def pictures(path: Path) -> Iterator[tuple[str, bytes | Path | ImageError]]:
 
     Files in folders and archives that are not called like pictures are passed over. Raises DatasetError.
     """
-    if is_picture(path.name) or not (path.is_dir() or _is_archive(path)):
+    if not (path.is_dir() or _is_archive(path)):
         yield str(path), path
         return
     source = open_source(path)

@@ -116,11 +116,13 @@ def unseen(dataset: Dataset, run: Run) -> tuple[np.ndarray, tuple[str, ...]]:
     chosen by, and the names of the sets they learned from that are not here, so that this cannot be told of them."""
     learned, gone = np.zeros(len(dataset), bool), []
     for one in lineage(run):
-        recipe = one.recipe
         try:
+            recipe = one.recipe
             theirs = open_dataset(recipe.dataset, recipe.image_size, recipe.resize)
         except DatasetError:
             gone.append(recipe.dataset)
+        except RunError:  # its recipe is damaged
+            gone.append(one.name)
         else:
             learned |= _among(dataset, theirs, _learned(one, theirs))
     return dataset.kept[~learned[dataset.kept]], tuple(dict.fromkeys(gone))
@@ -236,7 +238,7 @@ def judge(
 
 def own_test(run: Run, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
     """What a run reached on its own test pictures, by class, whose names are ``classes`` by now; empty if it had no test."""
-    called = dict(zip(run.read("classes.json").get("classes", ()), classes, strict=False))
+    called = dict(zip(run.classes, classes, strict=False))
     return {called.get(row["name"], row["name"]): row for row in run.read("evaluation.json").get("classes", ())}
 
 

@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from imgrec import arrays
 from imgrec.data import Dataset, DatasetError
-from imgrec.data.dataset import SPLITS, evenly
+from imgrec.data.dataset import evenly
 from imgrec.language import tr
 from imgrec.neighbours import MOST, Neighbours
 from imgrec.predict import Predictor
@@ -149,38 +149,6 @@ def kept_answers(run: Run, dataset: Dataset, split: str, temperature: float = 1.
     return Answers.load(run.file(f"{split}.npz"), dataset.fingerprint, temperature)
 
 
-def names_now(run: Run, dataset: Dataset) -> tuple[str, ...]:
-    """The classes of a run as they are called by now in its data set, where some were renamed since: each as most of its
-    test pictures are. As the run calls them where that does not tell them all apart; nothing of a run without weights."""
-    classes = tuple(run.read("classes.json").get("classes", ()))
-    if classes == dataset.classes:
-        return classes
-    then = Answers.load(run.file("test.npz"), None)
-    if then is None or not len(then.positions) or then.positions.max() >= len(dataset.labels):
-        return classes
-    there = dataset.splits[then.positions] < len(SPLITS)
-    now = dataset.labels[then.positions]
-    found = confusion(then.labels[there], now[there], max(len(then.classes), len(dataset.classes)))
-    sure = found.max(1) * 2 > found.sum(1)
-    names = tuple(dataset.classes[number] for number in found.argmax(1)[sure])
-    return names if len(names) == len(classes) and sorted(names) == sorted(dataset.classes) else classes
-
-
-def up_to_date(run: Run, predictor: Predictor, dataset: Dataset) -> Predictor:
-    """The network of a run, its classes called as `names_now` says."""
-    names = names_now(run, dataset)
-    return predictor if names in ((), predictor.classes) else predictor.calling(names)
-
-
-def as_named_now(run: Run, predictor: Predictor) -> tuple[Predictor, Dataset | None]:
-    """The network of a run, `up_to_date`, and its data set as it takes it; as it is and None where that is not here any more."""
-    try:
-        dataset = predictor.dataset(run.recipe.dataset)
-    except DatasetError:
-        return predictor, None
-    return up_to_date(run, predictor, dataset), dataset
-
-
 def amend(run: Run, dataset: Dataset | None, **changes: Any) -> None:
     """Change the temperature, the threshold or the names of the classes that travel with a run's weights, and its figures
     with them, where its ``dataset`` is given.
@@ -311,15 +279,22 @@ def calibration_error(rows: list[dict[str, float]]) -> float:
 
 
 def fit_temperature(given: Answers) -> float:
-    """The temperature at which the answers' log loss is least (Guo et al., ICML 2017); to be found on validation pictures."""
+    """The temperature at which the answers' log loss is least (Guo et al., ICML 2017); to be found on validation pictures.
+
+    As if one answer more had been wrong, whatever it was: with a few answers, all of them right, none could be too sure
+    (the prior of J. Platt, Probabilistic outputs for support vector machines, 1999).
+    """
     from scipy.optimize import minimize_scalar
 
     shifted = given.logits.astype(np.float64) - given.logits.max(1, keepdims=True)
     own = shifted[np.arange(len(given.labels)), given.labels]
 
+    doubt = 1 / (len(own) + 2)
+    aimed = (1 - doubt) * own + doubt * (shifted.sum(1) - own) / max(1, shifted.shape[1] - 1)
+
     def loss(log_temperature: float) -> float:
         scaled = shifted / math.exp(log_temperature)
-        return float((np.log(np.exp(scaled).sum(1)) - own / math.exp(log_temperature)).mean())
+        return float((np.log(np.exp(scaled).sum(1)) - aimed / math.exp(log_temperature)).mean())
 
     return math.exp(minimize_scalar(loss, bounds=(math.log(0.05), math.log(20)), method="bounded").x)
 

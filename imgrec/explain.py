@@ -194,11 +194,17 @@ def _proof(predictor: Predictor, inputs: Tensor, heat: np.ndarray, target: int) 
     hottest = hottest.reshape(heat.shape)
     draws = np.random.default_rng(0)
     shifts = zip(
-        draws.integers(1, height, ELSEWHERE).tolist(), draws.integers(1, width, ELSEWHERE).tolist(), strict=True
+        draws.integers(1, max(2, height), ELSEWHERE).tolist(),
+        draws.integers(1, max(2, width), ELSEWHERE).tolist(),
+        strict=True,
     )
     masks = np.stack([hottest, *(np.roll(hottest, shift, (0, 1)) for shift in shifts)])
     covered = torch.where(torch.from_numpy(masks).to(inputs.device)[:, None], _covered(inputs), inputs)
-    found = predictor.passport.probabilities(predictor.model(covered).float())[:, target].cpu().numpy()
+    found = (
+        predictor.passport.probabilities(predictor.passport.over_views(predictor.model, covered))[:, target]
+        .cpu()
+        .numpy()
+    )
     return float(found[0]), float(found[1:].mean())
 
 

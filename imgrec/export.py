@@ -27,7 +27,7 @@ from imgrec.home import check_writable, write_atomic
 from imgrec.language import mark, tr
 from imgrec.predict import Predictor
 from imgrec.recipe import RecipeError, one_of
-from imgrec.runs import open_run
+from imgrec.runs import RunError, open_run
 from imgrec.takeaway import packed
 from imgrec.webpage import NoRuntime, page
 
@@ -297,7 +297,9 @@ def _as_page(onnx: bytes, predictor: Predictor) -> str:
 
 
 def _tested(predictor: Predictor) -> dict[str, Any]:
-    return open_run(predictor.name).read("evaluation.json") if predictor.name else {}
+    with contextlib.suppress(RunError):  # its weights came from a file
+        return open_run(predictor.name).read("evaluation.json")
+    return {}
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,13 @@ from imgrec import jobs
 from imgrec.bulk import pictures as files_in
 from imgrec.charts import Figure, confusion, curves
 from imgrec.data import Dataset, DatasetError, bring, class_names, find, list_datasets, open_dataset
-from imgrec.evaluate import Answers, answers, as_named_now, calibrate, kept_answers, report
+from imgrec.evaluate import Answers, answers, calibrate, kept_answers, report
 from imgrec.explain import explain, overlay
 from imgrec.export import by_ending, export
 from imgrec.home import check_writable, home, write_atomic
 from imgrec.images import ImageError, of_pillow, open_image, to_png
 from imgrec.language import tr
-from imgrec.predict import Classified, Predictor, predictor, stream
+from imgrec.predict import Classified, Predictor, as_named_now, learned_from, open_network, stream
 from imgrec.progress import bar, carry_out, hint, in_a_line, stopping, write
 from imgrec.recipe import Recipe, RecipeError, one_of
 from imgrec.report import mistakes, printable
@@ -66,7 +66,8 @@ def _dataset(pictures: str | os.PathLike) -> str:
     path, name = Path(pictures).expanduser(), str(pictures)
     if not name.strip():
         raise DatasetError(tr("Name a data set, or the folder, archive or table that the pictures are in."))
-    ready = {row.name for row in list_datasets() if row.ready}
+    own = [row.name for row in list_datasets() if row.ready and row.kind == "imported"]
+    ready = {row.name for row in list_datasets() if row.ready} - (set(own) if path.exists() else set())
     is_name = name.partition(":")[0] in ready or not (path.exists() or os.sep in name or path.suffix)
     if isinstance(pictures, str) and is_name:  # shapes:size=64 is one
         return name
@@ -104,7 +105,7 @@ class Learner:
     def network(self) -> Predictor:
         """Its best weights with preprocessing and class names, those of by now where classes were renamed since. Raises
         RunError before the first epoch has ended."""
-        return as_named_now(self.run, predictor(self.run.name))[0]
+        return open_network(self.run.name)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -188,8 +189,8 @@ class Learner:
         `export.FORMATS`, by default what the file's ending says. Raises ExportError, and RecipeError for another ending."""
         path = check_writable(Path(out).expanduser())
         to = by_ending(path, to)
-        network, dataset = as_named_now(self.run, Predictor.open(self.run, "cpu"))
-        export(network, to, path, dataset)
+        network = as_named_now(self.run, Predictor.open(self.run, "cpu"))
+        export(network, to, path, learned_from(self.run, network))
         return path
 
     def __repr__(self) -> str:

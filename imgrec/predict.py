@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -27,6 +28,7 @@ from imgrec.images import ImageError, Recalled, fit, open_image
 from imgrec.language import tr
 from imgrec.neighbours import Neighbours
 from imgrec.recipe import one_of
+from imgrec.renaming import names_by_now
 from imgrec.runs import LIVE, Run, RunError, open_run
 from imgrec.weights import VIEWS, Passport, fill, load_weights
 
@@ -215,11 +217,15 @@ class Predictor:
 
     def looking(self, views: str) -> Predictor:
         """The same network, whose answers are the mean over other views of a picture. Raises RecipeError."""
-        return self._with(views=one_of("views", views, VIEWS))
+        if one_of("views", views, VIEWS) == self.passport.views:
+            return self
+        return self._with(views=views)
 
     def calling(self, classes: tuple[str, ...]) -> Predictor:
         """The same network, its classes called otherwise."""
-        return self._with(classes=classes)
+        other = self._with(classes=classes)
+        other._recalled = self._recalled
+        return other
 
     def _with(self, **changes: Any) -> Predictor:
         passport = dataclasses.replace(self.passport, **changes)
@@ -278,7 +284,7 @@ class Ensemble:
         return tuple(member.see(picture) for member in self.members)
 
     def answer(self, seen: Sequence[tuple[np.ndarray, ...]]) -> list[Classified]:
-        """What the members say together; a picture is known if most of those that can tell say so."""
+        """What the members say together; a picture is known if at least half of those that can tell say so."""
         said = [member.answer(theirs) for member, theirs in zip(self.members, zip(*seen, strict=True), strict=True)]
         order = [[member.classes.index(name) for name in self.classes] for member in self.members]
         together = []
@@ -328,8 +334,8 @@ def stream(
 
 
 def open_network(names: str, views: str = "") -> Predictor | Ensemble:
-    """The predictor of a run, or of several joined by commas, which answer together; over these ``views`` instead of its
-    own, if they are named. Raises RunError or WeightsError."""
+    """The predictor of a run, or of several joined by commas, which answer together, their classes called as by now; over
+    these ``views`` instead of their own, if they are named. Raises RunError or WeightsError."""
     asked = list(dict.fromkeys(name.strip() for name in names.split(",")))
     if len(asked) > MOST_MEMBERS:
         raise RunError(
@@ -339,9 +345,22 @@ def open_network(names: str, views: str = "") -> Predictor | Ensemble:
                 most_members=MOST_MEMBERS,
             )
         )
-    members = [predictor(name) for name in asked]
+    members = [as_named_now(open_run(name), predictor(name)) for name in asked]
     network = members[0] if len(members) == 1 else Ensemble(members)
-    return network.looking(views) if views and views != network.views else network
+    return network.looking(views) if views else network
+
+
+def as_named_now(run: Run, predictor: Predictor) -> Predictor:
+    """The network of a run, its classes called as in its data set by now."""
+    names = names_by_now(run)
+    return predictor if names in ((), predictor.classes) else predictor.calling(names)
+
+
+def learned_from(run: Run, predictor: Predictor) -> Dataset | None:
+    """The data set of a run as its network takes it; None where it is not here any more."""
+    with suppress(DatasetError):
+        return predictor.dataset(run.recipe.dataset)
+    return None
 
 
 def _check_usable(run: Run) -> None:

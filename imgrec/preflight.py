@@ -102,5 +102,5 @@ def smooth(losses: list[float], keep: float = 0.85) -> np.ndarray:
 
 
 def suggest(rates: np.ndarray, losses: np.ndarray) -> float:
-    """A third of the rate at which the loss was lowest, to two digits: fast, with some distance from where it breaks."""
+    """A third of the rate at which the loss was lowest, to one digit: fast, with some distance from where it breaks."""
     return float(f"{rates[int(losses.argmin())] / 3:.1g}") if len(losses) else LOWEST

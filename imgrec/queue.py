@@ -16,7 +16,7 @@ from contextlib import suppress
 from itertools import islice, takewhile
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from imgrec.home import folder, setting
 from imgrec.language import tr
@@ -39,11 +39,25 @@ def join(run: Run) -> None:
     (_marks() / _mark(_round(run), max([time.time_ns(), *(moment + 1 for moment in came)]), run)).touch()
 
 
+def keep_place(run: Run) -> None:
+    """See to it that a run has a place: its worker may have come so late that it was taken for lost."""
+    with suppress(Timeout), lock():
+        if all(other.name != run.name for _, other in _marked()):
+            join(run)
+
+
 def leave(run: Run) -> None:
-    """Give a run's place up, if it has one."""
+    """Give a run's place up, if it has one; hold the `lock` meanwhile."""
     for mark, other in _marked():
         if other.name == run.name:
             (_marks() / mark).unlink(missing_ok=True)
+
+
+def leave_ended(run: Run) -> None:
+    """The same for a run that has ended, and was not put back into the queue at once."""
+    with suppress(Timeout), lock():
+        if run.state.get("phase") != "new":
+            leave(run)
 
 
 def put_first(name: str) -> Run:

@@ -330,7 +330,7 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
         if not isinstance(value, str):
             raise RecipeError(tr("{name} is {value!r}; give text.", name=field.name, value=value))
         return one_of(field.name, value, about["choices"]) if "choices" in about else value
-    if isinstance(value, bool) or (kind is int and isinstance(value, float) and value != int(value)):
+    if isinstance(value, bool) or (kind is int and isinstance(value, float) and not value.is_integer()):
         raise RecipeError(
             tr(
                 "{name} is {value!r}; give a whole number." if kind is int else "{name} is {value!r}; give a number.",

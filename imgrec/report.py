@@ -61,7 +61,10 @@ def printable(run: Run, given: Answers, dataset: Dataset) -> str:
         "<p class=note>"
         + tr(
             "Run {name}, {n:,} test pictures that it never learned from. The accuracy lies between {low} and {high} "
-            "(95% interval).",
+            "(95% interval)."
+            if given.split == "test"
+            else "Run {name}, {n:,} pictures that it learned from or was chosen by: no test. The accuracy lies between "
+            "{low} and {high} (95% interval).",
             name=_text(run.name),
             n=len(given.labels),
             low=percent(low),
@@ -102,14 +105,13 @@ def _curves(run: Run) -> str:
     epochs = run.epochs
     if len(epochs) < 2:
         return f"<p class=note>{tr('One epoch.')}</p>"
-    lines, most = "", max(row["train_loss"] for row in epochs)
-    for key, colour in (("train_loss", "#0072B2"), ("validation_loss", "#E69F00")):
-        values = [row.get(key) for row in epochs]
-        if None in values:
-            continue
+    curves = {key: [row.get(key) for row in epochs] for key in ("train_loss", "validation_loss")}
+    curves = {key: values for key, values in curves.items() if None not in values}
+    lines, most = "", max(map(max, curves.values())) or 1.0
+    for key, values in curves.items():
+        colour = {"train_loss": "#0072B2", "validation_loss": "#E69F00"}[key]
         points = " ".join(
-            f"{40 + 520 * i / (len(values) - 1):.1f},{10 + 160 * (1 - min(v / most, 1)):.1f}"
-            for i, v in enumerate(values)
+            f"{40 + 520 * i / (len(values) - 1):.1f},{10 + 160 * (1 - v / most):.1f}" for i, v in enumerate(values)
         )
         lines += f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2.5"/>'
     axes = '<path d="M40 10V170H560" fill="none" stroke="#888"/>'

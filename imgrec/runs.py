@@ -304,6 +304,11 @@ class Run:
         return None
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """What its network calls its classes, in the order of its outputs; empty before there is one."""
+        return tuple(map(str, self.read("classes.json").get("classes", ())))
+
+    @property
     def notes(self) -> Notes:
         """What people said of it; empty if nothing was, or it cannot be read."""
         kept = self.read("notes.json")

@@ -75,9 +75,9 @@ def proposals(name: str, told: Told, run: str) -> dict[str, np.ndarray]:
     if not len(waiting):
         raise DatasetError(tr("Every picture of {name} has a label; there is nothing to propose.", name=name))
     probabilities = _as_seen(name, run, waiting, told, "probabilities")
-    from imgrec.predict import predictor
+    from imgrec.predict import open_network
 
-    names, order = np.array(predictor(run).classes), np.argsort(-probabilities, axis=1, kind="stable")
+    names, order = np.array(open_network(run).classes), np.argsort(-probabilities, axis=1, kind="stable")
     first, second = order[:, 0], order[:, min(1, order.shape[1] - 1)]
     confidence = probabilities[np.arange(len(waiting)), first]
     return {"positions": waiting, "names": names[first], "second": names[second], "confidence": confidence}
@@ -107,15 +107,14 @@ def baselines(name: str, told: Told, fingerprint: str = "") -> dict[str, np.ndar
 
 def robustness(name: str, told: Told, run: str) -> dict[str, np.ndarray]:
     """How a run bears worse pictures: change, level, accuracy; and how many strangers it rejects."""
-    from imgrec.evaluate import up_to_date
-    from imgrec.predict import predictor
+    from imgrec.predict import open_network
     from imgrec.robustness import rejected
     from imgrec.robustness import robustness as measured
 
     told(0.0, tr("loading PyTorch and the network"))
-    network = predictor(run)
+    network = open_network(run)
     dataset = _fitted(name, network, told)
-    rows = measured(up_to_date(open_run(run), network, dataset), dataset, told)
+    rows = measured(network, dataset, told)
     found = {column: np.array([row[column] for row in rows]) for column in rows[0]}
     strangers = rejected(network) if network.neighbours and network.passport.threshold is not None else []
     return {
@@ -128,11 +127,10 @@ def robustness(name: str, told: Told, run: str) -> dict[str, np.ndarray]:
 def elsewhere(name: str, told: Told, run: str) -> dict[str, np.ndarray]:
     """What a run says of the pictures of a data set that it did not learn from; see `elsewhere.ask`."""
     from imgrec.elsewhere import ask
-    from imgrec.evaluate import as_named_now
-    from imgrec.predict import predictor
+    from imgrec.predict import open_network
 
     told(0.0, tr("loading PyTorch and the network"))
-    network = as_named_now(open_run(run), predictor(run))[0]
+    network = open_network(run)
     return ask(network, _fitted(name, network, told), open_run(run), told)
 
 

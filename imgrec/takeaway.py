@@ -56,7 +56,13 @@ def see(path):
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers without an agreed white; save it with 8 or 16 bits")
     if image.mode.startswith("I"):  # of 16 bits the upper 8
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        values, tags = np.asarray(image), getattr(image, "tag_v2", {{}})
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError(f"its pixels are numbers from {{values.min()}} to {{values.max()}}; save it with 8 or 16 bits")
+        pixels = (values >> (4 if tags.get(258) == (12,) else 8)).astype(np.uint8)
+        pixels = 255 - pixels if tags.get(262) == 0 else pixels  # in a TIFF that says so, 0 is white
+        pixels[values == image.info.get("transparency", -1)] = 255
+        image = Image.fromarray(pixels)
     if image.has_transparency_data:  # what is transparent lies on white
         image = image.convert("RGBA")
         white = Image.new("RGB", image.size, "white")

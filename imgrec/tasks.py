@@ -31,7 +31,7 @@ def work_bring(name: str) -> None:
     asked = job.read("job.json")
     source, options = asked.get("source"), asked.get("options", {})
     bring = partial(import_dataset, Path(source), name, **options) if source else partial(fetch, name)
-    with suppress(Cancelled), under_way(job, "reading" if source else "connecting"):
+    with suppress(Cancelled), under_way(job, tr("reading") if source else tr("connecting")):
         try:
             progress = teller(job, lambda done, total: _so_far(done, total, bool(source)))
             report = asdict(bring(progress, lambda: job.asked() is not None))
@@ -92,10 +92,9 @@ def measure_elsewhere(
     """How a run does on the data set ``name``, which it did not learn from; see `elsewhere.summary`. Raises what `work_study`
     does."""
     from imgrec.elsewhere import fitting, judge, own_test, summary
-    from imgrec.evaluate import as_named_now
-    from imgrec.predict import predictor
+    from imgrec.predict import open_network
 
-    network, _ = as_named_now(run, predictor(run.name))
+    network = open_network(run.name)
     fitting(network, name, classes_of(name), called)  # or it is refused at once
     found = work_study("elsewhere", name, progress, run=run.name)
     there = judge(network, network.dataset(name), found, called)

@@ -260,7 +260,7 @@ class Training:
         labels = self.train.labels[batch]
         inputs = self.known["train"][batch] if self.known else self.fed.inputs(feed, self.epoch)
         others, kept = None, 1.0
-        if self.recipe.mix != "none" and not self.known and len(inputs) > 1:
+        if self.recipe.mix != "none" and len(inputs) > 1:
             inputs, others, kept = mix(inputs, self.recipe.mix, seed_of(self.recipe.seed, self.epoch, self.step))
         with self.precision.autocast():
             logits = (self.model.head if self.known else self.model)(inputs).float()
@@ -379,7 +379,8 @@ class Training:
     @property
     def looks_once(self) -> bool:
         """Whether the backbone says the same of a picture in every epoch, so that asking it once is enough."""
-        return self.recipe.freeze == "backbone" and not self.fed.plan and self.recipe.start_small == 1
+        recipe = self.recipe
+        return recipe.freeze == "backbone" and not self.fed.plan and recipe.mix == "none" and recipe.start_small == 1
 
     def look_once(self) -> Iterator[Check]:
         """A frozen backbone says the same of a picture in every epoch: ask it once, and train the head on its answers.

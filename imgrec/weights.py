@@ -57,7 +57,7 @@ class Preprocess:
 
 def _moved(images: Tensor, by: int) -> Tensor:
     """Moved down and right by so many pixels; what comes in is the mirror image of the edge."""
-    grown = functional.pad(images, (1, 1, 1, 1), "reflect")
+    grown = functional.pad(images, (1, 1, 1, 1), "reflect" if min(images.shape[2:]) > 1 else "replicate")
     return grown[:, :, 1 - by : images.shape[2] + 1 - by, 1 - by : images.shape[3] + 1 - by]
 
 
@@ -111,7 +111,10 @@ class Passport:
 
     def answer(self, network: nn.Module, images: Tensor) -> Tensor:
         """Logits (N, classes) for pictures in 0..1, float (N, C, H, W): the mean over all views of each."""
-        images = self.preprocess.normalise(images)
+        return self.over_views(network, self.preprocess.normalise(images))
+
+    def over_views(self, network: nn.Module, images: Tensor) -> Tensor:
+        """The same for pictures that are normalised already."""
         return sum(share * network(see(images)).float() for share, see in VIEWS[self.views])
 
     def probabilities(self, logits: Tensor) -> Tensor:

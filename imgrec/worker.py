@@ -22,7 +22,7 @@ from filelock import Timeout
 from imgrec import __version__
 from imgrec.home import in_words, setting, write_atomic
 from imgrec.language import tr
-from imgrec.queue import ahead, leave, may_begin, take_gpu
+from imgrec.queue import ahead, keep_place, leave_ended, may_begin, take_gpu
 from imgrec.runs import CHECKPOINT, RATE, REQUESTS, Run, RunError
 
 LOOK_EVERY = 0.5  # seconds for each run before it, between two looks of a waiting worker at its place
@@ -52,6 +52,7 @@ def work(run: Run, process: bool = False) -> Iterator[object]:
             requests, reserve = Requests(run, process), run.file("reserve")
             try:
                 reserve.write_bytes(bytes(RESERVE))
+                keep_place(run)
                 yield from _train(run, requests)
             except (KeyboardInterrupt, GeneratorExit):
                 run.update(phase="stopped", detail="")
@@ -63,7 +64,7 @@ def work(run: Run, process: bool = False) -> Iterator[object]:
             finally:
                 reserve.unlink(missing_ok=True)
                 requests.done.set()
-                leave(run)
+                leave_ended(run)
     except Timeout:
         raise RunError(tr("Run {name} has a worker already.", name=run.name)) from None
 
@@ -114,7 +115,9 @@ def _train(run: Run, requests: Requests) -> Iterator[object]:
                     stopped = requests.word != "finish"
                     break
         if not stopped:
-            diary.finish(dataset)
+            diary.examine(dataset)
+            requests.end()
+            diary.finish()
             return
     run.update(phase=REQUESTS[requests.word], detail="")
 
@@ -125,7 +128,7 @@ class Requests:
     def __init__(self, run: Run, process: bool) -> None:
         self.word: str | None = None
         self.new_rate, self.every = False, 0.1  # seconds between two looks
-        self.noticed, self.done = threading.Event(), threading.Event()
+        self.noticed, self.done, self.ending = threading.Event(), threading.Event(), threading.Lock()
         threading.Thread(target=self._watch, args=(run, process), daemon=True).start()
 
     def _watch(self, run: Run, process: bool) -> None:
@@ -137,11 +140,19 @@ class Requests:
             if word == "finish":  # that takes its time, and may still be stopped
                 continue
             self.noticed.set()
-            if process and not self.done.wait(STOP_WITHIN) and run.state.get("phase") != "finished":
-                run.update(phase=REQUESTS[word], detail="")  # busy with one huge step; all files are whole anyway
-                run.file("reserve").unlink(missing_ok=True)
-                leave(run)
-                os._exit(0)
+            if process and not self.done.wait(STOP_WITHIN):
+                with self.ending:
+                    if self.done.is_set():  # it ended by itself just now
+                        return
+                    run.update(phase=REQUESTS[word], detail="")  # busy with one huge step; all files are whole anyway
+                    run.file("reserve").unlink(missing_ok=True)
+                    leave_ended(run)
+                    os._exit(0)
+
+    def end(self) -> None:
+        """From now on nothing stops the run any more."""
+        with self.ending:
+            self.done.set()
 
 
 class _Diary:
@@ -194,7 +205,7 @@ class _Diary:
         elif isinstance(event, Step):
             self._note_step(event, now)
         else:
-            what = "validating" if event.epoch else tr("the frozen network looks at every picture once")
+            what = tr("validating") if event.epoch else tr("the frozen network looks at every picture once")
             self.run.update(
                 detail=tr("{what}, batch {batch} of {batches}", what=what, batch=event.batch, batches=event.batches),
                 memory=self._memory(),
@@ -260,13 +271,12 @@ class _Diary:
         save_checkpoint(self.run.file(CHECKPOINT), self.training.state())
         self.saved = time.monotonic()
 
-    def finish(self, dataset) -> None:
-        """Test the best weights on pictures never trained on, then say that the run is finished."""
+    def examine(self, dataset) -> None:
+        """Test the best weights on pictures never trained on."""
         from imgrec.baselines import linear
         from imgrec.elsewhere import learned_before
         from imgrec.evaluate import amend, answers, remember, report, threshold
         from imgrec.predict import Predictor
-        from imgrec.weights import earlier
 
         predictor, given = Predictor.open(self.run, self.training.recipe.device), {}
         self.run.update(detail=tr("remembering some training pictures"))
@@ -283,6 +293,11 @@ class _Diary:
             self.run.write("evaluation.json", {**report(given["test"], dataset), **beside})
         if "validation" in given and len(given["validation"].labels) >= ENOUGH:
             amend(self.run, dataset, threshold=threshold(given["validation"]))
+
+    def finish(self) -> None:
+        """Say that the run is finished, and keep no more of it than is needed."""
+        from imgrec.weights import earlier
+
         self.run.update(phase="finished", detail="", seconds_left=0)
         for whole in (self.run.file(CHECKPOINT), earlier(self.run.file(CHECKPOINT))):
             with suppress(OSError):  # nobody resumes what is over, and they are most of what it takes on the disk

@@ -10,13 +10,12 @@ from imgrec.evaluate import (
     calibrate,
     calibration_error,
     mcnemar,
-    names_now,
     reliability,
     slices,
-    up_to_date,
 )
 from imgrec.language import mark, tr
 from imgrec.predict import Predictor
+from imgrec.renaming import names_now
 from imgrec.robustness import CHANGES
 from imgrec.runs import Run, open_run, rows
 from pages import gallery, judged, parts, visitors
@@ -177,7 +176,7 @@ def versus(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> None
         return
     wanted = rival.passport.preprocess
     pictures = parts.open_dataset(other.recipe.dataset, wanted.size, wanted.resize)
-    theirs = judged.of_split(other, up_to_date(other, rival, pictures), pictures, "test")
+    theirs = judged.of_split(other, rival, pictures, "test")
     if (then[other.name], then.get(run.name)) != (pictures.fingerprint, dataset.fingerprint):
         st.info(
             tr(

@@ -6,7 +6,7 @@ import streamlit as st
 from imgrec import charts
 from imgrec.data import Dataset, DatasetError, class_names, named
 from imgrec.elsewhere import by_heart, learned_before
-from imgrec.evaluate import Answers, amend, bootstrap, curves, report, up_to_date
+from imgrec.evaluate import Answers, amend, bootstrap, curves, report
 from imgrec.language import listed, mark, tr
 from imgrec.predict import Predictor
 from imgrec.report import printable
@@ -234,7 +234,6 @@ run, model = parts.model_picker()
 try:
     wanted = model.passport.preprocess
     dataset = parts.open_dataset(run.recipe.dataset, wanted.size, wanted.resize)
-    learned, model = model.classes, up_to_date(run, model, dataset)
     given = judged.of_split(run, model, dataset, "test")
 except DatasetError as error:
     without_pictures(run, error)
@@ -247,8 +246,8 @@ except (ValueError, OSError) as error:
 summary(given, dataset)
 since_then(run, dataset, given)
 not_new(run, dataset, given)
-if model.classes != learned:
-    renamed(run, dict(zip(learned, model.classes, strict=True)))
+if model.classes != run.classes:
+    renamed(run, dict(zip(run.classes, model.classes, strict=True)))
 view = parts.address_choice(tr("Look at"), VIEWS, "evaluate_view", "view", VIEWS[0])
 if view == "Mistakes":
     mistakes(model, dataset, given)

@@ -6,11 +6,10 @@ from pathlib import Path
 import streamlit as st
 
 from imgrec.data import stamps
-from imgrec.evaluate import as_named_now
 from imgrec.export import FORMATS, export
 from imgrec.language import tr
 from imgrec.notebook import as_notebook, as_script
-from imgrec.predict import Predictor
+from imgrec.predict import Predictor, as_named_now, learned_from
 from imgrec.runs import Run, RunError
 from pages import parts
 
@@ -19,10 +18,10 @@ from pages import parts
 def made(name: str, changed: int, edited: tuple[int, ...], to: str, _run: Run) -> tuple[bytes, dict]:
     """The file, and what was found when it was compared with the network it came from."""
     bar = st.progress(0.0, tr("loading"))
-    predictor, dataset = as_named_now(_run, Predictor.open(name, "cpu"))
+    predictor = as_named_now(_run, Predictor.open(name, "cpu"))
     with tempfile.TemporaryDirectory() as place:
         out = Path(place) / f"{name}.{FORMATS[to].ending}"
-        found = export(predictor, to, out, dataset, bar.progress)
+        found = export(predictor, to, out, learned_from(_run, predictor), bar.progress)
         bar.empty()
         return out.read_bytes(), found
 

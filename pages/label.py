@@ -5,6 +5,7 @@ import streamlit as st
 
 from imgrec import charts, data, jobs
 from imgrec.language import listed, mark, tr
+from imgrec.renaming import names_by_now
 from pages import editing, gallery, parts
 
 ORDERS = (mark("Surest first"), mark("Least sure first"))
@@ -15,7 +16,7 @@ def proposals(dataset: data.Dataset) -> dict[int, tuple[str, float]]:
     run = parts.run_picker(usable=True, label=tr("Network that proposes"), trained_on=dataset.name)
     if run is None:
         return {}
-    knows = [str(name) for name in run.read("classes.json").get("classes", [])]
+    knows = list(names_by_now(run))
     st.caption(tr("It knows {knows}.", knows=parts.text(listed(knows), 200)))
     if dataset.classes and not set(knows) & set(dataset.classes):
         st.warning(tr("It knows none of the classes of this set; train a network on those that have a label."))

@@ -169,7 +169,7 @@ def changed(changes: Sequence[Mapping[str, Any]]) -> Sequence[Said]:
 
 def advised(run: Run, epochs: Sequence[Mapping[str, Any]]) -> Sequence[Said]:
     """What the coach says of the curves."""
-    classes, over = len(run.read("classes.json").get("classes", [])), run.status == "finished"
+    classes, over = len(run.classes), run.status == "finished"
     checked_with, test = run.read("about.json").get("validation"), run.read("evaluation.json") if over else {}
     said = advise(epochs, 0 if over else run.recipe.epochs, classes, checked_with, test or None)
     looks = {"good": "success", **dict.fromkeys(OPEN, "info")}

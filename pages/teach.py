@@ -75,7 +75,7 @@ def called(old: str, new: str) -> None:
     for name in {st.session_state.get("teach_run"), st.session_state.get("teach_tried")}:
         with suppress(ValueError, OSError):  # gone, or another's
             run = open_run(name or "")
-            names = run.read("classes.json").get("classes", ()) if run.usable and visitors.may_change(run) else ()
+            names = run.classes if run.usable and visitors.may_change(run) else ()
             if old in names and new not in names:
                 amend(run, None, classes=tuple(new if label == old else label for label in names))
 

@@ -15,7 +15,7 @@ LAYERS = (
     ("recipe", "images", "home", "spreadsheet", "hooks"),
     ("privacy", "arrays", "hardware", "optimisers", "sweep"),
     ("data", "augment", "models", "muon", "graphs", "webpage", "lessons", "coach", "runs"),
-    ("weights", "shelves", "precision", "neighbours", "notebook", "queue", "takeaway"),
+    ("weights", "shelves", "precision", "neighbours", "renaming", "notebook", "queue", "takeaway"),
     ("batches",),
     ("train", "predict"),
     (

@@ -122,7 +122,7 @@ def test_killed_at_random_steps_a_run_ends_like_one_that_never_was(uninterrupted
         wait_for(lambda: run.status in ("lost", "finished"), 3)
         if run.status == "lost":
             jobs.resume(run.name)
-    wait_for(lambda: run.status == "finished")
+    wait_for(lambda: run.status == "finished" and not run.alive)
     assert same(ending(run), uninterrupted)
 
 

@@ -6,6 +6,7 @@ import json
 
 from imgrec.commands.command import NAME, RUN, argument, command
 from imgrec.progress import stopping
+from imgrec.recipe import one_of
 
 
 @command("carry out a queued run (used by the dashboard)", RUN)
@@ -31,8 +32,10 @@ def classify(options) -> None:
 
 @command("carry out a study of a data set (used by the dashboard)", argument("kind"), NAME, argument("options"))
 def study(options) -> None:
+    from imgrec.studies import STUDIES
     from imgrec.tasks import work_study
 
+    one_of("kind", options.kind, STUDIES)
     work_study(options.kind, options.name, process=True, **json.loads(options.options))
 
 

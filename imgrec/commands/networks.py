@@ -149,14 +149,11 @@ def report(options) -> None:
 
 def _with_pictures(name: str) -> tuple[Run, Predictor, Dataset]:
     """A run, its network and its data set as it takes it. Raises DatasetError where that is not here."""
-    from imgrec.evaluate import up_to_date
-    from imgrec.predict import Predictor
+    from imgrec.predict import open_network
     from imgrec.runs import open_run
 
-    run = open_run(name)
-    predictor = Predictor.open(run)
-    dataset = predictor.dataset(run.recipe.dataset)
-    return run, up_to_date(run, predictor, dataset), dataset
+    run, predictor = open_run(name), open_network(name)
+    return run, predictor, predictor.dataset(run.recipe.dataset)
 
 
 def _positive(text: str) -> int:
@@ -177,7 +174,7 @@ def predict(options) -> None:
     from imgrec.bulk import pictures
     from imgrec.predict import open_network, stream
 
-    network = open_network(options.name) if "," in options.name else _as_named_now(options.name)[0]
+    network = open_network(options.name)
     network = network.looking(options.views) if options.views else network
     if options.csv:
         return _into_a_table(options, network)
@@ -246,8 +243,9 @@ def explain(options) -> None:
     from imgrec.explain import overlay
     from imgrec.home import write_atomic
     from imgrec.images import open_image
+    from imgrec.predict import open_network
 
-    predictor, _ = _as_named_now(options.name)
+    predictor = open_network(options.name)
     seen = predictor.see(open_image(options.image, at_least=predictor.passport.preprocess.size))
     result = compute(predictor, seen, options.method, options.class_name)
     write_atomic(options.out, overlay(seen, result.heat))
@@ -269,22 +267,16 @@ def explain(options) -> None:
 def export(options) -> None:
     from imgrec.export import by_ending
     from imgrec.export import export as write
+    from imgrec.predict import Predictor, as_named_now, learned_from
+    from imgrec.runs import open_run
 
     to = by_ending(options.out, options.to)
-    predictor, dataset = _as_named_now(options.name, "cpu")
-    found = write(predictor, to, options.out, dataset)
+    run = open_run(options.name)
+    predictor = as_named_now(run, Predictor.open(run, "cpu"))
+    found = write(predictor, to, options.out, learned_from(run, predictor))
     proof = f"no probability differs by more than {found['largest_difference']:.1g}"
     if "after" in found:
         proof = f"test accuracy {found['before']['accuracy']:.4f} before, {found['after']['accuracy']:.4f} after"
     if found.get("page") is False:
         proof += "; without the page for the browser, whose runtime could not be fetched (--to page says how to get it)"
     wrote(options, {"run": options.name, **found}, proof)
-
-
-def _as_named_now(name: str, device: str = "auto"):
-    """A run's network, its classes called as in its data set by now, and that data set, or None where it is not here."""
-    from imgrec.evaluate import as_named_now
-    from imgrec.predict import Predictor
-    from imgrec.runs import open_run
-
-    return as_named_now(open_run(name), Predictor.open(name, device))

@@ -28,8 +28,8 @@ def write_archive(
 ) -> int:
     """Write every picture that is not left out and a table of labels; gives how many.
 
-    ``original(position)`` is the picture's file. The pictures keep their order by the numbers in their names. Raises
-    OSError on a full disk.
+    ``original(position)`` is the picture's file. Within a class the pictures keep their order, by the numbers in their
+    names. Raises OSError on a full disk.
     """
     table = io.StringIO()
     rows = csv.writer(table)

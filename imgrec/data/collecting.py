@@ -155,7 +155,7 @@ class Collection:
 
 def open_collection(name: str, classes: list[str], owner: str = "") -> Collection:
     """Begin a collection under a free name. Raises DatasetError, UnusableName."""
-    check_free(name)
+    name = check_free(name)
     classes = list(dict.fromkeys(" ".join(label.split())[:60] for label in classes if label.strip()))
     if not 2 <= len(classes) <= MOST_CLASSES:
         raise DatasetError(tr("Give two to {most} different classes, one in each line.", most=MOST_CLASSES))

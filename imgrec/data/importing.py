@@ -203,7 +203,9 @@ class Import:
             for p, (label, split) in zip(pictures, in_table, strict=True)
         ]
         about = (
-            self._about(draft.name, classes, pictures) if not there else there.about | {"classes": classes, "stamp": ""}
+            self._about(draft.name, classes, pictures)
+            if not there
+            else there.about | {"classes": classes, "stamp": "", "channels": self._channels(pictures, there)}
         )
         draft.finish(np.array(items, ITEM), [picture.name for picture in pictures], about)
         for label in late:
@@ -270,11 +272,16 @@ class Import:
             "stamp": self.stamp,
             "created": datetime.now().astimezone().isoformat(timespec="seconds"),
             "image_size": min(max(side, SMALLEST), LARGEST),
-            "channels": max(picture.channels for picture in pictures),
+            "channels": self._channels(pictures),
             "pixels": next(iter(shapes), None),
             "classes": classes,
             "rejected": self._listed(),
         }
+
+    @staticmethod
+    def _channels(pictures: list[Picture], there: Stored | None = None) -> int:
+        """3 as soon as one of all pictures has colours."""
+        return max(*(picture.channels for picture in pictures), there.about["channels"] if there else 1)
 
     def _rank(self, label: str) -> tuple[int, int, str]:
         """Where a class comes: as ordered, then 0 to 99 by their numbers, then by the alphabet."""

@@ -98,7 +98,7 @@ class Source:
             raise Refused(tr("it cannot be read ({error})", error=in_short(error))) from error
 
     def _bound(self, taken: int) -> None:
-        if taken > (most := most_gigabytes()) * 2**30:
+        if taken > (most := most_gigabytes()) * 1e9:
             raise DatasetError(
                 tr(
                     "{name} exceeds {most:g} GB; import a part or raise IMGREC_MAX_IMPORT_GB.",

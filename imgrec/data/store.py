@@ -234,7 +234,7 @@ class Draft:
         """Write an original; gives the offset where it begins. Raises DatasetError beyond the bound on imports."""
         offset = self._offset
         self._offset += len(content)
-        if self._offset > (most := most_gigabytes()) * 2**30:
+        if self._offset > (most := most_gigabytes()) * 1e9:
             raise DatasetError(
                 tr(
                     "{name} exceeds {most:g} GB; import a part or raise IMGREC_MAX_IMPORT_GB.",

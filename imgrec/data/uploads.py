@@ -108,13 +108,13 @@ def _place(size: int) -> Iterator[Path]:
     for place in _folder().iterdir():
         with suppress(FileNotFoundError):  # another import has just ended
             waiting += sum(file.stat().st_size for file in place.iterdir())
-    if waiting + size > (most := most_gigabytes()) * 2**30:
+    if waiting + size > (most := most_gigabytes()) * 1e9:
         raise DatasetError(
             tr("The uploads that wait exceed {most:g} GB; try again when others have been imported.", most=most)
         )
     if size * 3 > (free := shutil.disk_usage(_folder()).free):
         raise DatasetError(
-            tr("The disk has {free:.1f} GB left, too little for this upload; make some room.", free=free / 2**30)
+            tr("The disk has {free:.1f} GB left, too little for this upload; make some room.", free=free / 1e9)
         )
     if reason := no_room(size):
         raise DatasetError(reason)
