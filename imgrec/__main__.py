@@ -6,7 +6,6 @@ Exit status: 0 done, 1 failed, 2 wrong usage.
 from __future__ import annotations
 
 import argparse
-import difflib
 import io
 import re
 import signal
@@ -16,7 +15,7 @@ from typing import NoReturn
 from imgrec import __version__
 from imgrec.commands import COMMANDS
 from imgrec.commands.training import complain
-from imgrec.recipe import OTHER_NAMES, RecipeError
+from imgrec.recipe import OTHER_NAMES, RecipeError, nearest
 
 SHOWN = [name for name, command in COMMANDS.items() if not command.run.__module__.endswith(".background")]
 
@@ -29,8 +28,11 @@ class Parser(argparse.ArgumentParser):
         known = unknown and OTHER_NAMES.get(unknown[1])
         meant = f"; did you mean --{known.replace('_', '-')}?" if known else ""
         if wrong := re.match(r"argument COMMAND: invalid choice: '(.*?)' \(", message):
-            near = difflib.get_close_matches(wrong[1], SHOWN, 1)
-            message = f"there is no command {wrong[1]!r}" + (f"; did you mean {near[0]}?" if near else "")
+            near = {"val": "evaluate", "test": "evaluate"}.get(wrong[1]) or nearest(wrong[1], SHOWN)
+            message = f"there is no command {wrong[1]!r}" + (f"; did you mean {near}?" if near else "")
+        elif wrong := re.match(r"argument (--\S+): invalid choice: '(.*?)' \(choose from (.*)\)", message):
+            near = nearest(wrong[2], re.findall(r"[\w-]+", wrong[3]))
+            message += f"; did you mean {near}?" if near else ""
         self.exit(2, f"{self.prog}: {message}{meant} (see --help)\n")
 
 

@@ -136,7 +136,9 @@ def rows(
     from imgrec.predict import stream
 
     marked = "utf-8" if all(map(str.isascii, network.classes)) else "utf-8-sig"  # by which Excel knows it
-    text = io.TextIOWrapper(out, marked, "backslashreplace", newline="", write_through=True)  # a file's name may be none
+    text = io.TextIOWrapper(
+        out, marked, "backslashreplace", newline="", write_through=True
+    )  # a file's name may be none
     sheet = Sheet(text, ("file", "error", "known", "answer", "probability", *map(_share, network.classes)))
     total, files = _total(sources), (file for source in sources for file in pictures(source))
     try:

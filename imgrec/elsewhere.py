@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from imgrec.data.dataset import SPLITS, evenly
 from imgrec.evaluate import Answers, looked, scores, wilson
 from imgrec.language import plural, tr
 from imgrec.predict import Predictor
-from imgrec.runs import Run, RunError, open_run
+from imgrec.runs import Run, RunError, lineage
 
 MOST, STRANGERS = 20_000, 5_000  # pictures of its classes, and of others, that it is asked about, evenly drawn
 
@@ -97,18 +97,6 @@ def fitting(predictor: Predictor, name: str, others: Sequence[str], called: Name
             )
         )
     return found
-
-
-def lineage(run: Run) -> Iterator[Run]:
-    """The run, the one whose weights it began with, and so on."""
-    seen: set[str] = set()
-    while run.name not in seen:
-        yield run
-        seen.add(run.name)
-        try:
-            run = open_run(run.recipe.weights)
-        except RunError:  # it began with none, with those of a file, or with a run that was deleted
-            return
 
 
 def unseen(dataset: Dataset, run: Run) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -213,8 +201,10 @@ def judge(
     mine, strange = np.flatnonzero(place >= 0), np.flatnonzero(kept & (place < 0))
     if not len(mine):
         raise DatasetError(
-            tr("{name} has no pictures of the classes that {run} knows.", name=dataset.name, run=predictor.name)
-        )
+            tr("{run} learned from all the pictures of {name} whose classes it knows; none is left to test it.", name=dataset.name, run=predictor.name)
+            if int(found["learned"])
+            else tr("{name} has no pictures of the classes that {run} knows.", name=dataset.name, run=predictor.name)
+        )  # fmt: skip
     familiarity, threshold = found["familiarity"], predictor.passport.threshold
     can_tell = len(familiarity) == len(positions) and threshold is not None
     share = lambda where: float((familiarity[where] < threshold).mean()) if can_tell and len(where) else None  # noqa: E731

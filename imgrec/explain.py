@@ -16,6 +16,7 @@ from imgrec.images import to_png
 from imgrec.language import mark, tr
 from imgrec.models import ModelError, card
 from imgrec.predict import Predictor
+from imgrec.recipe import one_of
 
 ELSEWHERE = 8  # other places at which as much is covered, for comparison
 
@@ -163,10 +164,7 @@ def explain(
 
     Raises ModelError for an unknown method or class, or a model the method cannot read.
     """
-    if method not in METHODS:
-        raise ModelError(
-            tr("method is {method!r}; choose one of {methods}.", method=method, methods=", ".join(METHODS))
-        )
+    one_of("method", method, METHODS)
     probabilities = predictor.probabilities(seen[None])[0]
     target = int(probabilities.argmax()) if class_name is None else _index(predictor, class_name)
     images = to_tensor(seen, predictor.device)

@@ -67,8 +67,7 @@ def export(
     nearly as many test pictures rightly, and the figures "before" and "after" are told, too. Of a "zip" it is told whether
     the "page" is in it, whose runtime has to be fetched once. Raises ExportError.
     """
-    if to not in FORMATS:
-        raise ExportError(tr("to is {to!r}; choose one of {formats}.", to=to, formats=", ".join(FORMATS)))
+    one_of("to", to, FORMATS)
     check_writable(out)
     if predictor.device.type != "cpu":  # where what was exported is to run, too
         predictor = Predictor(deepcopy(predictor.model), predictor.passport, predictor.name, "cpu")

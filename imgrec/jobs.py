@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
@@ -30,7 +30,7 @@ from imgrec.data.uploads import discard
 from imgrec.home import changed_at, cores, folder, home, in_words, no_room, setting
 from imgrec.language import current, tr
 from imgrec.recipe import Recipe, RecipeError, one_of
-from imgrec.runs import LIVE, RATE, REQUESTS, Notes, Owner, Run, RunError, create_run, open_run
+from imgrec.runs import LIVE, RATE, REQUESTS, Notes, Owner, Run, RunError, create_run, newest, open_run
 
 if TYPE_CHECKING:
     from imgrec.weights import Start
@@ -309,6 +309,23 @@ def _bring(name: str, source: Path | str | None, owner: Owner | None, **options:
     job.write("state.json", {"phase": "new", "created": time.time(), "updated": time.time()})
     launch(job, "bring", name)
     return job
+
+
+def recipe_from(values: dict[str, Any], preset: str = "standard") -> Recipe:
+    """`Recipe.from_values`, where ``weights`` may be ``last``, the newest run that has some, and those of a run bring its
+    network, and the pictures as that takes them, with them, unless others are given. Raises RecipeError and RunError."""
+    values = dict(values)
+    if values.get("weights") == "last":
+        values["weights"] = newest(usable=True).name
+    with suppress(RunError):
+        before = open_run(str(values.get("weights", "")))
+        taken = {name: getattr(before.recipe, name) for name in ("model", "image_size", "resize")}
+        if values.get("dataset", Recipe().dataset) != before.recipe.dataset:  # whose own size is perhaps another
+            taken["image_size"] = (before.read("classes.json").get("preprocess") or taken).get(
+                "size", taken["image_size"]
+            )
+        values = taken | values
+    return Recipe.from_values(values, preset)
 
 
 def starting_weights(recipe: Recipe, fetch: bool = True) -> Start | None:

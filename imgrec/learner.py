@@ -18,7 +18,7 @@ from PIL import Image
 from imgrec import jobs
 from imgrec.bulk import pictures as files_in
 from imgrec.charts import Figure, confusion, curves
-from imgrec.data import Dataset, DatasetError, bring, class_names, find, list_datasets, open_dataset
+from imgrec.data import Dataset, class_names, open_dataset
 from imgrec.evaluate import Answers, answers, calibrate, kept_answers, report
 from imgrec.explain import explain, overlay
 from imgrec.export import by_ending, export
@@ -26,8 +26,8 @@ from imgrec.home import check_writable, home, write_atomic
 from imgrec.images import ImageError, of_pillow, open_image, to_png
 from imgrec.language import tr
 from imgrec.predict import Classified, Predictor, as_named_now, learned_from, open_network, stream
-from imgrec.progress import bar, carry_out, hint, in_a_line, stopping, write
-from imgrec.recipe import Recipe, RecipeError, one_of
+from imgrec.progress import as_dataset, bar, carry_out, hint, in_a_line, stopping, write
+from imgrec.recipe import RecipeError, one_of
 from imgrec.report import mistakes, printable
 from imgrec.runs import Run, RunError, newest, open_run
 from imgrec.tasks import measure_elsewhere
@@ -45,7 +45,7 @@ def fit(pictures: str | os.PathLike = "digits", preset: str = "standard", **sett
     """
     if "dataset" in settings:
         raise RecipeError(tr("The data set is the first argument: fit({name!r}, …).", name=settings["dataset"]))
-    recipe = Recipe.from_values({"dataset": _dataset(pictures), **settings}, preset)
+    recipe = jobs.recipe_from({"dataset": as_dataset(pictures), **settings}, preset)
     hint(recipe)
     return Learner(jobs.enqueue(recipe))._train()
 
@@ -59,27 +59,6 @@ def load(run: str | os.PathLike | Run = "last") -> Learner:
     if len(folder.parts) > 1 and folder.resolve() != found.path.resolve():
         raise RunError(tr("{folder} is not a run of this workspace, {home}.", folder=folder, home=home()))
     return Learner(found)
-
-
-def _dataset(pictures: str | os.PathLike) -> str:
-    """The name of a data set; of files, the set they were or are now imported as."""
-    path, name = Path(pictures).expanduser(), str(pictures)
-    if not name.strip():
-        raise DatasetError(tr("Name a data set, or the folder, archive or table that the pictures are in."))
-    own = [row.name for row in list_datasets() if row.ready and row.kind == "imported"]
-    ready = {row.name for row in list_datasets() if row.ready} - (set(own) if path.exists() else set())
-    is_name = name.partition(":")[0] in ready or not (path.exists() or os.sep in name or path.suffix)
-    if isinstance(pictures, str) and is_name:  # shapes:size=64 is one
-        return name
-    if there := find(path):
-        return there
-    with bar(" pictures") as progress:
-        summary = bring(path, progress)
-    refused = "".join(f"\n  {entry['file']}: {entry['reason']}" for entry in summary.rejected[:10])
-    write(
-        f"{summary.name}: {summary.images} pictures in {summary.classes} classes, {len(summary.rejected)} refused{refused}"
-    )
-    return summary.name
 
 
 class Learner:
@@ -136,7 +115,7 @@ class Learner:
         """How it does on other pictures of its classes, those of a folder, archive, table or data set as `fit` takes them,
         beside its own test; see `elsewhere.summary`. ``called`` says what classes of other names are, such as {"car":
         "automobile"}. Raises DatasetError where it knows none of them."""
-        name = _dataset(pictures)
+        name = as_dataset(pictures)
         with bar(" %") as progress:
             return measure_elsewhere(self.run, name, lambda share: progress(round(100 * share), 100), called)
 
@@ -206,6 +185,9 @@ class Shown(str):
     """HTML that a notebook shows as what it is."""
 
     __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} letters of HTML, for a notebook or a file>"
 
     def _repr_html_(self) -> str:
         return str(self)

@@ -47,7 +47,7 @@ class Classified:
 
     file: str
     probabilities: np.ndarray | None = None
-    seen: np.ndarray | None = None
+    seen: np.ndarray | None = dataclasses.field(default=None, repr=False)
     error: str | None = None
     known: bool | None = None
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgrec.language import tr
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
     from imgrec.recipe import Recipe
     from imgrec.train import Epoch
+
+ENDINGS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def _drawn(unit: str) -> tqdm:
@@ -37,6 +41,29 @@ def bar(unit: str) -> Iterator[Callable[[int, int | None], None]]:
             drawn.update(done - drawn.n)
 
         yield progress
+
+
+def as_dataset(pictures: str | os.PathLike) -> str:
+    """The name of a data set as it is; of a folder, an archive or a table, the set it was imported as, or is now, which is
+    told on standard error. Raises DatasetError."""
+    from imgrec.data import DatasetError, bring, find, list_datasets
+
+    path, name = Path(pictures).expanduser(), str(pictures)
+    if not name.strip():
+        raise DatasetError(tr("Name a data set, or the folder, archive or table that the pictures are in."))
+    there = path.exists()  # and may have changed since a set of its name was imported from it
+    ready = {row.name for row in list_datasets() if row.ready and not (there and row.kind == "imported")}
+    is_name = name.partition(":")[0] in ready or not (there or os.sep in name or path.suffix)
+    if isinstance(pictures, str) and is_name:  # shapes:size=64 is one
+        return name
+    if known := find(path):
+        return known
+    with bar(" pictures") as progress:
+        summary = bring(path, progress)
+    refused = "".join(f"\n  {entry['file']}: {entry['reason']}" for entry in summary.rejected[:10])
+    words = f"{summary.name}: {summary.images} pictures in {summary.classes} classes, {len(summary.rejected)} refused"
+    print(words + refused, file=sys.stderr)
+    return summary.name
 
 
 def hint(recipe: Recipe) -> None:
@@ -79,7 +106,7 @@ def carry_out(run: Run) -> Iterator[Epoch]:
 
 @contextmanager
 def stopping(run: Run) -> Iterator[list[int]]:
-    """Within, the first Ctrl-C or SIGTERM asks the run to stop and keep its checkpoint, and is told; a second one does what it
+    """Within, the first Ctrl-C, SIGTERM or closed terminal asks the run to stop and keep its checkpoint, and is told; a second one does what it
     did before."""
     came: list[int] = []
 
@@ -89,7 +116,7 @@ def stopping(run: Run) -> Iterator[list[int]]:
         signal.signal(number, before[number])
 
     here = threading.current_thread() is threading.main_thread()  # no other may listen
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM) if here}
+    before = {number: signal.signal(number, ask) for number in ENDINGS if here}
     try:
         yield came
     finally:

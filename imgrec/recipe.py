@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -218,10 +219,7 @@ class Recipe:
     @classmethod
     def from_values(cls, values: dict[str, Any], preset: str = "standard") -> Recipe:
         """A recipe from given values over a preset's. Raises RecipeError on an unknown name."""
-        if preset not in PRESETS:
-            raise RecipeError(
-                tr("preset is {preset!r}; choose one of {presets}.", preset=preset, presets=", ".join(PRESETS))
-            )
+        one_of("preset", preset, PRESETS)
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - known):
             close = [
@@ -320,8 +318,16 @@ def one_of(name: str, value: str, choices: Any) -> str:
                 value=value,
                 choices=", ".join(map(str, choices)),
             )
+            + (" " + tr("Did you mean {names}?", names=meant) if (meant := nearest(value, choices)) else "")
         )
     return value
+
+
+def nearest(word: Any, choices: Iterable[Any]) -> str:
+    """The one of some names that a word was probably meant for, as its beginning or by a slip; empty if none is near."""
+    word, names = str(word).lower(), [str(name) for name in choices]
+    begins = [name for name in names if name.lower().startswith(word)] if len(word) > 2 else []
+    return next(iter(begins or difflib.get_close_matches(word, names, 1)), "")
 
 
 def _checked(field: dataclasses.Field, value: Any) -> Any:

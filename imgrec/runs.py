@@ -14,7 +14,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -376,17 +376,33 @@ def open_run(name: str) -> Run:
         for place in (folder("runs"), BUNDLED):
             if os.path.isdir(place / name):
                 return Run(place / name)
-    near = difflib.get_close_matches(name, [os.path.basename(path) for path in _paths(bundled=True)], 1, 0.8)
+    names = [os.path.basename(path) for path in _paths(bundled=True)]
+    near = [other for other in names if len(name) > 2 and other.startswith(name)] or difflib.get_close_matches(
+        name, names, 1, 0.8
+    )
     if near:
         raise RunError(tr("There is no run named {name!r}; did you mean {near}?", name=name, near=near[0]))
     raise RunError(tr("There is no run named {name!r}; `python -m imgrec runs` lists them all.", name=name))
 
 
-def newest() -> Run:
-    """The run that was begun last. Raises RunError where there is none."""
-    if not (paths := _paths(bundled=False)):
+def lineage(run: Run) -> Iterator[Run]:
+    """The run, the one whose weights it began with, and so on."""
+    seen: set[str] = set()
+    while run.name not in seen:
+        yield run
+        seen.add(run.name)
+        try:
+            run = open_run(run.recipe.weights)
+        except RunError:  # it began with none, with those of a file, or with a run that was deleted
+            return
+
+
+def newest(usable: bool = False) -> Run:
+    """The run that was begun last, or of those with weights. Raises RunError where there is none."""
+    found = next((run for run in list_runs() if run.usable or not usable), None)
+    if found is None:
         raise RunError(tr("There is no run yet; `python -m imgrec train` makes one."))
-    return Run(Path(paths[0]))
+    return found
 
 
 def list_runs(bundled: bool = False) -> list[Run]:

@@ -24,11 +24,13 @@ Told = Callable[..., None]  # (share, words)
 
 def suspects(name: str, told: Told) -> dict[str, np.ndarray]:
     """Labels that may be wrong, worst first: positions, labels and suggested (names), margin, flagged."""
-    from imgrec.suspects import RECIPE, find
+    from imgrec.jobs import starting_weights
+    from imgrec.suspects import find, recipe_for
 
     told(0.0, tr("loading PyTorch and the pictures"))
-    dataset = open_dataset(name)
-    found, first = find(dataset, RECIPE, told), slice(0, MOST_SUSPECTS)
+    recipe = recipe_for(open_dataset(name))
+    dataset = open_dataset(name, recipe.image_size, recipe.resize)
+    found, first = find(dataset, recipe, told, starting_weights(recipe)), slice(0, MOST_SUSPECTS)
     names = np.array(dataset.classes)
     return {
         "positions": found.positions[first],

@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 from conftest import unavailable
 from fastapi.testclient import TestClient
+from pictures import picture
 
 from imgrec import api
-from imgrec.data import open_dataset
+from imgrec.data import Edit, Item, edit, import_dataset, open_dataset
 from imgrec.images import to_png
+from imgrec.learner import fit
 
 
 @pytest.fixture
@@ -76,6 +78,16 @@ def test_models_are_the_usable_runs_with_their_classes(client, trained):
     rows = {row["run"]: row for row in client.get("/models").json()}
     assert rows[trained.name]["classes"] == list("0123456789")
     assert rows[trained.name]["status"] == "finished"
+
+
+def test_classes_are_called_as_their_data_set_calls_them_by_now(client, pictures):
+    import_dataset([Item(f"{i}.png", picture(i), ("cat", "dog")[i % 2]) for i in range(40)], "pets")
+    run = fit("pets", model="softmax-regression", epochs=1, device="cpu").run
+    edit("pets", Edit("rename", value="hound", old="dog"))
+    rows = {row["run"]: row for row in client.get("/models").json()}
+    assert rows[run.name]["classes"] == ["cat", "hound"]
+    for result in client.post(f"/predict?model={run.name}", files=pictures).json()["results"]:
+        assert {row["name"] for row in result["classes"]} == {"cat", "hound"}
 
 
 def test_each_picture_gets_its_likeliest_classes(client, trained, pictures):
@@ -150,6 +162,19 @@ def test_damaged_weights_are_a_4xx_not_a_crash(client, trained, tmp_path, monkey
     answer = client.post(f"/predict?model={trained.name}", files=pictures)
     assert answer.status_code == 409
     assert "best.safetensors" in answer.json()["error"]
+
+
+def test_an_error_that_nobody_thought_of_is_a_500_in_json(trained, pictures, monkeypatch):
+    from imgrec.predict import Predictor
+
+    def broken(self, seen):
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(Predictor, "answer", broken)
+    client = TestClient(api.create_api(), raise_server_exceptions=False)
+    answer = client.post(f"/predict?model={trained.name}", files=pictures)
+    assert answer.status_code == 500
+    assert "out of memory" in answer.json()["error"]
 
 
 def test_the_documentation_is_served_from_here(client):

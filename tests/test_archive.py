@@ -47,3 +47,9 @@ def test_a_set_of_bare_pixels_comes_back_in_its_order(tmp_path):
     import_dataset(tmp_path / "out.zip", "again")
     assert np.array_equal(open_dataset("again").images, open_dataset("bare").images)
     assert np.array_equal(open_dataset("again").splits, open_dataset("bare").splits)
+
+
+def test_whoever_unpacks_a_set_lets_others_read_it(tmp_path):
+    export_dataset("shapes:count=60", tmp_path / "out.zip")
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        assert {entry.external_attr >> 16 for entry in archive.infolist()} == {0o644}

@@ -43,19 +43,26 @@ def test_the_linear_baseline_is_what_scikit_learn_finds_and_stands_beside_every_
     assert linear(open_dataset("shapes:count=200")) is not None
 
 
+def six(labels, images=None):
+    """Three pictures to learn from and three to be tested on, black unless they are given."""
+    images = np.zeros((6, 4, 4, 1), np.uint8) if images is None else images
+    splits, sizes = np.array([0, 0, 0, 2, 2, 2], np.uint8), np.full((6, 2), 4, np.int32)
+    return Dataset("one", ("a", "b"), images, np.array(labels), splits, sizes, list("abcdef"))
+
+
+def test_pictures_that_are_all_the_same_have_no_linear_baseline():
+    assert linear(six([0, 1, 0, 1, 0, 1])) is None
+
+
+def test_three_pictures_are_enough_to_learn_from():
+    images = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 1), np.uint8)
+    assert [row.pictures for row in baselines(six([0, 1, 0, 1, 0, 1], images))] == [3] * len(METHODS)
+
+
 def test_an_empty_split_and_a_single_class_are_refused():
-    labels, splits = np.zeros(6, np.int64), np.array([0, 0, 0, 2, 2, 2], np.uint8)
-    one = Dataset(
-        "one",
-        ("a", "b"),
-        np.zeros((6, 4, 4, 1), np.uint8),
-        labels,
-        splits,
-        np.full((6, 2), 4, np.int32),
-        list("abcdef"),
-    )
+    one = six([0] * 6)
     with pytest.raises(DatasetError, match="only one class"):
         baselines(one)
-    splits[:] = 0
+    one.splits[:] = 0
     with pytest.raises(DatasetError, match="no test pictures"):
         baselines(one)

@@ -10,16 +10,18 @@ import zipfile
 import numpy as np
 import pytest
 from conftest import wait_for
+from pictures import picture
 
 from imgrec import bulk
 from imgrec.__main__ import main
 from imgrec.data import DatasetError, called, uploads
 from imgrec.data.sources import ARCHIVES
+from imgrec.evaluate import amend
 from imgrec.home import folder
 from imgrec.images import ImageError, to_png
 from imgrec.predict import Ensemble, open_network, predictor, stream
 from imgrec.recipe import RecipeError
-from imgrec.runs import LIVE, RunError
+from imgrec.runs import LIVE, RunError, open_run
 from imgrec.spreadsheet import as_csv
 
 NAME = "digits-seed-cnn"
@@ -77,6 +79,21 @@ def test_a_folder_and_a_single_file_can_be_given_too(archive, tmp_path):
     rows = [row for row, _ in bulk.rows(predictor(NAME), given, out)]
     assert [bool(row["error"]) for row in rows] == [False, False, False, False, True]
     assert len(table(out.getvalue())) == 5
+
+
+def test_a_folder_may_be_called_like_a_picture(tmp_path):
+    (tmp_path / "x.jpg").mkdir()
+    (tmp_path / "x.jpg" / "1.png").write_bytes(picture())
+    assert [name for name, _ in bulk.pictures(tmp_path / "x.jpg")] == [str(tmp_path / "x.jpg" / "1.png")]
+
+
+def test_a_file_whose_name_no_encoding_holds_gets_its_row(tmp_path):
+    path, out = tmp_path / os.fsdecode(b"bad\xff.png"), io.BytesIO()
+    path.write_bytes(picture())
+    list(bulk.rows(predictor(NAME), [path], out))
+    [row] = table(out.getvalue())
+    assert row["file"].startswith(str(tmp_path / "bad"))
+    assert row["answer"]
 
 
 @pytest.mark.parametrize("ending", [name for name in ARCHIVES if name not in (".zip", ".gz", ".bz2", ".xz")])
@@ -222,6 +239,12 @@ def test_one_view_is_asked_for_and_got_where_the_run_has_six():
     assert not np.allclose(
         open_network("cifar10-fast", "one").probabilities(picture), own.probabilities(picture), atol=1e-4
     )
+
+
+def test_all_of_an_ensemble_look_six_ways_also_where_the_first_does_by_itself(own_copy):
+    amend(open_run(own_copy), None, views="six")
+    assert [member.views for member in open_network(f"{own_copy},{NAME}").members] == ["six", "one"]
+    assert [member.views for member in open_network(f"{own_copy},{NAME}", "six").members] == ["six", "six"]
 
 
 def test_a_temperature_changes_how_sure_an_answer_is_but_not_which(digits):

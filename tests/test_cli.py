@@ -132,6 +132,65 @@ def test_a_run_is_calibrated_and_reported_from_the_command_line(capsys, own_copy
     assert own_copy in (tmp_path / "r.html").read_text("utf-8")
 
 
+def test_weights_of_a_run_bring_its_network_and_the_size_of_its_pictures(capsys, own_copy):
+    digits = open_dataset("digits")
+    large = [np.kron(digits.images[i], np.ones((3, 3, 1), np.uint8)) for i in range(60)]
+    import_dataset([Item(f"{i}.png", to_png(picture), str(digits.labels[i])) for i, picture in enumerate(large)], "large")
+    first = json.loads(call(capsys, "train", "--model", "softmax-regression", "--epochs", 1, "--json")[1][-1])["run"]
+    lines = call(capsys, "train", "--dataset", "large", "--weights", first, "--epochs", 1, "--json")[1]
+    taught = open_run(json.loads(lines[-1])["run"]).recipe
+    assert (taught.model, taught.image_size) == ("softmax-regression", digits.image_size)
+    broken = create_run(taught)  # it has no weights, so it is not the last that has
+    status, lines, _ = call(capsys, "train", "--weights", "last", "--epochs", 1, "--json")
+    assert status == 0
+    assert open_run(json.loads(lines[-1])["run"]).recipe.weights not in ("last", broken.name)
+    other = "train", "--model", "softmax-regression", "--weights", own_copy, "--epochs", 1
+    assert "cannot start a softmax-regression" in call(capsys, *other)[2]  # what is said counts
+
+
+def test_a_folder_can_be_named_where_a_data_set_is(capsys, tmp_path):
+    place = folder(tmp_path / "pets", two_classes(12))
+    status, lines, said = call(capsys, "train", "--dataset", place, "--epochs", 1, "--json")
+    assert (status, len(lines)) == (0, 2)
+    assert "pets: 24 pictures in 2 classes" in said
+    assert "pets:" not in call(capsys, "train", "--dataset", place, "--epochs", 1, "--json")[2]
+
+
+def test_a_table_can_go_to_standard_output_and_never_replaces_a_device(capfdbinary, trained, tmp_path):
+    (tmp_path / "five.png").write_bytes(to_png(open_dataset("digits").images[5]))
+    assert main(["predict", trained.name, str(tmp_path / "five.png"), "--csv", "-"]) == 0
+    heading, row = capfdbinary.readouterr().out.decode().splitlines()
+    assert (heading[:5], row.split(",")[0]) == ("file,", str(tmp_path / "five.png"))
+    os.mkfifo(tmp_path / "pipe.csv")
+    for device in ("/dev/null", tmp_path / "pipe.csv"):
+        with pytest.raises(SystemExit):
+            main(["predict", trained.name, str(tmp_path / "five.png"), "--csv", str(device)])
+    assert not (tmp_path / "pipe.csv").is_file()
+    (tmp_path / "real.csv").write_text("old")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
+    assert main(["predict", trained.name, str(tmp_path / "five.png"), "--csv", str(tmp_path / "link.csv")]) == 0
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "real.csv").read_text().startswith("file,")
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("train", "--preset", "fats"), "did you mean fast?"),
+        (("train", "--optimiser", "adm"), "Did you mean adam?"),
+        (("train", "--model", "softmax"), "did you mean softmax-regression?"),
+        (("evaluate", "digits-seed-cnn", "--split", "val"), "did you mean validation?"),
+        (("val", "digits-seed-cnn"), "did you mean evaluate?"),
+        (("evaluate", "digits-seed"), "did you mean digits-seed-cnn?"),
+    ],
+)
+def test_a_slip_is_met_with_the_word_that_was_meant(capsys, words, meant):
+    status, lines, said = call(capsys, *words)
+    assert (status in (1, 2), lines) == (True, [])
+    assert meant in said
+    assert "few for a network" not in said  # advice comes once all is right
+
+
 def test_ctrl_c_keeps_the_training_says_how_it_goes_on_and_is_no_success(tmp_path):
     run = subprocess.Popen(
         [sys.executable, "-m", "imgrec", "train", "--epochs", "500", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -189,10 +248,10 @@ def test_an_import_says_what_is_wrong_with_its_source(capsys, tmp_path, monkeypa
     status, _, said = call(capsys, "import", place, "--add", "--name", "pets")
     assert status == 1
     assert "Nothing was added to pets: the data set has it already" in said
-    assert "python -m imgrec import" in call(capsys, "train", "--dataset", place)[2]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
-    assert "python -m imgrec import" in call(capsys, "train", "--dataset", "photos")[2]
+    assert "There is no file in it" in call(capsys, "train", "--dataset", "photos")[2]
+    assert "is an address" in call(capsys, "import", "https://example.org/a.zip")[2]
     assert "for your own pictures" in call(capsys, "import", "mnist", "--add")[2]
     assert "did you mean mnist?" in call(capsys, "import", "mnis")[2]
 

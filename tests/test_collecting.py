@@ -4,6 +4,7 @@ import base64
 import io
 import os
 import time
+import unicodedata
 import zipfile
 
 import pytest
@@ -13,7 +14,7 @@ from test_more_lessons import photo
 from test_pages import open_page
 
 from imgrec import jobs, privacy
-from imgrec.data import DatasetError, collecting, open_dataset
+from imgrec.data import DatasetError, collecting, import_dataset, open_dataset
 from imgrec.data.collecting import collections_of, find_collection, open_collection
 from imgrec.home import UnusableName, folder
 from imgrec.images import ImageError
@@ -302,6 +303,16 @@ def test_the_data_set_does_not_tell_who_took_what_and_what_is_new_is_counted():
     leaves.note_made()
     wait_for(lambda: job.status == "finished")
     assert len(open_dataset("leaves")) == 13
+
+
+def test_a_name_in_letters_and_accents_apart_is_that_of_its_data_set():
+    leaves = open_collection(unicodedata.normalize("NFD", "Blätter"), ["oak", "maple"])
+    for number in range(4):
+        leaves.add(picture(number), ("oak", "maple")[number % 2])
+    import_dataset(leaves.bundle(), leaves.name)
+    leaves.note_made()
+    assert leaves.made
+    assert find_collection(leaves.code).made
 
 
 def test_who_made_the_data_set_sees_at_once_how_it_goes(monkeypatch):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from imgrec import elsewhere, jobs, tasks
+from imgrec import elsewhere, jobs, tasks, worker
 from imgrec.__main__ import main
 from imgrec.data import (
     DatasetError,
@@ -102,6 +102,15 @@ def test_what_was_learned_from_is_left_out_also_by_what_it_began_with(digits):
     assert left("both", further) == (list(range(50)), ("learned",))
     delete_run(run)
     assert left("both", further) == (list(range(50)), ())
+
+
+def test_a_training_ends_well_although_the_run_it_began_with_is_damaged_by_then(own_copy, digits):
+    run = jobs.enqueue(Recipe(epochs=1, weights=own_copy, device="cpu"))
+    open_run(own_copy).file("recipe.json").write_text("{ damaged")
+    for _ in worker.work(run):
+        pass
+    assert run.status == "finished"
+    assert elsewhere.unseen(digits, run)[1] == (own_copy,)
 
 
 def test_drawn_shapes_of_one_seed_are_the_same_and_a_copy_of_what_is_built_in_is_known(digits, tmp_path):
@@ -228,7 +237,7 @@ def test_on_the_command_line_and_in_python(own_copy, digits, tmp_path, capsys):
     assert main(["evaluate", own_copy, "--on", name]) == 0
     assert f"pictures of {name} that it did not learn from" in capsys.readouterr().out
     assert main(["evaluate", own_copy, "--on", name, "--split", "test"]) == 2
-    assert main(["evaluate", own_copy, "--on", str(tmp_path / "photos")]) == 2
-    assert "is a place, not the name of a data set" in capsys.readouterr().err
+    assert main(["evaluate", own_copy, "--on", str(tmp_path / "photos"), "--json"]) == 0  # the set that it is already
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["on"] == name
     assert main(["evaluate", own_copy, "--on", "nothing"]) == 1
     assert "nothing" in capsys.readouterr().err

@@ -1,7 +1,9 @@
 """What is read off a network's answers agrees with scikit-learn, with textbooks and with numbers worked out by hand."""
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,6 +30,7 @@ from imgrec.evaluate import (
 )
 from imgrec.images import to_png
 from imgrec.neighbours import Neighbours
+from imgrec.report import _curves, printable
 from imgrec.runs import open_run
 from imgrec.weights import load_weights
 
@@ -84,6 +87,19 @@ def test_the_temperature_is_found_that_the_logits_were_divided_by():
     assert fit_temperature(given) == pytest.approx(3, rel=0.03)
     cooled = Answers("validation", given.classes, given.positions, labels, given.logits, 3.0)
     assert calibration_error(reliability(cooled)) < 0.02 < calibration_error(reliability(given))
+
+
+def test_a_few_answers_that_are_all_right_make_none_too_sure():
+    sure = np.array([[6, 0], [0, 6]] * 3, np.float32)
+    few = Answers("validation", ("a", "b"), np.arange(6), sure.argmax(1), sure)
+    assert fit_temperature(few) > 0.1
+    draws = np.random.default_rng(0)
+    logits = draws.normal(0, 4, (2000, 5)).astype(np.float32)
+    labels = (softmax(logits / 2).cumsum(1) > draws.random((2000, 1))).argmax(1)
+    many = Answers("validation", tuple("abcde"), np.arange(2000), labels, logits)
+    rates = np.geomspace(0.5, 8, 200)
+    losses = [-np.log(softmax(logits / rate)[np.arange(2000), labels]).mean() for rate in rates]
+    assert fit_temperature(many) == pytest.approx(rates[np.argmin(losses)], rel=0.02)
 
 
 def test_the_threshold_lets_the_share_pass_and_keeps_strangers_out(model, digits):
@@ -217,3 +233,22 @@ def test_two_changes_of_a_network_at_the_same_moment_are_both_kept(own_copy):
             assert (passport.temperature, passport.classes) == (2.5, named)
             assert run.read("classes.json") == json.loads(json.dumps(passport.to_dict()))
             amend(run, None, temperature=1.0, classes=tuple("0123456789"))
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_only_a_report_of_test_pictures_says_that_they_were_never_learned_from(trained, model, digits, split):
+    text = printable(trained, answers(model, digits, split), digits)
+    assert ("never learned from" in text) == (split == "test")
+    assert ("no test" in text) == (split != "test")
+
+
+def drawn(*losses):
+    """How far down each point of both curves of a report is, for the losses of training and validation by epoch."""
+    epochs = [{"epoch": i, "train_loss": one, "validation_loss": other} for i, (one, other) in enumerate(losses, 1)]
+    points = re.findall('points="(.*?)"', _curves(SimpleNamespace(epochs=epochs)))
+    return [[float(point.partition(",")[2]) for point in line.split()] for line in points]
+
+
+def test_a_report_draws_a_validation_loss_above_every_training_loss_and_losses_of_nothing():
+    assert drawn((0.5, 0.6), (0.1, 2.0)) == [[130, 162], [122, 10]]
+    assert drawn((0.0, 0.0), (0.0, 0.0)) == [[170, 170]] * 2

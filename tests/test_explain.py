@@ -8,7 +8,7 @@ from imgrec.data import open_dataset
 from imgrec.explain import METHODS, Method, explain, flip
 from imgrec.models import SHELF, build
 from imgrec.predict import Predictor
-from imgrec.weights import Passport, Preprocess
+from imgrec.weights import VIEWS, Passport, Preprocess
 
 CLASSES = tuple("abcdefghij")
 LARGE = 50_000_000  # weights, beyond which fewer classes are asked about
@@ -85,6 +85,27 @@ def test_the_other_methods_agree_with_their_definitions(method):
         parts = IntegratedGradients(trained.model).attribute(inputs, _covered(inputs), target, n_steps=200)
         change = (trained.model(inputs) - trained.model(_covered(inputs)))[0, target].item()
         assert parts.sum().item() == pytest.approx(change, rel=0.05)
+
+
+def test_a_map_is_proved_over_the_views_that_the_answer_is_the_mean_of(monkeypatch):
+    """What is covered here, the first fifth, is of the mean colour already."""
+    others = np.random.default_rng(0).integers(1, 256, 26)
+    seen = np.concatenate([np.full(12, 128), others, 256 - others]).astype(np.uint8).reshape(8, 8, 1)
+    monkeypatch.setitem(METHODS, "saliency", Method("nothing", "", lambda *_: torch.zeros(8, 8)))
+    network = Predictor.open("digits-seed-cnn", "cpu").looking("six")
+    found = explain(network, seen, "saliency")
+    assert found.hidden == pytest.approx(found.probability, abs=1e-5)
+    one = explain(network.looking("one"), seen, "saliency", found.class_name)
+    assert abs(one.probability - found.probability) > 1e-3
+
+
+@pytest.mark.parametrize("views", VIEWS)
+def test_a_network_that_sees_one_pixel_answers_and_is_explained(views):
+    passport = Passport("softmax-regression", CLASSES, Preprocess(1, 1, "crop", (0.5,), (0.25,)), views=views)
+    predictor = Predictor(build("softmax-regression", len(CLASSES), 1, 1), passport, device="cpu")
+    for method in METHODS:
+        if method != "gradcam":  # there is no map to read
+            assert explain(predictor, np.full((1, 1, 1), 9, np.uint8), method).heat.shape == (1, 1)
 
 
 def test_covering_what_is_hot_flips_the_answer_and_with_less_than_covering_anything():

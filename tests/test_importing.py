@@ -132,6 +132,14 @@ def test_grey_alpha_and_palette_pictures_are_read_and_grey_sets_stay_grey(tmp_pa
     assert open_dataset("mixed").channels == 3
 
 
+def test_a_grey_set_has_colours_as_soon_as_a_picture_with_colours_is_added(tmp_path):
+    grey = {f"{name}/{i}.png": picture(i, mode="L") for name in ("cat", "dog") for i in range(3)}
+    import_dataset(folder(tmp_path / "grey", grey), "a")
+    assert open_dataset("a").channels == 1
+    import_dataset(folder(tmp_path / "coloured", {"cat/new.png": picture(50)}), "a", adding=True)
+    assert open_dataset("a").channels == 3
+
+
 def test_exact_duplicates_never_straddle_splits_even_under_other_labels(tmp_path):
     files = {f"{name}/{i}-{copy}.png": picture(i) for name in ("cat", "dog") for i in range(40) for copy in range(3)}
     import_dataset(zipped(tmp_path / "a.zip", files), "a")

@@ -22,7 +22,7 @@ from imgrec.home import check_settings, cores, folder
 from imgrec.images import to_png
 from imgrec.models import ModelError
 from imgrec.recipe import Recipe, RecipeError
-from imgrec.runs import LIVE, Owner, RunError, list_runs, open_run
+from imgrec.runs import LIVE, Owner, Run, RunError, list_runs, open_run
 from imgrec.train import Epoch
 from imgrec.weights import WeightsError, load_checkpoint, load_weights
 
@@ -368,6 +368,39 @@ def test_whoever_waits_far_back_looks_at_one_run_to_know_that_it_is_not_its_turn
     assert looked == [runs[0].name]
     assert queue.may_begin(runs[0])
     assert queue.ahead(runs[-1]) == 11
+
+
+def queued():
+    return [run.name for run in queue.live_runs()]
+
+
+def test_a_run_whose_worker_came_late_gets_a_place_again(monkeypatch):
+    late = jobs.enqueue(LONG)
+    with monkeypatch.context() as much_later:
+        much_later.setattr("imgrec.runs.START_GRACE", 0)
+        other = jobs.enqueue(LONG)  # takes it for lost
+    assert queued() == [other.name]
+    begun = worker.work(late)
+    assert next(begun) == worker.Waiting(1)
+    assert queued() == [other.name, late.name]
+    begun.close()
+    assert queued() == [other.name]
+
+
+def test_a_run_that_is_put_back_while_its_worker_ends_keeps_its_place(monkeypatch):
+    first, second = jobs.enqueue(LONG), jobs.enqueue(LONG)
+    update = Run.update
+
+    def put_back(run, **changes):
+        update(run, **changes)
+        if changes.get("phase") == "stopped":
+            jobs.requeue(run.name)
+
+    monkeypatch.setattr(Run, "update", put_back)
+    begun = worker.work(second)
+    next(begun)
+    begun.close()
+    assert queued() == [first.name, second.name]
 
 
 def test_no_marks_stay_in_the_queue():

@@ -19,6 +19,7 @@ from imgrec.data import DatasetError, find, open_dataset
 from imgrec.home import home
 from imgrec.images import ImageError, to_png
 from imgrec.learner import load
+from imgrec.progress import as_dataset
 from imgrec.recipe import Recipe, RecipeError
 from imgrec.runs import RunError, create_run, list_runs, open_run
 from imgrec.weights import load_weights
@@ -41,7 +42,7 @@ def test_the_lines_in_the_readme_do_what_they_say(tmp_path, capsys):
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "IMGREC_HOME": str(home())},
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    assert "photos: 40 pictures in 2 classes, 0 refused" in run.stdout
+    assert "photos: 40 pictures in 2 classes, 0 refused" in run.stderr
     assert "epoch   1  train loss" in run.stdout
     assert {"why.png", "photos.onnx"} <= set(os.listdir(tmp_path))
 
@@ -49,10 +50,10 @@ def test_the_lines_in_the_readme_do_what_they_say(tmp_path, capsys):
 def test_pictures_that_come_again_keep_their_splits(tmp_path):
     """Or a training that goes on from the one before would be tested on what that had learned."""
     place = folder(tmp_path / "photos", two_classes(60))
-    before = open_dataset(imgrec.learner._dataset(place))
+    before = open_dataset(as_dataset(place))
     folder(place, {f"cat/new {i}.png": picture(700 + i) for i in range(20)})
     (place / "dog" / "first of all.png").write_bytes(picture(800))
-    after = open_dataset(imgrec.learner._dataset(place))
+    after = open_dataset(as_dataset(place))
     assert (before.name, after.name, len(after)) == ("photos", "photos-2", len(before) + 21)
     then = dict(zip(before.files, before.splits.tolist(), strict=True))
     now = dict(zip(after.files, after.splits.tolist(), strict=True))
@@ -74,9 +75,17 @@ def test_pictures_are_imported_once_and_again_when_they_change(tmp_path):
     assert names() == ["My-photos", "My-photos-2"]
 
 
+def test_a_folder_that_changed_is_imported_again_although_a_set_is_called_like_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder(tmp_path / "photos", two_classes(8))
+    assert imgrec.fit("photos", **SMALL).run.recipe.dataset == "photos"
+    folder(tmp_path / "photos", {"cat/new.png": picture(500)})
+    assert len(imgrec.fit("photos", **SMALL).dataset) == 17
+
+
 def test_every_change_of_the_files_is_noticed(tmp_path):
     place = folder(tmp_path / "a", two_classes(3))
-    imgrec.learner._dataset(place)
+    as_dataset(place)
     assert find(place) == "a"
     for change in (
         lambda: (place / "cat" / "0.png").write_bytes(picture(77)),
@@ -85,7 +94,7 @@ def test_every_change_of_the_files_is_noticed(tmp_path):
     ):
         change()
         assert find(place) is None
-        imgrec.learner._dataset(place)
+        as_dataset(place)
         assert find(place)
     assert names() == ["a", "a-2", "a-3", "a-4"]
 
@@ -94,7 +103,7 @@ def test_pictures_behind_a_table_are_noticed_too(tmp_path):
     folder(tmp_path / "t", two_classes(3))
     table = tmp_path / "t" / "labels.csv"
     table.write_text("file,label\n" + "".join(f"{name}/{i}.png,{name}\n" for name in ("cat", "dog") for i in range(3)))
-    assert imgrec.learner._dataset(table) == "labels"
+    assert as_dataset(table) == "labels"
     assert find(table) == "labels"
     (tmp_path / "t" / "cat" / "1.png").write_bytes(picture(700))
     assert find(table) is None
@@ -127,7 +136,7 @@ def test_a_set_to_which_pictures_were_added_is_no_longer_what_lies_there(tmp_pat
     from imgrec.data import import_dataset
 
     place = folder(tmp_path / "a", two_classes(3))
-    imgrec.learner._dataset(place)
+    as_dataset(place)
     import_dataset(folder(tmp_path / "b", {"cat/new.png": picture(900)}), "a", adding=True)
     assert find(place) is None
 

@@ -16,7 +16,7 @@ def test_a_recipe_survives_json():
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("epochs", 0), ("epochs", 1001), ("epochs", 2.5), ("epochs", True), ("epochs", "many"), ("learning_rate", math.nan),
+        ("epochs", 0), ("epochs", 1001), ("epochs", 2.5), ("epochs", True), ("epochs", "many"), ("epochs", math.nan), ("epochs", math.inf), ("learning_rate", math.nan),
         ("learning_rate", math.inf), ("learning_rate", 0), ("batch_size", -1), ("resize", "stretch"), ("model", 3), ("seed", None),
     ],
 )  # fmt: skip

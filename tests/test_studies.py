@@ -11,6 +11,7 @@ from imgrec import embedding, jobs, tasks
 from imgrec.data import Cancelled, DatasetError, Edit, Item, edit, import_dataset, open_dataset
 from imgrec.data.health import Measures, measure
 from imgrec.images import to_png
+from imgrec.learner import fit
 from imgrec.predict import predictor
 
 
@@ -83,6 +84,14 @@ def test_a_network_proposes_labels_for_what_waits(mine):
     edit(mine, Edit("exclude", tuple(dataset.unlabelled.tolist())))
     with pytest.raises(DatasetError, match="nothing to propose"):
         tasks.work_study("proposals", mine, run="digits-seed-cnn")
+
+
+def test_labels_are_proposed_as_the_classes_are_called_by_now(mine):
+    run = fit(mine, model="softmax-regression", epochs=1, device="cpu").run
+    for name in "0123456789":
+        edit(mine, Edit("rename", value=f"digit {name}", old=name))
+    found = tasks.work_study("proposals", mine, run=run.name)
+    assert {*found["names"], *found["second"]} <= set(open_dataset(mine).classes)
 
 
 # Maps

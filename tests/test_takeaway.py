@@ -26,6 +26,7 @@ from imgrec.export import ExportError, export
 from imgrec.home import folder
 from imgrec.images import to_png
 from imgrec.predict import Predictor
+from imgrec.runs import open_run
 from imgrec.takeaway import packed
 
 NAME = "shapes-seed-cnn"
@@ -131,6 +132,16 @@ def test_without_the_runtime_it_says_what_to_put_where(tmp_path, monkeypatch, ca
     assert "page.html" not in zipfile.ZipFile(tmp_path / "all.zip").namelist()
 
 
+def test_a_network_of_a_file_alone_can_be_taken_along(tmp_path, monkeypatch):
+    def none():
+        raise webpage.NoRuntime("not fetched here")
+
+    monkeypatch.setattr(webpage, "runtime", none)
+    model = Predictor.from_file(open_run(NAME).file("best.safetensors"), device="cpu")
+    export(model, "zip", tmp_path / "all.zip")
+    assert "model.onnx" in zipfile.ZipFile(tmp_path / "all.zip").namelist()
+
+
 def test_a_runtime_that_was_changed_is_never_used(tmp_path, monkeypatch):
     changed = io.BytesIO(b"alert(1)")
     monkeypatch.setattr(webpage.urllib.request, "urlopen", lambda address, timeout: changed)
@@ -168,17 +179,40 @@ def test_the_zip_works_in_a_bare_environment(runtime, tmp_path):
         assert said[row["name"]] == pytest.approx(row["probability"], abs=1e-4)
 
 
-def test_the_script_refuses_what_the_product_refuses(tmp_path):
+@pytest.fixture
+def both(tmp_path):
+    """Call it with a file there: what the product says of it, and how the script that was taken along ends."""
     model = Predictor.open("digits-seed-cnn", "cpu")
     export(model, "onnx", tmp_path / "model.onnx")
     with zipfile.ZipFile(io.BytesIO(packed((tmp_path / "model.onnx").read_bytes(), model.passport.to_dict(), 1, {}))) as archive:  # fmt: skip
         archive.extractall(tmp_path)
-    Image.new("F", (9, 9)).save(tmp_path / "float.tiff")
-    [ours] = model.classify([("float.tiff", tmp_path / "float.tiff")])
-    done = subprocess.run([sys.executable, "predict.py", "float.tiff"], cwd=tmp_path, capture_output=True, text=True)
+
+    def ask(name):
+        [ours] = model.classify([(name, tmp_path / name)])
+        return ours, subprocess.run([sys.executable, "predict.py", name], cwd=tmp_path, capture_output=True, text=True)
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("pixels", "words"),
+    [(np.zeros((9, 9), np.float32), "floating-point"), (np.full((9, 9), 70_000, np.int32), "from 70000 to 70000")],
+)
+def test_the_script_refuses_what_the_product_refuses(both, tmp_path, pixels, words):
+    Image.fromarray(pixels).save(tmp_path / "x.tiff")
+    ours, done = both("x.tiff")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "floating-point" in done.stderr
-    assert "floating-point" in ours.error
+    assert words in done.stderr
+    assert words in ours.error
+
+
+def test_the_script_reads_16_bits_as_the_product_does_also_where_0_is_white(both, tmp_path):
+    pixels = (65535 - 257 * open_dataset("digits").images[11, ..., 0].astype(int)).astype(np.uint16)
+    Image.fromarray(pixels).save(tmp_path / "x.tiff", tiffinfo={262: 0})
+    ours, done = both("x.tiff")
+    said = {row.split("\t")[1]: float(row.split("\t")[2]) for row in done.stdout.splitlines()}
+    for row in ours.top(list("0123456789"), 5):
+        assert said[row["name"]] == pytest.approx(row["probability"], abs=1e-4)
 
 
 def test_int8_is_a_quarter_of_the_size_and_hardly_less_exact(tmp_path):

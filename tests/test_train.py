@@ -213,6 +213,15 @@ def test_freezing_the_backbone_trains_the_head_alone():
     assert changed == {"head.weight", "head.bias"}
 
 
+def test_pictures_are_mixed_before_a_frozen_backbone_too():
+    heads = []
+    for mix in ("none", "mixup"):
+        training = Training(Recipe(epochs=1, batch_size=8, freeze="backbone", mix=mix, device="cpu"), tiny())
+        list(training.fit())
+        heads.append(training.model.head.weight)
+    assert not torch.equal(*heads)
+
+
 def started(donor):
     prepared = donor.passport.preprocess
     return Start(weights(donor), "donor", donor.passport.classes, prepared.mean, prepared.std)

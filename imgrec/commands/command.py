@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shlex
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from imgrec.home import check_writable
-from imgrec.recipe import RecipeError
 
 
 class Argument(NamedTuple):
@@ -52,16 +49,6 @@ def run_name(text: str) -> str:
         return newest().name
     except RunError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def check_is_name(dataset: str) -> None:
-    """Raises RecipeError, with the way to make it a data set, for a place where pictures lie."""
-    from imgrec.data import list_datasets
-
-    if os.path.exists(dataset) and dataset not in {row.name for row in list_datasets()}:
-        raise RecipeError(
-            f"{dataset} is a place, not the name of a data set; `python -m imgrec import {shlex.quote(dataset)}` makes one of it."
-        )
 
 
 RUN = argument("name", metavar="RUN", type=run_name, help="its name, or last for the newest")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgrec.commands.command import (
     RUN,
     argument,
-    check_is_name,
     command,
     out,
     print_json,
@@ -20,7 +20,7 @@ from imgrec.commands.command import (
     writable,
     wrote,
 )
-from imgrec.progress import bar
+from imgrec.progress import as_dataset, bar
 from imgrec.recipe import RecipeError
 
 if TYPE_CHECKING:
@@ -68,6 +68,9 @@ def evaluate(options) -> None:
     if options.json:
         return print_json({"run": run.name, **report, "learned_before": learned})
     print(_accuracy(report, f"{split} pictures"))
+    then = run.read("evaluation.json")
+    if split == "test" and then and run.read("about.json").get("fingerprint") != dataset.fingerprint:
+        print(f"its data set was changed since: at its end it had {then['accuracy']:.4f} of {then['images']}")
     if learned:
         print(by_heart(learned))
     print(f"always guessing the commonest class: {report['majority_accuracy']:.4f}")
@@ -90,13 +93,14 @@ def _elsewhere(options) -> None:
 
     if options.split:
         raise RecipeError("--split is about the run's own data set, and --on about another; give one of them.")
-    check_is_name(options.on)
+    options.on = as_dataset(options.on)
     run, called = open_run(options.name), pairs(options.called or (), classes_of(options.on))
     with bar(" %") as progress:
         report = measure_elsewhere(run, options.on, lambda share: progress(round(100 * share), 100), called)
     if options.json:
         return print_json({"run": run.name, "on": options.on, **report})
-    print(_accuracy(report, f"pictures of {options.on} that it did not learn from"))
+    drawn = f", drawn of {report['drawn_from']}" if report["drawn_from"] > report["images"] else ""
+    print(_accuracy(report, f"pictures of {options.on} that it did not learn from{drawn}"))
     if report["own_accuracy"] is not None:
         low, high = report["difference_interval"]
         print(f"on its own test pictures, were its classes as frequent as here: {report['own_accuracy']:.4f}, "
@@ -166,7 +170,12 @@ def _positive(text: str) -> int:
     "classify pictures with a run, or with several whose mean is the answer",
     argument("name", metavar="RUN[,RUN…]", type=run_names),
     argument("image", type=Path, nargs="+", metavar="IMAGE", help="a picture, a folder, a ZIP or a TAR"),
-    argument("--csv", type=writable, metavar="F.csv", help="write all probabilities into a table"),
+    argument(
+        "--csv",
+        type=lambda text: text if text == "-" else writable(text, (".csv",)),
+        metavar="F.csv",
+        help="write all probabilities into a table; - for standard output",
+    ),
     argument("--views", choices=("one", "mirror", "shifted", "six"), help="answer with the mean over several views"),
     argument("--top", type=_positive, default=5, help="how many classes to show (a table holds all)"),
 )
@@ -198,6 +207,8 @@ def predict(options) -> None:
 
 def _all_answered(options, answered: int, failed: set[str]) -> None:
     """Raise ValueError where no file was answered, or one that was named was not; of a folder or archive some may fail."""
+    if not answered and not failed:
+        raise ValueError("there is no picture in what was named.")
     if not answered:
         raise ValueError("none of the files could be classified.")
     if named := sum(str(path) in failed for path in options.image):
@@ -217,13 +228,16 @@ def _into_a_table(options, network) -> None:
     from imgrec.home import replaced
 
     counts, failed = {"pictures": 0, "refused": 0}, set()
-    with bar(" pictures") as progress, replaced(options.csv) as file:
+    opened = nullcontext(sys.stdout.buffer) if options.csv == "-" else replaced(options.csv)
+    with bar(" pictures") as progress, opened as file:
         for _, result in rows(network, options.image, file, told=progress):
             counts["refused" if result.error else "pictures"] += 1
             if result.error:
                 failed.add(result.file)
                 _refused(result)
-    if options.json and counts["pictures"]:
+    if options.csv == "-":
+        pass  # nothing else stands there
+    elif options.json and counts["pictures"]:
         print_json({"model": network.name, "out": str(options.csv), **counts})
     elif counts["pictures"]:
         print(f"{counts['pictures']} classified, {counts['refused']} refused: {options.csv}")

@@ -34,6 +34,8 @@ def import_(options) -> None:
 
     if not options.source.strip():
         raise DatasetError("The source is empty; name a folder, an archive, a table or a downloadable set.")
+    if "://" in options.source:
+        raise DatasetError(f"{options.source} is an address; download it first, and name the file.")
     download = options.source in CATALOGUE and not Path(options.source).exists()
     near = difflib.get_close_matches(options.source, CATALOGUE, 1, 0.8)
     if near and not download and not Path(options.source).exists():
@@ -57,8 +59,28 @@ def import_(options) -> None:
     if options.json:
         return print_json(dataclasses.asdict(summary))
     print(f"{summary.name}: {summary.images} pictures in {summary.classes} classes, {len(summary.rejected)} refused")
+    there = _splits(summary.name)
+    print(f"{'it has now' if options.add else 'of them'} {there}")
+    few = [
+        name
+        for name, splits in summary.counts.items()
+        if not options.add and not (splits["validation"] and splits["test"])
+    ]
+    if few:
+        print(f"too few for a validation and a test picture of each: {', '.join(few[:20])}")
     for entry in summary.rejected:
         print(f"  {entry['file']}: {entry['reason']}")
+
+
+def _splits(name: str) -> str:
+    """How many pictures a set has of each split, in words."""
+    from imgrec.data import open_dataset
+    from imgrec.data.dataset import SPLITS
+
+    dataset = open_dataset(name)
+    counts = [f"{len(dataset.indices(split))} {split}" for split in SPLITS]
+    waiting = [f"{len(dataset.unlabelled)} without a label"] * bool(len(dataset.unlabelled))
+    return ", ".join(counts + waiting)
 
 
 @command("write a data set as a ZIP of class folders that imports again", NAME, out("F.zip"))

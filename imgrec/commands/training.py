@@ -12,9 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from imgrec import sweep
-from imgrec.commands.command import RUN, Argument, argument, check_is_name, command, out, print_json, say, show, wrote
+from imgrec.commands.command import RUN, Argument, argument, command, out, print_json, say, show, wrote
 from imgrec.home import in_words
-from imgrec.progress import carry_out, hint, in_a_line, stopping, write
+from imgrec.progress import as_dataset, carry_out, hint, in_a_line, stopping, write
 from imgrec.recipe import FIELDS, PRESETS, Recipe, RecipeError
 
 if TYPE_CHECKING:
@@ -76,19 +76,19 @@ def _values(name: str, text: str) -> list:
     ),
 )
 def train(options) -> None:
-    from imgrec.runs import newest
+    from imgrec import jobs
 
     given = {name: values for name, values in vars(options).items() if name in FIELDS and values is not None}
-    if given.get("weights") == ["last"]:
-        given["weights"] = [newest().name]
-    recipe = Recipe.from_values({name: values[0] for name, values in given.items()}, options.preset)
-    check_is_name(recipe.dataset)
-    hint(recipe)
+    if "dataset" in given:
+        given["dataset"] = [as_dataset(given["dataset"][0])]
+    recipe = jobs.recipe_from({name: values[0] for name, values in given.items()}, options.preset)
     lists = {name: values for name, values in given.items() if len(values) > 1}
     if options.draw < 0 or (options.draw and not lists):
         raise RecipeError(
             f"draw is {options.draw}; give a setting several values, and draw how many of their combinations."
         )
+    jobs.check(recipe)
+    hint(recipe)
     if lists:
         return _sweep(options, sweep.recipes(recipe, lists, options.draw), lists)
     run = _begun(options, recipe)
@@ -176,8 +176,7 @@ def complain(error: BaseException) -> None:
 
 @command("how a run was made: its settings as a command, what it began with, what it reached", RUN, name="show")
 def show_run(options) -> None:
-    from imgrec.elsewhere import lineage
-    from imgrec.runs import open_run
+    from imgrec.runs import lineage, open_run
 
     run = open_run(options.name)
     settings, usual = dataclasses.asdict(run.recipe), dataclasses.asdict(Recipe())
@@ -218,8 +217,9 @@ def _follow(options, run) -> None:
             words = "nobody reads what it prints any more; it is stopped, and `python -m imgrec resume {run}` goes on"
             raise RuntimeError(words.format(run=run.name)) from None
     _last(options, run)
+    if run.status in ("stopped", "paused"):
+        print(f"imgrec: {run.status}; `python -m imgrec resume {run.name}` goes on", file=sys.stderr)
     if signals and run.status == "stopped":
-        print(f"imgrec: stopped; `python -m imgrec resume {run.name}` goes on", file=sys.stderr)
         raise KeyboardInterrupt
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from imgrec.data.dataset import DatasetError
 from imgrec.data.sources import printable
 from imgrec.images import EXTENSIONS
 from imgrec.language import mark, tr
@@ -135,6 +136,7 @@ def by_tables(
     """
     find, known = finder(names), {part for name in refused for part in _called(name)}
     places: dict[int, Place] = {}
+    told: dict[int, str] = {}  # by which table
     lost: dict[str, None] = {}
     for table, content in tables.items():
         folder, _, stem = table.rpartition("/")
@@ -144,12 +146,27 @@ def by_tables(
             index = find(*paths)
             if index is not None:
                 place = labelled(names[index], row.label, row.split or whole)
-                places[index] = place._replace(refused=row.refused) if row.refused else place
+                if row.refused:
+                    place = place._replace(refused=row.refused)
+                before = places.get(index)
+                if before and told[index] != table:
+                    place = _agreed(before, place, (told[index], table))
+                places[index], told[index] = place, table
             elif row.file and not known & _called(row.file):
                 lost[row.file] = None
     if 2 * len(places) < len(names):
         return None
     return [places.get(i, Place(name, refused=tr("no table lists it"))) for i, name in enumerate(names)], list(lost)
+
+
+def _agreed(one: Place, other: Place, tables: tuple[str, str]) -> Place:
+    """What two tables say of a picture together. Raises DatasetError where they contradict each other."""
+    splits = {one.split, other.split} - {None}
+    if one.label != other.label or len(splits) > 1:
+        raise DatasetError(
+            tr("{one} and {other} say different things of {file}; keep one of the tables.", one=tables[0], other=tables[1], file=one.name)
+        )  # fmt: skip
+    return other._replace(split=next(iter(splits), None))
 
 
 def read_table(content: bytes) -> list[Row] | None:

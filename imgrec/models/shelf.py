@@ -57,7 +57,9 @@ def card(name: str) -> Card:
 
         return custom(name)
     if name not in SHELF:
-        close = difflib.get_close_matches(name, SHELF, n=3)
+        close = [near for near in SHELF if name and near.startswith(name)] or difflib.get_close_matches(
+            name, SHELF, n=3
+        )
         raise ModelError(
             tr(
                 "There is no model {name!r}; did you mean {close}?"
