@@ -106,7 +106,7 @@ def _verdict(epoch: int, learned: float, share: float, count: int | None) -> Adv
         return _by_heart(epoch, tr("It names {train:.0%} of the training pictures and {score:.0%} of the others: it has learned them by heart.",
             train=learned, score=share,
         ))  # fmt: skip
-    return Advice(mark("good"), epoch, tr("It knows new pictures nearly as well as those it learned from: at the end they are {gap:.1%} of accuracy apart.", gap=max(0.0, learned - share)),
+    return Advice(mark("good"), epoch, tr("It knows new pictures nearly as well as those it learned from: at the end their accuracies are {gap:.1f} percentage points apart.", gap=100 * max(0.0, learned - share)),
         tr("A larger network, larger pictures or more epochs may add a little.")
         if share < PERFECT
         else tr("Try it on pictures of another place or day."),

@@ -48,7 +48,7 @@ class Recipe:
         "none",
         mark("Freeze"),
         mark("'backbone' trains only the last layer; 'gradual' that first, then all, the rest at a tenth of the rate."),
-        choices=("none", "backbone", "gradual"),
+        choices=(mark("none"), mark("backbone"), mark("gradual")),
     )
     image_size: int = setting(
         0,
@@ -61,7 +61,7 @@ class Recipe:
         "crop",
         mark("Resize by"),
         mark("Centre-crop, pad or squash pictures that are not square."),
-        choices=("crop", "pad", "squash"),
+        choices=(mark("crop"), mark("pad"), mark("squash")),
     )
     start_small: float = setting(
         1.0,
@@ -90,13 +90,13 @@ class Recipe:
         "none",
         mark("Balance classes"),
         mark("For unequal classes, beyond 3 to 1: rare ones count more in the 'loss', or come as often by 'sampling'."),
-        choices=("none", "loss", "sampling"),
+        choices=(mark("none"), mark("loss"), mark("sampling")),
     )
     mix: str = setting(
         "none",
         mark("Mix pictures"),
         mark("Blend two pictures and their labels (mixup), or paste a window of one into the other (cutmix)."),
-        choices=("none", "mixup", "cutmix"),
+        choices=(mark("none"), "mixup", "cutmix"),
     )
     optimiser: str = setting(
         "adamw", mark("Optimiser"), mark("How the gradient becomes a step; AdamW works nearly everywhere.")
@@ -179,7 +179,7 @@ class Recipe:
             "Answer for the picture, or on average for it and its mirror image, for it and two moved by a pixel, "
             "or for all six."
         ),
-        choices=("one", "mirror", "shifted", "six"),
+        choices=(mark("one"), mark("mirror"), mark("shifted"), mark("six")),
     )
     precision: str = setting(
         "auto",
@@ -188,10 +188,13 @@ class Recipe:
             "bfloat16 is faster on recent hardware, float16 on GPUs from before 2020; 'auto' measures it for long "
             "trainings, short ones stay float32."
         ),
-        choices=("auto", "float32", "bfloat16", "float16"),
+        choices=(mark("auto"), "float32", "bfloat16", "float16"),
     )
     device: str = setting(
-        "auto", mark("Device"), mark("'auto' takes the GPU if there is one."), choices=("auto", "cpu", "cuda", "mps")
+        "auto",
+        mark("Device"),
+        mark("'auto' takes the GPU if there is one."),
+        choices=(mark("auto"), "cpu", "cuda", "mps"),
     )
     seed: int = setting(
         0, mark("Seed"), mark("The same seed and settings give the same training on the CPU."), 0, 2**31 - 1

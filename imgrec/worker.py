@@ -30,6 +30,7 @@ STATE_EVERY = 0.2  # seconds between two writings of state.json
 CHECKPOINT_EVERY = 20.0  # seconds at the most between two checkpoints
 STOP_WITHIN = 1.5  # seconds a worker process gets to end by itself after a stop
 ENOUGH = 40  # validation pictures that tell from where on a picture is probably none of the classes
+WARM = 3.0  # seconds; the first steps take longer than those after them, and would promise minutes for a training of seconds
 LOOKED_AT = 64  # pictures that tell which units are dead
 RESERVE = 2**16  # bytes kept back, so that even on a full disk the end can be written down
 
@@ -318,7 +319,7 @@ class _Diary:
             "step": training.step,
             "progress": progress,
             "images_per_second": images / seconds if seconds > 0.05 else None,
-            "seconds_left": seconds / gone * (1 - progress) if gone > 0 else None,
+            "seconds_left": seconds / gone * (1 - progress) if gone > 0.05 or seconds > WARM else None,
         }
 
     def _dead_units(self) -> float | None:

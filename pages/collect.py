@@ -186,7 +186,8 @@ def lead(collection: Collection) -> None:
     address = sharing.here(code=collection.code)
     left, right = st.columns([1, 2])
     with left:
-        sharing.qr_code(address)
+        if not sharing.only_here(address):
+            sharing.qr_code(address)
     with right:
         st.markdown(tr("Others join with this code, or by pointing a phone here:"))
         st.title(collection.code, anchor=False)

@@ -37,7 +37,9 @@ def figures(dataset: data.Dataset) -> None:
         parts.chart(charts.class_counts(counts), "counts", tr("Pictures per class and split"))
         st.caption(
             tr(
-                "The largest class has {imbalance:.1f} times the pictures of the smallest; beyond 3 a network "
+                "All classes have about as many pictures, which is best."
+                if facts["imbalance"] < 1.2
+                else "The largest class has {imbalance:.1f} times the pictures of the smallest; beyond 3 a network "
                 "neglects the small one.",
                 imbalance=facts["imbalance"],
             )

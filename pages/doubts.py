@@ -198,6 +198,9 @@ def versus(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> None
             together=together,
         )
     )
+    if not (theirs.right ^ given.right).any():
+        st.markdown(tr("Both get the same pictures right."))
+        return
     better = (
         tr("**This run is better**, more than chance explains.")
         if found["only_first"] > found["only_second"]

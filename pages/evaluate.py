@@ -14,6 +14,8 @@ from imgrec.runs import Run
 from imgrec.spreadsheet import as_csv
 from pages import doubts, elsewhere, judged, parts, settings, visitors
 
+HITS, MOST_HITS, SURE = 12, 200, 0.9  # of right answers: shown at least, at most, and below which confidence
+
 
 def mistakes(model: Predictor, dataset: Dataset, given: Answers) -> None:
     """The confusion matrix, whose cells open their pictures, and the mistakes that surprise most."""
@@ -45,9 +47,9 @@ def mistakes(model: Predictor, dataset: Dataset, given: Answers) -> None:
     st.subheader(tr("Most confident mistakes"), anchor=False)
     judged.pictures(model, dataset, given, given.mistakes, "confident", "")
     st.subheader(tr("Least certain hits"), anchor=False)
-    judged.pictures(
-        model, dataset, given, right[np.argsort(given.confidence[right], kind="stable")][:200], "uncertain", ""
-    )
+    unsure = right[np.argsort(given.confidence[right], kind="stable")]
+    few = max(HITS, min(MOST_HITS, int((given.confidence[unsure] < SURE).sum())))
+    judged.pictures(model, dataset, given, unsure[:few], "uncertain", "")
 
 
 def classes(model: Predictor, dataset: Dataset, given: Answers) -> None:
@@ -230,7 +232,7 @@ VIEWS = (
 )
 
 st.title(tr("How good is it, and where does it fail?"), anchor=False)
-run, model = parts.model_picker()
+run, model = parts.model_picker(here=True)
 try:
     wanted = model.passport.preprocess
     dataset = parts.open_dataset(run.recipe.dataset, wanted.size, wanted.resize)
@@ -246,7 +248,7 @@ except (ValueError, OSError) as error:
 summary(given, dataset)
 since_then(run, dataset, given)
 not_new(run, dataset, given)
-if model.classes != run.classes:
+if len(run.classes) == len(model.classes) and model.classes != run.classes:
     renamed(run, dict(zip(run.classes, model.classes, strict=True)))
 view = parts.address_choice(tr("Look at"), VIEWS, "evaluate_view", "view", VIEWS[0])
 if view == "Mistakes":

@@ -77,7 +77,7 @@ if st.session_state.get("export_made") == (run.name, changed, to):
         proof(found)
         if found.get("page") is False:
             st.info(
-                tr("The page for the browser is not in it: what it runs on could not be fetched. As a web page alone it says how to get that."),
+                tr("It holds all but the page for the browser: what that runs on is fetched once, and there is no internet here. Choose Web page to read how to get it."),
                 icon=":material/cloud_off:",
             )  # fmt: skip
         file = f"{run.name}.{'int8.onnx' if to == 'int8' else FORMATS[to].ending}"

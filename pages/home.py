@@ -14,6 +14,7 @@ from imgrec.lessons.convolution import KERNELS, convolve
 from imgrec.runs import list_runs
 from pages import parts, visitors
 
+FEW = 30  # test pictures, of which a share says less than the count
 CELL = 96  # pixels of one picture in the page's strips
 NIGHT, LIGHT = np.array([15, 42, 68]), np.array([255, 255, 255])
 
@@ -86,9 +87,16 @@ def running_now(me: str) -> None:
     if finished:
         st.subheader(tr("Latest results"), anchor=False)
     for run in finished:
-        accuracy = run.read("evaluation.json").get("accuracy", 0.0)
+        found = run.read("evaluation.json")
+        accuracy, images = found.get("accuracy", 0.0), found.get("images", 0)
         line = tr(
-            "**{accuracy:.1%}** of unseen pictures right: {title}", accuracy=accuracy, title=parts.text(run.title)
+            "**{accuracy:.1%}** of unseen pictures right: {title}"
+            if images >= FEW
+            else "**{right} of {images}** unseen pictures right: {title}",
+            accuracy=accuracy,
+            right=round(accuracy * images),
+            images=images,
+            title=parts.text(run.title),
         )
         parts.link("predict", line, ":material/image_search:", run=run.name)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import streamlit as st
 
+from imgrec.charts import percent
 from imgrec.data import Dataset, class_name, class_names
 from imgrec.evaluate import Answers, answers, kept_answers
 from imgrec.explain import explain, overlay
@@ -75,12 +76,13 @@ def pictures(model: Predictor, dataset: Dataset, given: Answers, chosen: np.ndar
 
     def caption(position: int) -> str:
         index = by_position[position]
-        return f"{given.confidence[index]:.0%} {names[given.predicted[index]]}"
+        truth, said = names[given.labels[index]], names[given.predicted[index]]
+        return f"{said if given.right[index] else f'{truth} → {said}'} · {percent(float(given.confidence[index]))}"
 
     clicked = gallery.grid(dataset, given.positions[chosen], key, set(), f"{key} {what}", caption)
     st.caption(
         tr(
-            "{chosen}, each with the answer and its probability. Click one to see why.",
+            "{chosen}, each with its class, → the answer where that is another, and the answer's probability. Click one to see why.",
             chosen=parts.pictures(len(chosen)),
         )
     )

@@ -123,11 +123,11 @@ def told(letter: str, rows: list[dict], most: float) -> dict:
         ),
         (
             tr("Gap"),
-            f"{gap:.1%}",
-            tr("The larger, the more it has learned by heart."),
+            tr("{points:.1f} points", points=100 * gap),
+            tr("Percentage points: the larger, the more it has learned by heart."),
         ),
     )
-    teaching.formula(f"{last['train_accuracy']:.1%} - {last['validation_accuracy']:.1%}", f"{gap:.1%}")
+    teaching.formula(f"{last['train_accuracy']:.1%} - {last['validation_accuracy']:.1%}", teaching.points(gap))
     for advice in [said for said in advise(rows, 0, 10) if said.kind in ("overfitting", "underfitting", "good")][:1]:
         st.caption(tr("**{kind}.** {words}", kind=tr(advice.kind).capitalize(), words=advice.words))
     return best

@@ -103,7 +103,7 @@ with right:
         tr("After {steps} steps: {told}", steps=steps, told=told),
     )
 teaching.rows(
-    {mark("racer"): tr(racer), mark("after"): fates[racer], "x": p[-1, 0], "y": p[-1, 1], mark("height"): p[-1, 2]}
+    {mark("racer"): tr(racer), mark("how it ended"): fates[racer], "x": p[-1, 0], "y": p[-1, 1], mark("height"): p[-1, 2]}
     for racer, p in paths.items()
 )  # fmt: skip
 if paths:

@@ -51,7 +51,7 @@ def curves(run: str, changed: int, name: str, fingerprint: str) -> tuple[dict[st
 
 
 teaching.begin(
-    tr("Learn from twenty pictures: transfer"),
+    tr("Learn from few pictures: transfer"),
     tr(
         "Most of what a network learns is not about its classes: edges, corners, textures, parts. So take a trained network, freeze it, throw its last layer away, and let only a new last layer learn your classes. What is frozen is called the backbone; what comes out of it, features."
     ),
@@ -83,7 +83,7 @@ at = counts.index(each)
 parts.metrics(*((tr(who).capitalize(), f"{values[at]:.1%}", None) for who, values in lines.items()))
 with_it, without = lines["the trained network"][at], lines["the pixels"][at]
 gain = with_it - without
-teaching.formula(f"{with_it:.1%} - {without:.1%}", f"{gain:+.1%}")
+teaching.formula(f"{with_it:.1%} - {without:.1%}", teaching.points(gain))
 st.caption(
     tr("Nothing but the last layer learns here, in one step.")
     + " "
@@ -101,8 +101,9 @@ st.caption(
     )
 )
 parts.link(
-    "train", "Train it: Start from the run, Freeze the backbone", ":material/model_training:", dataset=dataset.name
-)
+    "train", "Train the last layer alone with it", ":material/model_training:", dataset=dataset.name, weights=name,
+    model=model.passport.model, freeze="backbone",
+)  # fmt: skip
 teaching.question("transfer")
 teaching.in_pytorch("""
 import torch

@@ -243,7 +243,9 @@ def controls(run: Run) -> None:
     status = run.status
     if not visitors.may_change(run):
         st.caption(
-            tr("Started by {owner}; only they or the operator can stop it.", owner=parts.text(visitors.whose(run)))
+            tr("Started by {owner}; only they or the operator can stop it.", owner=parts.text(owner))
+            if (owner := visitors.whose(run))
+            else tr("Started on the command line; only the operator can stop it.")
         )
         return
     if status in LIVE:

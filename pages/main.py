@@ -16,6 +16,7 @@ from pages import parts, sharing, tongue, turns, visitors  # noqa: E402
 LAB, LEARN = mark("Lab"), mark("Learn")
 STYLE = """
   .st-key-spoken { display: none; }
+  h1, h2, h3 { text-wrap: balance; word-break: auto-phrase; }
   [data-testid^=stBaseButton-primary]:not(:disabled) { background: #0072b2; border-color: #0072b2; color: #fff; }
   [data-testid^=stBaseButton-primary]:hover:not(:disabled) { background: #005a8c; border-color: #005a8c; }
 """  # white words on the primary colour that is bright enough for a dark page would be too faint

@@ -19,8 +19,8 @@ def problems(dataset: data.Dataset) -> None:
     for row in health.spurious(dataset, measures):
         st.warning(
             tr(
-                "The class {name} can be told by its {property} alone ({share:.0%} of the variance lies between "
-                "classes): a network may learn that instead of the thing.",
+                "The class {name} can be told from the others by its {property} alone ({share:.0%} of how that varies is "
+                "between classes). A network may learn that instead of the thing: bring pictures of all classes that are alike in it.",
                 name=parts.text(row["class"]),
                 property=tr(row["property"]),
                 share=row["share"],
@@ -65,13 +65,15 @@ def wrong_labels(dataset: data.Dataset) -> None:
     if doubted:
         st.write(
             tr(
-                "**{labels} may be wrong**, the least believable first. Click one to mend or confirm it.",
+                "**{labels} may be wrong**, the least believable first. Click one to mend or confirm it."
+                if editing.editable(dataset)
+                else "**{labels} may be wrong**, the least believable first.",
                 labels=plural("{n:,} label", "{n:,} labels", len(doubted)),
             )
         )
         clicked = gallery.grid(
             dataset, np.array(list(doubted)), "suspects", set(), "suspects",
-            lambda p: f"{editing.called(dataset, doubted[p])}?",
+            lambda p: f"{editing.called(dataset, editing.label(dataset, p))} → {editing.called(dataset, doubted[p])}?",
         )  # fmt: skip
         if clicked is not None:
             editing.show(dataset, clicked, doubted[clicked])

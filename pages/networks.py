@@ -52,8 +52,8 @@ def about(name: str, size: int, channels: int, classes: int) -> None:
     parts.chart(charts.network(found), "layers", tr("The layers of {title} as boxes", title=tr(card.title)))
     st.caption(
         tr(
-            "From left to right; a box is as high as its maps are wide in pixels, and as broad as they are many. "
-            "Point at one."
+            "From left to right, without activations; the higher a box, the wider its maps in pixels, and the broader, the more "
+            "of them there are, both on a logarithmic scale. Point at one."
         )
     )
     st.caption(tr("After: {paper}.", paper=parts.text(card.paper.removeprefix("after "), 300)))

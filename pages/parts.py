@@ -209,12 +209,12 @@ def shapes_options() -> None:
 
 
 def run_picker(
-    usable: bool = False, label: str = "", trained_on: str = "", first: str = "", only: bool = False
+    usable: bool = False, label: str = "", trained_on: str = "", first: str = "", only: bool = False, here: bool = False
 ) -> Run | None:
     """A box to choose a run, newest first, kept in the address as ?run=…; None when there is none.
 
-    Those that learned from the data set ``trained_on`` come before the others, or ``only`` those come; the run named
-    ``first`` comes before all.
+    Those that learned from the data set ``trained_on`` come before the others, or ``only`` those come; of those that come
+    with imgrec the ones whose pictures are ``here`` come first; the run named ``first`` comes before all.
     """
     runs = usable_runs() if usable else list_runs()
     if trained_on:
@@ -225,6 +225,8 @@ def run_picker(
             if asked not in learned and any(run.name == asked for run in runs):
                 del st.query_params["run"]  # of the data set that was chosen before
             runs = [run for run in runs if run.name in learned]
+    if here:
+        runs.sort(key=lambda run: run.bundled and not data.is_here(run.recipe.dataset))
     runs.sort(key=lambda run: run.name != first)
     names = [run.name for run in runs]
     if not names:
@@ -236,9 +238,9 @@ def run_picker(
     return open_run(address_box(label or tr("Run"), names, "run", tr("Each training is kept as a run.")))
 
 
-def model_picker(label: str = "", first: str = ""):
+def model_picker(label: str = "", first: str = "", here: bool = False):
     """The box of `run_picker` for runs that can classify: the run and its Predictor; the page ends here without one."""
-    run = run_picker(usable=True, label=label or tr("Model"), first=first)
+    run = run_picker(usable=True, label=label or tr("Model"), first=first, here=here)
     if run is None:
         st.info(tr("No trained model yet. Train one first; the digits take well under a minute."))
         link("train", "Train a network", ":material/arrow_forward:", dataset="digits")

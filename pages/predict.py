@@ -33,10 +33,13 @@ def pictures(source: str, dataset: Dataset | None, name: str) -> list[tuple[str,
     if dataset is None:
         st.info(
             tr(
-                "{name} is not on this machine, so there are no samples; choose files of your own.",
+                "{name} is not on this machine, so there are no samples; choose files of your own, or a network whose pictures are here.",
                 name=parts.text(name),
             )
         )
+        with st.container(horizontal=True):
+            for run, words in (("shapes-seed-cnn", tr("Drawn shapes")), ("digits-seed-cnn", tr("Handwritten digits"))):
+                parts.link("predict", words, ":material/image_search:", run=run, source="Samples")
         return []
     return samples(dataset)
 

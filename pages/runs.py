@@ -76,7 +76,7 @@ def wanted(table: list[dict]) -> tuple[list[dict], list[str]]:
         known.sort(key=lambda row: _rank(row[order]), reverse=not smallest)
         found = known + [row for row in found if row.get(order) is None]
     several = len({row["owner"] for row in table if not row["bundled"]}) > 1
-    return found, [*SHOWN[:2], *["owner"] * several, *SHOWN[2:], *columns]
+    return found, [*SHOWN[:4], *["owner"] * several, *SHOWN[4:], *columns]
 
 
 def _rank(value: object) -> tuple[bool, float, str]:
@@ -117,7 +117,7 @@ def pick(found: list[dict], columns: list[str]) -> list[str]:
         column_config={
             **{name: tr(TITLES[name]) for name in columns},
             "star": st.column_config.TextColumn(TITLES["star"], width=30),
-            "validation_accuracy": st.column_config.ProgressColumn(tr(TITLES["validation_accuracy"]), format="percent", min_value=0, max_value=1, color="auto"),
+            "validation_accuracy": st.column_config.NumberColumn(tr(TITLES["validation_accuracy"]), format="percent"),
             "test_accuracy": st.column_config.NumberColumn(tr(TITLES["test_accuracy"]), format="percent"),
             "tags": st.column_config.ListColumn(tr(TITLES["tags"])),
         },
@@ -251,8 +251,8 @@ def did(settings: list[str], scored: list[dict]) -> None:
             charts.parallel(scored, titles), "parallel", tr("Settings of the runs and their validation accuracy")
         )
         st.caption(tr("One line is one run; the darker, the better. Drag along an axis to pick some."))
-    groups = sweep.groups(scored)
-    if max(group["runs"] for group in groups) > 1:
+    groups = sweep.groups(scored) if sweep.LUCK in sweep.different(scored) else []
+    if groups and max(group["runs"] for group in groups) > 1:
         parts.grid(
             {**{tr(TITLES[name]): _said(value) for name, value in group.items() if name in FIELDS}, tr("runs"): group["runs"],
              **{tr(TITLES[name]): sweep.spread(group, name) for name in sweep.ACCURACIES}} for group in groups

@@ -145,9 +145,14 @@ def bring_back() -> None:
         st.session_state[key] = value
 
 
+def only_here(address: str) -> bool:
+    """Whether an address leads nobody but this machine to this server."""
+    return re.match(r"https?://(localhost|127\.|\[::1\])", address) is not None
+
+
 def near(address: str) -> None:
     """Say what to do where an address leads nobody but this machine to this server."""
-    if re.match(r"https?://(localhost|127\.|\[::1\])", address):
+    if only_here(address):
         st.warning(
             tr(
                 "This address works on this machine only. For phones and other computers start the server with the address that "
@@ -182,7 +187,8 @@ def offer() -> None:
         )
         st.code(address, language=None, wrap_lines=True)
         near(address)
-        qr_code(address)
+        if not only_here(address):
+            qr_code(address)
 
 
 def label(key: str) -> str:

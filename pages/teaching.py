@@ -181,6 +181,11 @@ def formula(left: str, *steps: str) -> None:
     st.latex(rf"\begin{{aligned}} {lines} \end{{aligned}}".replace("%", r"\,\%").replace("+ -", "- "))
 
 
+def points(share: float) -> str:
+    """A difference of shares as percentage points, for `formula`."""
+    return rf"{100 * share:.1f}\ \text{{{tr('percentage points')}}}"
+
+
 def own(side: int, channels: int, resize: str, key: str) -> np.ndarray:
     """A picture of the visitor's own, uint8 (side, side, channels); the page waits here until there is one."""
     file = parts.upload_box(tr("A picture"), key, many=False)

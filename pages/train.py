@@ -39,7 +39,7 @@ def widget(name: str):
         shelf = settings.SHELVES[name]
         return st.selectbox(tr(about["title"]), list(shelf), format_func=lambda row: tr(shelf[row].title), **common)
     if "choices" in about:
-        return st.selectbox(tr(about["title"]), about["choices"], **common)
+        return st.selectbox(tr(about["title"]), about["choices"], format_func=tr, **common)
     if isinstance(default, str):
         return st.text_input(tr(about["title"]), **common)
     if isinstance(default, int):

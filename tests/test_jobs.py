@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -380,10 +381,9 @@ def test_a_run_whose_worker_came_late_gets_a_place_again(monkeypatch):
         much_later.setattr("imgrec.runs.START_GRACE", 0)
         other = jobs.enqueue(LONG)  # takes it for lost
     assert queued() == [other.name]
-    begun = worker.work(late)
-    assert next(begun) == worker.Waiting(1)
-    assert queued() == [other.name, late.name]
-    begun.close()
+    with closing(worker.work(late)) as begun:
+        assert next(begun) == worker.Waiting(1)
+        assert queued() == [other.name, late.name]
     assert queued() == [other.name]
 
 
@@ -397,9 +397,8 @@ def test_a_run_that_is_put_back_while_its_worker_ends_keeps_its_place(monkeypatc
             jobs.requeue(run.name)
 
     monkeypatch.setattr(Run, "update", put_back)
-    begun = worker.work(second)
-    next(begun)
-    begun.close()
+    with closing(worker.work(second)) as begun:
+        next(begun)
     assert queued() == [first.name, second.name]
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from imgrec.charts.style import BLUE, GREY, ORANGE, SKY, percent, plain
 from imgrec.language import tr
 
+SHORT = 14  # letters of a name that takes no more room than it needs
 LINE = "rgba(128,128,128,.4) 0 1px"
-QUARTERS = f"background:repeating-linear-gradient(90deg,{LINE},transparent 1px 25%)"
 ZERO = f"background:linear-gradient(90deg,{LINE},transparent 1px)"
 
 
@@ -40,7 +40,7 @@ def signed_bars(names: Sequence[str], values: Sequence[float]) -> str:
 
 def _shares(title: str, names: Sequence[str], values: Sequence[float], colours: Sequence[str]) -> str:
     """Bars from 0 to 1, the first on top, each with its percentage."""
-    bars = (_bar(v, colour, percent(v), 4.6, QUARTERS) for v, colour in zip(values, colours, strict=True))
+    bars = (_bar(v, colour, percent(v), 4.6, ZERO) for v, colour in zip(values, colours, strict=True))
     return _table(title, zip(names, bars, strict=True))
 
 
@@ -60,7 +60,12 @@ def _table(title: str, rows: Iterable[tuple[str, ...]]) -> str:
     """Rows of a name, from strangers perhaps, and cells; only screen readers tell the title."""
     content = ""
     for name, *cells in rows:
-        look = "padding:0 .6em 0 0;border:0;font-weight:400;text-align:right;max-width:11em;overflow-wrap:anywhere"
+        narrow = (
+            "width:1%;white-space:nowrap"
+            if len(name) <= SHORT
+            else f"width:{min(len(name), 18) * 0.55:.1f}em;overflow-wrap:anywhere"
+        )
+        look = f"padding:0 .6em 0 0;border:0;font-weight:400;text-align:right;{narrow}"
         content += f'<tr><th scope="row" style="{look}"><bdi>{plain(name)}</bdi></th>{"".join(cells)}</tr>'
     return (
         f'<table aria-label="{title}" style="width:100%;border-collapse:collapse;line-height:1.25;font-size:.875rem;'

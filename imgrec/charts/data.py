@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from imgrec.charts.figure import Figure, bar, scatter
-from imgrec.charts.style import BLUE, GREEN, GREY, SPLIT_COLOURS, VERMILION, plain, styled
+from imgrec.charts.style import BLUE, GREEN, GREY, ORANGE, SPLIT_COLOURS, VERMILION, plain, styled
 from imgrec.language import mark, tr
 
 
@@ -29,7 +29,9 @@ def class_counts(counts: Mapping[str, Mapping[str, int]]) -> Figure:
                 hoverinfo="text",
             )
     styled(figure, 300, barmode="stack", y_title=tr("pictures"))
-    return figure.update_xaxes(tickvals=list(range(len(names))), ticktext=names, tickangle=-35 if len(names) > 8 else 0)
+    return figure.update_xaxes(
+        tickvals=list(range(len(names))), ticktext=names, tickangle=-35 if sum(map(len, names)) > 40 else 0
+    )
 
 
 def channel_bars(mean: Sequence[float], std: Sequence[float]) -> Figure:
@@ -40,9 +42,11 @@ def channel_bars(mean: Sequence[float], std: Sequence[float]) -> Figure:
         else ((mark("grey"),), [GREY])
     )
     labels = [f"{tr(n)}<br>{m:.3f} ± {s:.3f}" for n, m, s in zip(names, mean, std, strict=True)]
-    bars = bar(
-        x=labels, y=list(mean), marker={"color": colours}, error_y={"type": "data", "array": list(std)}, hoverinfo="x"
-    )
+    whiskers = {
+        "type": "data", "symmetric": False, "color": ORANGE, "thickness": 3,
+        "array": [min(s, 1 - m) for m, s in zip(mean, std, strict=True)], "arrayminus": [min(s, m) for m, s in zip(mean, std, strict=True)],
+    }  # fmt: skip
+    bars = bar(x=labels, y=list(mean), marker={"color": colours}, error_y=whiskers, hoverinfo="x")
     figure = styled(Figure(bars), 300, y_title=tr("brightness, 0 to 1"), bargap=0.3 if len(mean) == 3 else 0.75)
     return figure.update_layout(margin={"t": 12})
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from imgrec.charts.figure import Figure, bar, heatmap, scatter
-from imgrec.charts.style import BLUE, GREY, HEAT, ORANGE, SKY, plain, styled
+from imgrec.charts.style import BLUE, ERRORS, GREY, HEAT, ORANGE, SKY, plain, styled
 from imgrec.language import tr
 
 
@@ -35,15 +36,16 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], clickable
         for i in ticks
     ]
     heat = heatmap(
-        z=share, x=ticks, y=ticks, colorscale=HEAT, zmin=0, zmax=1, showscale=False, xgap=1, ygap=1,
-        text=counts if len(names) <= 15 else None,
-        hovertext=hover, hoverinfo="text",
+        z=np.where(np.eye(len(names), dtype=bool), share, 0), x=ticks, y=ticks, colorscale=HEAT, zmin=0, zmax=1,
+        showscale=False, xgap=1, ygap=1, text=counts if len(names) <= 15 else None, hovertext=hover, hoverinfo="text",
     )  # fmt: skip
-    figure = styled(Figure(heat), min(760, 130 + 32 * len(names)), x_title=tr("answer"), y_title=tr("truth"))
-    for full, font in (
-        ((False, None), (True, {"color": "#fff"})) if len(names) <= 15 else ()
-    ):  # pale ones as the page's text
-        chosen = [(i, j) for i in ticks for j in ticks if (share[i, j] > 0.5) == full]
+    wrong = np.where(np.eye(len(names), dtype=bool) | (share == 0), np.nan, share)
+    errors = heatmap(  # by the square root, or one bad mistake would hide all others
+        z=np.sqrt(wrong), x=ticks, y=ticks, colorscale=ERRORS, zmin=0, zmax=float(np.sqrt(np.nanmax(wrong))) if np.isfinite(wrong).any() else 1,
+        showscale=False, xgap=1, ygap=1, hoverinfo="skip",
+    )  # fmt: skip
+    figure = styled(Figure(heat, errors), min(760, 130 + 32 * len(names)), x_title=tr("answer"), y_title=tr("truth"))
+    for font, chosen in _words_on(share, wrong) if len(names) <= 15 else ():
         figure.add_scatter(
             x=[j for _, j in chosen], y=[i for i, _ in chosen], mode="text", text=[str(counts[cell] or "") for cell in chosen],
             textfont=font, hoverinfo="skip", showlegend=False,
@@ -55,7 +57,7 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], clickable
             marker={"symbol": "square", "size": max(8, min(30, 600 // len(names))), "opacity": 0, "color": BLUE},
             hovertext=[hover[i][j] for i, j in cells], hoverinfo="text",
         )  # fmt: skip
-    figure.update_layout(margin={"t": 12})
+    figure.update_layout(margin={"t": 12}).update_yaxes(title={"text": tr("truth"), "standoff": 16})
     figure.update_xaxes(
         tickvals=ticks,
         ticktext=names,
@@ -92,14 +94,34 @@ def _pairs(rows: Sequence[Mapping[str, Any]], called: Mapping[str, str]) -> Figu
             x=[row[column] for column in called], y=[place, place], mode="lines", line={"color": GREY, "width": 2},
             showlegend=False, hoverinfo="skip",
         )  # fmt: skip
-    for (column, name), colour, symbol in zip(called.items(), (ORANGE, BLUE), ("diamond", "circle"), strict=True):
+    kinds = (
+        (ORANGE, "diamond-open", 14),
+        (BLUE, "circle", 8),
+    )  # where both are at one place, one is seen around the other
+    for (column, name), (colour, symbol, size) in zip(called.items(), kinds, strict=True):
         figure.add_scatter(
             x=[row[column] for row in rows], y=places, mode="markers", name=name,
-            marker={"color": colour, "size": 11, "symbol": symbol},
+            marker={"color": colour, "size": size, "symbol": symbol, "line": {"width": 2.5, "color": colour}},
             hovertemplate=f"{name} %{{x:.1%}}<extra></extra>",
         )  # fmt: skip
-    styled(figure, 90 + 28 * len(rows)).update_xaxes(range=[-0.02, 1.02], tickformat=".0%", fixedrange=True)
+    least = min((row[column] for row in rows for column in called if row[column] is not None), default=0.0)
+    styled(figure, 90 + 28 * len(rows)).update_xaxes(range=_shares(least), tickformat=".0%", fixedrange=True)
     return figure.update_yaxes(tickvals=places, ticktext=[plain(row["name"], 24) for row in rows], fixedrange=True)
+
+
+def _words_on(share: np.ndarray, wrong: np.ndarray) -> list[tuple[dict | None, list[tuple[int, int]]]]:
+    """The cells (i, j) by what their numbers are written in: white on dark ones, dark on bright ones, and as the page's text,
+    whether that is dark or light, on pale ones."""
+    most = np.nanmax(wrong) if np.isfinite(wrong).any() else 1.0
+    dark = np.eye(len(share), dtype=bool) & (share > 0.5)
+    bright = np.sqrt(np.nan_to_num(wrong) / most) > 0.6
+    kinds = (({"color": "#fff"}, dark), ({"color": "#1a1d21"}, bright), (None, ~dark & ~bright))
+    return [(font, list(map(tuple, np.argwhere(where).tolist()))) for font, where in kinds]
+
+
+def _shares(least: float) -> list[float]:
+    """An axis of shares up to 1 that begins a little below the ``least``, so that near ones can be told apart."""
+    return [max(0.0, math.floor(10 * least) / 10) - 0.02, 1.02]
 
 
 def reliability(rows: Sequence[Mapping[str, float]]) -> Figure:
@@ -144,7 +166,8 @@ def slices(rows: Sequence[Mapping[str, Any]], overall: float) -> Figure:
         )
     )  # fmt: skip
     figure.add_vline(overall, line={"color": ORANGE, "dash": "dash"})
-    styled(figure, 70 + 28 * len(rows)).update_xaxes(range=[-0.02, 1.02], tickformat=".0%", fixedrange=True)
+    least = min((row["interval"][0] for row in rows), default=0.0)
+    styled(figure, 70 + 28 * len(rows)).update_xaxes(range=_shares(least), tickformat=".0%", fixedrange=True)
     return figure.update_yaxes(tickvals=places, ticktext=[plain(row["name"], 24) for row in rows], fixedrange=True)
 
 

@@ -65,8 +65,8 @@ def race(
             marker={"size": 5}, hovertemplate=f"{plain(name)}<br>%{{x:.3f}}, %{{y:.3f}}<extra></extra>",
         )  # fmt: skip
     styled(figure, 520).update_layout(legend={"orientation": "h", "y": -0.08, "yanchor": "top"}, margin={"t": 8})
-    figure.update_xaxes(range=[-reach, reach], fixedrange=True)
-    return figure.update_yaxes(range=[-reach, reach], fixedrange=True)
+    plain_axis = {"range": [-reach, reach], "fixedrange": True, "showgrid": False, "zeroline": False}
+    return figure.update_xaxes(**plain_axis).update_yaxes(**plain_axis)
 
 
 def _on(axis: Sequence[float], png: bytes, opacity: float = 1.0) -> Figure:
@@ -115,6 +115,8 @@ def _two_lines(words: str) -> str:
     """Long words in two lines, cut after a comma, or else at the space that is nearest to the middle."""
     cut = next((words.index(comma) + len(comma) for comma in (", ", "，") if comma in words), 0)
     spaces = [i + 1 for i, letter in enumerate(words) if letter == " " and len(words) > 8]
+    if not (cut or spaces) and len(words) > 5 and not words.isascii():  # Chinese may be cut anywhere
+        cut = len(words) // 2
     cut = cut or min(spaces, key=lambda i: abs(i - len(words) / 2), default=0)
     return f"{words[:cut].strip()}<br>{words[cut:]}" if cut else words
 

@@ -67,7 +67,7 @@ def networks(rows: Sequence[Mapping[str, Any]]) -> Figure:
     )  # fmt: skip
     figure = styled(Figure(dots), 520, x_title=tr("weights"), y_title=tr("multiply-adds for one picture"))
     figure.update_layout(margin={"t": 12})
-    return figure.update_xaxes(type="log").update_yaxes(type="log")
+    return figure.update_xaxes(type="log", dtick=1).update_yaxes(type="log", dtick=1)
 
 
 def beside(places: Sequence[tuple[float, float]], widths: Sequence[float]) -> list[str]:

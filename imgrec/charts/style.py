@@ -14,6 +14,7 @@ SPLIT_COLOURS = {"train": BLUE, "validation": ORANGE, "test": GREEN}
 MANY = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, GREY)  # lines of one chart
 RACERS = (VERMILION, ORANGE, GREEN, PURPLE)
 HEAT = [[0.0, "rgba(0,114,178,0.04)"], [1.0, BLUE]]
+ERRORS = [[0.0, "rgba(230,159,0,0.1)"], [1.0, "rgba(230,159,0,0.85)"]]  # the page's text is read on it, dark or light
 
 
 def plain(text: str, most: int = 40) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from imgrec.charts.figure import LINE, NARROW, Figure, parcoords, scatter
@@ -29,6 +30,16 @@ def rates(rates: Sequence[float], losses: Sequence[float], suggested: float) -> 
     return figure.update_xaxes(type="log").update_yaxes(range=[low - 0.1 * (high - low), high + 0.4 * (high - low)])
 
 
+def _broken(points: Sequence[tuple[float, float]]) -> list[tuple[float, float | None]]:
+    """Points of a line that stops where an epoch or more lies between two, for nobody looked there; empty if fewer than half are
+    near."""
+    near = [after[0] - before[0] < 1 for before, after in pairwise(points)]
+    found: list[tuple[float, float | None]] = []
+    for point, goes_on in zip(points, [*near, True], strict=False):
+        found += [point] if goes_on else [point, (point[0], None)]
+    return found if 2 * sum(near) >= len(near) > 0 else []
+
+
 def curves(
     steps: Sequence[Mapping[str, Any]],
     epochs: Sequence[Mapping[str, Any]],
@@ -42,10 +53,10 @@ def curves(
     """
     figure = Figure()
     most = 300  # points that a browser draws without a stutter
-    running = thin([row for row in steps if quantity in row], most)
-    if len(running) > 1:
+    running = _broken([(row["at"], row[quantity]) for row in thin([row for row in steps if quantity in row], most)])
+    if running:
         figure.add_scatter(
-            x=[row["at"] for row in running], y=[row[quantity] for row in running], mode="lines", name=tr("within the epoch"),
+            x=[at for at, _ in running], y=[value for _, value in running], mode="lines", name=tr("within the epoch"),
             line={"color": SKY, "width": 1}, opacity=0.7, hovertemplate=tr("epoch") + " %{x:.2f}: %{y:.3f}<extra></extra>",
         )  # fmt: skip
     for split in ("train", "validation"):

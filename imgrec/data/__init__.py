@@ -54,6 +54,7 @@ __all__ = [
     "history",
     "import_dataset",
     "inspect",
+    "is_here",
     "list_datasets",
     "named",
     "open_dataset",
@@ -121,6 +122,11 @@ def classes_of(name: str) -> tuple[str, ...]:
     """The classes of a data set, without its pixels. Raises DatasetError."""
     kind = name.partition(":")[0]  # whose options change no class, but would have all of it drawn
     return builtin.open_builtin(kind).classes if kind in builtin.BUILT_IN else _stored(name).classes
+
+
+def is_here(name: str) -> bool:
+    """Whether a data set of that name can be opened without fetching it."""
+    return name.partition(":")[0] in builtin.BUILT_IN or name in store.names()
 
 
 def fingers(name: str) -> np.ndarray:

@@ -80,11 +80,11 @@ CATALOGUE: dict[str, Download] = {
         "KMNIST", TRAIN_TEST, "KMNIST/raw", IDX_FILES,
     ),
     "cifar10": Download(
-        mark("Animals and vehicles (CIFAR-10)"), 170_498_071, 60_000, 10, 32, 3, "Krizhevsky, Toronto; none stated",
+        mark("Animals and vehicles (CIFAR-10)"), 170_498_071, 60_000, 10, 32, 3, "Krizhevsky, Toronto; no licence stated",
         "CIFAR10", TRAIN_TEST, "", ("cifar-10-python.tar.gz",),
     ),
     "cifar100": Download(
-        mark("A hundred things (CIFAR-100)"), 169_001_437, 60_000, 100, 32, 3, "Krizhevsky, Toronto; none stated",
+        mark("A hundred things (CIFAR-100)"), 169_001_437, 60_000, 100, 32, 3, "Krizhevsky, Toronto; no licence stated",
         "CIFAR100", TRAIN_TEST, "", ("cifar-100-python.tar.gz",),
     ),
     "svhn": Download(
@@ -92,7 +92,7 @@ CATALOGUE: dict[str, Download] = {
         "SVHN", WORDS, "", ("train_32x32.mat", "test_32x32.mat"), DIGITS,
     ),
     "gtsrb": Download(
-        mark("German traffic signs (GTSRB)"), 276_568_468, 39_270, 43, 43, 3, "Stallkamp and others, Bochum; none stated",
+        mark("German traffic signs (GTSRB)"), 276_568_468, 39_270, 43, 43, 3, "Stallkamp and others, Bochum; no licence stated",
         "GTSRB", WORDS, "gtsrb",
         ("GTSRB-Training_fixed.zip", "GTSRB_Final_Test_Images.zip", "GTSRB_Final_Test_GT.zip"), TRAFFIC_SIGNS,
     ),
@@ -106,11 +106,11 @@ CATALOGUE: dict[str, Download] = {
         "", ("imagenette2-160.tgz",),
     ),
     "stl10": Download(
-        mark("Animals and vehicles, larger (STL-10)"), 2_640_397_119, 13_000, 10, 96, 3, "Coates, Lee, Ng; none stated",
+        mark("Animals and vehicles, larger (STL-10)"), 2_640_397_119, 13_000, 10, 96, 3, "Coates, Lee, Ng; no licence stated",
         "STL10", WORDS, "", ("stl10_binary.tar.gz",),
     ),
     "flowers102": Download(
-        mark("Flowers (Oxford 102)"), 344_877_000, 8_189, 102, 224, 3, "Nilsback, Zisserman, Oxford; none stated",
+        mark("Flowers (Oxford 102)"), 344_877_000, 8_189, 102, 224, 3, "Nilsback, Zisserman, Oxford; no licence stated",
         "Flowers102", (("train", {"split": "train"}), ("validation", {"split": "val"}), ("test", {"split": "test"})),
         "flowers-102", ("102flowers.tgz", "imagelabels.mat", "setid.mat"),
     ),
