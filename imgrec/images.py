@@ -19,7 +19,7 @@ from hashlib import blake2b
 from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from imgrec.language import mark, tr
 
@@ -92,7 +92,8 @@ def of_pillow(image: Image.Image) -> Image.Image:
     if 0 in image.size:
         raise ImageError(tr("The picture has no pixels."))
     try:
-        return _eight_bit(ImageOps.exif_transpose(image))
+        image.load()
+        return _upright(image)
     except ImageError as error:
         raise ImageError(tr("{file}: {reason}.", file=safe_name(_name_of(image)), reason=error)) from None
 
@@ -221,10 +222,9 @@ def _decoded(file: BinaryIO, at_least: int | None) -> Image.Image:
     if at_least:  # twice: at 1.0 to 2.0 the following resize would show the coarse steps of the JPEG's own scaling
         image.draft(None, (2 * at_least, 2 * at_least))
     image.load()
-    turn = TURNS.get(_orientation(image))
-    plain = _eight_bit(image)  # always new, without the file
+    plain = _upright(image)  # always new, without the file
     plain.info = {"mode": image.mode, "format": image.format or ""}
-    return plain if turn is None else plain.transpose(turn)
+    return plain
 
 
 def _scans(file: BinaryIO) -> int:
@@ -253,6 +253,12 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # damaged EXIF is no reason to refuse sound pixels
         return 1
     return value if type(value) is int else 1
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """A loaded picture of any mode as a new one of mode L or RGB, turned as its EXIF data say."""
+    plain, turn = _eight_bit(image), TURNS.get(_orientation(image))
+    return plain if turn is None else plain.transpose(turn)
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

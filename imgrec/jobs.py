@@ -197,6 +197,16 @@ def bring_jobs() -> list[Run]:
     return sorted(found, key=lambda job: -job.state.get("created", 0.0))
 
 
+def forget_bring(name: str) -> None:
+    """Forget how an import or a download went; what it brought stays. Does nothing while it is under way."""
+    job = bring_folder(name)
+    with _bring_lock():
+        if not job.under_way:
+            if (source := job.read("job.json").get("source")) and job.status != "finished":
+                discard(Path(source))
+            shutil.rmtree(job.path, ignore_errors=True)
+
+
 def dataset_folder(name: str) -> Run:
     """Where a stored set lies; who brought it is its ``owner`` as who started it is a run's."""
     return Run(folder("datasets") / name)

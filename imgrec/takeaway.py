@@ -52,11 +52,12 @@ def files(places):
 def see(path):
     image = Image.open(path)
     image.draft(None, (2 * SIZE, 2 * SIZE))  # large JPEGs open faster
+    tags = getattr(image, "tag_v2", {{}})  # of a TIFF; what is turned has none
     image = ImageOps.exif_transpose(image)
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers without an agreed white; save it with 8 or 16 bits")
     if image.mode.startswith("I"):  # of 16 bits the upper 8
-        values, tags = np.asarray(image), getattr(image, "tag_v2", {{}})
+        values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
             raise ValueError(f"its pixels are numbers from {{values.min()}} to {{values.max()}}; save it with 8 or 16 bits")
         pixels = (values >> (4 if tags.get(258) == (12,) else 8)).astype(np.uint8)

@@ -71,10 +71,12 @@ def report(job: Run) -> None:
                 parts.link("dataset", tr("Look at {name}", name=name), ":material/photo_library:", dataset=job.name)
             if said.get("classes", 0) > 1:
                 parts.link("train", "Train a network with it", ":material/model_training:", dataset=job.name)
+            dismiss(job)
         if said.get("images", 0) > sum(sum(row.values()) for row in said.get("counts", {}).values()):
             parts.link("label", "Say what they are", ":material/label:", dataset=job.name)
     elif status == "stopped":
         st.info(tr("**{name}** was cancelled; nothing of it was kept.", name=name))
+        dismiss(job)
     else:
         reason = state.get("error") or tr("its process vanished; nothing of it was kept. Start it again.")
         st.error(f"**{name}**: {parts.text(reason, 700)}")
@@ -87,3 +89,13 @@ def report(job: Run) -> None:
             with parts.refusals():
                 jobs.start_import(kept, job.name, unlabelled=True, owner=visitors.visitor())
                 st.rerun()
+        dismiss(job)
+
+
+def dismiss(job: Run) -> None:
+    """A button that takes the note about an ended import away."""
+    if visitors.may_change(job) and st.button(
+        tr("Dismiss"), icon=":material/close:", key=f"dismiss {job.name}", type="tertiary"
+    ):
+        jobs.forget_bring(job.name)
+        st.rerun()

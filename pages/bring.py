@@ -9,6 +9,7 @@ from imgrec.data import uploads
 from imgrec.home import mend_name
 from imgrec.images import EXTENSIONS
 from imgrec.language import mark, tr
+from imgrec.runs import Run
 from pages import arrivals, drafts, film, parts, visitors
 
 WAYS = (mark("Class by class"), mark("Archive"), mark("Folder"), mark("Without labels"), mark("On the server"))
@@ -196,15 +197,19 @@ def forget() -> None:
     st.session_state["bring_turn"] = st.session_state.get("bring_turn", 0) + 1
 
 
+def mine() -> list[Run]:
+    """The latest imports of the visitor, or all where they are the operator."""
+    return [job for job in jobs.bring_jobs() if visitors.may_change(job)][:4]
+
+
 st.title(tr("How do I bring my own pictures?"), anchor=False)
 st.write(tr("Two classes and a dozen pictures of each are enough for a start. Everything stays on this machine."))
 drafts.restore("bring", box(""))
 way = parts.address_choice(tr("From"), WAYS, "bring_way", "way", WAYS[0])
 dict(zip(WAYS, (class_by_class, archive, whole_folder, without_labels, on_server), strict=True))[way]()
-started = jobs.bring_jobs()
-if started:
+if mine():
     st.subheader(tr("Imports"), anchor=False)
-arrivals.follow(lambda: jobs.bring_jobs()[:4])
+arrivals.follow(mine)
 numbers = range(st.session_state.get(box("classes"), 0))
 names = [
     "classes",

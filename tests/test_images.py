@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgrec.images import EXTENSIONS, FORMATS, RESIZES, ImageError, fit, open_image, safe_name, to_png
+from imgrec.images import EXTENSIONS, FORMATS, RESIZES, ImageError, fit, of_pillow, open_image, safe_name, to_png
 
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
 RED, GREEN, BLUE, BLACK, WHITE, MIXED = (255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0), (255, 255, 255), (200, 30, 60)
@@ -347,3 +347,14 @@ def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_is_read():
     with pytest.raises(ImageError, match="more than 200 scans"):
         open_image(many)
     assert open_image(sound[:last] + sound[last:-2] * 20 + sound[-2:]).size == (64, 64)
+
+
+def test_a_picture_that_was_opened_already_is_read_as_its_file_would_be():
+    """Turning it first would lose what a TIFF says of its white."""
+    values = np.linspace(0, 65535, 64).reshape(8, 8).astype(np.uint16)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    files = [saved(Image.fromarray(values), "TIFF", tiffinfo={262: 0}), saved(NOISE, "JPEG", exif=turned)]
+    for file in files:
+        opened = of_pillow(Image.open(io.BytesIO(file)))
+        assert np.array_equal(np.asarray(opened), np.asarray(open_image(file)))

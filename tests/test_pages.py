@@ -1675,3 +1675,15 @@ def test_train_again_brings_the_settings_of_the_run_and_not_what_is_suggested():
     test = AppTest.from_string(script, default_timeout=60).run()
     assert not test.exception
     assert (test.session_state["preset"], test.session_state["recipe_weights"]) == ("standard", "none")
+
+
+def test_a_note_about_an_import_can_be_dismissed(workspace):
+    path = workspace / "none.zip"
+    path.write_bytes(b"no archive")
+    job = jobs.start_import(path, "pets")
+    wait_for(lambda: job.status == "failed")
+    test = open_page("bring.py")
+    assert "is not a whole ZIP file; download or make it again" in texts(test)
+    test.button(key="dismiss pets").click().run()
+    assert "is not a whole ZIP file" not in texts(test)
+    assert not jobs.bring_jobs()

@@ -8,6 +8,7 @@ import pytest
 from imgrec import suspects
 from imgrec.data import Edit, Item, edit, history, import_dataset, open_dataset, undo
 from imgrec.images import to_png
+from imgrec.jobs import starting_weights
 from imgrec.recipe import Recipe
 
 
@@ -32,6 +33,18 @@ def test_swapped_labels_are_found(share):
     right = open_dataset("digits").labels
     suggestions = [right[p] == s for p, s in zip(found.positions, found.suggested, strict=True) if p in wrong]
     assert np.mean(suggestions) > 0.9
+
+
+def test_in_few_photos_a_network_that_has_seen_others_finds_swapped_labels():
+    """Fifty of a class: one that begins with nothing finds one or two of fifteen in the first tenth."""
+    name = "shapes:size=64,count=300"
+    recipe = suspects.recipe_for(open_dataset(name))
+    shapes, generator = open_dataset(name, recipe.image_size), np.random.default_rng(0)
+    wrong, labels = generator.permutation(300)[:15], shapes.labels.copy()
+    labels[wrong] = (labels[wrong] + generator.integers(1, 6, 15)) % 6
+    found = suspects.find(replace(shapes, labels=labels), recipe, start=starting_weights(recipe))
+    assert np.isin(wrong, found.positions[:30]).mean() >= 0.8
+    assert suspects.recipe_for(open_dataset("digits")) is suspects.RECIPE
 
 
 def test_no_network_judges_what_it_learned():

@@ -30,6 +30,9 @@ def rates(rates: Sequence[float], losses: Sequence[float], suggested: float) -> 
     return figure.update_xaxes(type="log").update_yaxes(range=[low - 0.1 * (high - low), high + 0.4 * (high - low)])
 
 
+FEW = 3  # gaps between points that make no line
+
+
 def _broken(points: Sequence[tuple[float, float]]) -> list[tuple[float, float | None]]:
     """Points of a line that stops where an epoch or more lies between two, for nobody looked there; empty if fewer than half are
     near."""
@@ -37,7 +40,7 @@ def _broken(points: Sequence[tuple[float, float]]) -> list[tuple[float, float | 
     found: list[tuple[float, float | None]] = []
     for point, goes_on in zip(points, [*near, True], strict=False):
         found += [point] if goes_on else [point, (point[0], None)]
-    return found if 2 * sum(near) >= len(near) > 0 else []
+    return found if 2 * sum(near) >= len(near) > FEW else []
 
 
 def curves(

@@ -188,7 +188,9 @@ class Zip(Source):
         except Exception as error:  # crafted files raise nearly anything
             raise DatasetError(
                 tr(
-                    "{name} is not a whole ZIP file ({error}); download or make it again.",
+                    "{name} is not a whole ZIP file ({error}); download or make it again."
+                    if not isinstance(error, zipfile.BadZipFile)
+                    else "{name} is not a whole ZIP file; download or make it again.",
                     name=path.name,
                     error=in_short(error),
                 )
