@@ -15,13 +15,8 @@ from pages import arrivals, film, parts, sharing, visitors
 SHOWN = 60  # photos on the teacher's page
 
 
-def me() -> str:
-    found = visitors.visitor()
-    return found.visitor if found else ""
-
-
 def owns(collection: Collection) -> bool:
-    return visitors.is_operator() or (bool(collection.owner) and collection.owner == me())
+    return visitors.is_operator() or (bool(collection.owner) and collection.owner == visitors.me())
 
 
 def begin() -> None:
@@ -43,10 +38,10 @@ def begin() -> None:
         )
         if st.button(tr("Open"), type="primary", icon=":material/add:", key="collect_open"):
             with parts.refusals():
-                collection = open_collection(mend_name(name) or name.strip(), classes.splitlines(), me())
+                collection = open_collection(mend_name(name) or name.strip(), classes.splitlines(), visitors.me())
                 st.query_params["code"] = collection.code
                 st.rerun()
-    for collection in collections_of("" if visitors.is_operator() else me() or "nobody")[:5]:
+    for collection in collections_of("" if visitors.is_operator() else visitors.me() or "nobody")[:5]:
         label = parts.text(f"{collection.name}: {', '.join(collection.classes[:6])}", 100)
         if st.button(label, icon=":material/folder_open:", key=f"collect {collection.code}"):
             st.query_params["code"] = collection.code
@@ -95,7 +90,7 @@ def keep(collection: Collection, label: str, given: list[film.Shot]) -> None:
     kept, refused = 0, []
     for content, group, name in given:
         try:
-            collection.add(content, label, me(), name, group)
+            collection.add(content, label, visitors.me(), name, group)
             kept += 1
         except (ValueError, OSError) as error:
             said = str(error)
@@ -152,7 +147,7 @@ def how_it_is(collection: Collection) -> tuple[bool, bool]:
 def from_whom(collection: Collection, photos: list[Photo]) -> str | None:
     """The visitor whose photos are shown, None for all; all of theirs can be taken out at once."""
     counts = Counter(photo.who for photo in photos)
-    if len(counts) < 2 and set(counts) <= {me()}:
+    if len(counts) < 2 and set(counts) <= {visitors.me()}:
         return None
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     called: dict[str, str] = {}  # in the order in which they came, so that a name stays whose it is

@@ -12,7 +12,7 @@ from imgrec.predict import Predictor
 from imgrec.report import printable
 from imgrec.runs import Run
 from imgrec.spreadsheet import as_csv
-from pages import doubts, elsewhere, judged, parts, settings, visitors
+from pages import doubts, elsewhere, exam, judged, parts, settings, visitors
 
 HITS, MOST_HITS, SURE = 12, 200, 0.9  # of right answers: shown at least, at most, and below which confidence
 
@@ -187,19 +187,13 @@ def without_pictures(run: Run, why: Exception) -> None:
         icon=":material/image_not_supported:",
     )
     if found:
-        parts.metrics(
-            (tr("Accuracy"), f"{found['accuracy']:.1%}", tr("The share of right answers.")),
-            (tr("Balanced accuracy"), f"{found['balanced_accuracy']:.1%}", tr("The mean of the classes' recalls.")),
-            *parts.floors(found),
-            (tr("Test pictures"), f"{found['images']:,}", None),
+        exam.figures(found)
+        exam.matrix(found)
+        parts.chart(
+            charts.class_scores(named(found["classes"])),
+            "class_scores",
+            tr("Precision and recall of each class, worst first"),
         )
-        rows = named(found["classes"])
-        if len(rows) <= 40:
-            names = [row["name"] for row in rows]
-            parts.chart(
-                charts.confusion(found["confusion"], names), "confusion", tr("Confusion matrix: truth against answer")
-            )
-        parts.chart(charts.class_scores(rows), "class_scores", tr("Precision and recall of each class, worst first"))
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

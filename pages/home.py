@@ -160,5 +160,5 @@ door(
 with st.container(horizontal=True):
     parts.link("bring", "Bring your own pictures", ":material/add_photo_alternate:")
     parts.link("collect", "Collect photos with a class", ":material/groups:")
-running_now(getattr(visitors.visitor(), "visitor", ""))
+running_now(visitors.me())
 on_the_disk()

@@ -11,6 +11,7 @@ from torch import nn
 from imgrec import snapshots
 from imgrec.language import mark, plural, tr
 from imgrec.lessons import convolution
+from imgrec.lessons.pooling import pool
 from imgrec.runs import usable_runs
 from pages import parts, sharing, teaching
 from pages.cells import cells
@@ -232,7 +233,7 @@ if activation or pooling:
     if activation:
         stages.append(("ReLU", convolution.relu(stages[-1][1])))
     if pooling:
-        stages.append((tr("Max pooling"), convolution.max_pool(stages[-1][1])))
+        stages.append((tr("Max pooling"), pool(stages[-1][1])))
     parts.tiles(
         [parts.Tile(teaching.shades(v, signed=True), f"{n}, {v.shape[0]} × {v.shape[1]}") for n, v in stages],
         "stages",

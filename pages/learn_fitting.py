@@ -109,7 +109,7 @@ def told(letter: str, rows: list[dict], most: float) -> dict:
     curves = charts.curves([], rows, "loss", EPOCHS).update_yaxes(range=[0, 1.05 * most])
     parts.chart(curves, f"fit_loss_{letter}", tr("Loss by epoch, training and validation"))
     last = rows[-1]
-    gap = fitting.gap(last["train_accuracy"], last["validation_accuracy"])
+    gap = last["train_accuracy"] - last["validation_accuracy"]
     parts.metrics(
         (
             tr("Knows what it learned from"),

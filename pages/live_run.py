@@ -33,8 +33,7 @@ QUANTITIES = (mark("loss"), mark("accuracy"))
 def watch(run: Run) -> None:
     """Bars, numbers and curves of a run; while it lives the browser keeps them up to date, and draws the page anew when it
     has ended."""
-    me = visitors.visitor()
-    me = me.visitor if me else ""
+    me = visitors.me()
     content, drawn = told(run, me)
     if content["live"]:
         show = st.session_state.pop("started", None) == run.name  # here, by this visitor, just now

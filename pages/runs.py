@@ -152,7 +152,9 @@ def one(name: str, table: dict[str, dict]) -> None:
         return
     if not visitors.may_change(run):
         st.caption(
-            tr("Started by {owner}; only they or the operator can change it.", owner=parts.text(visitors.whose(run)))
+            tr("Started by {owner}; only they or the operator can change it.", owner=parts.text(owner))
+            if (owner := visitors.whose(run))
+            else tr("Started on the command line; only the operator can change it.")
         )
         return
     notes = run.notes

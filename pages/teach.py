@@ -180,11 +180,10 @@ def learning(run: Run) -> None:
                 jobs.stop(run.name)
     elif st.session_state.pop("teach_watched", "") == run.name:
         st.rerun()  # the network can be tried now
-    me = visitors.visitor()
     if status == "stopped" and not run.usable:
         st.info(tr("It was stopped before its first epoch had ended."))
         return
-    for kind, _, words in live_run.news(run, status, state, me.visitor if me else ""):
+    for kind, _, words in live_run.news(run, status, state, visitors.me()):
         getattr(st, kind)(parts.text(words, 400))
     if evaluation := run.read("evaluation.json"):
         n, accuracy = evaluation["images"], evaluation["accuracy"]

@@ -8,14 +8,12 @@ from pathlib import Path
 
 import streamlit as st
 
-from imgrec import baselines, charts, coach, hardware, jobs, models, runs, snapshots
-from imgrec.data import named
-from imgrec.elsewhere import by_heart
+from imgrec import charts, coach, hardware, jobs, models, runs, snapshots
 from imgrec.home import folder
-from imgrec.language import current, plural, tr
+from imgrec.language import current, tr
 from imgrec.recipe import FIELDS, PRESETS, Recipe
 from imgrec.runs import Run
-from pages import gallery, layers, live_run, moments, parts, settings, several, teaching, visitors
+from pages import exam, gallery, layers, live_run, moments, parts, settings, several, teaching, visitors
 
 UNEQUAL = 3  # times the smallest class, from which on a network neglects it
 WORTH = 60  # seconds of a training, from which on it is worth beginning with smaller pictures
@@ -286,87 +284,6 @@ def use(setting: str, value: float | str) -> None:
     st.session_state[f"recipe_{setting}"] = value
 
 
-def result(run: Run) -> None:
-    """The exam: accuracy on pictures that were kept apart, beside what guessing would reach."""
-    evaluation = run.read("evaluation.json")
-    if not evaluation:
-        return
-    st.subheader(tr("On pictures it never saw"), anchor=False)
-    low, high = evaluation["interval"]
-    parts.metrics(
-        (tr("Test accuracy"), f"{evaluation['accuracy']:.1%}", tr("The share of right answers.")),
-        (tr("Balanced accuracy"), f"{evaluation['balanced_accuracy']:.1%}", tr("The mean of the classes' recalls.")),
-        *parts.floors(evaluation),
-    )
-    st.caption(
-        tr(
-            "{images} test pictures; with so many, the true accuracy lies between {low:.1%} and {high:.1%} (95% "
-            "interval).",
-            images=evaluation["images"],
-            low=low,
-            high=high,
-        )
-    )
-    if learned := evaluation.get("learned_before"):
-        st.warning(by_heart(learned), icon=":material/warning:")
-    compared(run, evaluation)
-    rows = named(evaluation["classes"])
-    names = [row["name"] for row in rows]
-    if len(names) <= 40:
-        parts.chart(
-            charts.confusion(evaluation["confusion"], names), "confusion", tr("Confusion matrix: truth against answer")
-        )
-        st.caption(tr("Each row is one true class; off the diagonal are the mistakes."))
-    with st.expander(tr("Per class, as a table")):
-        parts.table(rows)
-    with st.container(horizontal=True):
-        if wrong := round(evaluation["images"] * (1 - evaluation["accuracy"])):
-            look = plural("See the {n:,} picture that it got wrong", "See the {n:,} pictures that it got wrong", wrong)
-            parts.link("evaluate", look, ":material/analytics:", run=run.name)
-        parts.link(
-            "predict", "Classify your own pictures with it", ":material/image_search:", run=run.name, source="Files"
-        )
-
-
-def compared(run: Run, evaluation: dict) -> None:
-    """This run beside others on the same pictures, and beside what came before networks."""
-    about, name = run.read("about.json"), run.recipe.dataset
-    rows = [
-        {"name": tr("{model} (this run)", model=run.recipe.model), "accuracy": evaluation["accuracy"], "kind": "this"}
-    ]
-    rows.append(
-        {"name": tr("always the commonest class"), "accuracy": evaluation["majority_accuracy"], "kind": "baseline"}
-    )
-    if evaluation.get("linear_accuracy"):
-        rows.append({"name": tr("a linear classifier"), "accuracy": evaluation["linear_accuracy"], "kind": "baseline"})
-    best: dict[str, float] = {}
-    for other in runs.rows():
-        same = other["run"] != run.name and other["fingerprint"] == about.get("fingerprint")
-        if same and (accuracy := other["test_accuracy"]):
-            model = str(other.get("model"))
-            best[model] = max(accuracy, best.get(model, 0.0))
-    rows += [
-        {"name": tr("{model} (best other run)", model=model), "accuracy": accuracy, "kind": "run"}
-        for model, accuracy in sorted(best.items(), key=lambda b: -b[1])[:6]
-    ]
-    options = {"fingerprint": str(about.get("fingerprint", ""))}
-    job = jobs.study_job("baselines", name, **options)
-    found = jobs.study_result(job)
-    if found:
-        pairs = zip(found["method"].tolist(), found["accuracy"].tolist(), strict=True)
-        rows += [{"name": tr(baselines.METHODS[m].title), "accuracy": a, "kind": "baseline"} for m, a in pairs]
-    st.html(charts.ranking(rows))
-    st.caption(
-        tr("Dark: this run. Light: the best run of each other network on the same pictures. Grey: without a network.")
-        + (" " + tr("Those learned from the pixels of {n:,} pictures.", n=found["pictures"][0]) if found else "")
-    )
-    if not found:
-        gallery.study_progress(
-            job, tr("Compare with a linear SVM, a decision tree and nearest neighbours"),
-            lambda: jobs.start_study("baselines", name, **options), "baselines",
-        )  # fmt: skip
-
-
 def show(run: Run) -> None:
     """A run as it learns, and what came of it."""
     try:
@@ -378,7 +295,7 @@ def show(run: Run) -> None:
         if alive:
             st.fragment(teaching.while_waiting)()
         else:
-            result(run)
+            exam.result(run)
         if (alive or snapshots.moments(run)) and st.toggle(
             tr("Watch it learn: the network after each epoch"), key="moments"
         ):

@@ -99,6 +99,11 @@ def _providers() -> dict:
         return {}
 
 
+def me() -> str:
+    """The digest by which this visitor is known; empty for who has no cookie and no login."""
+    return getattr(visitor(), "visitor", "")
+
+
 def is_operator() -> bool:
     """Whether this is who runs the server: who opened it with ?operator=… where IMGREC_OPERATOR is set, else whoever sits
     at the machine itself."""
@@ -114,14 +119,14 @@ def is_operator() -> bool:
 
 def remember(what: str, holds: bool) -> None:
     """Keep for a reload whether something holds for this visitor, such as that they want large type."""
-    known, me = _remembered.setdefault(what, set()), getattr(visitor(), "visitor", "")
-    if me:
-        (known.add if holds and len(known) < MOST else known.discard)(me)
+    known = _remembered.setdefault(what, set())
+    if who := me():
+        (known.add if holds and len(known) < MOST else known.discard)(who)
 
 
 def recalls(what: str) -> bool:
     """Whether that was so when it was last said."""
-    return getattr(visitor(), "visitor", "") in _remembered.get(what, ())
+    return me() in _remembered.get(what, ())
 
 
 def may_delete() -> bool:
@@ -135,12 +140,10 @@ def may_change(run: Run) -> bool:
     return may_delete() if owner is None else (me is not None and me.visitor == owner.visitor) or is_operator()
 
 
-def whose(run: Run, me: str | None = None) -> str:
-    """The name of its owner, or an empty text where that is nobody, or the visitor of the digest ``me``, by default this one."""
-    owner = run.owner
-    if me is None:
-        me = getattr(visitor(), "visitor", "")
-    return "" if owner is None or owner.visitor == me else spoken(owner.name) or tr("somebody else")
+def whose(run: Run, other_than: str | None = None) -> str:
+    """The name of its owner, or an empty text where that is nobody, or the visitor of that digest, by default this one."""
+    owner, who = run.owner, me() if other_than is None else other_than
+    return "" if owner is None or owner.visitor == who else spoken(owner.name) or tr("somebody else")
 
 
 def _digest(text: str) -> str:

@@ -56,9 +56,7 @@ def test_relu_and_pooling_equal_torch():
     values = torch.tensor(PICTURE - 0.5)
     assert np.array_equal(convolution.relu(values.numpy()), functional.relu(values).numpy())
     for size in (2, 3):
-        assert np.array_equal(
-            convolution.max_pool(values.numpy(), size), functional.max_pool2d(values[None], size)[0].numpy()
-        )
+        assert np.array_equal(pooling.pool(values.numpy(), size), functional.max_pool2d(values[None], size)[0].numpy())
 
 
 def test_a_kernel_larger_than_the_picture_is_refused():

@@ -93,9 +93,3 @@ def _padded(picture: np.ndarray, padding: int) -> np.ndarray:
 def relu(values: np.ndarray) -> np.ndarray:
     """What is below zero becomes zero."""
     return np.maximum(values, 0)
-
-
-def max_pool(values: np.ndarray, size: int = 2) -> np.ndarray:
-    """The largest of each size×size block, (H, W) → (⌊H ÷ size⌋, ⌊W ÷ size⌋)."""
-    height, width = values.shape[0] // size, values.shape[1] // size
-    return values[: height * size, : width * size].reshape(height, size, width, size).max((1, 3))

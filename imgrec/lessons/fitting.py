@@ -14,8 +14,3 @@ def fewer(labels: np.ndarray, splits: np.ndarray, count: int, out: int) -> np.nd
     for label in classes:
         left[np.flatnonzero((splits == TRAIN) & (labels == label))[each:]] = out
     return left
-
-
-def gap(train: float, validation: float) -> float:
-    """How much better a network knows what it learned from than what it did not."""
-    return train - validation
