@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -238,6 +239,12 @@ class Recipe:
                 )
             )
         return cls(**{**PRESETS[preset], **values})
+
+
+def command_line(settings: Mapping[str, Any]) -> str:
+    """A training with these settings, the data set among them, as a line for a shell."""
+    words = [part for name, value in settings.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    return shlex.join(["python", "-m", "imgrec", "train", *words])
 
 
 OTHER_NAMES = {  # that settings have elsewhere

@@ -7,7 +7,7 @@ import torch
 from imgrec import augment, data
 from imgrec.data.dataset import SPLITS
 from imgrec.language import tr
-from imgrec.recipe import RecipeError
+from imgrec.recipe import RecipeError, command_line
 from pages import parts
 
 DRAWS = 6
@@ -141,4 +141,4 @@ if st.button(tr("Train with this"), type="primary", icon=":material/arrow_forwar
     st.session_state["recipe_augment"] = spelled
     parts.go_to("train", dataset=dataset.name)
 st.caption(tr("On the command line:"))
-st.code(f"python -m imgrec train --dataset {dataset.name} --augment {spelled}", language="bash")
+st.code(command_line({"dataset": dataset.name, "augment": spelled}), language="sh", wrap_lines=True)

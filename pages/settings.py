@@ -1,7 +1,6 @@
 """Shared: the settings of the next training, kept in the address in the words of the command line: ?preset=few&epochs=4."""
 
 import dataclasses
-import shlex
 from collections.abc import Mapping, Sequence
 
 import streamlit as st
@@ -130,9 +129,3 @@ def keep(said: Mapping[str, str]) -> None:
     if st.query_params.to_dict() != {**others, **said}:
         st.query_params.from_dict({**others, **said})
     parts.written("settings", dict(said))
-
-
-def command(dataset: str, said: Mapping[str, str]) -> str:
-    """The same training on the command line."""
-    options = [part for name, text in said.items() for part in (f"--{name.replace('_', '-')}", text)]
-    return shlex.join(["python", "-m", "imgrec", "train", "--dataset", dataset, *options])

@@ -11,7 +11,7 @@ import streamlit as st
 from imgrec import charts, coach, hardware, jobs, models, runs, snapshots
 from imgrec.home import folder
 from imgrec.language import current, tr
-from imgrec.recipe import FIELDS, PRESETS, Recipe
+from imgrec.recipe import FIELDS, PRESETS, Recipe, command_line
 from imgrec.runs import Run
 from pages import exam, gallery, layers, live_run, moments, parts, settings, several, teaching, visitors
 
@@ -106,7 +106,7 @@ def form(dataset) -> None:
             st.session_state["run"] = st.session_state["started"] = started[0].name
             st.rerun()
     with st.expander(tr("On the command line"), icon=":material/terminal:"):
-        st.code(settings.command(dataset.name, said), language="sh", wrap_lines=True)
+        st.code(command_line({"dataset": dataset.name, **said}), language="sh", wrap_lines=True)
 
 
 @st.cache_data(max_entries=200, show_spinner=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-import shlex
 import sys
 import time
 from functools import partial
@@ -15,7 +14,7 @@ from imgrec import sweep
 from imgrec.commands.command import RUN, Argument, argument, command, out, print_json, say, show, wrote
 from imgrec.home import in_words
 from imgrec.progress import as_dataset, carry_out, hint, in_a_line, stopping, write
-from imgrec.recipe import FIELDS, PRESETS, Recipe, RecipeError
+from imgrec.recipe import FIELDS, PRESETS, Recipe, RecipeError, command_line
 
 if TYPE_CHECKING:
     from imgrec.runs import Notes, Run
@@ -180,14 +179,13 @@ def show_run(options) -> None:
 
     run = open_run(options.name)
     settings, usual = dataclasses.asdict(run.recipe), dataclasses.asdict(Recipe())
-    chosen = [(name, value) for name, value in settings.items() if name == "dataset" or value != usual[name]]
-    words = [part for name, value in chosen for part in (f"--{name.replace('_', '-')}", str(value))]
+    chosen = {name: value for name, value in settings.items() if name == "dataset" or value != usual[name]}
     told = {
         "began_with": [one.name for one in lineage(run)][1:],
         "path": str(run.path),
         "tags": list(run.notes.tags),
         "note": run.notes.text,
-        "command": shlex.join(["python", "-m", "imgrec", "train", *words]),
+        "command": command_line(chosen),
     }
     figures = {**run.summary(), **{name: run.read("evaluation.json").get(key) for name, key in FIGURES.items()}}
     if options.json:
