@@ -11,7 +11,7 @@ import streamlit as st
 from imgrec.data import uploads
 from imgrec.images import ImageError, fit, open_image
 from imgrec.language import current, tr
-from pages import camera, parts
+from pages import camera, parts, scripts
 
 SIDE, EVERY, MOST = 320, 150, 120  # pixels, milliseconds between two pictures, pictures at once
 NAMED = 5  # files that are no pictures, at most
@@ -152,76 +152,6 @@ _film = st.components.v2.component(
     "imgrec_film",
     html="""<div class='film'><video muted playsinline></video>
       <button type='button' disabled></button><div class='note' role='status'></div></div>""",
-    css="""
-      .film { display: grid; gap: .5rem; font-family: var(--st-font); color: var(--st-text-color); }
-      video { width: 100%; max-width: 20rem; aspect-ratio: 1; object-fit: cover; border-radius: 10px;
-              background: var(--st-secondary-background-color); }
-      button { max-width: 20rem; padding: .6rem 1rem; border: 0; border-radius: .5rem; font: inherit; color: #fff; cursor: pointer;
-               background: var(--st-primary-color); touch-action: none; user-select: none; -webkit-user-select: none; }
-      button:disabled { opacity: .5; cursor: default; }
-      button:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 2px; }
-      button.on { background: #c0392b; }
-      .note { font-size: .875rem; opacity: .8; max-width: 20rem; overflow-wrap: anywhere; }
-    """,
-    js=camera.JS
-    + """
-      const SETTLED = 300;  // milliseconds within which a click still belongs to the key that was let go
-
-      export default function ({ data, parentElement, setTriggerValue }) {
-        const video = parentElement.querySelector('video'), button = parentElement.querySelector('button');
-        const note = parentElement.querySelector('.note'), film = parentElement.imgrecFilm ??= { frames: [] };
-        film.send = (frames) => setTriggerValue('film', frames);
-        film.data = data;
-        video.ariaLabel = data.words.video;
-
-        function shoot() {
-          if (film.frames.length < film.data.most) film.frames.push(squareOf(video, film.data.side));
-          const { recording, stop } = film.data.words;
-          button.textContent = `${film.toggled ? `${stop}: ` : ''}${recording} ${film.frames.length}`;
-        }
-        function begin(event) {
-          if (film.timer || button.disabled || event.repeat || event.button > 0) return;
-          event.preventDefault();
-          film.toggled = event.type === 'click';
-          if (event.type === 'pointerdown') button.setPointerCapture(event.pointerId);
-          film.frames = [];
-          button.classList.add('on');
-          shoot();
-          film.timer = setInterval(shoot, film.data.every);
-        }
-        function end() {
-          if (!film.timer) return;
-          clearInterval(film.timer);
-          film.timer = null;
-          film.ended = performance.now();
-          button.classList.remove('on');
-          button.textContent = film.data.words.hold;
-          film.send(film.frames);
-          film.frames = [];
-        }
-        button.onpointerdown = begin;
-        button.onpointerup = button.onpointercancel = button.onlostpointercapture = button.onblur = end;
-        button.onkeydown = (event) => {
-          if (event.key !== ' ' && event.key !== 'Enter') return;
-          event.preventDefault();  // also when it repeats, or a key that is held would click
-          begin(event);
-        };
-        button.onkeyup = (event) => { if (event.key === ' ' || event.key === 'Enter') end(); };
-        button.onclick = (event) => {  // by a screen reader or by voice, which hold nothing
-          if (event.detail || performance.now() - (film.ended ?? -SETTLED) < SETTLED) return;
-          film.timer ? end() : begin(event);
-        };
-        button.oncontextmenu = (event) => event.preventDefault();  // a long touch asks for a menu
-        if (!film.timer) button.textContent = data.words.hold;
-        if (!film.stream) note.textContent = data.words.wait;
-        openCamera(film, video, data.words, (text) => { note.textContent = text; },
-          () => { button.disabled = false; note.textContent = ''; });
-        return () => {
-          clearInterval(film.timer);
-          film.timer = null;
-          button.disabled = true;
-          closeCamera(film);
-        };
-      }
-    """,
+    css=scripts.read("film.css"),
+    js=scripts.read("camera.js", "film.js"),
 )

@@ -26,7 +26,7 @@ from imgrec.home import in_words
 from imgrec.images import EXTENSIONS, Recalled, as_pillow, in_address, to_png
 from imgrec.language import current, follow, mark, plural, speaking, tr
 from imgrec.runs import LIVE, Run, RunError, list_runs, open_run, rows, usable_runs
-from pages import tongue
+from pages import scripts, tongue
 
 PAGE: dict[str, st.Page] = {}  # address → page, filled by main.py
 ICON = in_address((Path(__file__).parent / "icon.svg").read_bytes(), "svg+xml")
@@ -557,81 +557,9 @@ def duration(seconds: float | None) -> str:
     )
 
 
-HEARD_CSS = """
-      .heard { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
-    """  # what only screen readers say
-BACK_JS = """
-      function comeBack(focus) {  // when the dialog that a click opens is closed: Streamlit finds no way back into a component
-        let opened = false;
-        const watch = new MutationObserver(() => {
-          const dialog = document.querySelector('[role=dialog]');
-          if (opened && !dialog) {
-            watch.disconnect();
-            setTimeout(() => { if (document.activeElement === document.body) focus(); }, 100);
-          }
-          opened ||= Boolean(dialog);
-        });
-        watch.observe(document.body, { childList: true, subtree: true });
-        setTimeout(() => { if (!opened) watch.disconnect(); }, 10000);
-      }
-    """
-TILE_CSS = """
-      .grid { display: grid; gap: 6px; padding: 3px; box-sizing: border-box; overflow-x: auto; }
-      figure { margin: 0; min-width: 0; }
-      button { all: unset; display: block; width: 100%; cursor: pointer; border-radius: 6px; overflow: hidden; line-height: 0; }
-      @media (prefers-reduced-motion: no-preference) { button { transition: transform .12s; } }
-      button:hover { transform: scale(1.04); }
-      button:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 1px; }
-      .marked { outline: 3px solid var(--st-primary-color); outline-offset: -1px; }
-      img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 6px; background: var(--st-secondary-background-color); }
-      img.small { image-rendering: pixelated; }
-      figcaption { font: .72rem/1.25 var(--st-font); color: var(--st-text-color); opacity: .75; margin-top: 2px;
-                   overflow-wrap: anywhere; }
-    """
-TILE_JS = """
-      function drawTile(tile, clicked, toggles) {  // a picture, or a button with it if there is something to be clicked
-        const figure = document.createElement('figure');
-        const image = document.createElement('img');
-        image.onload = () => image.classList.toggle('small', image.naturalWidth < 100);
-        image.src = tile.src;
-        image.alt = image.title = tile.title;
-        const shown = clicked ? buttonOf(tile, image, clicked, toggles) : image;
-        shown.classList.toggle('marked', tile.marked);
-        figure.append(shown);
-        if (tile.caption) {
-          const caption = document.createElement('figcaption');
-          caption.textContent = tile.caption;
-          figure.append(caption);
-        }
-        return figure;
-      }
-      function buttonOf(tile, image, clicked, toggles) {
-        const button = document.createElement('button');
-        const caption = tile.title.endsWith(tile.caption) ? '' : tile.caption;
-        button.ariaLabel = [tile.action, caption, tile.title].filter(Boolean).join(', ');
-        button.title = tile.title;
-        if (toggles) button.ariaPressed = tile.marked;
-        button.onclick = clicked;
-        button.append(image);
-        return button;
-      }
-    """
-
 _tiles = st.components.v2.component(
     "imgrec_tiles",
     html="<div class='grid'></div>",
-    css=TILE_CSS,
-    js=TILE_JS
-    + """
-      export default function ({ data, parentElement, setTriggerValue }) {
-        const grid = parentElement.querySelector('.grid');
-        grid.style.gridTemplateColumns = data.columns
-          ? `repeat(${data.columns}, minmax(${data.size}px, 1fr))`
-          : `repeat(auto-fill, minmax(min(${data.size}px, 100%), 1fr))`;
-        const focused = [...grid.querySelectorAll('button')].indexOf(grid.getRootNode().activeElement);
-        grid.replaceChildren(...data.tiles.map((tile) =>
-          drawTile(tile, data.clickable && (() => setTriggerValue('clicked', tile.name)))));
-        if (focused >= 0) [...grid.querySelectorAll('button')].slice(0, focused + 1).pop()?.focus({ preventScroll: true });
-      }
-    """,
+    css=scripts.read("tile.css"),
+    js=scripts.read("tile.js", "tiles.js"),
 )

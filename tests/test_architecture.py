@@ -2,6 +2,9 @@
 
 import ast
 import re
+import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -126,10 +129,24 @@ def test_the_readme_names_every_file_once():
     assert Counter(said) - Counter(["learn_*.py"]) == Counter(wanted)
 
 
-def test_light_modules_import_without_torch_and_streamlit():
-    import subprocess
-    import sys
+@pytest.mark.parametrize("path", sorted(ROOT.glob("pages/browser/*")), ids=lambda p: p.name)
+def test_a_script_of_the_browser_is_used_and_can_be_read_by_it(path):
+    """The second is asked of Node, where there is one."""
+    calls = [
+        node
+        for p in ROOT.glob("pages/*.py")
+        for node in ast.walk(ast.parse(p.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+    ]
+    read = [ast.literal_eval(name) for call in calls if ast.unparse(call.func) == "scripts.read" for name in call.args]
+    assert path.name in read
+    if path.suffix == ".js" and (node := shutil.which("node")):
+        command = [node, "--check", "--input-type=module", "-"]
+        result = subprocess.run(command, input=path.read_text("utf-8"), capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
 
+
+def test_light_modules_import_without_torch_and_streamlit():
     code = "import sys, imgrec.jobs, imgrec.runs, imgrec.data, imgrec.__main__; print([m for m in ('torch', 'streamlit', 'sklearn') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert result.stdout.strip() == "[]", result.stdout + result.stderr
@@ -137,9 +154,6 @@ def test_light_modules_import_without_torch_and_streamlit():
 
 def test_a_worker_that_waits_for_its_turn_holds_nothing_heavy():
     """Forty may wait at a time."""
-    import subprocess
-    import sys
-
     code = (
         "import sys, imgrec.worker, imgrec.__main__; print([m for m in ('numpy', 'PIL', 'torch') if m in sys.modules])"
     )

@@ -735,7 +735,9 @@ def test_a_click_on_a_number_of_the_confusion_matrix_opens_its_pictures_and_why(
     spot = page.locator(".scatterlayer .point").nth(wrong).bounding_box()
     page.mouse.click(spot["x"] + spot["width"] / 2, spot["y"] + spot["height"] / 2)
     grid = page.locator(".view").first
-    wait_for(lambda: grid.locator("figure").count() == matrix[truth][answer] and f"% {answer}" in grid.inner_text())
+    wait_for(
+        lambda: grid.locator("figure").count() == matrix[truth][answer] and f"{truth} → {answer}" in grid.inner_text()
+    )
     grid.locator("button").first.click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_text(f"What mattered for {answer}").wait_for()

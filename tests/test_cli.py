@@ -135,7 +135,9 @@ def test_a_run_is_calibrated_and_reported_from_the_command_line(capsys, own_copy
 def test_weights_of_a_run_bring_its_network_and_the_size_of_its_pictures(capsys, own_copy):
     digits = open_dataset("digits")
     large = [np.kron(digits.images[i], np.ones((3, 3, 1), np.uint8)) for i in range(60)]
-    import_dataset([Item(f"{i}.png", to_png(picture), str(digits.labels[i])) for i, picture in enumerate(large)], "large")
+    import_dataset(
+        [Item(f"{i}.png", to_png(picture), str(digits.labels[i])) for i, picture in enumerate(large)], "large"
+    )
     first = json.loads(call(capsys, "train", "--model", "softmax-regression", "--epochs", 1, "--json")[1][-1])["run"]
     lines = call(capsys, "train", "--dataset", "large", "--weights", first, "--epochs", 1, "--json")[1]
     taught = open_run(json.loads(lines[-1])["run"]).recipe
