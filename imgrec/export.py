@@ -63,9 +63,10 @@ def export(
     """Write the model of a predictor to ``out``; returns {"to", "out", "bytes", "largest_difference"}.
 
     ``to``: a key of FORMATS. The file is written only after the exported model gave the same probabilities as ours within
-    1e-4 on 8 pictures, of the ``dataset`` if there is one. "int8" needs the ``dataset`` it learned from and cannot be that exact; it is written if it names
-    nearly as many test pictures rightly, and the figures "before" and "after" are told, too. Of a "zip" it is told whether
-    the "page" is in it, whose runtime has to be fetched once. Raises ExportError.
+    1e-4 on 8 pictures, some of them of the ``dataset`` if there is one. "int8" needs the ``dataset`` it learned from and
+    cannot be that exact; it is written if it names nearly as many test pictures rightly, and the figures "before" and
+    "after" are told, too. Of a "zip" it is told whether the "page" is in it, whose runtime has to be fetched once. Raises
+    ExportError, and RecipeError for another format.
     """
     one_of("to", to, FORMATS)
     check_writable(out)

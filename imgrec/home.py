@@ -180,7 +180,7 @@ def check_writable(path: Path) -> Path:
     """Where a file that is called ``path`` can be written: itself, or what a link there leads to. Raises ValueError, also for
     what is no file: it would be replaced, for that is how files are written."""
     path = Path(os.path.realpath(path)) if path.is_symlink() else path
-    if str(path).startswith(("/dev/", "/proc/")) or (path.exists() and not path.is_file() and not path.is_dir()):
+    if str(path).startswith("/proc/") or (path.exists() and not path.is_file() and not path.is_dir()):
         raise ValueError(tr("{out} is a device, not a file.", out=path))
     if path.is_dir() or not path.name:
         raise ValueError(tr("{out} is a folder; name a file in it.", out=path))

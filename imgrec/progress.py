@@ -116,7 +116,8 @@ def stopping(run: Run) -> Iterator[list[int]]:
         signal.signal(number, before[number])
 
     here = threading.current_thread() is threading.main_thread()  # no other may listen
-    before = {number: signal.signal(number, ask) for number in ENDINGS if here}
+    heard = [number for number in ENDINGS if here and (number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN)]
+    before = {number: signal.signal(number, ask) for number in heard}  # `nohup` has the closed terminal ignored
     try:
         yield came
     finally:

@@ -28,7 +28,8 @@ def names_now(run: Run, dataset: Dataset) -> tuple[str, ...]:
         return classes
     then = arrays.load(run.file("test.npz"))
     positions, labels = (then.get(name, np.zeros(0)) for name in ("positions", "labels"))
-    if not 0 < len(positions) == len(labels) or not 0 <= positions.min() <= positions.max() < len(dataset.labels):
+    whole = positions.ndim == 1 and positions.shape == labels.shape and positions.dtype.kind == labels.dtype.kind == "i"
+    if not (whole and len(positions) and 0 <= positions.min() <= positions.max() < len(dataset.labels)):
         return classes
     there = dataset.splits[positions] < len(SPLITS)
     found = np.zeros((len(classes), len(dataset.classes)), np.int64)

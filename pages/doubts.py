@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from imgrec import charts, jobs
+from imgrec import charts
 from imgrec.data import Dataset, named, read_columns
 from imgrec.evaluate import (
     Answers,
@@ -18,7 +18,8 @@ from imgrec.predict import Predictor
 from imgrec.renaming import names_now
 from imgrec.robustness import CHANGES
 from imgrec.runs import Run, open_run, rows
-from pages import gallery, judged, parts, visitors
+from pages import judged, parts, visitors
+from pages.study import Study
 
 
 def certainty(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> None:
@@ -80,9 +81,8 @@ def certainty(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> N
 
 def worse(run: Run, dataset: Dataset) -> None:
     """What noise, blur and turning do to the accuracy, and which strangers are noticed."""
-    job = jobs.study_job("robustness", dataset.name, run=run.name)
-    found = jobs.study_result(job)
-    if found:
+    study = Study("robustness", dataset.name, run=run.name)
+    if found := study.found:
         kinds = [kind for kind in CHANGES if kind in found["change"]]
         for start in range(0, len(kinds), 3):
             for column, kind in zip(st.columns(3), kinds[start : start + 3], strict=False):
@@ -102,10 +102,7 @@ def worse(run: Run, dataset: Dataset) -> None:
                 tr("Pictures of other things that it marks as none of these: {kinds}.",
                    kinds=", ".join(f"{tr(name)} {share:.0%}" for name, share in told))
             )  # fmt: skip
-    gallery.study_progress(
-        job, tr("Make the test pictures worse, step by step"),
-        lambda: jobs.start_study("robustness", dataset.name, run=run.name), "robustness",
-    )  # fmt: skip
+    study.offer(tr("Make the test pictures worse, step by step"))
 
 
 def of_a_table(dataset: Dataset, given: Answers) -> list[str]:

@@ -5,14 +5,15 @@ from contextlib import suppress
 import numpy as np
 import streamlit as st
 
-from imgrec import charts, jobs
+from imgrec import charts
 from imgrec.data import Dataset, DatasetError, class_name, class_names, classes_of, list_datasets, shapes
 from imgrec.data.dataset import evenly
 from imgrec.elsewhere import Elsewhere, judge, own_test, pairs, shared, summary
 from imgrec.language import listed, tr
 from imgrec.predict import Predictor
 from imgrec.runs import Run
-from pages import gallery, judged, parts, settings
+from pages import judged, parts, settings
+from pages.study import Study
 
 MOST_CALLED = 20  # classes of other names for which one can say what they are
 ALIKE = 0.05  # a difference of shares that is none
@@ -69,9 +70,8 @@ def section(run: Run, model: Predictor) -> None:
     if not known[name] and not called:
         st.info(tr("None of its classes goes by a name that this network knows; say above which are the same."))
         return
-    job = jobs.study_job("elsewhere", name, run=run.name)
-    found = jobs.study_result(job)
-    found = found if int(found.get("changed", -1)) == model.changed else {}  # it has learned since
+    study = Study("elsewhere", name, run=run.name)
+    found = study.found if int(study.found.get("changed", -1)) == model.changed else {}  # it has learned since
     if found:
         with parts.refusals():
             wanted = model.passport.preprocess
@@ -83,10 +83,7 @@ def section(run: Run, model: Predictor) -> None:
                     )
                 )
             told(run, model, dataset, judge(model, dataset, found, called), called)
-    gallery.study_progress(
-        job, tr("Ask it again") if found else tr("Ask it about these pictures"),
-        lambda: jobs.start_study("elsewhere", name, run=run.name), "elsewhere",
-    )  # fmt: skip
+    study.offer(tr("Ask it again") if found else tr("Ask it about these pictures"))
 
 
 def calling(run: Run, model: Predictor, name: str) -> dict[str, str]:

@@ -2,12 +2,13 @@
 
 import streamlit as st
 
-from imgrec import baselines, charts, jobs, runs
+from imgrec import baselines, charts, runs
 from imgrec.data import named
 from imgrec.elsewhere import by_heart
 from imgrec.language import plural, tr
 from imgrec.runs import Run
-from pages import gallery, parts
+from pages import parts
+from pages.study import Study
 
 
 def result(run: Run) -> None:
@@ -82,10 +83,8 @@ def compared(run: Run, evaluation: dict) -> None:
         {"name": tr("{model} (best other run)", model=model), "accuracy": accuracy, "kind": "run"}
         for model, accuracy in sorted(best.items(), key=lambda b: -b[1])[:6]
     ]
-    options = {"fingerprint": str(about.get("fingerprint", ""))}
-    job = jobs.study_job("baselines", name, **options)
-    found = jobs.study_result(job)
-    if found:
+    study = Study("baselines", name, fingerprint=str(about.get("fingerprint", "")))
+    if found := study.found:
         pairs = zip(found["method"].tolist(), found["accuracy"].tolist(), strict=True)
         rows += [{"name": tr(baselines.METHODS[m].title), "accuracy": a, "kind": "baseline"} for m, a in pairs]
     st.html(charts.ranking(rows))
@@ -94,7 +93,4 @@ def compared(run: Run, evaluation: dict) -> None:
         + (" " + tr("Those learned from the pixels of {n:,} pictures.", n=found["pictures"][0]) if found else "")
     )
     if not found:
-        gallery.study_progress(
-            job, tr("Compare with a linear SVM, a decision tree and nearest neighbours"),
-            lambda: jobs.start_study("baselines", name, **options), "baselines",
-        )  # fmt: skip
+        study.offer(tr("Compare with a linear SVM, a decision tree and nearest neighbours"))

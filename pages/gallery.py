@@ -7,11 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import streamlit as st
 
-from imgrec import data, jobs
+from imgrec import data
 from imgrec.data import health
 from imgrec.data.views import ORDERS, PLACES, View, select
 from imgrec.language import tr
 from pages import editing, parts, scripts
+from pages.study import Study
 
 MOST_TO_MEASURE = 20_000  # pictures that are measured while the visitor waits; 1 to 2 s
 MOST_AT_ONCE = 240  # tiles that are sent at a time
@@ -150,44 +151,16 @@ def measured(dataset: data.Dataset, wanted: bool = True) -> health.Measures | No
     if len(dataset) <= MOST_TO_MEASURE:
         with st.spinner(tr("Measuring the pictures …")):
             return _measured(dataset.name, data.stamps(dataset.name, edits=False))
-    job = jobs.study_job("odd", dataset.name)
-    if found := jobs.study_result(job):
-        return health.Measures(**found)
-    study_progress(
-        job,
-        tr("Measure {dataset:,} pictures", dataset=len(dataset)),
-        lambda: jobs.start_study("odd", dataset.name),
-        "odd",
-    )
+    study = Study("odd", dataset.name)
+    if study.found:
+        return health.Measures(**study.found)
+    study.offer(tr("Measure {dataset:,} pictures", dataset=len(dataset)))
     return None
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
 def _measured(name: str, stamps: tuple[int, ...]) -> health.Measures:
     return health.measure(parts.open_dataset(name))
-
-
-def study_progress(job, label: str, start, key: str, help: str | None = None) -> None:
-    """A button that starts a study; while it is under way its progress and Cancel, afterwards what went wrong."""
-    if job and parts.live(job):
-        st.fragment(_watch, run_every=1.0)(job, key)
-        return
-    if job and job.status in ("failed", "lost"):
-        st.error(parts.text(job.state.get("error") or tr("It vanished; start it again."), 400))
-    if st.button(label, key=f"start {key}", icon=":material/play_arrow:", help=help):
-        with parts.refusals():
-            start()
-            st.rerun()
-
-
-def _watch(job, key: str) -> None:
-    """How far a study is; the page is drawn anew when it has ended."""
-    if not parts.live(job):
-        st.rerun()
-    left, right = st.columns([4, 1], vertical_alignment="center")
-    left.progress(min(1.0, float(job.state.get("progress") or 0.0)), parts.text(job.state.get("detail") or "…", 120))
-    if right.button(tr("Cancel"), key=f"cancel {key}", disabled=job.asked() is not None):
-        job.ask("stop")
 
 
 _gallery = st.components.v2.component(

@@ -3,10 +3,11 @@
 import numpy as np
 import streamlit as st
 
-from imgrec import charts, data, jobs
+from imgrec import charts, data
 from imgrec.language import listed, mark, tr
 from imgrec.renaming import names_by_now
 from pages import editing, gallery, parts
+from pages.study import Study
 
 ORDERS = (mark("Surest first"), mark("Least sure first"))
 
@@ -27,16 +28,13 @@ def proposals(dataset: data.Dataset) -> dict[int, tuple[str, float]]:
                 "It proposes only what it knows. If that is not what these are, label some of each kind first, and train on them."
             )
         )
-    job = jobs.study_job("proposals", dataset.name, run=run.name)
-    found = jobs.study_result(job)
+    study = Study("proposals", dataset.name, run=run.name)
+    found = study.found
     proposed = dict(zip(*(found[key].tolist() for key in ("positions", "names")), strict=True)) if found else {}
     sure = dict(zip(*(found[key].tolist() for key in ("positions", "confidence")), strict=True)) if found else {}
     known = {int(p): (proposed[p], sure[p]) for p in dataset.unlabelled.tolist() if p in proposed}
     if len(known) < len(dataset.unlabelled):
-        gallery.study_progress(
-            job, tr("Propose labels"), lambda: jobs.start_study("proposals", dataset.name, run=run.name), "proposals",
-            tr("The network looks at every picture that waits."),
-        )  # fmt: skip
+        study.offer(tr("Propose labels"), tr("The network looks at every picture that waits."))
     return known
 
 

@@ -9,7 +9,8 @@ from imgrec import charts, jobs, models, runs
 from imgrec.language import tr
 from imgrec.lessons import history
 from imgrec.recipe import Recipe
-from pages import gallery, parts, teaching, visitors
+from pages import parts, teaching, visitors
+from pages.study import Study
 
 LENET = "custom:conv 6 kernel=5 padding=0,tanh,avg 2,conv 16 kernel=5 padding=0,tanh,avg 2,conv 120 kernel=5 padding=0,tanh,dense 84,tanh"
 CLASSES, SIZE = 10, 224  # that the figures are for; the papers counted for 1,000 classes
@@ -121,8 +122,8 @@ def together(dataset) -> None:
     """All that was trained on the same pictures: size against accuracy, and what came before networks."""
     st.subheader(tr("All on the same pictures"), anchor=False)
     rows = reached(dataset.name)
-    job = jobs.study_job("baselines", dataset.name, fingerprint=dataset.fingerprint)
-    found = jobs.study_result(job)
+    study = Study("baselines", dataset.name, fingerprint=dataset.fingerprint)
+    found = study.found
     before = dict(zip(found["method"].tolist(), found["accuracy"].tolist(), strict=True)) if found else {}
     if rows:
         parts.chart(charts.sizes(rows, before), "history_sizes", tr("Test accuracy over the number of weights"))
@@ -147,10 +148,7 @@ def together(dataset) -> None:
                     )
                 st.success(tr("They train one after the other; come back in some minutes."))
     if not found:
-        gallery.study_progress(
-            job, tr("Add a linear SVM, a decision tree and nearest neighbours"),
-            lambda: jobs.start_study("baselines", dataset.name, fingerprint=dataset.fingerprint), "baselines",
-        )  # fmt: skip
+        study.offer(tr("Add a linear SVM, a decision tree and nearest neighbours"))
 
 
 teaching.begin(

@@ -3,11 +3,12 @@
 import numpy as np
 import streamlit as st
 
-from imgrec import data, embedding, jobs
+from imgrec import data, embedding
 from imgrec.data.dataset import LEFT_OUT, evenly
 from imgrec.language import listed, mark, tr
 from imgrec.runs import usable_runs
 from pages import editing, gallery, parts, scatter
+from pages.study import Study
 
 PIXELS = mark("Their pixels")
 
@@ -51,14 +52,10 @@ def placed(dataset: data.Dataset, method: str, run: str) -> dict[str, np.ndarray
         return {}
     if embedding.METHODS[method].quick and not run:
         return at_once(dataset.name, data.stamps(dataset.name, edits=False), method)
-    job = jobs.study_job("map", dataset.name, method=method, run=run)
-    if found := jobs.study_result(job):
-        return found
-    gallery.study_progress(
-        job, tr("Draw the map"), lambda: jobs.start_study("map", dataset.name, method=method, run=run), "map",
-        tr("Ten seconds to a minute, in a process of its own."),
-    )  # fmt: skip
-    return {}
+    study = Study("map", dataset.name, method=method, run=run)
+    if not study.found:
+        study.offer(tr("Draw the map"), tr("Ten seconds to a minute, in a process of its own."))
+    return study.found
 
 
 def drawn(dataset: data.Dataset, found: dict[str, np.ndarray]) -> None:

@@ -3,11 +3,12 @@
 import numpy as np
 import streamlit as st
 
-from imgrec import data, jobs
+from imgrec import data
 from imgrec.data import health
 from imgrec.data.dataset import LEFT_OUT, SPLITS
 from imgrec.language import listed, plural, tr
 from pages import editing, gallery, parts
+from pages.study import Study
 
 
 def problems(dataset: data.Dataset) -> None:
@@ -59,9 +60,8 @@ def problem(dataset: data.Dataset, name: str, groups: list[np.ndarray]) -> None:
 def wrong_labels(dataset: data.Dataset) -> None:
     """Labels that networks which had not seen the picture do not believe; a search in a process of its own."""
     st.subheader(tr("Wrong labels?"), anchor=False)
-    job = jobs.study_job("suspects", dataset.name)
-    found = jobs.study_result(job)
-    doubted = suspects(dataset, found)
+    study = Study("suspects", dataset.name)
+    doubted = suspects(dataset, study.found)
     if doubted:
         st.write(
             tr(
@@ -77,12 +77,9 @@ def wrong_labels(dataset: data.Dataset) -> None:
         )  # fmt: skip
         if clicked is not None:
             editing.show(dataset, clicked, doubted[clicked])
-    elif found:
+    elif study.found:
         st.markdown(tr(":material/check_circle: No label is doubted any more."))
-    gallery.study_progress(
-        job, tr("Look for wrong labels"), lambda: jobs.start_study("suspects", dataset.name), "suspects",
-        tr("Trains four small networks; a minute for some thousand pictures."),
-    )  # fmt: skip
+    study.offer(tr("Look for wrong labels"), tr("Trains four small networks; a minute for some thousand pictures."))
 
 
 def suspects(dataset: data.Dataset, found: dict[str, np.ndarray]) -> dict[int, str]:

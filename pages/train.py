@@ -8,12 +8,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from imgrec import charts, coach, hardware, jobs, models, runs, snapshots
+from imgrec import charts, coach, hardware, models, runs, snapshots
 from imgrec.home import folder
 from imgrec.language import current, tr
 from imgrec.recipe import FIELDS, PRESETS, Recipe, command_line
 from imgrec.runs import Run
-from pages import exam, gallery, layers, live_run, moments, parts, settings, several, teaching, visitors
+from pages import exam, layers, live_run, moments, parts, settings, several, teaching, visitors
+from pages.study import Study
 
 UNEQUAL = 3  # times the smallest class, from which on a network neglects it
 WORTH = 60  # seconds of a training, from which on it is worth beginning with smaller pictures
@@ -232,9 +233,8 @@ def before(values: dict, wanted: several.Several) -> None:
         except ValueError as error:
             st.error(parts.text(error, 300))
             return
-        job = jobs.study_job("preflight", values["dataset"], recipe=recipe)
-        found = jobs.study_result(job)
-        if found:
+        study = Study("preflight", values["dataset"], recipe=recipe)
+        if found := study.found:
             rates, losses, suggested = found["rates"].tolist(), found["losses"].tolist(), float(found["suggested"])
             seconds = float(found["seconds"])
             parts.metrics(
@@ -262,10 +262,7 @@ def before(values: dict, wanted: several.Several) -> None:
                     key="use_small", on_click=use, args=("start_small", 0.5),
                     help=tr("They begin with half their side and grow. On 2,062 photos of hand signs a ResNet-18 was as accurate so."),
                 )  # fmt: skip
-        gallery.study_progress(
-            job, tr("Try a batch and look for a learning rate"),
-            lambda: jobs.start_study("preflight", values["dataset"], recipe=recipe), "preflight",
-        )  # fmt: skip
+        study.offer(tr("Try a batch and look for a learning rate"))
 
 
 def together(wanted: several.Several, values: dict, seconds: float) -> list[tuple[str, str, str]]:

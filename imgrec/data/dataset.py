@@ -143,8 +143,8 @@ def stratify(
     """A split for every picture, uint8 (N,), drawn in each class from a seed: 70 % train, 10 % validation, 20 % test.
 
     ``given`` (N,) holds splits that came with the data, 255 where none did; validation and test stay. What did not come
-    of these two is drawn from the others, training pictures or not (10 %, 20 %). Pictures of one ``groups`` value (exact duplicates) are
-    drawn together, even if their labels differ.
+    of these two is drawn from the others, training pictures or not (10 %, 20 %). Pictures of one ``groups`` value (exact
+    duplicates) are drawn together, even if their labels differ.
     """
     labels = np.asarray(labels)
     splits = np.zeros(len(labels), np.uint8) if given is None else np.array(given, np.uint8)
