@@ -116,7 +116,9 @@ def stopping(run: Run) -> Iterator[list[int]]:
         signal.signal(number, before[number])
 
     here = threading.current_thread() is threading.main_thread()  # no other may listen
-    heard = [number for number in ENDINGS if here and (number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN)]
+    heard = [
+        number for number in ENDINGS if here and (number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN)
+    ]
     before = {number: signal.signal(number, ask) for number in heard}  # `nohup` has the closed terminal ignored
     try:
         yield came
