@@ -162,7 +162,7 @@ def explain(
 ) -> Explanation:
     """A heat map over ``seen`` (uint8 (H, W, C), from Predictor.see) for a class, by default the likeliest.
 
-    Raises ModelError for an unknown method or class, or a model the method cannot read.
+    Raises RecipeError for an unknown method, ModelError for an unknown class or a model the method cannot read.
     """
     one_of("method", method, METHODS)
     probabilities = predictor.probabilities(seen[None])[0]

@@ -151,7 +151,7 @@ class Learner:
 
     def explain(self, picture: Picture, class_name: str | None = None, method: str = "gradcam") -> Image.Image:
         """The picture with what speaks for a class, by default the likeliest, in warm colours; see `explain.METHODS`.
-        Raises ImageError, and ModelError for an unknown class or method."""
+        Raises ImageError, RecipeError for an unknown method and ModelError for an unknown class."""
         network = self.network
         seen = network.see(_opened(picture, network.at_least))
         heat = explain(network, seen, method, class_name).heat

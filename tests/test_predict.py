@@ -25,6 +25,7 @@ from imgrec.export import FORMATS, ExportError, export
 from imgrec.images import to_png
 from imgrec.models import ModelError
 from imgrec.predict import Predictor, predictor, shares
+from imgrec.recipe import RecipeError
 from imgrec.runs import RunError, create_run, delete_run, list_runs, open_run
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
@@ -197,7 +198,7 @@ def test_a_heat_map_lies_on_the_object_and_not_on_the_ground(method):
 
 
 def test_a_wrong_method_or_class_is_refused_in_words(model, digits):
-    with pytest.raises(ModelError, match="gradcam"):
+    with pytest.raises(RecipeError, match="gradcam"):
         explain(model, digits.images[0], "magic")
     with pytest.raises(ModelError, match="knows no class"):
         explain(model, digits.images[0], "gradcam", "cat")
@@ -356,7 +357,7 @@ def test_an_export_into_no_folder_or_format_is_refused(model, tmp_path):
         export(model, "onnx", tmp_path / "none" / "x.onnx")
     with pytest.raises(ValueError, match="is a folder"):
         export(model, "onnx", tmp_path)
-    with pytest.raises(ExportError, match="choose one of"):
+    with pytest.raises(RecipeError, match="choose one of"):
         export(model, "tflite", tmp_path / "x")
 
 
