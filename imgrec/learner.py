@@ -25,7 +25,7 @@ from imgrec.export import by_ending, export
 from imgrec.home import check_writable, home, write_atomic
 from imgrec.images import ImageError, of_pillow, open_image, to_png
 from imgrec.language import tr
-from imgrec.predict import Classified, Predictor, as_named_now, learned_from, open_network, stream
+from imgrec.predict import Classified, Predictor, as_named_now, open_network, pictures_of, stream
 from imgrec.progress import as_dataset, bar, carry_out, hint, in_a_line, stopping, write
 from imgrec.recipe import RecipeError, one_of
 from imgrec.report import mistakes, printable
@@ -169,7 +169,7 @@ class Learner:
         path = check_writable(Path(out).expanduser())
         to = by_ending(path, to)
         network = as_named_now(self.run, Predictor.open(self.run, "cpu"))
-        export(network, to, path, learned_from(self.run, network))
+        export(network, to, path, pictures_of(self.run, network))
         return path
 
     def __repr__(self) -> str:

@@ -356,7 +356,7 @@ def as_named_now(run: Run, predictor: Predictor) -> Predictor:
     return predictor if names in ((), predictor.classes) else predictor.calling(names)
 
 
-def learned_from(run: Run, predictor: Predictor) -> Dataset | None:
+def pictures_of(run: Run, predictor: Predictor) -> Dataset | None:
     """The data set of a run as its network takes it; None where it is not here any more."""
     with suppress(DatasetError):
         return predictor.dataset(run.recipe.dataset)

@@ -117,12 +117,17 @@ def _curves(run: Run) -> str:
     axes = '<path d="M40 10V170H560" fill="none" stroke="#888"/>'
     marks = f'<text x="36" y="16" text-anchor="end" font-size="12">{most:.2g}</text><text x="36" y="174" text-anchor="end" font-size="12">0</text>'
     words = '<text x="560" y="190" text-anchor="end" font-size="12">{}</text>'.format(tr("epoch"))
-    best = max((row for row in epochs), key=lambda row: row.get("validation_accuracy") or 0)
-    told = tr(
-        "Loss by epoch: blue training, orange validation. Best validation accuracy {validation_accuracy} in "
-        "epoch {epoch}.",
-        validation_accuracy=percent(best.get("validation_accuracy") or 0),
-        epoch=best["epoch"],
+    checked = [row for row in epochs if row.get("validation_accuracy") is not None]
+    best = max(checked, key=lambda row: row["validation_accuracy"], default=None)
+    told = (
+        tr(
+            "Loss by epoch: blue training, orange validation. Best validation accuracy {validation_accuracy} in "
+            "epoch {epoch}.",
+            validation_accuracy=percent(best["validation_accuracy"]),
+            epoch=best["epoch"],
+        )
+        if best
+        else tr("Training loss by epoch; there were no validation pictures.")
     )
     return f'<svg viewBox="0 0 570 195" width="570" role="img" aria-label="{told}">{axes}{lines}{marks}{words}</svg><p class=note>{told}</p>'
 

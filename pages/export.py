@@ -9,7 +9,7 @@ from imgrec.data import stamps
 from imgrec.export import FORMATS, export
 from imgrec.language import tr
 from imgrec.notebook import as_notebook, as_script
-from imgrec.predict import Predictor, as_named_now, learned_from
+from imgrec.predict import Predictor, as_named_now, pictures_of
 from imgrec.runs import Run, RunError
 from pages import parts
 
@@ -21,7 +21,7 @@ def made(name: str, changed: int, edited: tuple[int, ...], to: str, _run: Run) -
     predictor = as_named_now(_run, Predictor.open(name, "cpu"))
     with tempfile.TemporaryDirectory() as place:
         out = Path(place) / f"{name}.{FORMATS[to].ending}"
-        found = export(predictor, to, out, learned_from(_run, predictor), bar.progress)
+        found = export(predictor, to, out, pictures_of(_run, predictor), bar.progress)
         bar.empty()
         return out.read_bytes(), found
 

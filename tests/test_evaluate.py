@@ -252,3 +252,10 @@ def drawn(*losses):
 def test_a_report_draws_a_validation_loss_above_every_training_loss_and_losses_of_nothing():
     assert drawn((0.5, 0.6), (0.1, 2.0)) == [[130, 162], [122, 10]]
     assert drawn((0.0, 0.0), (0.0, 0.0)) == [[170, 170]] * 2
+
+
+def test_a_report_without_validation_pictures_claims_no_accuracy_on_them():
+    epochs = [{"epoch": i, "train_loss": 1 / i, "validation_loss": None, "validation_accuracy": None} for i in (1, 2)]
+    told = _curves(SimpleNamespace(epochs=epochs))
+    assert "there were no validation pictures" in told
+    assert "accuracy" not in told

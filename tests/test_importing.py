@@ -257,3 +257,16 @@ def test_an_archive_inside_of_an_archive_is_called_that(tmp_path):
     inner = zipped(tmp_path / "inner.zip", two_classes()).read_bytes()
     with pytest.raises(DatasetError, match="it is an archive inside of another; unpack it first"):
         import_dataset(zipped(tmp_path / "a.zip", {"inner.zip": inner}), "a")
+
+
+def test_tables_that_contradict_each_other_are_refused_and_others_complete_each_other(tmp_path):
+    files = {f"{i}.png": picture(i) for i in range(20)}
+    rows = [f"{i}.png,{['cat', 'dog'][i % 2]}" for i in range(20)]
+    whole = {"labels.csv": "\n".join(["file,label", *rows]).encode()}
+    tests = {"test.csv": "\n".join(["file,label", *rows[:4]]).encode()}
+    import_dataset(folder(tmp_path / "a", files | whole | tests), "a")
+    dataset = open_dataset("a")
+    assert sorted(dataset.files[i] for i in dataset.indices("test")) == ["0.png", "1.png", "2.png", "3.png"]
+    wrong = {"other.csv": b"file,label\n5.png,cat\n"}
+    with pytest.raises(DatasetError, match=r"say different things of 5\.png"):
+        import_dataset(folder(tmp_path / "b", files | whole | wrong), "b")

@@ -281,13 +281,13 @@ def explain(options) -> None:
 def export(options) -> None:
     from imgrec.export import by_ending
     from imgrec.export import export as write
-    from imgrec.predict import Predictor, as_named_now, learned_from
+    from imgrec.predict import Predictor, as_named_now, pictures_of
     from imgrec.runs import open_run
 
     to = by_ending(options.out, options.to)
     run = open_run(options.name)
     predictor = as_named_now(run, Predictor.open(run, "cpu"))
-    found = write(predictor, to, options.out, learned_from(run, predictor))
+    found = write(predictor, to, options.out, pictures_of(run, predictor))
     proof = f"no probability differs by more than {found['largest_difference']:.1g}"
     if "after" in found:
         proof = f"test accuracy {found['before']['accuracy']:.4f} before, {found['after']['accuracy']:.4f} after"
