@@ -143,7 +143,7 @@ def warm_up() -> None:
     import imgrec.predict
     import imgrec.train  # noqa: F401
     from imgrec.models.imagenet import torchvision_models
-    from imgrec.runs import rows
+    from imgrec.run_table import rows
 
     torchvision_models()
     rows()

@@ -29,9 +29,9 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import connect
 
-from imgrec import jobs
+from imgrec import trainings
+from imgrec.jobs import LIVE
 from imgrec.recipe import Recipe
-from imgrec.runs import LIVE
 from pages.live_run import PATH
 
 ROOT = Path(__file__).parent.parent
@@ -165,7 +165,7 @@ def server(collect: bool = False, **settings: str) -> Iterator[tuple[str, int]]:
 @contextmanager
 def training() -> Iterator[str]:
     """A long training, started as the page starts it; the name of its run."""
-    run = jobs.start(Recipe(dataset="shapes", epochs=1000))
+    run = trainings.start(Recipe(dataset="shapes", epochs=1000))
     try:
         while not run.epochs:
             if run.status not in LIVE:
@@ -173,7 +173,7 @@ def training() -> Iterator[str]:
             time.sleep(0.2)
         yield run.name
     finally:
-        jobs.stop(run.name)
+        trainings.stop(run.name)
         while run.status in LIVE:
             time.sleep(0.1)
 

@@ -18,9 +18,10 @@ import time
 from pathlib import Path
 
 from benchmarks.dashboard import Viewer, Watcher, server, tab
-from imgrec import jobs
+from imgrec import trainings
+from imgrec.jobs import LIVE
 from imgrec.recipe import Recipe
-from imgrec.runs import LIVE, Run
+from imgrec.runs import Run
 
 PAGES = (
     "",
@@ -163,7 +164,7 @@ def with_training(tabs: int, seconds: float) -> bool:
     print(f"{tabs} tabs watch a run that trains")
     with server() as (host, pid):
         asyncio.run(warm(host))
-        run = jobs.start(Recipe(dataset="shapes", epochs=1000))
+        run = trainings.start(Recipe(dataset="shapes", epochs=1000))
         try:
             while len(run.epochs) < 2:
                 still_training(run)
@@ -172,7 +173,7 @@ def with_training(tabs: int, seconds: float) -> bool:
             still_training(run)
         finally:
             if run.status in LIVE:
-                jobs.stop(run.name)
+                trainings.stop(run.name)
         time.sleep(190)  # after two minutes Streamlit forgets who left; once a minute the server tidies up
         after = megabytes(pid)
     each = (found["during"] - found["before"]) / tabs

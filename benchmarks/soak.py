@@ -18,10 +18,11 @@ from contextlib import suppress
 
 import psutil
 
-from imgrec import jobs
+from imgrec import trainings
 from imgrec.home import home
+from imgrec.jobs import LIVE
 from imgrec.recipe import Recipe
-from imgrec.runs import LIVE, Run
+from imgrec.runs import Run
 
 WAYS = ("left alone", "stop", "pause", "finish", "kill", "resume")
 
@@ -64,20 +65,22 @@ def until(condition, seconds: float = 60.0) -> None:
 
 def one(way: str, chance: random.Random) -> str:
     """Start a run, do that to it at a random moment, and see how it ends."""
-    run = jobs.start(Recipe(dataset="digits", epochs=3 if way == "left alone" else 40, batch_size=128, device="cpu"))
+    run = trainings.start(
+        Recipe(dataset="digits", epochs=3 if way == "left alone" else 40, batch_size=128, device="cpu")
+    )
     if way != "left alone":
         time.sleep(chance.uniform(0, 5))
         if way in ("kill", "resume") and run.alive:
             with suppress(ProcessLookupError, KeyError):
                 os.kill(run.state["pid"], signal.SIGKILL)
         elif run.status in LIVE:
-            jobs.stop(run.name, "stop" if way in ("kill", "resume") else way)
+            trainings.stop(run.name, "stop" if way in ("kill", "resume") else way)
         until(lambda: run.status not in LIVE)
         if way == "resume" and run.resumable() is None:
-            jobs.resume(run.name)
+            trainings.resume(run.name)
             time.sleep(chance.uniform(0, 3))
             if run.status in LIVE:
-                jobs.stop(run.name)
+                trainings.stop(run.name)
     until(lambda: run.status not in LIVE and not run.alive)
     return run.status
 

@@ -48,8 +48,8 @@ def cut(dataset, count: int, seed: int, left_out: int):
 
 def main() -> int:
     from imgrec.data import LEFT_OUT, open_dataset
-    from imgrec.jobs import starting_weights
     from imgrec.recipe import Recipe
+    from imgrec.trainings import starting_weights
     from imgrec.weights import Start
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

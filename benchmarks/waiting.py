@@ -41,26 +41,26 @@ def main() -> int:
 
 
 def compare(options: argparse.Namespace) -> bool:
-    from imgrec import jobs, queue
+    from imgrec import queue, trainings
     from imgrec.recipe import Recipe
 
-    run, rates = jobs.start(Recipe(epochs=1000)), {"alone": [], "before a queue": []}
+    run, rates = trainings.start(Recipe(epochs=1000)), {"alone": [], "before a queue": []}
     try:
         for _ in range(options.rounds):
             for name in rates:
                 count = options.waiting if name != "alone" else 0
-                others = jobs.start_all([Recipe(seed=seed) for seed in range(count)])
+                others = trainings.start_all([Recipe(seed=seed) for seed in range(count)])
                 while not all(each.alive for each in (run, *others)) or run.status != "training":
                     time.sleep(0.1)
                 time.sleep(SETTLED)
                 rates[name].append(measured(run))
                 for each in reversed(others):
-                    jobs.stop(each.name)
+                    trainings.stop(each.name)
                 while any(each.alive for each in others):
                     time.sleep(0.1)
     finally:
         for each in reversed(queue.live_runs()):
-            jobs.stop(each.name)
+            trainings.stop(each.name)
         while any(each.alive for each in queue.live_runs()):
             time.sleep(0.1)
     middle = {name: statistics.median(values) for name, values in rates.items()}

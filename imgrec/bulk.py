@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from imgrec import arrays, jobs
-from imgrec.data import Cancelled, DatasetError
+from imgrec.data import DatasetError
 from imgrec.data.layouts import is_picture
 from imgrec.data.sources import ARCHIVES, Refused, Source, open_source
 from imgrec.data.uploads import discard
 from imgrec.home import changed_at, folder, replaced
 from imgrec.images import ImageError, safe_name
+from imgrec.jobs import LIVE, Cancelled, Job
 from imgrec.language import tr
-from imgrec.runs import LIVE, Run
 from imgrec.spreadsheet import Sheet
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ SHOWN, SIDE = 400, 64  # pictures that are kept for looking at, and their size i
 Told = Callable[[int, int | None], None]  # (pictures done, of how many if that is known)
 
 
-def start(names: str, source: Path, views: str = "", temperature: float = 1.0) -> Run:
+def start(names: str, source: Path, views: str = "", temperature: float = 1.0) -> Job:
     """Classify all pictures of a folder or an archive with a run, or several with commas between, in a process of its own.
 
     What `uploads` kept is removed afterwards, or if the job is refused. Raises DatasetError when too many jobs are under way.
@@ -53,24 +53,24 @@ def start(names: str, source: Path, views: str = "", temperature: float = 1.0) -
     return job
 
 
-def _begin(asked: dict) -> Run:
+def _begin(asked: dict) -> Job:
     place = folder("answers")
     place.mkdir(parents=True, exist_ok=True)
     _sweep(place)
-    if sum(job.status in LIVE for job in map(Run, place.iterdir())) >= 4:
+    if sum(job.status in LIVE for job in map(Job, place.iterdir())) >= 4:
         raise DatasetError(tr("Four folders or archives are being classified already; wait until one is done."))
-    job = Run(place / secrets.token_hex(12))
+    job = Job(place / secrets.token_hex(12))
     job.path.mkdir()
     job.write("job.json", asked)
     job.write("state.json", {"phase": "new", "created": time.time(), "updated": time.time()})
     return job
 
 
-def find(name: str) -> Run | None:
+def find(name: str) -> Job | None:
     """The job of that name, or None; names that lead elsewhere are no names."""
     if not (name.isalnum() and name.isascii()):
         return None
-    job = Run(folder("answers") / name)
+    job = Job(folder("answers") / name)
     return job if os.path.exists(job.file("job.json")) else None  # Path.exists raises where a name is too long
 
 
@@ -226,11 +226,11 @@ def _sweep(place: Path) -> None:
     found = sorted(place.iterdir(), key=changed_at, reverse=True)
     for number, path in enumerate(found):
         old = time.time() - changed_at(path) > KEPT_SECONDS
-        if (old or number >= KEPT) and Run(path).status not in LIVE:
+        if (old or number >= KEPT) and Job(path).status not in LIVE:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def load(job: Run) -> tuple[dict, dict[str, np.ndarray]]:
+def load(job: Job) -> tuple[dict, dict[str, np.ndarray]]:
     """The summary and the pictures for looking at of a finished job; empty where they cannot be read."""
     shown = arrays.load(job.file("pictures.npz"))
     summary = job.read("summary.json") if shown else {}

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from imgrec import jobs
+from imgrec import trainings
 from imgrec.bulk import pictures as files_in
 from imgrec.charts import Figure, confusion, curves
 from imgrec.data import Dataset, class_names, open_dataset
@@ -45,9 +45,9 @@ def fit(pictures: str | os.PathLike = "digits", preset: str = "standard", **sett
     """
     if "dataset" in settings:
         raise RecipeError(tr("The data set is the first argument: fit({name!r}, …).", name=settings["dataset"]))
-    recipe = jobs.recipe_from({"dataset": as_dataset(pictures), **settings}, preset)
+    recipe = trainings.recipe_from({"dataset": as_dataset(pictures), **settings}, preset)
     hint(recipe)
-    return Learner(jobs.enqueue(recipe))._train()
+    return Learner(trainings.enqueue(recipe))._train()
 
 
 def load(run: str | os.PathLike | Run = "last") -> Learner:
@@ -77,7 +77,7 @@ class Learner:
 
     def resume(self) -> Learner:
         """Go on with a training that was interrupted. Raises RunError if it cannot."""
-        self.run = jobs.requeue(self.run.name)
+        self.run = trainings.requeue(self.run.name)
         return self._train()
 
     @property

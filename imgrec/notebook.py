@@ -39,7 +39,7 @@ for split in ("train", "validation", "test"):
 if dataset.fingerprint != {fingerprint!r}:
     print("These are not quite the pictures of that training, so expect other figures.")"""
 
-TRAINING = """from imgrec.jobs import starting_weights
+TRAINING = """from imgrec.trainings import starting_weights
 from imgrec.train import Training
 
 training = Training(recipe, dataset, starting_weights(recipe))

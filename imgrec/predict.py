@@ -25,11 +25,12 @@ from imgrec.data.packs import Progress
 from imgrec.data.parallel import in_order
 from imgrec.hooks import listening
 from imgrec.images import ImageError, Recalled, fit, open_image
+from imgrec.jobs import LIVE
 from imgrec.language import tr
 from imgrec.neighbours import Neighbours
 from imgrec.recipe import one_of
 from imgrec.renaming import names_by_now
-from imgrec.runs import LIVE, Run, RunError, open_run
+from imgrec.runs import Run, RunError, open_run
 from imgrec.weights import VIEWS, Passport, fill, load_weights
 
 MOST_MEMBERS = 5  # of an ensemble

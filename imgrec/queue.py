@@ -19,8 +19,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from imgrec.home import folder, setting
+from imgrec.jobs import LIVE
 from imgrec.language import tr
-from imgrec.runs import LIVE, Run, RunError, open_run
+from imgrec.runs import Run, RunError, open_run
 
 
 def lock() -> FileLock:

@@ -1,96 +1,34 @@
-"""The run directory: which files a training leaves, how they are written and read, and the one word that says how it stands.
+"""Trainings on disk: what a run directory tells, and the list of all of them.
 
-It starts nothing and trains nothing, and works without torch, so that lists and status lights stay quick.
+It starts nothing and trains nothing, and works without torch, so that lists stay quick. `jobs` knows what a run shares with
+other work in the background.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
-import errno
-import json
 import os
 import re
 import shutil
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from filelock import FileLock, Timeout
-
-from imgrec import __version__
 from imgrec.home import changed_at, folder, write_atomic
-from imgrec.language import mark, tr
-from imgrec.recipe import FIELDS, Recipe, RecipeError
+from imgrec.jobs import LIVE, NUMBER, TEXT, Job, Owner
+from imgrec.language import tr
+from imgrec.recipe import Recipe, RecipeError
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
-SETTINGS = list(FIELDS)
-METRICS = {  # more figures of a run: the file and the name there
-    **{name: ("state.json", name) for name in ("epoch", "best_epoch", "images_per_second")},
-    **{
-        name: ("evaluation.json", name)
-        for name in ("balanced_accuracy", "top5", "calibration_error", "linear_accuracy", "learned_before")
-    },
-    "test_loss": ("evaluation.json", "loss"),
-    "fingerprint": ("about.json", "fingerprint"),  # of the pictures
-}
-NUMBER = (int, float, type(None))
-TEXT = (str, type(None))
-KINDS = {  # what fields of a JSON file of a run must be; one of another kind is as if it were not there
-    "state.json": dict.fromkeys(("phase", "detail", "note", "error"), TEXT)
-    | dict.fromkeys(("created", "updated", "progress", "seconds_left", "epoch", "epochs", "step", "steps", "best_epoch"), NUMBER)
-    | dict.fromkeys(("images_per_second", "loss", "best_validation_accuracy", "memory"), NUMBER),
-    "evaluation.json": dict.fromkeys(("accuracy", "balanced_accuracy", "majority_accuracy", "images"), (int, float))
-    | dict.fromkeys(("top5", "calibration_error", "linear_accuracy", "learned_before", "loss"), NUMBER)
-    | dict.fromkeys(("classes", "interval", "confusion"), list),
-    "recipe.json": {"dataset": str, "model": str},
-    "classes.json": {"classes": list},
-    "about.json": {"fingerprint": TEXT},
-}  # fmt: skip
-WHOLE = {"evaluation.json": {"accuracy", "images", "interval", "majority_accuracy", "balanced_accuracy", "classes"}}
-STATUSES = {
-    "new": mark("Its worker is being started."),
-    "waiting": mark("It waits for its turn or is loading."),
-    "training": mark("It is learning now."),
-    "paused": mark("It can go on where it was."),
-    "finished": mark("It has been tested and can classify pictures."),
-    "stopped": mark("Somebody stopped it; its best state so far is kept, and it can go on."),
-    "failed": mark("It ended with an error, which is shown with it."),
-    "lost": mark(
-        "Its worker vanished without a word (killed, or the computer went off). Resume continues from its "
-        "last checkpoint."
-    ),
-}
-LIVE = ("new", "waiting", "training")
-REQUESTS = {"stop": "stopped", "pause": "paused", "finish": "stopped"}  # and the status of a worker gone after one
 RATE = "learning-rate.json"  # the request for another one
 CHECKPOINT = "last.ckpt"
-ENDED = ("paused", "finished", "stopped", "failed")
 BUNDLED = Path(__file__).parent / "bundled"  # finished runs that come with imgrec; read only
-_looking = threading.Lock()  # whether a worker lives
-START_GRACE = 30.0  # seconds a new run may take until its worker holds the lock
-
-
 AWAY, MOST_AWAY = ".away", 20  # where deleted runs lie for a while, and how many
 MOST_TAGS, MOST_NOTE = 10, 2000  # tags of a run, characters of its note
-
-
-@dataclass(frozen=True)
-class Owner:
-    """Who started a run: a digest that tells visitors apart and gives nothing else away, and a name for people."""
-
-    visitor: str
-    name: str = ""
 
 
 class RunError(ValueError):
@@ -107,14 +45,20 @@ class Notes:
 
 
 @dataclass(frozen=True)
-class Run:
-    """One training on disk. Cheap to make; every property reads what is there now."""
+class Run(Job):
+    """One training on disk."""
 
-    path: Path
-
-    @property
-    def name(self) -> str:
-        return self.path.name
+    KINDS: ClassVar = Job.KINDS | {
+        "evaluation.json": dict.fromkeys(("accuracy", "balanced_accuracy", "majority_accuracy", "images"), (int, float))
+        | dict.fromkeys(("top5", "calibration_error", "linear_accuracy", "learned_before", "loss"), NUMBER)
+        | dict.fromkeys(("classes", "interval", "confusion"), list),
+        "recipe.json": {"dataset": str, "model": str},
+        "classes.json": {"classes": list},
+        "about.json": {"fingerprint": TEXT},
+    }  # fmt: skip
+    WHOLE: ClassVar = {
+        "evaluation.json": {"accuracy", "images", "interval", "majority_accuracy", "balanced_accuracy", "classes"}
+    }
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -133,120 +77,10 @@ class Run:
         except RunError:
             return self.name
 
-    def file(self, name: str) -> Path:
-        return self.path / name
-
-    def read(self, name: str) -> dict[str, Any]:
-        """A JSON file of the run as a dict; empty if it is missing or damaged."""
-        try:
-            with open(f"{self.path}/{name}", "rb", 0) as file:
-                written = file.read()
-            content = json.loads(written)
-        except (OSError, ValueError, RecursionError):
-            return {}
-        if not isinstance(content, dict):
-            return {}
-        kinds = KINDS.get(name, {})
-        sound = {key: value for key, value in content.items() if isinstance(value, kinds.get(key, object))}
-        return sound if sound.keys() >= WHOLE.get(name, set()) else {}
-
-    def write(self, name: str, content: dict[str, Any]) -> None:
-        """Replace a JSON file in one step: a reader sees the old or the new, never half."""
-        write_atomic(self.file(name), json.dumps(content, ensure_ascii=False))
-
-    def update(self, **changes: Any) -> None:
-        """Change fields of state.json."""
-        self.write("state.json", {**self.state, **changes, "updated": time.time()})
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """The last word of the worker: phase, epoch, epochs, step, steps, loss, images_per_second, seconds_left, …"""
-        return self.read("state.json")
-
-    def append(self, name: str, entry: dict[str, Any]) -> None:
-        """Add one line to a JSON-lines file; a reader ignores it until its newline is there."""
-        with self.file(name).open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(entry) + "\n")
-
-    def lines(self, name: str) -> list[dict[str, Any]]:
-        """All whole lines of a JSON-lines file; damaged ones are left out."""
-        try:
-            text = self.file(name).read_text("utf-8", errors="replace")
-        except OSError:
-            return []
-        entries = []
-        for line in text.splitlines(keepends=True):
-            try:
-                entry = json.loads(line) if line.endswith("\n") else None
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(entry, dict):
-                entries.append(entry)
-        return entries
-
     @property
     def epochs(self) -> list[dict[str, Any]]:
         """The finished epochs, oldest first."""
         return self.lines("log.jsonl")
-
-    @property
-    def lock(self) -> FileLock:
-        """The lock a worker holds while it lives; the system frees it when the worker dies in whatever way."""
-        return FileLock(self.file("lock"))
-
-    @property
-    def alive(self) -> bool:
-        """Whether a worker holds the lock now."""
-        if not self.file("lock").exists():
-            return False
-        try:
-            if fcntl:  # shared, or two that look at once would take each other for the worker
-                with open(self.file("lock"), "rb") as file:
-                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                return False
-            with _looking, self.lock.acquire(timeout=0):
-                return False
-        except (BlockingIOError, Timeout):
-            return True
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            return error.errno != errno.EROFS  # nobody works where nothing can be written
-
-    @property
-    def status(self) -> str:
-        """One word of STATUSES, from the last phase and the lock; never from a process number or a log text."""
-        state = self.state
-        phase = state.get("phase")
-        if phase in ENDED:
-            return phase
-        if self.alive:
-            return phase if phase in LIVE else "waiting"
-        phase = self.state.get("phase")  # it may have ended between the two looks
-        if phase in ENDED:
-            return phase
-        young, request = phase == "new" and abs(time.time() - state.get("updated", 0)) < START_GRACE, self.asked()
-        if young and request in (None, "finish"):  # its worker is on its way, and will learn an epoch at least
-            return "new"
-        return REQUESTS[request] if request else "lost"
-
-    @property
-    def under_way(self) -> bool:
-        """Whether somebody works at it or will in a moment; not, if it was never begun."""
-        return self.file("state.json").exists() and self.status in LIVE
-
-    @property
-    def silent_seconds(self) -> float:
-        """How long a live worker has said nothing."""
-        return max(0.0, time.time() - self.state.get("updated", time.time()))
-
-    def ask(self, word: str) -> None:
-        """Leave a request that the worker reads after its current step: stop, pause, or finish, which tests the best state."""
-        self.file(word).touch()
-
-    def asked(self) -> str | None:
-        """The request that is waiting, if any."""
-        return next((word for word in REQUESTS if self.file(word).exists()), None)
 
     def take_rate(self) -> float | None:
         """The learning rate that is asked for while it trains, if any; only the first to ask gets it."""
@@ -257,24 +91,13 @@ class Run:
             return rate if isinstance(rate, float) and rate > 0 else None
 
     def clear_requests(self) -> None:
-        for word in (*REQUESTS, RATE):
-            self.file(word).unlink(missing_ok=True)
+        super().clear_requests()
+        self.file(RATE).unlink(missing_ok=True)
 
     @property
     def changes(self) -> list[dict[str, Any]]:
         """What was changed while it trained, oldest first: ``at`` in epochs, ``learning_rate``."""
         return [entry for entry in self.lines("changes.jsonl") if {"at", "learning_rate"} <= entry.keys()]
-
-    @property
-    def owner(self) -> Owner | None:
-        """Who started it, if that is known."""
-        found = self.read("owner.json")
-        return Owner(str(found["visitor"]), str(found.get("name", ""))) if found.get("visitor") else None
-
-    def give_to(self, owner: Owner | None) -> None:
-        """Write down whose it is; nobody's if it is not known."""
-        if owner:
-            self.write("owner.json", dataclasses.asdict(owner))
 
     @property
     def bundled(self) -> bool:
@@ -376,7 +199,7 @@ def open_run(name: str) -> Run:
         for place in (folder("runs"), BUNDLED):
             if os.path.isdir(place / name):
                 return Run(place / name)
-    names = [os.path.basename(path) for path in _paths(bundled=True)]
+    names = [os.path.basename(path) for path in paths(bundled=True)]
     near = [other for other in names if len(name) > 2 and other.startswith(name)] or difflib.get_close_matches(
         name, names, 1, 0.8
     )
@@ -407,10 +230,10 @@ def newest(usable: bool = False) -> Run:
 
 def list_runs(bundled: bool = False) -> list[Run]:
     """All runs, newest first; with ``bundled`` followed by those that come with imgrec."""
-    return [Run(_path(path)) for path in _paths(bundled)]
+    return [Run(_path(path)) for path in paths(bundled)]
 
 
-def _paths(bundled: bool) -> list[str]:
+def paths(bundled: bool) -> list[str]:
     """The folders of `list_runs`."""
     place = folder("runs")
     found = [f"{place}/{name}" for name in _by_age(tuple(_folders(place)))]
@@ -454,98 +277,6 @@ def restore_run(name: str) -> Run:
         raise RunError(tr("There is a run named {name!r} by now; delete that first.", name=name))
     os.rename(away, back)
     return Run(back)
-
-
-_rows: dict[str, tuple[int, dict[str, Any]]] = {}  # folder → when it changed, what `rows` says of a run that has ended
-ROWS, WORTH = ".rows.json", 50  # where those are kept for the next server, and how many new ones make that worth while
-
-
-def rows(bundled: bool = True) -> list[dict[str, Any]]:
-    """All runs as rows of a table, newest first: what `Run.summary` tells, the star, tags and note, its owner's name, all
-    METRICS, then every setting.
-
-    What has ended is read once and then only when something in its folder has changed: ten thousand take a moment.
-    """
-    if not _rows:
-        _rows.update(_kept_rows())
-    found, fresh = [], 0
-    for path in _paths(bundled):
-        try:
-            changed = os.stat(path).st_mtime_ns
-        except OSError:
-            continue
-        known, row = _rows.get(path, (None, {}))
-        if known != changed:
-            row = _row(Run(Path(path)))
-            if row["status"] in ENDED:
-                _rows[path] = changed, row
-                fresh += 1
-        found.append(row)
-    if fresh > WORTH:
-        _keep_rows({row["run"] for row in found})
-    return found
-
-
-def learned_from(dataset: str) -> list[str]:
-    """The names of the runs that need a data set to go on or to be tested."""
-    return [row["run"] for row in rows(bundled=False) if row.get("dataset") == dataset]
-
-
-def matching(rows: Iterable[dict[str, Any]], words: str, spoken: Callable[[str], str] = str) -> list[dict[str, Any]]:
-    """The rows in which each of the words, with spaces between, stands somewhere, capitals or not; ``spoken`` gives what
-    an owner is called."""
-    wanted = words.lower().split()
-    return [
-        row
-        for row in rows
-        if all(word in f"{' '.join(map(str, row.values()))} {spoken(row['owner'])}".lower() for word in wanted)
-    ]
-
-
-def _form() -> list[str]:
-    """What a kept row must have been made of, or it is read anew."""
-    return [__version__, "owner", *METRICS, *SETTINGS]
-
-
-def _kept_rows() -> dict[str, tuple[int, dict[str, Any]]]:
-    """What an earlier server kept of `rows`; empty if there is nothing of use."""
-    place = folder("runs")
-    try:
-        kept = json.loads((place / ROWS).read_bytes())
-        return {f"{place}/{row['run']}": (changed, row) for changed, row in kept["rows"] if kept["form"] == _form()}
-    except (OSError, ValueError, TypeError, KeyError):
-        return {}
-
-
-def _keep_rows(there: set[str]) -> None:
-    """Keep what is known of the runs in this workspace, and forget those that are gone."""
-    place = str(folder("runs"))
-    for path in [path for path in _rows if os.path.dirname(path) == place and os.path.basename(path) not in there]:
-        del _rows[path]
-    known = [pair for path, pair in _rows.items() if os.path.dirname(path) == place]
-    with suppress(OSError):  # it only saves time
-        write_atomic(folder("runs") / ROWS, json.dumps({"form": _form(), "rows": known}))
-
-
-def _row(run: Run) -> dict[str, Any]:
-    """One row of `rows`, read with as few looks at the disk as it takes; a damaged recipe leaves its settings out."""
-    state, settings, notes = run.state, run.read("recipe.json"), run.notes
-    phase = state.get("phase")
-    files = {"state.json": state} | {name: run.read(name) for name in ("evaluation.json", "about.json")}
-    return {
-        "star": notes.star,
-        "run": run.name,
-        "status": phase if phase in ENDED else run.status,
-        "validation_accuracy": state.get("best_validation_accuracy"),
-        "test_accuracy": files["evaluation.json"].get("accuracy"),
-        "created": state.get("created"),
-        "bundled": run.bundled,
-        "tags": list(notes.tags),
-        "note": notes.text,
-        "owner": owner.name if (owner := run.owner) else "",
-        **{name: files[file].get(key) for name, (file, key) in METRICS.items()},
-        **{name: settings[name] for name in SETTINGS if name in settings},
-    }
 
 
 def _folders(place: Path) -> list[str]:

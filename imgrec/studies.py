@@ -24,8 +24,8 @@ Told = Callable[..., None]  # (share, words)
 
 def suspects(name: str, told: Told) -> dict[str, np.ndarray]:
     """Labels that may be wrong, worst first: positions, labels and suggested (names), margin, flagged."""
-    from imgrec.jobs import starting_weights
     from imgrec.suspects import find, recipe_for
+    from imgrec.trainings import starting_weights
 
     told(0.0, tr("loading PyTorch and the pictures"))
     recipe = recipe_for(open_dataset(name))
@@ -87,8 +87,8 @@ def proposals(name: str, told: Told, run: str) -> dict[str, np.ndarray]:
 
 def preflight(name: str, told: Told, recipe: str) -> dict[str, np.ndarray]:
     """A look ahead at a training with a recipe, given as JSON: what `Preflight` holds."""
-    from imgrec.jobs import starting_weights
     from imgrec.preflight import look_ahead
+    from imgrec.trainings import starting_weights
 
     told(0.0, tr("loading PyTorch and the pictures"))
     wanted = Recipe.from_json(recipe)

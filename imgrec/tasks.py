@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from imgrec import arrays
-from imgrec.data import Cancelled, classes_of, fetch, import_dataset, open_dataset, stamps
+from imgrec.background import bring_folder, dataset_folder, study_folder
+from imgrec.data import classes_of, fetch, import_dataset, open_dataset, stamps
 from imgrec.data.dataset import DatasetError, Unsorted
 from imgrec.data.uploads import discard
-from imgrec.jobs import bring_folder, dataset_folder, study_folder, teller, under_way
+from imgrec.jobs import Cancelled, teller, under_way
 from imgrec.language import tr
 from imgrec.runs import Run
 from imgrec.worker import STATE_EVERY, Requests

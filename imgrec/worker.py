@@ -21,9 +21,10 @@ from filelock import Timeout
 
 from imgrec import __version__
 from imgrec.home import in_words, setting, write_atomic
+from imgrec.jobs import REQUESTS, Job
 from imgrec.language import tr
 from imgrec.queue import ahead, keep_place, leave_ended, may_begin, take_gpu
-from imgrec.runs import CHECKPOINT, RATE, REQUESTS, Run, RunError
+from imgrec.runs import CHECKPOINT, RATE, Run, RunError
 
 LOOK_EVERY = 0.5  # seconds for each run before it, between two looks of a waiting worker at its place
 STATE_EVERY = 0.2  # seconds between two writings of state.json
@@ -42,7 +43,7 @@ class Waiting:
     ahead: int
 
 
-def work(run: Run, process: bool = False) -> Iterator[object]:
+def work(run: Job, process: bool = False) -> Iterator[object]:
     """Carry a queued run out, yielding Waiting until its turn comes, then the training's Step, Check and Epoch events, after they are written down.
 
     Ends with status finished, stopped, paused or failed; an error is written down and raised again. ``process``: this
@@ -88,8 +89,8 @@ def _train(run: Run, requests: Requests) -> Iterator[object]:
             os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # torch will see this one only
         from imgrec import features, hardware
         from imgrec.data import open_dataset
-        from imgrec.jobs import starting_weights
         from imgrec.train import Epoch, Training
+        from imgrec.trainings import starting_weights
 
         recipe = run.recipe
         dataset = open_dataset(recipe.dataset, recipe.image_size, recipe.resize)
@@ -126,13 +127,13 @@ def _train(run: Run, requests: Requests) -> Iterator[object]:
 class Requests:
     """Watches for requests from a thread, so that the training loop only looks at a variable."""
 
-    def __init__(self, run: Run, process: bool) -> None:
+    def __init__(self, run: Job, process: bool) -> None:
         self.word: str | None = None
         self.new_rate, self.every = False, 0.1  # seconds between two looks
         self.noticed, self.done, self.ending = threading.Event(), threading.Event(), threading.Lock()
         threading.Thread(target=self._watch, args=(run, process), daemon=True).start()
 
-    def _watch(self, run: Run, process: bool) -> None:
+    def _watch(self, run: Job, process: bool) -> None:
         while not self.done.wait(self.every):
             self.new_rate = run.file(RATE).exists()
             if (word := run.asked()) in (None, self.word):

@@ -5,20 +5,20 @@ from pathlib import Path
 
 import streamlit as st
 
-from imgrec import jobs
+from imgrec import background
+from imgrec.jobs import Job
 from imgrec.language import listed, tr
-from imgrec.runs import Run
 from pages import parts, visitors
 
 ENOUGH = 10  # pictures of a class, two of which are tested with
 
 
-def follow(latest: Callable[[], list[Run]]) -> None:
+def follow(latest: Callable[[], list[Job]]) -> None:
     """The ``latest`` imports, drawn anew while one is under way; then the page once more, which has a new data set."""
     st.fragment(_follow, run_every=1.0 if any(map(parts.live, latest())) else None)(latest)
 
 
-def _follow(latest: Callable[[], list[Run]]) -> None:
+def _follow(latest: Callable[[], list[Job]]) -> None:
     found = latest()
     for job in found:
         report(job)
@@ -29,7 +29,7 @@ def _follow(latest: Callable[[], list[Run]]) -> None:
     st.session_state["importing"] = busy
 
 
-def report(job: Run) -> None:
+def report(job: Job) -> None:
     """How an import went: accepted, refused and why, or how far it is."""
     status, state = job.status, job.state
     name = parts.text(job.name)
@@ -87,15 +87,15 @@ def report(job: Run) -> None:
             help=tr("All of them wait on the page Label, where a network proposes what they are."),
         ):  # fmt: skip
             with parts.refusals():
-                jobs.start_import(kept, job.name, unlabelled=True, owner=visitors.visitor())
+                background.start_import(kept, job.name, unlabelled=True, owner=visitors.visitor())
                 st.rerun()
         dismiss(job)
 
 
-def dismiss(job: Run) -> None:
+def dismiss(job: Job) -> None:
     """A button that takes the note about an ended import away."""
     if visitors.may_change(job) and st.button(
         tr("Dismiss"), icon=":material/close:", key=f"dismiss {job.name}", type="tertiary"
     ):
-        jobs.forget_bring(job.name)
+        background.forget_bring(job.name)
         st.rerun()

@@ -4,12 +4,12 @@ from contextlib import suppress
 
 import streamlit as st
 
-from imgrec import data, jobs
+from imgrec import background, data
 from imgrec.data import uploads
 from imgrec.home import mend_name
 from imgrec.images import EXTENSIONS
+from imgrec.jobs import Job
 from imgrec.language import mark, tr
-from imgrec.runs import Run
 from pages import arrivals, drafts, film, parts, visitors
 
 WAYS = (mark("Class by class"), mark("Archive"), mark("Folder"), mark("Without labels"), mark("On the server"))
@@ -159,7 +159,7 @@ def start(source, missing: str, unlabelled: bool = False) -> None:
             st.caption(tr("It will be called {name}.", name=parts.text(name)))
     if st.button(tr("Import"), type="primary", icon=":material/input:", disabled=bool(missing), help=missing or None):
         with parts.refusals():
-            jobs.start_import(source(), name, unlabelled, adding=into != NEW, owner=visitors.visitor())
+            background.start_import(source(), name, unlabelled, adding=into != NEW, owner=visitors.visitor())
             forget()
             st.rerun()
     if missing:
@@ -197,9 +197,9 @@ def forget() -> None:
     st.session_state["bring_turn"] = st.session_state.get("bring_turn", 0) + 1
 
 
-def mine() -> list[Run]:
+def mine() -> list[Job]:
     """The latest imports of the visitor, or all where they are the operator."""
-    return [job for job in jobs.bring_jobs() if visitors.may_change(job)][:4]
+    return [job for job in background.bring_jobs() if visitors.may_change(job)][:4]
 
 
 st.title(tr("How do I bring my own pictures?"), anchor=False)

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import streamlit as st
 
-from imgrec import jobs
+from imgrec import background
 from imgrec.data.collecting import Collection, Photo, collections_of, find_collection, open_collection
 from imgrec.home import mend_name
 from imgrec.images import fit, open_image
@@ -194,7 +194,7 @@ def lead(collection: Collection) -> None:
             )
         )
     with st.container(horizontal=True):
-        job = jobs.bring_folder(collection.name)
+        job = background.bring_folder(collection.name)
         busy = job.under_way
         make = tr("Add what is new to the data set") if collection.made else tr("Make the data set")
         if st.button(
@@ -202,7 +202,7 @@ def lead(collection: Collection) -> None:
             disabled=busy or (collection.made and not collection.new and job.status == "finished"),
         ):  # fmt: skip
             with parts.refusals():
-                jobs.start_import(
+                background.start_import(
                     collection.bundle(), collection.name, adding=collection.made, owner=visitors.visitor()
                 )
                 collection.note_made()
@@ -246,7 +246,7 @@ st.subheader(parts.text(collection.name), anchor=False)
 if owns(collection):
     lead(collection)
     if collection.begun:
-        arrivals.follow(lambda: [jobs.bring_folder(collection.name)])
+        arrivals.follow(lambda: [background.bring_folder(collection.name)])
 if visitor := visitors.visitor():
     st.caption(tr("You are {name}.", name=parts.text(visitors.spoken(visitor.name))))
 add(collection)

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import streamlit as st
 
-from imgrec import charts, data, jobs
+from imgrec import background, charts, data
 from imgrec.data import inspection
 from imgrec.language import mark, tr
 from imgrec.runs import usable_runs
@@ -179,7 +179,7 @@ def take_along(dataset: data.Dataset) -> None:
 
 def fetching() -> None:
     """Data sets to download: one row each, with progress while it comes; the page is drawn anew when one has come."""
-    busy, brought = False, {job.name: job for job in jobs.bring_jobs()}
+    busy, brought = False, {job.name: job for job in background.bring_jobs()}
     for row in (row for row in data.list_datasets() if row.kind == "download" and not row.ready):
         name, about, control = st.columns([2, 5, 2], vertical_alignment="center")
         name.markdown(f"**{parts.text(tr(row.title))}**")
@@ -203,7 +203,7 @@ def fetching() -> None:
                 job.ask("stop")
         elif control.button(tr("Download"), key=f"fetch {row.name}", icon=":material/download:", width="stretch"):
             try:
-                jobs.start_fetch(row.name, visitors.visitor())
+                background.start_fetch(row.name, visitors.visitor())
             except (ValueError, OSError) as error:
                 about.error(parts.text(error, 400))
             else:
@@ -226,7 +226,7 @@ else:
 take_along(dataset)
 if editing.editable(dataset):
     editing.delete(dataset.name)
-coming = any(map(parts.live, jobs.bring_jobs()))
+coming = any(map(parts.live, background.bring_jobs()))
 more = st.expander(tr("Download more data sets"), icon=":material/download:", key="more_sets", on_change="rerun")
 if more.open or coming:
     with more:

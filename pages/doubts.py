@@ -17,7 +17,8 @@ from imgrec.language import mark, tr
 from imgrec.predict import Predictor
 from imgrec.renaming import names_now
 from imgrec.robustness import CHANGES
-from imgrec.runs import Run, open_run, rows
+from imgrec.run_table import rows
+from imgrec.runs import Run, open_run
 from pages import judged, parts, visitors
 from pages.study import Study
 

@@ -3,12 +3,12 @@
 import numpy as np
 import streamlit as st
 
-from imgrec import data, jobs
+from imgrec import background, data
 from imgrec.data.dataset import SPLITS
 from imgrec.data.views import PLACES
 from imgrec.images import open_image
 from imgrec.language import plural, tr
-from imgrec.runs import learned_from
+from imgrec.run_table import learned_from
 from pages import parts, visitors
 
 
@@ -89,8 +89,8 @@ def change(dataset: data.Dataset, edit: data.Edit) -> None:
 
 def delete(name: str) -> None:
     """The button, and behind it the one that means it; for who brought the set and the operator."""
-    if not visitors.may_change(jobs.dataset_folder(name)):
-        if other := visitors.whose(jobs.dataset_folder(name)):
+    if not visitors.may_change(background.dataset_folder(name)):
+        if other := visitors.whose(background.dataset_folder(name)):
             st.caption(tr("Brought by {owner}; only they or the operator can delete it.", owner=parts.text(other)))
         return
     with st.popover(tr("Delete the data set"), icon=":material/delete:"):

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from imgrec import baselines, charts, runs
+from imgrec import baselines, charts, run_table
 from imgrec.data import named
 from imgrec.elsewhere import by_heart
 from imgrec.language import plural, tr
@@ -74,7 +74,7 @@ def compared(run: Run, evaluation: dict) -> None:
     if evaluation.get("linear_accuracy"):
         rows.append({"name": tr("a linear classifier"), "accuracy": evaluation["linear_accuracy"], "kind": "baseline"})
     best: dict[str, float] = {}
-    for other in runs.rows():
+    for other in run_table.rows():
         same = other["run"] != run.name and other["fingerprint"] == about.get("fingerprint")
         if same and (accuracy := other["test_accuracy"]):
             model = str(other.get("model"))

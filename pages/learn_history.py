@@ -5,7 +5,7 @@ from contextlib import suppress
 import numpy as np
 import streamlit as st
 
-from imgrec import charts, jobs, models, runs
+from imgrec import charts, models, run_table, runs, trainings
 from imgrec.language import tr
 from imgrec.lessons import history
 from imgrec.recipe import Recipe
@@ -102,7 +102,7 @@ def reached(name: str) -> list[dict]:
     """The best run of every network on this data set: its weights and its test accuracy."""
     best: dict[str, dict] = {}
     for row in sorted(
-        (row for row in runs.rows() if row.get("dataset") == name and row["test_accuracy"] is not None),
+        (row for row in run_table.rows() if row.get("dataset") == name and row["test_accuracy"] is not None),
         key=lambda row: -row["test_accuracy"],
     ):
         network = str(row.get("model")).partition(":")[0]
@@ -137,7 +137,7 @@ def together(dataset) -> None:
             with parts.refusals():
                 size = {name: max(dataset.image_size, models.card(name).smallest) for name in missing}
                 for name in missing:
-                    jobs.start(
+                    trainings.start(
                         Recipe(
                             dataset=dataset.name,
                             model=name,

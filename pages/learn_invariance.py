@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from imgrec import charts, jobs
+from imgrec import charts, trainings
 from imgrec.augment import AUGMENTATIONS, parse
 from imgrec.data import class_names
 from imgrec.language import tr
@@ -97,7 +97,7 @@ with columns[1]:
         if st.button(tr("Train both"), icon=":material/play_arrow:", key="invariance_train"):
             with parts.refusals():
                 for plan in ("none", "rotate=60,shift=0.2"):
-                    started = jobs.start(Recipe(dataset="digits", epochs=15, augment=plan), visitors.visitor())
+                    started = trainings.start(Recipe(dataset="digits", epochs=15, augment=plan), visitors.visitor())
                 st.success(tr("Both are under way; when they have finished, choose one of them above."))
                 parts.link("train", "Watch", ":material/model_training:", run=started.name)
 middle, names = change.values.index(change.none), class_names(model.classes)

@@ -17,11 +17,12 @@ import streamlit as st
 from starlette.requests import Request
 from starlette.responses import Response
 
-from imgrec import charts, jobs, queue
+from imgrec import charts, queue, trainings
 from imgrec.coach import OPEN, advise
+from imgrec.jobs import LIVE, STATUSES
 from imgrec.language import LANGUAGES, current, listed, mark, speaking, tr
 from imgrec.recipe import Recipe
-from imgrec.runs import LIVE, STATUSES, Run, RunError, open_run
+from imgrec.runs import Run, RunError, open_run
 from pages import parts, visitors
 from pages.pulse import Said, pulse
 
@@ -252,7 +253,7 @@ def controls(run: Run) -> None:
         with st.container(horizontal=True):
             for how, label, icon, help in WAYS_OUT:
                 if st.button(tr(label), icon=icon, key=how, disabled=asked in (how, "stop"), help=tr(help)):
-                    jobs.stop(run.name, how)
+                    trainings.stop(run.name, how)
                     st.rerun(scope="fragment")
             rate(run)
             if visitors.is_operator() and queue.ahead(run) and st.button(tr("Next in line"), icon=":material/vertical_align_top:", key="next",
@@ -263,7 +264,7 @@ def controls(run: Run) -> None:
                     st.error(parts.text(error, 300))
     elif run.resumable() is None and st.button(tr("Resume"), icon=":material/play_arrow:", key="resume"):
         with parts.refusals():
-            jobs.resume(run.name)
+            trainings.resume(run.name)
             st.rerun()
 
 
@@ -279,5 +280,5 @@ def rate(run: Run) -> None:
         )  # fmt: skip
         if st.button(tr("Use it"), key="use_new_rate"):
             with parts.refusals():
-                jobs.set_learning_rate(run.name, value)
+                trainings.set_learning_rate(run.name, value)
                 st.caption(tr("From its next step on it learns at {rate:g}.", rate=value))

@@ -6,8 +6,8 @@ import streamlit as st
 from imgrec import bulk
 from imgrec.data import class_name, uploads
 from imgrec.images import EXTENSIONS
+from imgrec.jobs import Job
 from imgrec.language import mark, tr
-from imgrec.runs import Run
 from pages import parts
 
 
@@ -49,7 +49,7 @@ def show(names: str, views: str, temperature: float) -> None:
         st.rerun()
 
 
-def _watch(job: Run) -> None:
+def _watch(job: Job) -> None:
     status, state = job.status, job.state
     if parts.live(job):
         left, right = st.columns([4, 1], vertical_alignment="center")
@@ -71,7 +71,7 @@ def _watch(job: Run) -> None:
         st.rerun()
 
 
-def _found(job: Run) -> None:
+def _found(job: Job) -> None:
     """How many of what, the first pictures by their answer, and the table of all to take along."""
     summary, shown = bulk.load(job)
     if not summary:

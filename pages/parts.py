@@ -24,8 +24,10 @@ from imgrec import charts, data
 from imgrec.data import sources
 from imgrec.home import in_words
 from imgrec.images import EXTENSIONS, Recalled, as_pillow, in_address, to_png
+from imgrec.jobs import LIVE
 from imgrec.language import current, follow, mark, plural, speaking, tr
-from imgrec.runs import LIVE, Run, RunError, list_runs, open_run, rows, usable_runs
+from imgrec.run_table import rows
+from imgrec.runs import Run, RunError, list_runs, open_run, usable_runs
 from pages import scripts, tongue
 
 PAGE: dict[str, st.Page] = {}  # address → page, filled by main.py

@@ -11,9 +11,11 @@ import streamlit as st
 
 from imgrec import charts, sweep
 from imgrec.events import write_events
+from imgrec.jobs import LIVE
 from imgrec.language import mark, tr
 from imgrec.recipe import FIELDS
-from imgrec.runs import LIVE, METRICS, SETTINGS, Notes, Run, RunError, delete_run, matching, open_run, restore_run, rows
+from imgrec.run_table import METRICS, SETTINGS, matching, rows
+from imgrec.runs import Notes, Run, RunError, delete_run, open_run, restore_run
 from imgrec.spreadsheet import as_csv
 from pages import parts, settings, visitors
 

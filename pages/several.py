@@ -5,10 +5,12 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from imgrec import jobs, queue, sweep
+from imgrec import queue, sweep, trainings
+from imgrec.jobs import LIVE
 from imgrec.language import tr
 from imgrec.recipe import FIELDS, Recipe
-from imgrec.runs import LIVE, Notes, Run, RunError, open_run, rows
+from imgrec.run_table import rows
+from imgrec.runs import Notes, Run, RunError, open_run
 from pages import parts, visitors
 
 FEW = 4  # combinations of which nobody wants a part
@@ -107,10 +109,10 @@ def button(wanted: Several) -> str:
 
 def start(recipe: Recipe, wanted: Several) -> list[Run]:
     """Start a training for each combination; if there are several, their notes say what is whose. Raises what
-    `jobs.start_all` raises."""
+    `trainings.start_all` raises."""
     recipes, tag = wanted.recipes(recipe), sweep.tag()
     notes = [Notes(tags=(tag,), text=sweep.words(each, wanted.lists)) for each in recipes] if len(recipes) > 1 else ()
-    return jobs.start_all(recipes, visitors.visitor(), notes)
+    return trainings.start_all(recipes, visitors.visitor(), notes)
 
 
 def together(run: Run) -> None:
@@ -137,7 +139,7 @@ def _together(tag: str, alive: bool) -> None:
         if mine and st.button(tr("Stop all of them"), icon=":material/stop:", key="stop_all"):
             for each in reversed(mine):  # or the next would begin before it is told
                 with suppress(RunError):  # it has ended by now
-                    jobs.stop(each.name)
+                    trainings.stop(each.name)
             st.rerun()
     if alive and not left:
         st.rerun()  # nothing to look after any more

@@ -6,9 +6,9 @@ from functools import cached_property
 import numpy as np
 import streamlit as st
 
-from imgrec import jobs
+from imgrec import background
+from imgrec.jobs import Job
 from imgrec.language import tr
-from imgrec.runs import Run
 from pages import parts
 
 
@@ -19,14 +19,14 @@ class Study:
         self.kind, self.name, self.options = kind, name, options
 
     @cached_property
-    def job(self) -> Run | None:
+    def job(self) -> Job | None:
         """The last one of that kind, if there was one."""
-        return jobs.study_job(self.kind, self.name, **self.options)
+        return background.study_job(self.kind, self.name, **self.options)
 
     @cached_property
     def found(self) -> Mapping[str, np.ndarray]:
         """What it found; empty before that, or where the pictures are others by now."""
-        return jobs.study_result(self.job)
+        return background.study_result(self.job)
 
     def offer(self, label: str, help: str | None = None) -> None:
         """The button that starts it; while it is under way its progress and Cancel, afterwards what went wrong."""
@@ -38,11 +38,11 @@ class Study:
             st.error(parts.text(job.state.get("error") or tr("It vanished; start it again."), 400))
         if st.button(label, key=f"start {self.kind}", icon=":material/play_arrow:", help=help):
             with parts.refusals():
-                jobs.start_study(self.kind, self.name, **self.options)
+                background.start_study(self.kind, self.name, **self.options)
                 st.rerun()
 
 
-def _watch(job: Run, key: str) -> None:
+def _watch(job: Job, key: str) -> None:
     """How far a study is; the page is drawn anew when it has ended."""
     if not parts.live(job):
         st.rerun()

@@ -5,12 +5,13 @@ from contextlib import suppress
 
 import streamlit as st
 
-from imgrec import coach, data, jobs
+from imgrec import background, coach, data, trainings
 from imgrec.data import uploads
 from imgrec.home import mend_name
+from imgrec.jobs import LIVE
 from imgrec.language import listed, mark, tr
 from imgrec.recipe import Recipe
-from imgrec.runs import LIVE, Run, RunError, open_run
+from imgrec.runs import Run, RunError, open_run
 from pages import answers, classes, drafts, film, live, live_run, parts, visitors
 
 FEWEST = 10  # pictures of a class, below which more are advised
@@ -22,7 +23,7 @@ def taught(run: Run | None, named: str) -> data.Dataset | None:
     import of it that is under way is followed, also after a reload."""
     ready = {row.name for row in data.list_datasets() if row.kind == "imported" and row.ready}
     for name in filter(None, (named, st.session_state.get("teach_dataset"), run.recipe.dataset if run else "")):
-        job = jobs.bring_folder(name)
+        job = background.bring_folder(name)
         if mend_name(name) == name and job.file("state.json").exists() and parts.live(job):
             st.session_state["teach_pending"] = name, job.state["created"]
         if name in ready:
@@ -106,7 +107,7 @@ def train(dataset: data.Dataset | None, shown: classes.Shown, run: Run | None, b
 def bring(dataset: data.Dataset | None, new: list[uploads.Loose]) -> None:
     """Begin to import what is new; the training begins once it is there."""
     name = dataset.name if dataset else free_name([picture.label for picture in new])
-    job = jobs.start_import(uploads.bundle(new), name, adding=dataset is not None, owner=visitors.visitor())
+    job = background.start_import(uploads.bundle(new), name, adding=dataset is not None, owner=visitors.visitor())
     st.session_state["teach_pending"] = name, job.state["created"]
     if not dataset:
         st.query_params["dataset"] = name  # for a reload; the form stays this one's until it is there
@@ -118,23 +119,23 @@ def free_name(labels: Sequence[str]) -> str:
     for number in range(1, 1000):
         with suppress(ValueError):
             free = data.check_free(name if number == 1 else f"{name}-{number}")
-            job = jobs.bring_folder(free)
+            job = background.bring_folder(free)
             if not (job.file("state.json").exists() and parts.live(job)):
                 return free
     return data.check_free(name)  # which says why not
 
 
 def begin(name: str) -> None:
-    """Start to train with a set. Raises what `jobs.start` raises."""
+    """Start to train with a set. Raises what `trainings.start` raises."""
     preset = coach.few_preset(parts.open_dataset(name).channels)
-    note(dataset=name, run=jobs.start(Recipe.from_values({"dataset": name}, preset), visitors.visitor()).name)
+    note(dataset=name, run=trainings.start(Recipe.from_values({"dataset": name}, preset), visitors.visitor()).name)
 
 
 def progress(run: Run | None) -> None:
     """How far the import is, and after it the training, which begins by itself."""
     if classes.importing():
         name, created = st.session_state["teach_pending"]
-        coming(jobs.bring_folder(name), created)
+        coming(background.bring_folder(name), created)
     elif run is not None:
         learning(run)
 
@@ -177,7 +178,7 @@ def learning(run: Run) -> None:
             st.progress(min(1.0, float(state.get("progress") or 0.0)), tr("Epoch {epoch} of {total}", epoch=epoch, total=total))  # fmt: skip
         if visitors.may_change(run) and st.button(tr("Stop"), key="teach_stop", disabled=run.asked() is not None):
             with suppress(RunError):  # it has ended by now
-                jobs.stop(run.name)
+                trainings.stop(run.name)
     elif st.session_state.pop("teach_watched", "") == run.name:
         st.rerun()  # the network can be tried now
     if status == "stopped" and not run.usable:

@@ -7,8 +7,8 @@ from functools import lru_cache
 
 import streamlit as st
 
+from imgrec.jobs import Job, Owner
 from imgrec.language import mark, tr
-from imgrec.runs import Owner, Run
 
 COOKIE = "imgrec_visitor"  # set by app.py
 MOST = 10_000  # visitors of whom something is remembered
@@ -134,13 +134,13 @@ def may_delete() -> bool:
     return not os.environ.get("IMGREC_OPERATOR") or is_operator()
 
 
-def may_change(run: Run) -> bool:
+def may_change(run: Job) -> bool:
     """Whether this visitor may stop, resume or delete a run: its owner and the operator may, and see `may_delete`."""
     owner, me = run.owner, visitor()
     return may_delete() if owner is None else (me is not None and me.visitor == owner.visitor) or is_operator()
 
 
-def whose(run: Run, other_than: str | None = None) -> str:
+def whose(run: Job, other_than: str | None = None) -> str:
     """The name of its owner, or an empty text where that is nobody, or the visitor of that digest, by default this one."""
     owner, who = run.owner, me() if other_than is None else other_than
     return "" if owner is None or owner.visitor == who else spoken(owner.name) or tr("somebody else")

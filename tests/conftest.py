@@ -36,7 +36,7 @@ def workspace(tmp_path_factory, monkeypatch):
     """Every test gets an empty IMGREC_HOME; nothing touches the real one."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("IMGREC_HOME", str(home))
-    monkeypatch.setattr("imgrec.runs.START_GRACE", 10 * PATIENCE)  # tests queue runs for which no worker comes
+    monkeypatch.setattr("imgrec.jobs.START_GRACE", 10 * PATIENCE)  # tests queue runs for which no worker comes
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # AppTest puts its page there for good
     return home
 
@@ -56,14 +56,14 @@ def no_worker_survives():
 @pytest.fixture(scope="session")
 def full_workspace(tmp_path_factory):
     """A workspace with a finished run on digits, trained once through the product itself."""
-    from imgrec import jobs, worker
+    from imgrec import trainings, worker
     from imgrec.recipe import Recipe
 
     home = tmp_path_factory.mktemp("full")
     before = os.environ.get("IMGREC_HOME")
     os.environ["IMGREC_HOME"] = str(home)
     try:
-        run = jobs.enqueue(Recipe(epochs=3))
+        run = trainings.enqueue(Recipe(epochs=3))
         for _ in worker.work(run):
             pass
     finally:

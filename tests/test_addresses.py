@@ -23,7 +23,7 @@ def asked_of(test):
 def test_the_settings_of_a_training_are_in_the_address_as_on_the_command_line(monkeypatch):
     """Row 23 of the goals goes on: a reload, a link and the back button open the form as it was."""
     started = []
-    monkeypatch.setattr(jobs, "launch", lambda run, *command: started.append(run.recipe))
+    monkeypatch.setattr(jobs, "launch", lambda run, *_, **__: started.append(run.recipe))
     test = open_page("train.py", {"dataset": "digits"})
     test.button_group(key="preset").set_value("quick").run()
     test.number_input(key="recipe_epochs").set_value(4).run()
@@ -54,7 +54,7 @@ def test_several_values_and_a_network_of_ones_own_are_in_the_address_too(monkeyp
     assert not test.warning
     assert test.button(key="start").label == "Start 4 trainings"
     assert asked_of(test) == asked
-    monkeypatch.setattr(jobs, "launch", lambda *run: None)
+    monkeypatch.setattr(jobs, "launch", lambda *_, **__: None)
     test.button(key="start").click().run()
     assert [run.recipe.model for run in list_runs()] == [layers] * 4
 

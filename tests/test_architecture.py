@@ -16,9 +16,20 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     ("language", "allowance"),
     ("recipe", "images", "home", "spreadsheet", "hooks"),
-    ("privacy", "arrays", "hardware", "optimisers", "sweep"),
+    ("privacy", "arrays", "hardware", "optimisers", "sweep", "jobs"),
     ("data", "augment", "models", "muon", "graphs", "webpage", "lessons", "coach", "runs"),
-    ("weights", "shelves", "precision", "neighbours", "renaming", "notebook", "queue", "takeaway"),
+    (
+        "weights",
+        "shelves",
+        "precision",
+        "neighbours",
+        "renaming",
+        "notebook",
+        "queue",
+        "takeaway",
+        "run_table",
+        "background",
+    ),
     ("batches",),
     ("train", "predict"),
     (
@@ -35,7 +46,7 @@ LAYERS = (
         "charts",
         "serving",
     ),
-    ("jobs", "api", "events", "elsewhere"),
+    ("trainings", "api", "events", "elsewhere"),
     ("studies", "bulk", "report"),
     ("worker",),
     ("tasks", "progress"),
@@ -147,7 +158,7 @@ def test_a_script_of_the_browser_is_used_and_can_be_read_by_it(path):
 
 
 def test_light_modules_import_without_torch_and_streamlit():
-    code = "import sys, imgrec.jobs, imgrec.runs, imgrec.data, imgrec.__main__; print([m for m in ('torch', 'streamlit', 'sklearn') if m in sys.modules])"
+    code = "import sys, imgrec.trainings, imgrec.run_table, imgrec.data, imgrec.__main__; print([m for m in ('torch', 'streamlit', 'sklearn') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert result.stdout.strip() == "[]", result.stdout + result.stderr
 

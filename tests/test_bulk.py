@@ -19,9 +19,10 @@ from imgrec.data.sources import ARCHIVES
 from imgrec.evaluate import amend
 from imgrec.home import folder
 from imgrec.images import ImageError, to_png
+from imgrec.jobs import LIVE
 from imgrec.predict import Ensemble, open_network, predictor, stream
 from imgrec.recipe import RecipeError
-from imgrec.runs import LIVE, RunError, open_run
+from imgrec.runs import RunError, open_run
 from imgrec.spreadsheet import as_csv
 
 NAME = "digits-seed-cnn"
@@ -137,7 +138,7 @@ def test_a_job_is_cancelled_within_two_seconds_and_a_killed_one_is_lost(tmp_path
 
 
 def test_no_more_than_four_at_a_time_and_old_ones_are_swept(archive, monkeypatch):
-    monkeypatch.setattr(bulk.jobs, "launch", lambda *_: None)
+    monkeypatch.setattr(bulk.jobs, "launch", lambda *_, **__: None)
     first = [bulk.start(NAME, archive) for _ in range(4)]
     with pytest.raises(DatasetError, match="wait until one is done"):
         bulk.start(NAME, archive)

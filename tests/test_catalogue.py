@@ -14,7 +14,7 @@ import pytest
 from pictures import picture
 
 from imgrec.data import DatasetError, catalogue, fetch, list_datasets, open_dataset
-from imgrec.data.importing import Cancelled
+from imgrec.jobs import Cancelled
 
 datasets = pytest.importorskip("torchvision.datasets")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imgrec import jobs, worker
+from imgrec import trainings, worker
 from imgrec.coach import advise, few
 from imgrec.recipe import Recipe
 
@@ -110,12 +110,12 @@ def test_dead_units_are_named_with_the_epoch_of_their_death_and_explain_why_noth
 
 
 def test_a_real_training_at_far_too_high_a_rate_ends_with_dead_units():
-    run = jobs.enqueue(Recipe(epochs=5, optimiser="adam", learning_rate=0.3, device="cpu"))
+    run = trainings.enqueue(Recipe(epochs=5, optimiser="adam", learning_rate=0.3, device="cpu"))
     for _ in worker.work(run):
         pass
     assert run.epochs[-1]["dead_units"] > 0.5
     assert "dead units" in [advice.kind for advice in advise(run.epochs, classes=10)]
-    well = jobs.enqueue(Recipe(epochs=4, device="cpu"))
+    well = trainings.enqueue(Recipe(epochs=4, device="cpu"))
     for _ in worker.work(well):
         pass
     assert 0 <= well.epochs[-1]["dead_units"] < 0.5

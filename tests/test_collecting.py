@@ -13,7 +13,7 @@ from PIL import Image
 from test_more_lessons import photo
 from test_pages import open_page
 
-from imgrec import jobs, privacy
+from imgrec import background, privacy
 from imgrec.data import DatasetError, collecting, import_dataset, open_dataset
 from imgrec.data.collecting import collections_of, find_collection, open_collection
 from imgrec.home import UnusableName, folder
@@ -40,7 +40,7 @@ def test_photos_of_many_become_a_data_set_and_tell_no_place():
         there.add(picture(number), ("oak", "maple")[number % 2], BEN)
     assert [entry.label for entry in there.photos()[:2]] == ["maple", "oak"]
     assert {entry.who for entry in there.photos()} == {BEN}
-    job = jobs.start_import(there.bundle(), there.name)
+    job = background.start_import(there.bundle(), there.name)
     there.close()
     wait_for(lambda: job.status == "finished")
     dataset = open_dataset("leaves")
@@ -57,7 +57,7 @@ def test_the_pictures_of_one_second_of_a_film_stay_together():
             leaves.add(picture(5 * second + number), "oak", BEN, group=f"ab{second}")
     for number in range(20):
         leaves.add(picture(100 + number), "maple", ANN, group="../../x" if number == 3 else "")
-    job = jobs.start_import(leaves.bundle(), leaves.name)
+    job = background.start_import(leaves.bundle(), leaves.name)
     wait_for(lambda: job.status == "finished")
     dataset = open_dataset("leaves")
     assert dataset.counts()["oak"] == {"train": 35, "validation": 5, "test": 10}
@@ -138,7 +138,7 @@ def test_the_page_opens_a_collection_shows_its_code_and_makes_the_data_set(monke
     assert [metric.value for metric in test.metric] == ["4", "4"]
     test.button(key="collect_make").click().run()
     assert not test.exception
-    wait_for(lambda: jobs.bring_jobs()[0].status == "finished")
+    wait_for(lambda: background.bring_jobs()[0].status == "finished")
     assert len(open_dataset("leaves")) == 8
     test.run()
     assert "8 accepted" in test.success[0].value
@@ -291,7 +291,7 @@ def test_the_data_set_does_not_tell_who_took_what_and_what_is_new_is_counted():
     for number in range(12):
         leaves.add(picture(number), ("oak", "maple")[number % 2], BEN)
     assert (leaves.begun, leaves.new) == (False, 12)
-    job = jobs.start_import(leaves.bundle(), leaves.name)
+    job = background.start_import(leaves.bundle(), leaves.name)
     leaves.note_made()
     wait_for(lambda: job.status == "finished")
     assert (leaves.made, leaves.new) == (True, 0)
@@ -299,7 +299,7 @@ def test_the_data_set_does_not_tell_who_took_what_and_what_is_new_is_counted():
     time.sleep(0.05)
     leaves.add(picture(99), "oak", BEN)
     assert leaves.new == 1
-    job = jobs.start_import(leaves.bundle(), leaves.name, adding=True)
+    job = background.start_import(leaves.bundle(), leaves.name, adding=True)
     leaves.note_made()
     wait_for(lambda: job.status == "finished")
     assert len(open_dataset("leaves")) == 13
@@ -323,7 +323,7 @@ def test_who_made_the_data_set_sees_at_once_how_it_goes(monkeypatch):
     test = open_page("collect.py", {"code": leaves.code})
     test.button(key="collect_make").click().run()
     assert not test.exception
-    wait_for(lambda: jobs.bring_folder("leaves").status == "finished")
+    wait_for(lambda: background.bring_folder("leaves").status == "finished")
     test.run()
     assert "24 accepted" in test.success[0].value
     assert test.button(key="collect_make").disabled  # nothing is new

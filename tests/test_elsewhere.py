@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from imgrec import elsewhere, jobs, tasks, worker
+from imgrec import background, elsewhere, tasks, trainings, worker
 from imgrec.__main__ import main
 from imgrec.data import (
     DatasetError,
@@ -105,7 +105,7 @@ def test_what_was_learned_from_is_left_out_also_by_what_it_began_with(digits):
 
 
 def test_a_training_ends_well_although_the_run_it_began_with_is_damaged_by_then(own_copy, digits):
-    run = jobs.enqueue(Recipe(epochs=1, weights=own_copy, device="cpu"))
+    run = trainings.enqueue(Recipe(epochs=1, weights=own_copy, device="cpu"))
     open_run(own_copy).file("recipe.json").write_text("{ damaged")
     for _ in worker.work(run):
         pass
@@ -205,9 +205,9 @@ def test_labels_count_as_they_are_now(own_copy, digits):
     right = next(i for i in range(40) if few.classes[few.labels[i]] == "0")
     edit("few", Edit("relabel", (right,), "1"))
     edit("few", Edit("exclude", (next(i for i in range(40) if few.classes[few.labels[i]] == "5"),)))
-    job = jobs.study_job("elsewhere", "few", run=run.name)
+    job = background.study_job("elsewhere", "few", run=run.name)
     network = load(run).network
-    there = elsewhere.judge(network, open_dataset("few"), jobs.study_result(job))
+    there = elsewhere.judge(network, open_dataset("few"), background.study_result(job))
     assert len(there.answers.labels) == before["images"] - 1
     assert there.answers.right.sum() <= before["accuracy"] * before["images"] - 1
 

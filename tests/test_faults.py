@@ -19,12 +19,14 @@ from pictures import picture
 from safetensors.torch import load_file
 from streamlit.testing.v1 import AppTest
 
-from imgrec import jobs, queue, worker
+from imgrec import queue, trainings, worker
 from imgrec.data import Edit, Item, delete_dataset, edit, import_dataset, open_dataset
 from imgrec.home import folder, in_words
+from imgrec.jobs import LIVE
 from imgrec.predict import Predictor
 from imgrec.recipe import Recipe, RecipeError
-from imgrec.runs import BUNDLED, CHECKPOINT, LIVE, RATE, Run, RunError, list_runs, open_run, rows
+from imgrec.run_table import rows
+from imgrec.runs import BUNDLED, CHECKPOINT, RATE, Run, RunError, create_run, list_runs, open_run
 from imgrec.train import Epoch
 from imgrec.weights import WeightsError, earlier, latest_checkpoint
 
@@ -72,7 +74,7 @@ def uninterrupted(tmp_path_factory):
     before = os.environ.get("IMGREC_HOME")
     os.environ["IMGREC_HOME"] = str(tmp_path_factory.mktemp("whole"))
     try:
-        return ending(finish(jobs.enqueue(SHORT)))
+        return ending(finish(trainings.enqueue(SHORT)))
     finally:
         os.environ.pop("IMGREC_HOME") if before is None else os.environ.update(IMGREC_HOME=before)
 
@@ -101,7 +103,7 @@ def same(one, other):
 
 
 def running(recipe=LONG, epochs=1):
-    run = jobs.start(recipe)
+    run = trainings.start(recipe)
     wait_for(lambda: run.status == "training" and len(run.epochs) >= epochs)
     return run
 
@@ -112,7 +114,7 @@ def kill(run):
 
 
 def test_killed_at_random_steps_a_run_ends_like_one_that_never_was(uninterrupted):
-    chance, run = random.Random(time.time_ns()), jobs.start(SHORT)
+    chance, run = random.Random(time.time_ns()), trainings.start(SHORT)
     for _ in range(2):
         wait_for(lambda: run.status in ("training", "finished"))
         time.sleep(chance.random())
@@ -121,14 +123,14 @@ def test_killed_at_random_steps_a_run_ends_like_one_that_never_was(uninterrupted
                 os.kill(run.state["pid"], signal.SIGKILL)
         wait_for(lambda: run.status in ("lost", "finished"), 3)
         if run.status == "lost":
-            jobs.resume(run.name)
+            trainings.resume(run.name)
     wait_for(lambda: run.status == "finished" and not run.alive)
     assert same(ending(run), uninterrupted)
 
 
 KILLER = """
 import os, signal, sys
-from imgrec import jobs, weights, worker
+from imgrec import jobs, trainings, weights, worker
 from imgrec.home import replaced
 from imgrec.runs import open_run
 
@@ -162,20 +164,20 @@ for _ in worker.work(open_run(sys.argv[1])):
 
 @pytest.mark.parametrize(("moment", "after"), [("half written", 0), ("half written", 3), ("between", 2)])
 def test_killed_while_a_checkpoint_is_written_the_one_before_serves(moment, after, uninterrupted):
-    run = jobs.enqueue(SHORT)
+    run = trainings.enqueue(SHORT)
     done = subprocess.run([sys.executable, "-c", KILLER, run.name, moment, str(after)], cwd=ROOT, capture_output=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert run.status == "lost"
     assert bool(list(run.path.glob(".*.tmp"))) == (moment == "half written")
     kept, _ = latest_checkpoint(run.file(CHECKPOINT))
     assert (kept is not None) == (after > 0)
-    assert same(ending(finish(jobs.requeue(run.name))), uninterrupted)
+    assert same(ending(finish(trainings.requeue(run.name))), uninterrupted)
     assert not list(run.path.glob(".*.tmp"))
 
 
 def test_a_checkpoint_from_the_last_step_of_an_epoch_leaves_that_epoch_to_be_logged_once():
     """Killed between the two, the run logged the epoch a second time when it went on."""
-    run = jobs.enqueue(SHORT)
+    run = trainings.enqueue(SHORT)
     for epoch in (1, 2):
         run.append("log.jsonl", {"epoch": epoch})
         run.append("steps.jsonl", {"at": epoch})
@@ -187,7 +189,7 @@ def test_a_checkpoint_from_the_last_step_of_an_epoch_leaves_that_epoch_to_be_log
 
 @pytest.mark.parametrize("damage", ["truncated", "a bit", "emptied"])
 def test_behind_a_damaged_checkpoint_lies_the_one_before(damage, uninterrupted):
-    run = jobs.enqueue(SHORT)
+    run = trainings.enqueue(SHORT)
     for event in worker.work(run):
         if getattr(event, "best", None) is not None and event.epoch == 4:
             run.ask("stop")
@@ -197,7 +199,7 @@ def test_behind_a_damaged_checkpoint_lies_the_one_before(damage, uninterrupted):
     content = path.read_bytes()
     bit = content[:5000] + bytes([content[5000] ^ 1]) + content[5001:]
     path.write_bytes({"truncated": content[: len(content) // 2], "a bit": bit, "emptied": b""}[damage])
-    assert same(ending(finish(jobs.requeue(run.name))), uninterrupted)
+    assert same(ending(finish(trainings.requeue(run.name))), uninterrupted)
     assert "went on from the checkpoint before" in run.state["note"]
     for name in (path, earlier(path)):
         name.write_bytes(b"nothing")
@@ -208,7 +210,7 @@ def test_behind_a_damaged_checkpoint_lies_the_one_before(damage, uninterrupted):
 def test_damaged_log_and_state_files_break_no_list_and_no_resume():
     run = running()
     names = ["log.jsonl", "steps.jsonl", "state.json", "about.json", "classes.json"]
-    jobs.stop(run.name)
+    trainings.stop(run.name)
     wait_for(lambda: run.status == "stopped" and not run.alive)
     run.append("steps.jsonl", {"at": 0.5, "loss": 2.3, "accuracy": 0.1})  # a fast machine writes epochs only
     for name in names:
@@ -216,9 +218,9 @@ def test_damaged_log_and_state_files_break_no_list_and_no_resume():
         run.file(name).write_bytes(content[: len(content) * 2 // 3] + b"\xff\x00{")
         assert run.summary()["run"] == run.name
     assert run.status == "stopped"  # by the request, for its state says nothing any more
-    jobs.resume(run.name)
+    trainings.resume(run.name)
     wait_for(lambda: run.status == "training")
-    jobs.stop(run.name, "finish")
+    trainings.stop(run.name, "finish")
     wait_for(lambda: run.status == "finished")
 
 
@@ -237,20 +239,20 @@ def test_on_a_full_disk_a_run_fails_in_one_sentence_and_goes_on_when_there_is_ro
     assert opens(veteran)
     before = [other.name for other in list_runs()]
     with pytest.raises(OSError, match="No space left") as caught:
-        jobs.start(SHORT)
+        trainings.start(SHORT)
     assert "disk is full" in in_words(caught.value)
     assert [other.name for other in list_runs()] == before
     (small / "filler").unlink()
     reached = len(run.epochs)
-    jobs.resume(run.name)
+    trainings.resume(run.name)
     wait_for(lambda: len(run.epochs) > reached)
     assert [row["epoch"] for row in run.epochs] == list(range(1, len(run.epochs) + 1))
-    jobs.stop(run.name)
+    trainings.stop(run.name)
     wait_for(lambda: run.status == "stopped")
 
 
 def test_a_read_only_workspace_can_be_looked_at_and_says_why_nothing_begins(small, veteran):
-    finished, lost = finish(jobs.enqueue(Recipe(epochs=1))), jobs.enqueue(SHORT)
+    finished, lost = finish(trainings.enqueue(Recipe(epochs=1))), trainings.enqueue(SHORT)
     lost.update(phase="training")
     with lost.lock:
         pass
@@ -281,9 +283,9 @@ def test_pictures_changed_while_it_learns_do_not_disturb_it_and_resume_says_so()
     edit("pets", Edit("relabel", (0, 2, 4), "dog"))
     reached = len(run.epochs)
     wait_for(lambda: len(run.epochs) > reached + 3)
-    jobs.stop(run.name)
+    trainings.stop(run.name)
     wait_for(lambda: run.status == "stopped" and not run.alive)
-    jobs.resume(run.name)
+    trainings.resume(run.name)
     wait_for(lambda: run.status == "failed")
     assert "has changed since" in run.state["error"]
     assert run.usable
@@ -294,12 +296,12 @@ def test_pictures_deleted_while_it_learns_do_not_disturb_it_and_resume_says_so()
     delete_dataset("pets")
     reached = len(run.epochs)
     wait_for(lambda: len(run.epochs) > reached + 3)
-    jobs.stop(run.name, "finish")
+    trainings.stop(run.name, "finish")
     wait_for(lambda: run.status == "finished")
     other = running(Recipe(dataset=a_set("more"), epochs=1000, device="cpu", precision="float32"))
     kill(other)
     delete_dataset("more")
-    jobs.resume(other.name)
+    trainings.resume(other.name)
     wait_for(lambda: other.status == "failed")
     assert "more" in other.state["error"]
 
@@ -312,7 +314,7 @@ def test_a_clock_set_back_confuses_neither_the_status_nor_the_queue(monkeypatch,
     monkeypatch.setattr(time, "time_ns", lambda: int((now() - 86400) * 1e9))
     assert first.status == "training"
     assert first.silent_seconds == 0
-    second = jobs.enqueue(SHORT)
+    second = trainings.enqueue(SHORT)
     assert second.status == "new"
     assert [run.name for run in queue.live_runs()] == [
         first.name,
@@ -325,7 +327,7 @@ def test_a_clock_set_back_confuses_neither_the_status_nor_the_queue(monkeypatch,
 
 
 def test_a_clock_set_back_while_it_learns_changes_nothing(monkeypatch, uninterrupted):
-    now, run = time.time, jobs.enqueue(SHORT)
+    now, run = time.time, trainings.enqueue(SHORT)
     for event in worker.work(run):
         if isinstance(event, Epoch) and event.epoch == 2:
             monkeypatch.setattr(time, "time", lambda: now() - 86400)
@@ -343,11 +345,11 @@ def same_names(runs, expected):
 
 STARTER = """
 import sys, time
-from imgrec import jobs
+from imgrec import jobs, trainings
 from imgrec.recipe import Recipe
 import torch, imgrec.models
 time.sleep(max(0, float(sys.argv[1]) - time.time()))
-print(*(jobs.start(Recipe(epochs=1, device="cpu")).name for _ in range(2)))
+print(*(trainings.start(Recipe(epochs=1, device="cpu")).name for _ in range(2)))
 """
 
 
@@ -373,24 +375,24 @@ def test_two_apps_on_one_workspace_start_at_the_same_moment_and_train_one_after_
 
 def test_what_starts_at_the_same_moment_gets_a_place_of_its_own(monkeypatch):
     monkeypatch.setattr(time, "time_ns", lambda: 10**18)
-    runs = [jobs.enqueue(SHORT) for _ in range(5)]
+    runs = [trainings.enqueue(SHORT) for _ in range(5)]
     assert [run.name for run in queue.live_runs()] == [run.name for run in runs]
     assert [queue.ahead(run) for run in runs] == [0, 1, 2, 3, 4]
 
 
 def test_the_operator_lets_a_waiting_run_come_next():
-    runs = [jobs.enqueue(SHORT) for _ in range(4)]
+    runs = [trainings.enqueue(SHORT) for _ in range(4)]
     queue.put_first(runs[3].name)
     queue.put_first(runs[2].name)
     assert [runs.index(run) for run in queue.live_runs()] == [0, 2, 3, 1]
-    for name in (runs[0].name, jobs.create_run(SHORT).name):
+    for name in (runs[0].name, create_run(SHORT).name):
         with pytest.raises(RunError, match="does not wait"):
             queue.put_first(name)
 
 
 def test_the_learning_rate_is_changed_while_it_learns_and_a_resume_keeps_it():
     run = running(dataclasses.replace(LONG, schedule="constant"))
-    jobs.set_learning_rate(run.name, 0.0125)
+    trainings.set_learning_rate(run.name, 0.0125)
     wait_for(lambda: run.changes)
     [change] = run.changes
     assert change["learning_rate"] == 0.0125
@@ -398,7 +400,7 @@ def test_the_learning_rate_is_changed_while_it_learns_and_a_resume_keeps_it():
     wait_for(lambda: len(run.epochs) > reached + 1)
     assert run.epochs[-1]["learning_rate"] == 0.0125
     kill(run)
-    jobs.resume(run.name)
+    trainings.resume(run.name)
     reached = len(run.epochs)
     wait_for(lambda: run.status == "training" and len(run.epochs) > reached)
     assert run.epochs[-1]["learning_rate"] == 0.0125
@@ -406,8 +408,8 @@ def test_the_learning_rate_is_changed_while_it_learns_and_a_resume_keeps_it():
     assert not run.file(RATE).exists()
     for wrong in (-1.0, float("nan"), 0.0):
         with pytest.raises(RecipeError, match="learning_rate"):
-            jobs.set_learning_rate(run.name, wrong)
-    jobs.stop(run.name)
+            trainings.set_learning_rate(run.name, wrong)
+    trainings.stop(run.name)
     wait_for(lambda: run.status not in LIVE)
     with pytest.raises(RunError, match="only a live run"):
-        jobs.set_learning_rate(run.name, 0.1)
+        trainings.set_learning_rate(run.name, 0.1)

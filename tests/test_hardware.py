@@ -21,7 +21,7 @@ import torch
 
 counts, look = [], SharedCores.look
 SharedCores.look = lambda self: (look(self), counts.append(torch.get_num_threads()))[0]
-run, end = jobs.enqueue(Recipe(epochs=1000, batch_size=32, device="cpu", precision="float32")), time.monotonic() + {seconds}
+run, end = trainings.enqueue(Recipe(epochs=1000, batch_size=32, device="cpu", precision="float32")), time.monotonic() + {seconds}
 for event in worker.work(run):
     if counts[-1] < hardware.THREADS or time.monotonic() > end:
         break

@@ -103,7 +103,7 @@ def test_unusable_names_are_refused_with_advice(name, advice):
 
 
 def test_what_an_operator_allows_to_be_kept_bounds_runs_imports_and_uploads(monkeypatch, workspace):
-    from imgrec import home, jobs
+    from imgrec import background, home, trainings
     from imgrec.data import DatasetError, uploads
     from imgrec.recipe import Recipe
     from imgrec.runs import RunError, list_runs
@@ -119,8 +119,8 @@ def test_what_an_operator_allows_to_be_kept_bounds_runs_imports_and_uploads(monk
         uploads.keep("a.zip", bytes(1_100_000))
     monkeypatch.setenv("IMGREC_MAX_STORAGE_GB", "0.002")
     with pytest.raises(RunError, match="delete runs or data sets"):
-        jobs.enqueue(Recipe())
+        trainings.enqueue(Recipe())
     with pytest.raises(DatasetError, match="delete runs or data sets"):
-        jobs.start_fetch("cifar10")
+        background.start_fetch("cifar10")
     assert list_runs() == []
     home._size.cache_clear()

@@ -7,7 +7,8 @@ import pytest
 from pictures import folder, picture, reasons, tarred, two_classes, zipped
 
 from imgrec.data import DatasetError, Item, importing, open_dataset, original
-from imgrec.data.importing import Cancelled, import_dataset
+from imgrec.data.importing import import_dataset
+from imgrec.jobs import Cancelled
 from imgrec.language import speaking
 
 

@@ -17,13 +17,14 @@ import torch
 from conftest import wait_for
 from pictures import picture
 
-from imgrec import jobs, queue, worker
+from imgrec import background, jobs, queue, trainings, worker
 from imgrec.data import DatasetError, delete_dataset, list_datasets, open_dataset, uploads
 from imgrec.home import check_settings, cores, folder
 from imgrec.images import to_png
+from imgrec.jobs import LIVE, Owner
 from imgrec.models import ModelError
 from imgrec.recipe import Recipe, RecipeError
-from imgrec.runs import LIVE, Owner, Run, RunError, list_runs, open_run
+from imgrec.runs import Run, RunError, list_runs, open_run
 from imgrec.train import Epoch
 from imgrec.weights import WeightsError, load_checkpoint, load_weights
 
@@ -34,13 +35,13 @@ pytestmark = pytest.mark.usefixtures("no_worker_survives")
 
 
 def running(recipe=LONG):
-    run = jobs.start(recipe)
+    run = trainings.start(recipe)
     wait_for(lambda: run.status == "training" and run.epochs)
     return run
 
 
 def test_a_worker_process_trains_to_the_end_and_is_tested():
-    run = jobs.start(Recipe(epochs=2))
+    run = trainings.start(Recipe(epochs=2))
     wait_for(lambda: run.status == "finished")
     assert len(run.epochs) == 2
     assert run.read("evaluation.json")["images"] > 300
@@ -56,7 +57,7 @@ def test_a_training_that_breaks_down_ends_with_advice_and_its_last_good_weights(
 
     rate = Training._rate
     monkeypatch.setattr(Training, "_rate", lambda self: rate(self) if self.epoch < 2 else 1e30)
-    run = jobs.enqueue(Recipe(epochs=9, optimiser="sgd", learning_rate=0.05, device="cpu"))
+    run = trainings.enqueue(Recipe(epochs=9, optimiser="sgd", learning_rate=0.05, device="cpu"))
     with pytest.raises(RuntimeError, match=r"stopped being a number in epoch 3\. Lower the learning rate"):
         for _ in worker.work(run):
             pass
@@ -93,7 +94,7 @@ def test_the_state_tells_place_speed_and_time_left_and_moves():
 def test_a_stop_takes_effect_within_two_seconds_and_keeps_the_best():
     run = running()
     asked = time.monotonic()
-    jobs.stop(run.name)
+    trainings.stop(run.name)
     wait_for(lambda: run.status == "stopped", 2)
     wait_for(lambda: not run.alive, 2)
     assert time.monotonic() - asked < 2
@@ -102,37 +103,37 @@ def test_a_stop_takes_effect_within_two_seconds_and_keeps_the_best():
 
 
 def test_a_paused_run_lets_the_next_one_go_and_goes_on_later():
-    run, other = running(), jobs.start(Recipe(epochs=1))
-    jobs.stop(run.name, "pause")
+    run, other = running(), trainings.start(Recipe(epochs=1))
+    trainings.stop(run.name, "pause")
     wait_for(lambda: run.status == "paused" and not run.alive)
     wait_for(lambda: other.status == "finished")
     reached = len(run.epochs)
-    jobs.resume(run.name)
+    trainings.resume(run.name)
     wait_for(lambda: run.status == "training" and len(run.epochs) > reached)
-    jobs.stop(run.name)
+    trainings.stop(run.name)
     wait_for(lambda: run.status == "stopped")
 
 
 def test_finish_now_tests_the_best_state_so_far_and_stop_still_stops_a_run_that_finishes():
     run = running()
-    jobs.stop(run.name, "finish")
+    trainings.stop(run.name, "finish")
     wait_for(lambda: run.status == "finished" and not run.alive)
     assert len(run.epochs) < LONG.epochs
     assert run.read("evaluation.json")["accuracy"] > 0.5
-    early = jobs.enqueue(LONG)
+    early = trainings.enqueue(LONG)
     early.ask("finish")  # before there is anything to keep: one epoch is learned first
     for _ in worker.work(early):
         pass
     assert early.status == "finished"
     assert len(early.epochs) == 1
     with pytest.raises(RecipeError, match="choose one of"):
-        jobs.stop(run.name, "kill")
+        trainings.stop(run.name, "kill")
 
 
 def test_the_queue_takes_turns_between_owners_and_never_overtakes_what_is_training():
     """Row 13 of the goals: nobody holds two places ahead of others."""
     ann, ben, cas = (Owner(name, name.title()) for name in ("ann", "ben", "cas"))
-    started = [jobs.enqueue(Recipe(epochs=1), owner) for owner in (ann, ann, ann, ben, cas, None, ben)]
+    started = [trainings.enqueue(Recipe(epochs=1), owner) for owner in (ann, ann, ann, ben, cas, None, ben)]
     order = [started.index(run) for run in queue.live_runs()]
     assert order == [0, 3, 4, 5, 1, 6, 2]
     assert queue.ahead(started[1]) == 4
@@ -141,7 +142,7 @@ def test_the_queue_takes_turns_between_owners_and_never_overtakes_what_is_traini
         for _ in worker.work(started[number]):
             pass
     assert queue.may_begin(started[1])
-    late = jobs.enqueue(Recipe(epochs=1), Owner("dan", "Dan"))  # its first, but another is at its turn already
+    late = trainings.enqueue(Recipe(epochs=1), Owner("dan", "Dan"))  # its first, but another is at its turn already
     assert [started[1].name, started[6].name, late.name, started[2].name] == [run.name for run in queue.live_runs()]
     assert started[0].owner == ann
     assert started[5].owner is None
@@ -150,54 +151,54 @@ def test_the_queue_takes_turns_between_owners_and_never_overtakes_what_is_traini
 def test_what_an_operator_allows_bounds_every_run(monkeypatch):
     monkeypatch.setenv("IMGREC_MAX_EPOCHS", "20")
     with pytest.raises(RecipeError, match="allows 20"):
-        jobs.enqueue(Recipe(epochs=21))
+        trainings.enqueue(Recipe(epochs=21))
     for slip in ("lots", "20 epochs", "nan", "inf", "0,5"):  # must not be no bound
         monkeypatch.setenv("IMGREC_MAX_EPOCHS", slip)
         with pytest.raises(ValueError, match=r"IMGREC_MAX_EPOCHS is .*; give a number"):
-            jobs.enqueue(Recipe(epochs=1))
+            trainings.enqueue(Recipe(epochs=1))
         with pytest.raises(ValueError, match="IMGREC_MAX_EPOCHS"):
             check_settings()
     monkeypatch.setenv("IMGREC_MAX_EPOCHS", " ")
     check_settings()
     monkeypatch.setenv("IMGREC_MAX_MINUTES", "0.002")
-    run = jobs.enqueue(LONG)
+    run = trainings.enqueue(LONG)
     for _ in worker.work(run):
         pass
     assert run.status == "finished"
     assert 1 <= len(run.epochs) < LONG.epochs
     assert "allows" in run.state["note"]
     monkeypatch.setenv("IMGREC_MAX_QUEUED", "2")
-    waiting = [jobs.enqueue(Recipe(epochs=1)) for _ in range(2)]
+    waiting = [trainings.enqueue(Recipe(epochs=1)) for _ in range(2)]
     with pytest.raises(RunError, match="2 trainings wait"):
-        jobs.enqueue(Recipe(epochs=1))
+        trainings.enqueue(Recipe(epochs=1))
     for run in waiting:
         for _ in worker.work(run):
             pass
-    jobs.enqueue(Recipe(epochs=1))
+    trainings.enqueue(Recipe(epochs=1))
 
 
 def test_a_stop_while_the_worker_still_loads_takes_effect_within_two_seconds():
-    run = jobs.start(LONG)
+    run = trainings.start(LONG)
     wait_for(lambda: run.alive, every=0.005)
-    jobs.stop(run.name)
+    trainings.stop(run.name)
     wait_for(lambda: run.status == "stopped" and not run.alive, 2.5)
 
 
 def test_kill_9_shows_as_lost_within_three_seconds_and_resume_goes_on():
-    run, other = running(), jobs.start(Recipe(epochs=1))
+    run, other = running(), trainings.start(Recipe(epochs=1))
     os.kill(run.state["pid"], signal.SIGKILL)
     killed = time.monotonic()
     wait_for(lambda: run.status == "lost", 3)
     assert time.monotonic() - killed < 3
     wait_for(lambda: other.status == "finished")  # nothing else breaks: the next in the queue gets its turn
     reached = len(run.epochs)
-    jobs.resume(run.name)
+    trainings.resume(run.name)
     wait_for(lambda: run.status == "training" and len(run.epochs) > reached)
     assert [entry["epoch"] for entry in run.epochs] == list(range(1, len(run.epochs) + 1))
 
 
 def test_what_was_logged_before_the_first_checkpoint_is_logged_once_when_the_run_goes_on():
-    run = jobs.enqueue(Recipe(epochs=2))
+    run = trainings.enqueue(Recipe(epochs=2))
     run.append("log.jsonl", {"epoch": 1, "train_loss": 9.0})
     for _ in worker.work(run):
         pass
@@ -206,23 +207,23 @@ def test_what_was_logged_before_the_first_checkpoint_is_logged_once_when_the_run
 
 
 def test_one_trains_and_the_next_waits_its_turn():
-    first, second = running(), jobs.start(Recipe(epochs=1))
+    first, second = running(), trainings.start(Recipe(epochs=1))
     wait_for(lambda: second.status == "waiting" and second.state.get("ahead") == 1)
     assert [run.name for run in queue.live_runs()] == [first.name, second.name]
-    jobs.stop(first.name)
+    trainings.stop(first.name)
     wait_for(lambda: second.status == "finished")
 
 
 def test_a_waiting_run_can_be_stopped():
     running()
-    second = jobs.start(Recipe(epochs=1))
+    second = trainings.start(Recipe(epochs=1))
     wait_for(lambda: second.status == "waiting")
-    jobs.stop(second.name)
+    trainings.stop(second.name)
     wait_for(lambda: second.status == "stopped", 2)
 
 
 def test_the_worker_outlives_the_process_that_started_it():
-    code = "from imgrec import jobs; from imgrec.recipe import Recipe; print(jobs.start(Recipe(epochs=400, batch_size=16)).name)"
+    code = "from imgrec import trainings; from imgrec.recipe import Recipe; print(trainings.start(Recipe(epochs=400, batch_size=16)).name)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     run = open_run(done.stdout.strip())
     wait_for(lambda: run.status == "training" and run.epochs)
@@ -230,7 +231,7 @@ def test_the_worker_outlives_the_process_that_started_it():
 
 def test_a_training_stands_back_for_the_pages_and_shares_the_cores_with_another(monkeypatch):
     monkeypatch.delenv("IMGREC_NICE")  # set in conftest
-    first = jobs.start(LONG)
+    first = trainings.start(LONG)
     process = psutil.Process(wait_for(lambda: first.state.get("pid")))
     assert process.nice() == jobs.LAST > jobs.BEHIND > psutil.Process().nice()
     if sys.platform == "linux":  # where memory runs out, a training is ended and not the pages
@@ -239,7 +240,7 @@ def test_a_training_stands_back_for_the_pages_and_shares_the_cores_with_another(
     assert not groups.exists() or groups.read_text().split()[-1] == str(jobs.LAST)
     monkeypatch.setenv("IMGREC_WORKERS", str(cores()))
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    second = jobs.start(LONG)
+    second = trainings.start(LONG)
     other = psutil.Process(wait_for(lambda: second.state.get("pid")))
     assert other.environ()["OMP_NUM_THREADS"] == "1"
 
@@ -247,28 +248,28 @@ def test_a_training_stands_back_for_the_pages_and_shares_the_cores_with_another(
 def test_each_gpu_trains_one_run_and_a_run_for_the_cpu_takes_none(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
     recipe = dataclasses.replace(LONG, device="auto")
-    first, second, third = (jobs.start(recipe) for _ in range(3))
+    first, second, third = (trainings.start(recipe) for _ in range(3))
     wait_for(lambda: first.epochs and second.epochs)
     assert {first.state["gpu"], second.state["gpu"]} == {"5", "7"}
     assert third.status == "waiting"
-    beside = jobs.start(dataclasses.replace(LONG, epochs=1))
+    beside = trainings.start(dataclasses.replace(LONG, epochs=1))
     wait_for(lambda: beside.status == "finished")  # on the CPU, which no run before it uses
     assert third.status == "waiting"
     freed = first.state["gpu"]
-    jobs.stop(first.name)
+    trainings.stop(first.name)
     wait_for(lambda: third.epochs)
     assert third.state["gpu"] == freed
-    assert queue.take_gpu(jobs.enqueue(LONG)) is None
+    assert queue.take_gpu(trainings.enqueue(LONG)) is None
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    assert queue.take_gpu(jobs.enqueue(recipe)) is None
+    assert queue.take_gpu(trainings.enqueue(recipe)) is None
 
 
 def test_gpus_and_the_cpu_have_queues_of_their_own(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     ann, ben = Owner("ann", "Ann"), Owner("ben", "Ben")
     anywhere = dataclasses.replace(LONG, device="auto")
-    gpu = [jobs.enqueue(anywhere, owner) for owner in (ann, ann, ann, ann, ben)]
-    cpu = [jobs.enqueue(LONG, ann), jobs.enqueue(LONG, ben)]
+    gpu = [trainings.enqueue(anywhere, owner) for owner in (ann, ann, ann, ann, ben)]
+    cpu = [trainings.enqueue(LONG, ann), trainings.enqueue(LONG, ben)]
     assert [queue.ahead(run) for run in gpu] == [0, 1, 3, 4, 2]  # two train, then by rounds
     assert [queue.ahead(run) for run in cpu] == [0, 1]  # what Ann has on the GPUs does not count here
     assert [run.name for run in queue.before(cpu[1])] == [cpu[0].name]
@@ -284,7 +285,7 @@ def test_gpus_and_the_cpu_have_queues_of_their_own(monkeypatch):
 
 
 def test_the_expected_wait_follows_what_trains(monkeypatch):
-    runs = [jobs.enqueue(LONG) for _ in range(4)]
+    runs = [trainings.enqueue(LONG) for _ in range(4)]
     assert queue.expected_wait(runs[0]) == 0
     assert queue.expected_wait(runs[1]) is None  # the first has not begun
     runs[0].update(seconds_left=30.0, progress=0.75)
@@ -307,7 +308,7 @@ def test_two_workers_never_share_a_run():
 
 
 def test_an_error_in_the_worker_is_written_down():
-    run = jobs.enqueue(Recipe(epochs=3))
+    run = trainings.enqueue(Recipe(epochs=3))
     broken = run.read("recipe.json") | {"learning_rate": 10, "optimiser": "sgd", "epochs": 30, "momentum": 0.9}
     run.write("recipe.json", broken | {"dataset": "nothing"})
     with pytest.raises(ValueError, match="nothing"):
@@ -319,7 +320,7 @@ def test_an_error_in_the_worker_is_written_down():
 
 def test_a_changed_data_set_is_noticed_at_resume():
     run = running()
-    jobs.stop(run.name)
+    trainings.stop(run.name)
     wait_for(lambda: not run.alive)
     run.write("about.json", run.read("about.json") | {"fingerprint": "another"})
     with pytest.raises(RunError, match="has changed"):
@@ -328,14 +329,14 @@ def test_a_changed_data_set_is_noticed_at_resume():
 
 
 def jobs_requeue(run):
-    return jobs.requeue(run.name)
+    return trainings.requeue(run.name)
 
 
 def test_only_what_is_live_can_be_stopped_and_only_what_ended_early_resumed(trained):
     with pytest.raises(RunError, match="finished"):
-        jobs.stop(trained.name)
+        trainings.stop(trained.name)
     with pytest.raises(RunError, match=f"weights={trained.name}"):
-        jobs.resume(trained.name)
+        trainings.resume(trained.name)
 
 
 @pytest.mark.parametrize(
@@ -346,12 +347,12 @@ def test_only_what_is_live_can_be_stopped_and_only_what_ended_early_resumed(trai
 )  # fmt: skip
 def test_what_cannot_begin_is_refused_before_a_run_is_made(change, error):
     with pytest.raises(error):
-        jobs.start(Recipe(**change))
+        trainings.start(Recipe(**change))
     assert list_runs() == []
 
 
 def test_a_run_starts_from_the_weights_of_another(trained):
-    run = jobs.enqueue(Recipe(epochs=1, weights=trained.name, freeze="backbone"))
+    run = trainings.enqueue(Recipe(epochs=1, weights=trained.name, freeze="backbone"))
     for _ in worker.work(run):
         pass
     before, after = (load_weights(r.file("best.safetensors"))[0] for r in (trained, run))
@@ -362,7 +363,7 @@ def test_a_run_starts_from_the_weights_of_another(trained):
 
 def test_whoever_waits_far_back_looks_at_one_run_to_know_that_it_is_not_its_turn(monkeypatch):
     """Forty that looked at all before them, three times a second, left a fifth of its speed to the one that trained."""
-    runs = [jobs.enqueue(Recipe(seed=seed)) for seed in range(12)]
+    runs = [trainings.enqueue(Recipe(seed=seed)) for seed in range(12)]
     looked, status = [], type(runs[0]).status
     monkeypatch.setattr(type(runs[0]), "status", property(lambda run: looked.append(run.name) or status.fget(run)))
     assert not queue.may_begin(runs[-1])
@@ -376,10 +377,10 @@ def queued():
 
 
 def test_a_run_whose_worker_came_late_gets_a_place_again(monkeypatch):
-    late = jobs.enqueue(LONG)
+    late = trainings.enqueue(LONG)
     with monkeypatch.context() as much_later:
-        much_later.setattr("imgrec.runs.START_GRACE", 0)
-        other = jobs.enqueue(LONG)  # takes it for lost
+        much_later.setattr("imgrec.jobs.START_GRACE", 0)
+        other = trainings.enqueue(LONG)  # takes it for lost
     assert queued() == [other.name]
     with closing(worker.work(late)) as begun:
         assert next(begun) == worker.Waiting(1)
@@ -388,13 +389,13 @@ def test_a_run_whose_worker_came_late_gets_a_place_again(monkeypatch):
 
 
 def test_a_run_that_is_put_back_while_its_worker_ends_keeps_its_place(monkeypatch):
-    first, second = jobs.enqueue(LONG), jobs.enqueue(LONG)
+    first, second = trainings.enqueue(LONG), trainings.enqueue(LONG)
     update = Run.update
 
     def put_back(run, **changes):
         update(run, **changes)
         if changes.get("phase") == "stopped":
-            jobs.requeue(run.name)
+            trainings.requeue(run.name)
 
     monkeypatch.setattr(Run, "update", put_back)
     with closing(worker.work(second)) as begun:
@@ -403,7 +404,7 @@ def test_a_run_that_is_put_back_while_its_worker_ends_keeps_its_place(monkeypatc
 
 
 def test_no_marks_stay_in_the_queue():
-    run = jobs.start(Recipe(epochs=1))
+    run = trainings.start(Recipe(epochs=1))
     wait_for(lambda: run.status not in LIVE)
     wait_for(lambda: not os.listdir(folder("runs") / ".queue"))
 
@@ -418,7 +419,7 @@ def a_long_import(tmp_path):
 def test_an_import_job_reports_every_refused_file_and_removes_the_upload():
     pictures = [uploads.Loose(f"{i}.png", picture(i), "ab"[i % 2]) for i in range(20)]
     upload = uploads.bundle([*pictures, uploads.Loose("bad.png", b"text", "a")])
-    job = jobs.start_import(upload, "mine")
+    job = background.start_import(upload, "mine")
     wait_for(lambda: job.status == "finished")
     report = job.read("report.json")
     assert (report["images"], report["classes"]) == (20, 2)
@@ -429,10 +430,10 @@ def test_an_import_job_reports_every_refused_file_and_removes_the_upload():
 
 def test_a_cancelled_import_leaves_nothing(tmp_path):
     upload = a_long_import(tmp_path)
-    job = jobs.start_import(upload, "mine")
+    job = background.start_import(upload, "mine")
     wait_for(lambda: "files" in job.state.get("detail", ""))
     with pytest.raises(DatasetError, match="just now"):
-        jobs.start_import(upload, "mine")
+        background.start_import(upload, "mine")
     job.ask("stop")
     wait_for(lambda: job.status == "stopped", 5)
     wait_for(lambda: not upload.exists(), 5)
@@ -444,25 +445,25 @@ def test_a_set_belongs_to_who_brought_it_and_not_to_who_adds_to_it():
     ann, ben = Owner("a" * 24, "Ann"), Owner("b" * 24, "Ben")
     for owner, kind, adding in ((ann, "a", False), (ben, "b", True)):
         more = [uploads.Loose(f"{i}{kind}.png", picture(i + 50 * adding), (kind, "c")[i % 2]) for i in range(6)]
-        job = jobs.start_import(uploads.bundle(more), "theirs", adding=adding, owner=owner)
+        job = background.start_import(uploads.bundle(more), "theirs", adding=adding, owner=owner)
         wait_for(lambda job=job: job.status == "finished")
-        assert (job.owner, jobs.dataset_folder("theirs").owner) == (owner, ann)
+        assert (job.owner, background.dataset_folder("theirs").owner) == (owner, ann)
     assert len(open_dataset("theirs")) == 12
     delete_dataset("theirs")
-    assert jobs.dataset_folder("theirs").owner is None
+    assert background.dataset_folder("theirs").owner is None
 
 
 def test_a_killed_import_is_lost_and_no_half_set_appears(tmp_path):
-    job = jobs.start_import(a_long_import(tmp_path), "mine")
+    job = background.start_import(a_long_import(tmp_path), "mine")
     wait_for(lambda: "files" in job.state.get("detail", ""))
     os.kill(job.state["pid"], signal.SIGKILL)
     wait_for(lambda: job.status == "lost", 3)
     assert [row.name for row in list_datasets() if row.kind == "imported"] == []
-    jobs.start_import(a_long_import(tmp_path), "mine").ask("stop")  # the name is free again
+    background.start_import(a_long_import(tmp_path), "mine").ask("stop")  # the name is free again
 
 
 def test_an_import_of_nothing_usable_fails_in_words(tmp_path):
-    job = jobs.start_import(uploads.bundle([uploads.Loose("x.png", b"text", "a")]), "mine")
+    job = background.start_import(uploads.bundle([uploads.Loose("x.png", b"text", "a")]), "mine")
     wait_for(lambda: job.status == "failed")
     assert "two classes" in job.state["error"]
 
@@ -472,40 +473,40 @@ def small_upload(kind="a"):
 
 
 def test_a_refused_import_leaves_no_upload_but_that_of_another_stays(monkeypatch):
-    monkeypatch.setattr(jobs, "launch", lambda *_: None)
+    monkeypatch.setattr(jobs, "launch", lambda *_, **__: None)
     for name in ("digits", "no/name"):
         with pytest.raises(DatasetError):
-            jobs.start_import(upload := small_upload(), name)
+            background.start_import(upload := small_upload(), name)
         assert not upload.exists()
     first, second = small_upload(), small_upload()
-    job = jobs.start_import(first, "mine")
+    job = background.start_import(first, "mine")
     for source in (first, second):
         with pytest.raises(DatasetError, match="just now"):
-            jobs.start_import(source, "mine")
+            background.start_import(source, "mine")
     assert first.exists()  # it is being read
     assert not second.exists()
     job.update(phase="failed")
     job.write("job.json", {**job.read("job.json"), "again": True})
     with monkeypatch.context() as full:
-        full.setattr(jobs, "no_room", lambda: "full")
+        full.setattr(background, "no_room", lambda: "full")
         with pytest.raises(DatasetError, match="full"):
-            jobs.start_import(first, "mine", unlabelled=True)
+            background.start_import(first, "mine", unlabelled=True)
     assert first.exists()  # for a third try
-    jobs.start_import(first, "mine", unlabelled=True).update(phase="failed")
+    background.start_import(first, "mine", unlabelled=True).update(phase="failed")
     assert first.exists()
-    jobs.start_import(third := small_upload(), "mine")
+    background.start_import(third := small_upload(), "mine")
     assert third.exists()
     assert not first.exists()  # nobody asks for what was replaced any more
 
 
 def test_of_two_imports_of_one_name_at_once_one_is_told_in_words(monkeypatch):
-    monkeypatch.setattr(jobs, "launch", lambda *_: None)
-    monkeypatch.setattr(jobs, "no_room", lambda: time.sleep(0.2))  # between the look and the folder
+    monkeypatch.setattr(jobs, "launch", lambda *_, **__: None)
+    monkeypatch.setattr(background, "no_room", lambda: time.sleep(0.2))  # between the look and the folder
     found, sources = [], [small_upload() for _ in range(4)]
 
     def one(source):
         try:
-            found.append(jobs.start_import(source, "twice"))
+            found.append(background.start_import(source, "twice"))
         except Exception as error:
             found.append(error)
 
@@ -518,69 +519,69 @@ def test_of_two_imports_of_one_name_at_once_one_is_told_in_words(monkeypatch):
     assert len(refused) == 3
     assert all(isinstance(error, DatasetError) and "just now" in str(error) for error in refused)
     assert [source for source in sources if source.exists()] == [
-        Path(jobs.bring_folder("twice").read("job.json")["source"])
+        Path(background.bring_folder("twice").read("job.json")["source"])
     ]
 
 
 def test_what_is_resumed_counts_as_waiting_too(monkeypatch):
-    runs = [jobs.enqueue(Recipe(epochs=1)) for _ in range(4)]
+    runs = [trainings.enqueue(Recipe(epochs=1)) for _ in range(4)]
     for run in runs:
         run.update(phase="paused")
         queue.leave(run)
     monkeypatch.setenv("IMGREC_MAX_QUEUED", "3")
     for run in runs[:3]:
-        jobs.requeue(run.name)
+        trainings.requeue(run.name)
     with pytest.raises(RunError, match="3 trainings wait"):
-        jobs.requeue(runs[3].name)
+        trainings.requeue(runs[3].name)
     assert runs[3].status == "paused"
     with pytest.raises(RunError, match="already"):
-        jobs.requeue(runs[0].name)
+        trainings.requeue(runs[0].name)
     monkeypatch.setenv("IMGREC_MAX_QUEUED", "4")
-    monkeypatch.setattr(jobs, "no_room", lambda: "full")
+    monkeypatch.setattr(trainings, "no_room", lambda: "full")
     with pytest.raises(RunError, match="full"):
-        jobs.requeue(runs[3].name)
+        trainings.requeue(runs[3].name)
 
 
 def test_a_visitor_who_fills_the_queue_shuts_nobody_out(monkeypatch):
     monkeypatch.setenv("IMGREC_MAX_QUEUED", "3")
     ann, others = Owner("a" * 24, "Ann"), [Owner(letter * 24, letter) for letter in "bcdef"]
     for _ in range(3):
-        jobs.enqueue(Recipe(epochs=1), ann)
+        trainings.enqueue(Recipe(epochs=1), ann)
     with pytest.raises(RunError, match="3 trainings wait"):
-        jobs.enqueue(Recipe(epochs=1), ann)
+        trainings.enqueue(Recipe(epochs=1), ann)
     for ben in others[:2]:
-        jobs.enqueue(Recipe(epochs=1), ben)
+        trainings.enqueue(Recipe(epochs=1), ben)
         with pytest.raises(RunError, match="trainings wait"):
-            jobs.enqueue(Recipe(epochs=1), ben)
-    jobs.enqueue(Recipe(epochs=1), others[2])
+            trainings.enqueue(Recipe(epochs=1), ben)
+    trainings.enqueue(Recipe(epochs=1), others[2])
     with pytest.raises(RunError, match="6 trainings wait"):  # or whoever invents visitors could go on for ever
-        jobs.enqueue(Recipe(epochs=1), others[3])
+        trainings.enqueue(Recipe(epochs=1), others[3])
 
 
 def test_no_more_studies_at_a_time_than_the_operator_allows(monkeypatch):
-    monkeypatch.setattr(jobs, "launch", lambda *_: None)
+    monkeypatch.setattr(jobs, "launch", lambda *_, **__: None)
     monkeypatch.setenv("IMGREC_MAX_STUDIES", "2")
-    first, _ = (jobs.start_study("odd", name) for name in ("one", "two"))
+    first, _ = (background.start_study("odd", name) for name in ("one", "two"))
     with pytest.raises(DatasetError, match="2 studies"):
-        jobs.start_study("odd", "three")
-    assert jobs.start_study("odd", "two").under_way  # it is already
+        background.start_study("odd", "three")
+    assert background.start_study("odd", "two").under_way  # it is already
     first.update(phase="finished")
-    jobs.start_study("odd", "three")
+    background.start_study("odd", "three")
 
 
 def test_a_study_that_ended_long_ago_is_removed_when_another_begins(monkeypatch):
-    monkeypatch.setattr(jobs, "launch", lambda *_: None)
-    old, live, young = (jobs.start_study("odd", name) for name in ("old", "live", "young"))
+    monkeypatch.setattr(jobs, "launch", lambda *_, **__: None)
+    old, live, young = (background.start_study("odd", name) for name in ("old", "live", "young"))
     for job in (old, young):
         job.update(phase="finished")
     for job in (old, live):
         os.utime(job.path, (0, 0))
-    jobs.start_study("odd", "digits")
+    background.start_study("odd", "digits")
     assert [job.path.exists() for job in (old, live, young)] == [False, True, True]
 
 
 def test_the_minutes_that_an_operator_allows_are_of_a_training_not_of_a_worker(monkeypatch):
-    run = jobs.enqueue(LONG)
+    run = trainings.enqueue(LONG)
     for event in worker.work(run):
         if isinstance(event, Epoch) and event.epoch == 2:
             run.ask("pause")
@@ -588,7 +589,7 @@ def test_the_minutes_that_an_operator_allows_are_of_a_training_not_of_a_worker(m
     assert 0 < run.state["learned_seconds"] < 60
     monkeypatch.setenv("IMGREC_MAX_MINUTES", "10")
     run.update(learned_seconds=601.0)
-    again = jobs.requeue(run.name)
+    again = trainings.requeue(run.name)
     for _ in worker.work(again):
         pass
     assert again.status == "finished"

@@ -119,9 +119,9 @@ def test_a_set_without_labels_is_refused_before_anything_starts(tmp_path):
 
 
 def test_who_waits_is_told_behind_how_many(capfd, monkeypatch):
-    from imgrec import jobs, queue
+    from imgrec import queue, trainings
 
-    first = jobs.enqueue(Recipe(**SMALL))
+    first = trainings.enqueue(Recipe(**SMALL))
     with first.lock.acquire():
         first.update(phase="training")
         later = threading.Timer(

@@ -16,9 +16,10 @@ from imgrec import queue
 from imgrec.data import open_dataset
 from imgrec.explain import explain
 from imgrec.images import to_png
+from imgrec.jobs import Owner
 from imgrec.predict import open_network
 from imgrec.recipe import Recipe
-from imgrec.runs import Owner, create_run
+from imgrec.runs import create_run
 from imgrec.serving import Batcher
 from imgrec.weights import Passport, Preprocess, save_weights
 from pages import camera, live, live_run

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from imgrec import jobs, worker
+from imgrec import trainings, worker
 from imgrec.home import home
 from imgrec.notebook import as_notebook, as_script, cells
 from imgrec.recipe import Recipe
@@ -47,7 +47,7 @@ def test_it_trains_again_and_reaches_the_same_to_the_last_picture(form, tmp_path
     recipe = Recipe(
         model="softmax-regression", epochs=3, augment="rotate=10,shift=0.1", average=0.9, seed=4, device="cpu"
     )
-    run = carried_out(jobs.enqueue(recipe))
+    run = carried_out(trainings.enqueue(recipe))
     assert run.read("evaluation.json")["accuracy"] > 0.5
     assert "the same to the last picture" in said(form(run), tmp_path)
 
@@ -55,16 +55,16 @@ def test_it_trains_again_and_reaches_the_same_to_the_last_picture(form, tmp_path
 def test_what_was_changed_on_the_way_is_changed_again(tmp_path):
     """Another learning rate in the middle of an epoch, and an end before the last one."""
     recipe = Recipe(model="softmax-regression", epochs=500, optimiser="sgd", schedule="constant", device="cpu")
-    run = jobs.enqueue(recipe)
+    run = trainings.enqueue(recipe)
     training = worker.work(run)
     for event in training:
         if isinstance(event, Step) and (event.epoch, event.step) == (2, 5):
             break
-    jobs.set_learning_rate(run.name, 0.5)
+    trainings.set_learning_rate(run.name, 0.5)
     for _ in training:
         if run.changes:
             break
-    jobs.stop(run.name, "finish")
+    trainings.stop(run.name, "finish")
     for _ in training:
         pass
     assert len(run.changes) == 1
@@ -74,10 +74,10 @@ def test_what_was_changed_on_the_way_is_changed_again(tmp_path):
 
 
 def test_a_run_that_was_never_tested_is_compared_by_its_validation(tmp_path):
-    run = jobs.enqueue(Recipe(model="softmax-regression", epochs=5, device="cpu"))
+    run = trainings.enqueue(Recipe(model="softmax-regression", epochs=5, device="cpu"))
     for event in worker.work(run):
         if type(event).__name__ == "Epoch" and event.epoch == 2:
-            jobs.stop(run.name)
+            trainings.stop(run.name)
     assert run.status == "stopped"
     assert "pictures; recorded" in said(as_script(run), tmp_path)
 

@@ -16,7 +16,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 import imgrec
-from imgrec import jobs, tasks, worker
+from imgrec import background, jobs, tasks, trainings, worker
 from imgrec.__main__ import main
 from imgrec.data import (
     Edit,
@@ -33,9 +33,10 @@ from imgrec.data import (
 from imgrec.evaluate import kept_answers
 from imgrec.explain import METHODS
 from imgrec.images import to_png
+from imgrec.jobs import Owner
 from imgrec.recipe import Recipe
 from imgrec.report import printable
-from imgrec.runs import Owner, create_run, delete_run, list_runs, open_run
+from imgrec.runs import create_run, delete_run, list_runs, open_run
 from imgrec.weights import load_weights
 from pages import parts
 
@@ -166,7 +167,7 @@ def test_every_training_field_has_a_default_and_a_sentence_of_help():
 
 def test_settings_that_are_folded_away_count_all_the_same(monkeypatch):
     started = []
-    monkeypatch.setattr(jobs, "launch", lambda run, *command: started.append(run.recipe))
+    monkeypatch.setattr(jobs, "launch", lambda run, *_, **__: started.append(run.recipe))
     test = open_page("train.py", more_settings=True)
     test.selectbox(key="recipe_optimiser").set_value("sgd").run()
     test.session_state["more_settings"] = False
@@ -202,7 +203,7 @@ def test_a_setting_that_cannot_work_is_refused_in_words_and_starts_nothing():
 def test_several_values_start_as_many_trainings_that_are_compared_and_stopped_together(monkeypatch):
     from pages import visitors
 
-    monkeypatch.setattr(jobs, "launch", lambda *command: None)
+    monkeypatch.setattr(jobs, "launch", lambda *_, **__: None)
     monkeypatch.setattr(visitors, "is_operator", lambda: False)
     monkeypatch.setattr(visitors, "visitor", lambda: Owner("ann", "Blue Otter"))
     test = open_page("train.py", several_values=True, vary=["learning_rate", "optimiser"])
@@ -220,7 +221,7 @@ def test_several_values_start_as_many_trainings_that_are_compared_and_stopped_to
     test.button(key="stop_all").click().run()
     assert not test.exception
     assert {run.status for run in list_runs()} == {"stopped"}
-    jobs.requeue(list_runs()[0].name)
+    trainings.requeue(list_runs()[0].name)
     monkeypatch.setattr(visitors, "visitor", lambda: Owner("ben", "Red Fox"))
     fresh = open_page("train.py", {"run": list_runs()[0].name})  # somebody else may look
     assert "stop_all" not in {button.key for button in fresh.button}
@@ -232,7 +233,7 @@ def test_several_values_start_as_many_trainings_that_are_compared_and_stopped_to
 def test_of_many_combinations_some_are_drawn_and_their_time_is_told(monkeypatch):
     from pages import parts
 
-    monkeypatch.setattr(jobs, "launch", lambda *command: None)
+    monkeypatch.setattr(jobs, "launch", lambda *_, **__: None)
     found = {
         "rates": np.ones(2),
         "losses": np.ones(2),
@@ -241,7 +242,9 @@ def test_of_many_combinations_some_are_drawn_and_their_time_is_told(monkeypatch)
         "memory": 1,
         "precision": "float32",
     }
-    monkeypatch.setattr(jobs, "study_result", lambda job: {name: np.array(value) for name, value in found.items()})
+    monkeypatch.setattr(
+        background, "study_result", lambda job: {name: np.array(value) for name, value in found.items()}
+    )
     test = open_page("train.py", several_values=True, vary=["learning_rate", "epochs"])
     test.text_input(key="several_learning_rate").set_value("0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001, 0.00003")
     test.text_input(key="several_epochs").set_value("1, 2, 3, 4, 5, 6, 7, 8").run()
@@ -380,7 +383,7 @@ def test_pictures_for_two_named_classes_become_a_data_set():
     assert texts(test).count(r"bad\.png\: this is not a picture") == 2
     next(button for button in test.button if button.label == "Import").click().run()
     assert not test.exception
-    [job] = jobs.bring_jobs()
+    [job] = background.bring_jobs()
     wait_for(lambda: job.status == "finished")
     test.run()
     assert "12 accepted, 0 rejected" in test.success[0].value
@@ -414,7 +417,7 @@ def test_three_steps_on_one_page_teach_a_network():
     test.run()
     test.button(key="teach_train").click().run()
     assert not test.exception
-    [job] = jobs.bring_jobs()
+    [job] = background.bring_jobs()
     wait_for(lambda: job.status == "finished")
     test.run()  # the training begins by itself
     [run] = list_runs()
@@ -443,7 +446,7 @@ def test_the_page_teach_takes_nonsense_and_says_what_went_wrong(monkeypatch):
         test.file_uploader(key=f"teach 0  files new {number} 0").set_value([("bad.png", b"text", "image/png")]).run()
     assert "Show it at least two things" in texts(test)
     assert test.button(key="teach_train").disabled
-    monkeypatch.setattr("imgrec.jobs.launch", lambda *_: None)  # nobody works on it
+    monkeypatch.setattr("imgrec.jobs.launch", lambda *_, **__: None)  # nobody works on it
     for number in range(2):
         test.button(key=f"teach_files {number}").click().run()
         test.file_uploader(key=f"teach 0  files new {number} 1").set_value(
@@ -451,7 +454,7 @@ def test_the_page_teach_takes_nonsense_and_says_what_went_wrong(monkeypatch):
         ).run()
     assert "The smallest class has 1 picture;" in texts(test)
     test.button(key="teach_train").click().run()
-    jobs.bring_jobs()[0].update(phase="failed", error="no <b>room</b>")
+    background.bring_jobs()[0].update(phase="failed", error="no <b>room</b>")
     test.run()
     assert not test.exception
     assert "room" in test.error[0].value
@@ -569,7 +572,7 @@ def test_names_and_pictures_outlast_a_reload_in_the_same_browser(page, monkeypat
 
 
 def test_an_import_on_the_page_teach_is_cancelled_and_nothing_of_what_was_shown_is_lost(monkeypatch):
-    monkeypatch.setattr("imgrec.jobs.launch", lambda *_: None)  # nobody works on it
+    monkeypatch.setattr("imgrec.jobs.launch", lambda *_, **__: None)  # nobody works on it
     test = open_page("teach.py")
     for number in range(2):
         test.text_input(key=f"teach 0  label new {number}").set_value("ab"[number])
@@ -578,7 +581,7 @@ def test_an_import_on_the_page_teach_is_cancelled_and_nothing_of_what_was_shown_
         test.file_uploader(key=f"teach 0  files new {number} 0").set_value(files).run()
     test.button(key="teach_train").click().run()
     assert test.button(key="teach_train").disabled
-    [job] = jobs.bring_jobs()
+    [job] = background.bring_jobs()
     test.button(key="teach_cancel").click().run()
     assert job.asked() == "stop"
     job.update(phase="stopped")
@@ -590,7 +593,7 @@ def test_an_import_on_the_page_teach_is_cancelled_and_nothing_of_what_was_shown_
 
 
 def test_cancelled_too_late_the_pictures_are_kept_and_nothing_is_trained(monkeypatch):
-    monkeypatch.setattr("imgrec.jobs.launch", lambda *_: None)
+    monkeypatch.setattr("imgrec.jobs.launch", lambda *_, **__: None)
     test = open_page("teach.py")
     for number in range(2):
         test.text_input(key=f"teach 0  label new {number}").set_value("ab"[number])
@@ -601,7 +604,7 @@ def test_cancelled_too_late_the_pictures_are_kept_and_nothing_is_trained(monkeyp
     test.button(key="teach_train").click().run()
     test.button(key="teach_cancel").click().run()
     import_dataset([Item(f"{i}.png", picture(i), "ab"[i % 2]) for i in range(12)], "a-b")
-    jobs.bring_jobs()[0].update(phase="finished")  # before it looked whether it shall stop
+    background.bring_jobs()[0].update(phase="finished")  # before it looked whether it shall stop
     test.run()
     assert not test.exception
     assert "they were not learned" in test.info[0].value
@@ -650,7 +653,7 @@ def test_what_was_taught_is_still_there_after_a_way_through_the_menu_and_can_be_
 
 
 def test_two_who_teach_the_same_things_at_once_do_not_disturb_each_other(monkeypatch):
-    monkeypatch.setattr("imgrec.jobs.launch", lambda *_: None)  # nobody works on it
+    monkeypatch.setattr("imgrec.jobs.launch", lambda *_, **__: None)  # nobody works on it
     names = []
     for _ in range(2):
         test = open_page("teach.py")
@@ -662,9 +665,9 @@ def test_two_who_teach_the_same_things_at_once_do_not_disturb_each_other(monkeyp
             ).run()
         test.button(key="teach_train").click().run()
         assert not test.error
-        names.append(jobs.bring_jobs()[0].name)
+        names.append(background.bring_jobs()[0].name)
     assert sorted(names) == ["rock-paper", "rock-paper-2"]
-    jobs.bring_folder(names[1]).update(phase="finished", created=1.0)  # another's of the same name
+    background.bring_folder(names[1]).update(phase="finished", created=1.0)  # another's of the same name
     test.run()
     assert "process vanished" in test.error[0].value
     assert not list_runs()
@@ -673,7 +676,7 @@ def test_two_who_teach_the_same_things_at_once_do_not_disturb_each_other(monkeyp
 def test_grey_pictures_are_taught_to_a_network_that_begins_with_nothing(monkeypatch):
     grey = [Item(f"{i}.png", picture(i, mode="L"), "ab"[i % 2]) for i in range(24)]
     import_dataset(grey, "grey")
-    monkeypatch.setattr("imgrec.jobs.launch", lambda *_: None)
+    monkeypatch.setattr("imgrec.jobs.launch", lambda *_, **__: None)
     test = open_page("teach.py", {"dataset": "grey"})
     test.button(key="teach_train").click().run()
     assert not test.exception
@@ -703,7 +706,7 @@ def test_a_server_path_is_taken_only_inside_an_open_folder(tmp_path, monkeypatch
         assert next(button for button in test.button if button.label == "Import").disabled
     path.set_value(str(tmp_path / "open" / "pets.zip")).run()
     next(button for button in test.button if button.label == "Import").click().run()
-    wait_for(lambda: jobs.bring_jobs()[0].status == "finished")
+    wait_for(lambda: background.bring_jobs()[0].status == "finished")
     assert (tmp_path / "open" / "pets.zip").exists()
 
 
@@ -749,20 +752,20 @@ def test_a_data_set_is_deleted_after_a_second_click(pets):
 
 
 def test_a_set_that_cannot_be_opened_can_be_deleted(pets):
-    jobs.dataset_folder("pets").file("dataset.json").write_text("broken")
+    background.dataset_folder("pets").file("dataset.json").write_text("broken")
     for page in ("dataset.py", "mend.py"):
         test = open_page(page, {"dataset": "pets"})
         assert "pets" in " ".join(error.value for error in test.error)
         assert [box.label for box in test.button if "elete" in box.label] == ["Delete it"]
     button(test, "Delete it").click().run()
     assert not test.exception
-    assert not jobs.dataset_folder("pets").path.exists()
+    assert not background.dataset_folder("pets").path.exists()
 
 
 def test_who_brought_a_set_deletes_it_and_cancels_its_import_nobody_else_but_the_operator(monkeypatch, pets):
     ann, ben = Owner("a" * 24, "Ann"), Owner("b" * 24, "Ben")
-    jobs.dataset_folder("pets").give_to(ann)
-    job = jobs.bring_folder("more")
+    background.dataset_folder("pets").give_to(ann)
+    job = background.bring_folder("more")
     job.path.mkdir(parents=True)
     job.give_to(ann)
     job.write("state.json", {"phase": "new", "created": time.time(), "updated": time.time()})
@@ -777,7 +780,7 @@ def test_who_brought_a_set_deletes_it_and_cancels_its_import_nobody_else_but_the
 
 
 def test_doubted_labels_are_shown_until_they_are_mended_or_confirmed(pets):
-    job = jobs.study_folder("suspects", "pets")
+    job = background.study_folder("suspects", "pets")
     job.path.mkdir(parents=True)
     job.write("state.json", {"phase": "finished"})
     doubted = {"positions": [0, 1, 2], "labels": ["cat", "dog", "cat"], "suggested": ["dog", "cat", "dog"]}
@@ -808,10 +811,10 @@ def test_a_network_proposes_labels_and_all_that_are_sure_enough_are_accepted_and
     test = open_page("label.py", query)
     assert "40 more wait" in texts(test)
     test.button(key="start proposals").click().run()
-    job = jobs.study_job("proposals", "half", run="digits-seed-cnn")
+    job = background.study_job("proposals", "half", run="digits-seed-cnn")
     wait_for(lambda: job.status == "finished")
     test = open_page("label.py", query)
-    proposed = jobs.study_result(job)
+    proposed = background.study_result(job)
     sure = int((proposed["confidence"] >= 0.9).sum())
     assert 30 < sure <= 40
     button(test, f"Accept {sure} of 40").click().run()
@@ -835,7 +838,7 @@ def test_pictures_without_labels_come_in_and_lead_to_the_label_page():
     test.file_uploader(key="bring 0 files_loose 0").set_value([(f"{i}.png", picture(i), "image/png") for i in range(5)])
     test.text_input(key="bring 0 name").set_value("loose").run()
     button(test, "Import").click().run()
-    wait_for(lambda: jobs.bring_jobs() and jobs.bring_jobs()[0].status == "finished")
+    wait_for(lambda: background.bring_jobs() and background.bring_jobs()[0].status == "finished")
     assert len(open_dataset("loose").unlabelled) == 5
     for page in PAGES:
         test = open_page(page, {"dataset": "loose"})
@@ -852,7 +855,7 @@ def test_pictures_can_be_added_to_a_set_on_the_page(pets):
     ).run()
     button(test, "Import").click().run()
     assert not test.exception
-    wait_for(lambda: jobs.bring_jobs() and jobs.bring_jobs()[0].status == "finished")
+    wait_for(lambda: background.bring_jobs() and background.bring_jobs()[0].status == "finished")
     test.run()
     assert "1 accepted, 1 rejected" in test.success[0].value
     assert open_dataset("pets").classes == ("cat", "dog", "eel")
@@ -881,7 +884,7 @@ def test_a_large_set_is_measured_in_a_process_of_its_own(monkeypatch):
     monkeypatch.setattr("pages.gallery.MOST_TO_MEASURE", 100)
     test = open_page("mend.py", {"dataset": "digits"})
     test.button(key="start odd").click().run()
-    wait_for(lambda: jobs.study_job("odd", "digits").status == "finished")
+    wait_for(lambda: background.study_job("odd", "digits").status == "finished")
     test = open_page("mend.py", {"dataset": "digits"})
     assert "Looked for and not found" in texts(test)
 
@@ -901,7 +904,7 @@ def test_a_learning_rate_is_looked_for_and_one_click_puts_it_into_the_form():
     test.number_input(key="recipe_epochs").set_value(2).run()
     test.button(key="start preflight").click().run()
     recipe = Recipe(epochs=2, learning_rate=0.001).to_json()
-    wait_for(lambda: (job := jobs.study_job("preflight", "digits", recipe=recipe)) and job.status == "finished")
+    wait_for(lambda: (job := background.study_job("preflight", "digits", recipe=recipe)) and job.status == "finished")
     test.run()
     assert not test.exception
     assert {"About", "Memory", "Precision"} <= {metric.label for metric in test.metric}
@@ -917,7 +920,7 @@ def test_a_network_of_ones_own_is_shown_with_its_shapes_and_trained():
     assert not test.exception
     [run] = list_runs()
     assert run.recipe.model == "custom:conv 32,relu,max 2,conv 64,relu,max 2,dense 128,relu"
-    jobs.stop(run.name)
+    trainings.stop(run.name)
     wait_for(lambda: run.status == "stopped")
 
 
@@ -961,7 +964,10 @@ def test_a_finished_run_is_compared_with_what_came_before_networks(own_copy):
     test.button(key="start baselines").click().run()
     fingerprint = str(open_run(own_copy).read("about.json")["fingerprint"])
     wait_for(
-        lambda: (job := jobs.study_job("baselines", "digits", fingerprint=fingerprint)) and job.status == "finished", 60
+        lambda: (
+            (job := background.study_job("baselines", "digits", fingerprint=fingerprint)) and job.status == "finished"
+        ),
+        60,
     )
     assert "learned from the pixels of 1,259 pictures" in texts(open_page("train.py", {"run": own_copy}))
 
@@ -1015,8 +1021,8 @@ def test_the_report_is_one_page_without_script_or_foreign_address(own_copy):
 def test_worse_pictures_are_studied_and_drawn(own_copy):
     test = open_page("evaluate.py", {"run": own_copy}, evaluate_view="Worse pictures")
     test.button(key="start robustness").click().run()
-    wait_for(lambda: (job := jobs.study_job("robustness", "digits", run=own_copy)) and job.status == "finished")
-    found = jobs.study_result(jobs.study_job("robustness", "digits", run=own_copy))
+    wait_for(lambda: (job := background.study_job("robustness", "digits", run=own_copy)) and job.status == "finished")
+    found = background.study_result(background.study_job("robustness", "digits", run=own_copy))
     noise = found["accuracy"][found["change"] == "noise"]
     assert noise[0] > 0.9
     assert noise[-1] < noise[0]
@@ -1050,7 +1056,7 @@ def test_a_network_is_asked_about_pictures_from_elsewhere(own_copy):
     test = open_page("evaluate.py", {"run": own_copy, "view": "Elsewhere"})
     assert test.selectbox(key="on").options[0] == "inverted"
     test.button(key="start elsewhere").click().run()
-    wait_for(lambda: (job := jobs.study_job("elsewhere", "inverted", run=own_copy)) and job.status == "finished")
+    wait_for(lambda: (job := background.study_job("elsewhere", "inverted", run=own_copy)) and job.status == "finished")
     test = open_page("evaluate.py", {"run": own_copy, "view": "Elsewhere"})
     assert not test.exception
     assert {"Accuracy on these", "In its own test", "Taken for strange"} <= {metric.label for metric in test.metric}
@@ -1084,8 +1090,8 @@ def test_what_came_along_is_asked_about_pictures_where_its_own_are_not_here():
     test = open_page("evaluate.py", {"run": "cifar10-fast"})
     assert not test.exception
     assert test.selectbox(key="on").options[0] == "toys"
-    jobs.start_study("elsewhere", "toys", run="cifar10-fast")
-    wait_for(lambda: jobs.study_job("elsewhere", "toys", run="cifar10-fast").status == "finished")
+    background.start_study("elsewhere", "toys", run="cifar10-fast")
+    wait_for(lambda: background.study_job("elsewhere", "toys", run="cifar10-fast").status == "finished")
     test = open_page("evaluate.py", {"run": "cifar10-fast"})
     assert not test.exception
     assert "24 pictures" in texts(test)
@@ -1343,7 +1349,7 @@ def test_an_archive_of_photos_in_no_folder_is_brought_without_labels(tmp_path):
         test.text_input(key="bring 0 name").set_value("photos").run()
         button(test, "Import").click().run()
         assert not test.exception
-        wait_for(lambda status=status: jobs.bring_jobs()[0].status == status)
+        wait_for(lambda status=status: background.bring_jobs()[0].status == status)
         test.run()
         assert unlabelled or "or import them without labels" in texts(test)
     assert len(open_dataset("photos").unlabelled) == 5
@@ -1489,9 +1495,9 @@ def test_a_class_renamed_after_a_training_is_followed_on_every_way_to_its_test(t
     undo("mine")
     undo("mine")
     assert "Renamed since the training: z → a, a → b" in texts(open_page("evaluate.py", {"run": run.name}))
-    study = jobs.start_study("robustness", "mine", run=run.name)
-    wait_for(lambda: jobs.study_result(study))
-    assert jobs.study_result(study)["accuracy"][0] == pytest.approx(right.mean())
+    study = background.start_study("robustness", "mine", run=run.name)
+    wait_for(lambda: background.study_result(study))
+    assert background.study_result(study)["accuracy"][0] == pytest.approx(right.mean())
 
 
 def test_two_classes_that_changed_their_names_are_told_apart():
@@ -1581,7 +1587,7 @@ def test_too_few_pictures_of_a_class_are_said_at_once_and_names_are_proposed(tmp
     test.file_uploader(key="bring 0 archive").set_value([("My hands.zip", archive, "application/zip")]).run()
     assert test.text_input(key="bring 0 name").value == "My-hands"
     button(test, "Import").click().run()
-    wait_for(lambda: jobs.bring_jobs()[0].status == "finished")
+    wait_for(lambda: background.bring_jobs()[0].status == "finished")
     test.run()
     assert "Few pictures of fist, palm" in texts(test)
 
@@ -1591,18 +1597,18 @@ def test_an_archive_without_classes_need_not_be_chosen_again(tmp_path):
     test = open_page("bring.py", bring_way="Archive")
     test.file_uploader(key="bring 0 archive").set_value([("photos.zip", archive, "application/zip")]).run()
     button(test, "Import").click().run()
-    wait_for(lambda: jobs.bring_jobs()[0].status == "failed")
+    wait_for(lambda: background.bring_jobs()[0].status == "failed")
     test.run()
     button(test, "Import it without labels").click().run()
-    wait_for(lambda: jobs.bring_jobs()[0].status == "finished")
+    wait_for(lambda: background.bring_jobs()[0].status == "finished")
     assert open_dataset("photos").classes == ()
     assert len(open_dataset("photos").unlabelled) == 4
-    assert not list(jobs.bring_folder("photos").path.parent.parent.glob(".uploads/*/*"))
+    assert not list(background.bring_folder("photos").path.parent.parent.glob(".uploads/*/*"))
     (broken := tmp_path / "broken.zip").write_bytes(archive[:100])
-    jobs.start_import(uploads.keep("broken.zip", broken.read_bytes()), "broken")
-    wait_for(lambda: jobs.bring_folder("broken").status == "failed")
+    background.start_import(uploads.keep("broken.zip", broken.read_bytes()), "broken")
+    wait_for(lambda: background.bring_folder("broken").status == "failed")
     assert not any(button.label == "Import it without labels" for button in open_page("bring.py").button)
-    assert not list(jobs.bring_folder("photos").path.parent.parent.glob(".uploads/*/*"))
+    assert not list(background.bring_folder("photos").path.parent.parent.glob(".uploads/*/*"))
 
 
 def test_home_tells_what_is_kept_on_the_disk_when_asked(own_copy):
@@ -1686,12 +1692,12 @@ def test_train_again_brings_the_settings_of_the_run_and_not_what_is_suggested():
 def test_a_note_about_an_import_can_be_dismissed(workspace):
     path = workspace / "none.zip"
     path.write_bytes(b"no archive")
-    job = jobs.start_import(path, "pets", owner=Owner("e" * 24, "Teal Seal"))
-    other = jobs.start_import(path, "their-pets", owner=Owner("f" * 24, "Red Fox"))
+    job = background.start_import(path, "pets", owner=Owner("e" * 24, "Teal Seal"))
+    other = background.start_import(path, "their-pets", owner=Owner("f" * 24, "Red Fox"))
     wait_for(lambda: job.status == other.status == "failed")
     test = open_page("bring.py")
     assert "their" not in texts(test)
     assert "is not a whole ZIP file; download or make it again" in texts(test)
     test.button(key="dismiss pets").click().run()
     assert "is not a whole ZIP file" not in texts(test)
-    assert [left.name for left in jobs.bring_jobs()] == ["their-pets"]
+    assert [left.name for left in background.bring_jobs()] == ["their-pets"]

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from imgrec import runs
+from imgrec import run_table, runs
 from imgrec.home import folder
+from imgrec.jobs import STATUSES
 from imgrec.recipe import Recipe
+from imgrec.run_table import rows
 from imgrec.runs import (
     MOST_AWAY,
-    STATUSES,
     Notes,
     Run,
     RunError,
@@ -25,7 +26,6 @@ from imgrec.runs import (
     list_runs,
     open_run,
     restore_run,
-    rows,
     usable_runs,
 )
 
@@ -56,7 +56,7 @@ def holder():
 def test_a_new_run_is_new_then_lost_when_no_worker_came(monkeypatch):
     run = create_run(Recipe())
     assert run.status == "new"
-    monkeypatch.setattr("imgrec.runs.START_GRACE", 0)
+    monkeypatch.setattr("imgrec.jobs.START_GRACE", 0)
     assert run.status == "lost"
 
 
@@ -93,7 +93,7 @@ def test_a_run_that_is_to_finish_before_its_worker_came_is_still_new(monkeypatch
     run.ask("stop")
     assert run.status == "stopped"
     run.file("stop").unlink()
-    monkeypatch.setattr("imgrec.runs.START_GRACE", 0)  # it did not come
+    monkeypatch.setattr("imgrec.jobs.START_GRACE", 0)  # it did not come
     assert run.status == "stopped"
 
 
@@ -222,18 +222,18 @@ def test_only_the_last_deleted_runs_are_kept():
 
 def forget():
     """What a server that is started anew does not know."""
-    runs._rows.clear()
+    run_table._rows.clear()
 
 
 def test_what_the_table_says_of_runs_that_ended_is_kept_for_the_next_server(monkeypatch):
-    ended = [create_run(Recipe()) for _ in range(runs.WORTH + 1)]
+    ended = [create_run(Recipe()) for _ in range(run_table.WORTH + 1)]
     for run in ended:
         run.update(phase="stopped")
     live, read = create_run(Recipe()), []
     before = rows(bundled=False)
     forget()
-    whole = runs._row
-    monkeypatch.setattr(runs, "_row", lambda run: read.append(run.name) or whole(run))
+    whole = run_table._row
+    monkeypatch.setattr(run_table, "_row", lambda run: read.append(run.name) or whole(run))
     assert rows(bundled=False) == before
     assert read == [live.name]
     ended[3].annotate(Notes(True))
@@ -252,7 +252,7 @@ def test_a_damaged_list_of_rows_is_read_anew_from_the_runs(damage):
     for _ in range(3):
         create_run(Recipe()).update(phase="stopped")
     before = rows(bundled=False)
-    (folder("runs") / runs.ROWS).write_bytes(damage)
+    (folder("runs") / run_table.ROWS).write_bytes(damage)
     forget()
     assert rows(bundled=False) == before
 

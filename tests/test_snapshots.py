@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from imgrec import jobs, snapshots, worker
+from imgrec import snapshots, trainings, worker
 from imgrec.data import open_dataset
 from imgrec.models import build
 from imgrec.predict import Predictor
@@ -14,7 +14,7 @@ from imgrec.weights import Passport, WeightsError
 
 
 def test_a_run_keeps_its_moments_and_each_is_the_network_of_that_epoch():
-    run = jobs.enqueue(Recipe(epochs=4, device="cpu"))
+    run = trainings.enqueue(Recipe(epochs=4, device="cpu"))
     for _ in worker.work(run):
         pass
     assert snapshots.moments(run) == [1, 2, 3, 4]

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from conftest import wait_for
 
-from imgrec import embedding, jobs, tasks
-from imgrec.data import Cancelled, DatasetError, Edit, Item, edit, import_dataset, open_dataset
+from imgrec import background, embedding, jobs, tasks
+from imgrec.data import DatasetError, Edit, Item, edit, import_dataset, open_dataset
 from imgrec.data.health import Measures, measure
 from imgrec.images import to_png
+from imgrec.jobs import Cancelled
 from imgrec.learner import fit
 from imgrec.predict import predictor
 
@@ -29,9 +30,9 @@ def mine():
 
 def test_a_study_is_written_down_and_read_again(mine):
     found = tasks.work_study("suspects", mine)
-    job = jobs.study_job("suspects", mine)
+    job = background.study_job("suspects", mine)
     assert (job.status, job.state["progress"]) == ("finished", 1.0)
-    again = jobs.study_result(job)
+    again = background.study_result(job)
     assert again.keys() == found.keys()
     assert all(np.array_equal(again[key], found[key]) for key in found)
     assert sorted(found["positions"]) == list(range(160))
@@ -39,26 +40,26 @@ def test_a_study_is_written_down_and_read_again(mine):
 
 def test_a_study_can_be_cancelled(mine):
     with pytest.raises(Cancelled):
-        tasks.work_study("suspects", mine, lambda share: jobs.study_job("suspects", mine).ask("stop"))
-    assert jobs.study_job("suspects", mine).status == "stopped"
-    assert jobs.study_result(jobs.study_job("suspects", mine)) == {}
+        tasks.work_study("suspects", mine, lambda share: background.study_job("suspects", mine).ask("stop"))
+    assert background.study_job("suspects", mine).status == "stopped"
+    assert background.study_result(background.study_job("suspects", mine)) == {}
 
 
 def test_a_study_that_fails_says_why(mine):
     with pytest.raises(ValueError, match="no run named"):
         tasks.work_study("proposals", mine, run="nothing")
-    job = jobs.study_job("proposals", mine, run="nothing")
+    job = background.study_job("proposals", mine, run="nothing")
     assert job.status == "failed"
     assert "no run named" in job.state["error"]
 
 
 def test_a_study_runs_in_a_process_of_its_own_and_stops_when_asked():
-    job = jobs.start_study("odd", "digits")
-    assert jobs.start_study("odd", "digits").path == job.path  # under way already
+    job = background.start_study("odd", "digits")
+    assert background.start_study("odd", "digits").path == job.path  # under way already
     wait_for(lambda: job.status == "finished")
-    measures = Measures(**jobs.study_result(job))
+    measures = Measures(**background.study_result(job))
     assert np.array_equal(measures.brightness, measure(open_dataset("digits")).brightness)
-    slow = jobs.start_study("suspects", "shapes")
+    slow = background.start_study("suspects", "shapes")
     wait_for(lambda: slow.state.get("progress", 0) > 0)
     slow.ask("stop")
     wait_for(lambda: slow.status == "stopped", 5)
@@ -67,9 +68,9 @@ def test_a_study_runs_in_a_process_of_its_own_and_stops_when_asked():
 def test_a_result_stays_valid_after_an_edit_and_not_after_new_pictures(mine):
     tasks.work_study("odd", mine)
     edit(mine, Edit("exclude", (0,)))
-    assert len(jobs.study_result(jobs.study_job("odd", mine))["brightness"]) == 200
+    assert len(background.study_result(background.study_job("odd", mine))["brightness"]) == 200
     import_dataset([Item("new.png", to_png(np.zeros((8, 8, 3), np.uint8)), "0")], mine, adding=True)
-    assert jobs.study_result(jobs.study_job("odd", mine)) == {}
+    assert background.study_result(background.study_job("odd", mine)) == {}
 
 
 def test_a_network_proposes_labels_for_what_waits(mine):
@@ -151,8 +152,8 @@ def test_a_map_by_a_run_uses_what_its_last_layer_sees(mine):
 
 
 def test_a_cancel_before_its_process_is_up_is_heeded(mine, monkeypatch):
-    monkeypatch.setattr(jobs, "launch", lambda *command: None)
-    job = jobs.start_study("suspects", mine)
+    monkeypatch.setattr(jobs, "launch", lambda *_, **__: None)
+    job = background.start_study("suspects", mine)
     job.ask("stop")
     with pytest.raises(Cancelled):
         tasks.work_study("suspects", mine, process=True)

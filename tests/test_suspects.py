@@ -8,8 +8,8 @@ import pytest
 from imgrec import suspects
 from imgrec.data import Edit, Item, edit, history, import_dataset, open_dataset, undo
 from imgrec.images import to_png
-from imgrec.jobs import starting_weights
 from imgrec.recipe import Recipe
+from imgrec.trainings import starting_weights
 
 
 def swapped(share, seed=1):

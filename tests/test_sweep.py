@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from imgrec import jobs, queue, sweep
+from imgrec import jobs, queue, runs, sweep, trainings
 from imgrec.recipe import Recipe, RecipeError
 from imgrec.runs import Notes, RunError, list_runs
 
@@ -90,15 +90,15 @@ def test_runs_that_differ_only_in_their_seed_count_together():
 
 
 def test_trainings_that_start_together_do_or_none_does(monkeypatch):
-    monkeypatch.setattr(jobs, "launch", lambda *a: None)
+    monkeypatch.setattr(jobs, "launch", lambda *_, **__: None)
     with pytest.raises(RecipeError, match="nonsense"):
-        jobs.start_all([Recipe(epochs=1), Recipe(epochs=1, optimiser="nonsense")])
+        trainings.start_all([Recipe(epochs=1), Recipe(epochs=1, optimiser="nonsense")])
     monkeypatch.setenv("IMGREC_MAX_QUEUED", "1")
     with pytest.raises(RunError, match="0 trainings wait already, and 1 may"):
-        jobs.start_all([Recipe(epochs=1), Recipe(epochs=2)])
+        trainings.start_all([Recipe(epochs=1), Recipe(epochs=2)])
     assert list_runs() == []
     monkeypatch.setenv("IMGREC_MAX_QUEUED", "2")
-    runs = jobs.start_all(
+    runs = trainings.start_all(
         [Recipe(epochs=1), Recipe(epochs=2)], notes=[Notes(tags=("a",), text="one"), Notes(text="two")]
     )
     assert [run.recipe.epochs for run in runs] == [1, 2]
@@ -107,7 +107,7 @@ def test_trainings_that_start_together_do_or_none_does(monkeypatch):
 
 
 def test_a_disk_that_gets_full_between_two_of_them_leaves_none(monkeypatch):
-    made, create = [], jobs.create_run
+    made, create = [], runs.create_run
 
     def create_run(*given):
         if made:
@@ -115,9 +115,9 @@ def test_a_disk_that_gets_full_between_two_of_them_leaves_none(monkeypatch):
         made.append(create(*given))
         return made[0]
 
-    monkeypatch.setattr(jobs, "create_run", create_run)
+    monkeypatch.setattr(trainings, "create_run", create_run)
     with pytest.raises(OSError, match="No space"):
-        jobs.start_all([Recipe(epochs=1), Recipe(epochs=2)])
+        trainings.start_all([Recipe(epochs=1), Recipe(epochs=2)])
     assert len(made) == 1
     assert list_runs() == []
     assert not list(queue._marks().iterdir())

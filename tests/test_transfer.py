@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from imgrec import jobs, worker
+from imgrec import trainings, worker
 from imgrec.data import Dataset
 from imgrec.data.dataset import stratify
 from imgrec.home import folder
@@ -45,7 +45,7 @@ def test_weights_that_lie_where_the_download_would_land_are_used(published):
     place = folder("weights") / "checkpoints"
     place.mkdir(parents=True)
     torch.save(published, place / FILE)
-    start = jobs.starting_weights(Recipe(model=NAME, weights="imagenet"))
+    start = trainings.starting_weights(Recipe(model=NAME, weights="imagenet"))
     assert len(start.classes) == 1000
     assert torch.equal(start.weights["backbone.features.0.0.weight"], published["features.0.0.weight"])
     assert torch.equal(start.weights["head.weight"], published["classifier.3.weight"])
@@ -61,14 +61,16 @@ def test_without_internet_it_says_which_file_to_put_where(monkeypatch):
 
     monkeypatch.setattr("torch.hub.download_url_to_file", offline)
     with pytest.raises(WeightsError) as caught:
-        jobs.starting_weights(Recipe(model=NAME, weights="imagenet"))
+        trainings.starting_weights(Recipe(model=NAME, weights="imagenet"))
     words = str(caught.value)
     assert FILE in words
     assert "https://download.pytorch.org/" in words
     assert str(folder("weights") / "checkpoints") in words
-    jobs.check(Recipe(model=NAME, weights="imagenet", image_size=32))  # nothing is downloaded before the run begins
+    trainings.check(
+        Recipe(model=NAME, weights="imagenet", image_size=32)
+    )  # nothing is downloaded before the run begins
     with pytest.raises(WeightsError, match="no ImageNet weights"):
-        jobs.check(Recipe(weights="imagenet"))
+        trainings.check(Recipe(weights="imagenet"))
 
 
 def test_a_file_of_torchvisions_layout_starts_its_network_and_no_other(published, tmp_path):
@@ -163,7 +165,7 @@ def test_features_are_kept_for_the_next_training_and_forgotten_when_anything_abo
     recipe = Recipe(model=NAME, weights="imagenet", freeze="backbone", image_size=32, epochs=2, device="cpu")
 
     def looks(recipe):
-        run = jobs.enqueue(recipe)
+        run = trainings.enqueue(recipe)
         events = list(worker.work(run))
         return sum(isinstance(event, Check) and event.epoch == 0 for event in events), run
 
@@ -182,7 +184,7 @@ def test_features_are_kept_for_the_next_training_and_forgotten_when_anything_abo
 def test_a_network_that_comes_with_imgrec_learns_from_few_pictures_what_one_from_nothing_does_not():
     accuracies = {}
     for preset in ("few", "standard"):
-        run = jobs.enqueue(Recipe.from_values({"dataset": "shapes:count=120", "device": "cpu"}, preset))
+        run = trainings.enqueue(Recipe.from_values({"dataset": "shapes:count=120", "device": "cpu"}, preset))
         list(worker.work(run))
         accuracies[preset] = run.read("evaluation.json")["accuracy"]
     assert accuracies["few"] > 0.8  # seen: 0.96 and 0.38, of six shapes
@@ -191,6 +193,6 @@ def test_a_network_that_comes_with_imgrec_learns_from_few_pictures_what_one_from
 
 def test_grey_pictures_are_told_that_a_network_has_seen_colours_only():
     with pytest.raises(WeightsError, match=r"cifar10-fast learned from colour pictures, and those of digits are grey"):
-        jobs.check(Recipe.from_values({"dataset": "digits"}, "few"))
-    jobs.check(Recipe(dataset="digits", weights="digits-seed-cnn"))
-    jobs.check(Recipe(dataset="shapes:count=60", weights="cifar10-fast", model="fast", image_size=32))
+        trainings.check(Recipe.from_values({"dataset": "digits"}, "few"))
+    trainings.check(Recipe(dataset="digits", weights="digits-seed-cnn"))
+    trainings.check(Recipe(dataset="shapes:count=60", weights="cifar10-fast", model="fast", image_size=32))

@@ -105,7 +105,7 @@ def delete(options) -> None:
         delete_run(open_run(options.name))
     else:
         from imgrec.data import delete_dataset
-        from imgrec.runs import learned_from
+        from imgrec.run_table import learned_from
 
         delete_dataset(options.name)
         if names := learned_from(options.name):

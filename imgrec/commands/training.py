@@ -33,7 +33,7 @@ FIGURES = {
     argument("word", nargs="*", help="in its name, settings, tags or note; of several each must be there"),
 )
 def runs(options) -> None:
-    from imgrec.runs import matching, rows
+    from imgrec.run_table import matching, rows
 
     found = matching(rows(), " ".join(options.word))
     columns = ("run", "model", "dataset", "status", "epoch", "epochs", "validation_accuracy", "test_accuracy")
@@ -75,18 +75,18 @@ def _values(name: str, text: str) -> list:
     ),
 )
 def train(options) -> None:
-    from imgrec import jobs
+    from imgrec import trainings
 
     given = {name: values for name, values in vars(options).items() if name in FIELDS and values is not None}
     if "dataset" in given:
         given["dataset"] = [as_dataset(given["dataset"][0])]
-    recipe = jobs.recipe_from({name: values[0] for name, values in given.items()}, options.preset)
+    recipe = trainings.recipe_from({name: values[0] for name, values in given.items()}, options.preset)
     lists = {name: values for name, values in given.items() if len(values) > 1}
     if options.draw < 0 or (options.draw and not lists):
         raise RecipeError(
             f"draw is {options.draw}; give a setting several values, and draw how many of their combinations."
         )
-    jobs.check(recipe)
+    trainings.check(recipe)
     hint(recipe)
     if lists:
         return _sweep(options, sweep.recipes(recipe, lists, options.draw), lists)
@@ -96,19 +96,21 @@ def train(options) -> None:
 
 def _begun(options, recipe: Recipe, notes: Notes | None = None) -> Run:
     """A run for a recipe: a new one, or with ``--missing`` what is `_there`, which goes on where it was stopped."""
-    from imgrec import jobs
+    from imgrec import trainings
 
     run = _there(recipe) if options.missing else None
     if run is None:
-        return jobs.enqueue(recipe, notes=notes)
-    return run if run.status == "finished" else jobs.requeue(run.name)
+        return trainings.enqueue(recipe, notes=notes)
+    return run if run.status == "finished" else trainings.requeue(run.name)
 
 
 def _there(recipe: Recipe) -> Run | None:
     """The newest run that learned with these settings from the pictures as they are now: a finished one, or one that can go
     on."""
     from imgrec.data import open_dataset
-    from imgrec.runs import LIVE, open_run, rows
+    from imgrec.jobs import LIVE
+    from imgrec.run_table import rows
+    from imgrec.runs import open_run
 
     now = open_dataset(recipe.dataset, recipe.image_size, recipe.resize).fingerprint
     same = [
@@ -127,11 +129,12 @@ def _sweep(options, recipes: list[Recipe], lists: dict[str, list]) -> None:
 
     Where a training breaks down the others go on, for a rate at which nothing can be learned is a result, too.
     """
-    from imgrec import jobs
-    from imgrec.runs import Notes, rows
+    from imgrec import trainings
+    from imgrec.run_table import rows
+    from imgrec.runs import Notes
 
     for recipe in recipes:
-        jobs.check(recipe)  # all of them before the first has learned for an hour
+        trainings.check(recipe)  # all of them before the first has learned for an hour
     tag, names, broken, interrupted = sweep.tag(), set(), 0, False
     for recipe in recipes:
         words = sweep.words(recipe, lists)
@@ -198,9 +201,9 @@ def show_run(options) -> None:
 
 @command("go on with a run that was stopped, failed or lost", RUN)
 def resume(options) -> None:
-    from imgrec import jobs
+    from imgrec import trainings
 
-    _follow(options, jobs.requeue(options.name))
+    _follow(options, trainings.requeue(options.name))
 
 
 def _follow(options, run) -> None:
@@ -247,17 +250,17 @@ def _short(value) -> str:
     ),
 )
 def stop(options) -> None:
-    from imgrec import jobs
+    from imgrec import trainings
 
-    run = jobs.stop(options.name, options.how)
+    run = trainings.stop(options.name, options.how)
     say(options, {"run": run.name, "status": "stopping"}, f"{run.name} is asked to {options.how}")
 
 
 @command("let a live run learn at another rate from its next step on", RUN, argument("rate", type=float))
 def rate(options) -> None:
-    from imgrec import jobs
+    from imgrec import trainings
 
-    run = jobs.set_learning_rate(options.name, options.rate)
+    run = trainings.set_learning_rate(options.name, options.rate)
     words = f"{run.name} learns at {options.rate:g} from its next step on"
     say(options, {"run": run.name, "learning_rate": options.rate}, words)
 

@@ -15,7 +15,7 @@ from imgrec.data.archive import write_archive
 from imgrec.data.catalogue import CATALOGUE, fetch
 from imgrec.data.dataset import LEFT_OUT, SPLITS, UNLABELLED, Dataset, DatasetError
 from imgrec.data.edits import Edit
-from imgrec.data.importing import Cancelled, Summary, finger, import_dataset
+from imgrec.data.importing import Summary, finger, import_dataset
 from imgrec.data.inspection import inspect
 from imgrec.data.layouts import read_columns
 from imgrec.data.names import class_name, class_names, named
@@ -32,7 +32,6 @@ __all__ = [
     "LEFT_OUT",
     "SPLITS",
     "UNLABELLED",
-    "Cancelled",
     "Dataset",
     "DatasetError",
     "Edit",

@@ -19,13 +19,14 @@ import numpy as np
 from PIL import Image
 
 from imgrec.data.dataset import DatasetError
-from imgrec.data.importing import Cancelled, Import, Summary
+from imgrec.data.importing import Import, Summary
 from imgrec.data.packs import Progress
 from imgrec.data.readers import Item
 from imgrec.data.sources import ARCHIVES
 from imgrec.data.store import check_free
 from imgrec.home import folder
 from imgrec.images import to_png
+from imgrec.jobs import Cancelled
 from imgrec.language import mark, tr
 
 PACKED = (*ARCHIVES, ".mat")

@@ -135,7 +135,7 @@ class Collection:
             raise DatasetError(_closed()) from None
 
     def bundle(self) -> Path:
-        """All photos as an upload to import, see `jobs.start_import`. Raises DatasetError for fewer than two classes."""
+        """All photos as an upload to import, see `background.start_import`. Raises DatasetError for fewer than two classes."""
         photos = self.photos()[::-1]
         if len({photo.label for photo in photos}) < 2:
             raise DatasetError(tr("It takes photos of two classes at least."))

@@ -26,15 +26,12 @@ from imgrec.data.sources import Refused, open_source, printable
 from imgrec.data.store import Draft, Stored, check_free, history, load
 from imgrec.data.table import ITEM
 from imgrec.images import ImageError, open_image, safe_name
+from imgrec.jobs import Cancelled
 from imgrec.language import plural, tr
 
 CHUNK, CHUNK_BYTES = 32, 4 * 2**20  # pictures and bytes per piece of work: little to hold, little to hand over
 SMALLEST, LARGEST = 8, 224  # bounds of the suggested picture size in pixels
 MOST_REFUSALS = 10_000  # that are listed by name
-
-
-class Cancelled(DatasetError):
-    """The import or download was cancelled; nothing of it is left."""
 
 
 @dataclass(frozen=True)
