@@ -84,7 +84,7 @@ def ours(name: str, task: Task, seed: int | None = None, **settings: float) -> f
     for _ in steps:
         pass
     seconds = time.perf_counter() - began
-    return [(evaluate(Predictor(training.judged, training.passport), dataset)["accuracy"], seconds)]
+    return [(evaluate(Predictor(training.averaged, training.passport), dataset)["accuracy"], seconds)]
 
 
 def growing(name: str, task: Task, seed: int) -> Whole:

@@ -34,7 +34,7 @@ def trained(recipe, dataset, start) -> tuple[float, float, float]:
         if isinstance(event, Check) and event.epoch == 0:
             looked = time.perf_counter()
     seconds = time.perf_counter() - looked
-    return evaluate(Predictor(training.judged, training.passport), dataset)["accuracy"], looked - began, seconds
+    return evaluate(Predictor(training.averaged, training.passport), dataset)["accuracy"], looked - began, seconds
 
 
 def cut(dataset, count: int, seed: int, left_out: int):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imgrec.data import Dataset, DatasetError
-from imgrec.data.dataset import evenly
+from imgrec.data.dataset import sample
 from imgrec.language import mark, tr
 
 MOST_PICTURES = 10_000  # to learn from, and to be tested on
@@ -85,7 +85,7 @@ def linear(dataset: Dataset, ridge: float = 0.01) -> float | None:
 
     It takes at most MOST_PICTURES pictures and a second, so every result can stand beside it.
     """
-    train, test = (evenly(dataset.indices(split), MOST_PICTURES) for split in ("train", "test"))
+    train, test = (sample(dataset.indices(split), MOST_PICTURES) for split in ("train", "test"))
     if not len(test) or len(np.unique(dataset.labels[train])) < 2:
         return None
     side = int((FEW_VALUES / dataset.channels) ** 0.5)
@@ -104,16 +104,16 @@ def linear(dataset: Dataset, ridge: float = 0.01) -> float | None:
 
 
 def baselines(
-    dataset: Dataset, told: Callable[[float, str], None] | None = None, methods: tuple[str, ...] = tuple(METHODS)
+    dataset: Dataset, on_progress: Callable[[float, str], None] | None = None, methods: tuple[str, ...] = tuple(METHODS)
 ) -> list[Baseline]:
     """Each method learns from the training pictures and is tested on the test pictures.
 
-    ``told`` hears the share done and what comes next; what it raises ends it. Raises DatasetError if a split is empty or
+    ``on_progress`` hears the share done and what comes next; what it raises ends it. Raises DatasetError if a split is empty or
     there is only one class to learn.
     """
     from sklearn import metrics
 
-    train, test = (evenly(dataset.indices(split), MOST_PICTURES) for split in ("train", "test"))
+    train, test = (sample(dataset.indices(split), MOST_PICTURES) for split in ("train", "test"))
     for split, where in (("training", train), ("test", test)):
         if not len(where):
             raise DatasetError(tr("{name} has no {split} pictures.", name=dataset.name, split=split))
@@ -123,8 +123,8 @@ def baselines(
     known, asked = dataset.shrunk(train, side), dataset.shrunk(test, side)
     found = []
     for number, name in enumerate(methods):
-        if told:
-            told(
+        if on_progress:
+            on_progress(
                 number / len(methods),
                 tr("{method} learns from {n:,} pictures", method=tr(METHODS[name].title), n=len(train)),
             )

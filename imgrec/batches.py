@@ -69,7 +69,7 @@ class Pixels:
         return pictures.pin_memory() if self.device.type == "cuda" else pictures
 
 
-class Inputs:
+class Pipeline:
     """Training pictures as a recipe feeds them to its network: augmented, small at first if asked, normalised.
 
     All chance is a function of the recipe's seed, the epoch and the picture.
@@ -131,7 +131,7 @@ def shrunk(images: Tensor, side: int) -> Tensor:
     return weights @ images @ weights.T
 
 
-def pieces(feed: dict[str, Tensor], count: int) -> list[dict[str, Tensor]]:
+def split_feed(feed: dict[str, Tensor], count: int) -> list[dict[str, Tensor]]:
     """A feed in so many parts, equal to within one picture."""
     parts = zip(*(values.tensor_split(count) for values in feed.values()), strict=True)
     return [dict(zip(feed, part, strict=True)) for part in parts]

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 KEPT, KEPT_SECONDS = 50, 7 * 24 * 3600  # how many jobs stay, and how long
 SHOWN, SIDE = 400, 64  # pictures that are kept for looking at, and their size in pixels
 
-Told = Callable[[int, int | None], None]  # (pictures done, of how many if that is known)
+OnProgress = Callable[[int, int | None], None]  # (pictures done, of how many if that is known)
 
 
 def start(names: str, source: Path, views: str = "", temperature: float = 1.0) -> Job:
@@ -77,19 +77,19 @@ def find(name: str) -> Job | None:
 def work(name: str) -> None:
     """Carry a job out and write down how far it is. Its messages go to worker.log; raises what went wrong."""
     job = find(name)
-    asked, tell = job.read("job.json"), jobs.teller(job, _so_far)
+    asked, write = job.read("job.json"), jobs.progress_writer(job, _so_far)
 
-    def told(done: int, total: int | None) -> None:
+    def on_progress(done: int, total: int | None) -> None:
         if job.asked():
             raise Cancelled
-        tell(done, total)
+        write(done, total)
 
     with suppress(Cancelled), jobs.under_way(job, tr("loading PyTorch and the network")):
         try:
             from imgrec.predict import open_network
 
             network = open_network(asked["names"], asked["views"])
-            summary = classify(network, [Path(asked["source"])], job.path, asked["temperature"], told)
+            summary = classify(network, [Path(asked["source"])], job.path, asked["temperature"], on_progress)
             job.write("summary.json", summary)
         finally:  # before the job is said to be over
             discard(Path(asked["source"]))
@@ -100,12 +100,12 @@ def _so_far(done: int, total: int | None) -> str:
 
 
 def classify(
-    network, sources: Sequence[Path], out: Path, temperature: float = 1.0, told: Told = lambda *_: None
+    network, sources: Sequence[Path], out: Path, temperature: float = 1.0, on_progress: OnProgress = lambda *_: None
 ) -> dict:
     """Write ``out``/answers.csv and pictures.npz; the summary {"pictures", "refused", "why", "unknown", "knows", "classes", "seconds"}."""
     began, counts, seen, answers, why = time.monotonic(), Counter(), [], [], []
     with replaced(out / "answers.csv") as file:
-        for answer, result in rows(network, sources, file, temperature, told):
+        for answer, result in rows(network, sources, file, temperature, on_progress):
             counts["refused" if result.error else "pictures"] += 1
             counts["unknown"] += result.known is False
             if result.error:
@@ -127,7 +127,7 @@ def classify(
 
 
 def rows(
-    network, sources: Sequence[Path], out: BinaryIO, temperature: float = 1.0, told: Told = lambda *_: None
+    network, sources: Sequence[Path], out: BinaryIO, temperature: float = 1.0, on_progress: OnProgress = lambda *_: None
 ) -> Iterator[tuple[dict, Classified]]:
     """Write one row of CSV to ``out`` for every picture of files, folders and archives; each row, and what it says in full.
 
@@ -146,7 +146,7 @@ def rows(
             result = result.at_temperature(temperature)
             answer = row(network.classes, result)
             sheet.write(answer)
-            told(done, total)
+            on_progress(done, total)
             yield answer, result
     finally:
         text.detach()  # or it would close ``out``

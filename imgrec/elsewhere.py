@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from imgrec.data import Dataset, DatasetError, class_names, fingers, open_dataset, shapes_options
-from imgrec.data.dataset import SPLITS, evenly
+from imgrec.data.dataset import SPLITS, sample
 from imgrec.evaluate import Answers, looked, scores, wilson
 from imgrec.language import plural, tr
 from imgrec.predict import Predictor
 from imgrec.runs import Run, RunError, lineage
 
-MOST, STRANGERS = 20_000, 5_000  # pictures of its classes, and of others, that it is asked about, evenly drawn
+MOST, STRANGERS = 20_000, 5_000  # pictures of its classes, and of others, that it is asked about, drawn at random
 
 Names = Mapping[str, str]  # classes of another set → what they are among those of a network
 
@@ -155,13 +155,13 @@ def _among(dataset: Dataset, theirs: Dataset, learned: np.ndarray) -> np.ndarray
 
 
 def ask(
-    predictor: Predictor, dataset: Dataset, run: Run, told: Callable[[float, str], None] | None = None
+    predictor: Predictor, dataset: Dataset, run: Run, on_progress: Callable[[float, str], None] | None = None
 ) -> dict[str, np.ndarray]:
     """What a network, of a run, says of the `unseen` pictures of another set: positions int64 (n,), logits float32
     (n, classes), familiarity float32 (n,) or empty, how many were ``learned``, the sets that are ``gone``, how many are
     unseen of each class (``names``, ``counts``), and when the weights had ``changed``.
 
-    ``told`` hears the share done; what it raises ends it. Raises DatasetError where there is nothing to be asked.
+    ``on_progress`` hears the share done; what it raises ends it. Raises DatasetError where there is nothing to be asked.
     """
     free, gone = unseen(dataset, run)
     if not len(free):
@@ -169,11 +169,11 @@ def ask(
             tr("{name} has no picture that {run} did not learn from.", name=dataset.name, run=predictor.name)
         )
     known = shared(predictor.classes, dataset.classes)[dataset.labels[free]] >= 0
-    mine, most = evenly(free[known], MOST), STRANGERS if known.any() else MOST  # perhaps all go by other names
-    positions = np.sort(np.concatenate([mine, evenly(free[~known], most)]))
+    mine, most = sample(free[known], MOST), STRANGERS if known.any() else MOST  # perhaps all go by other names
+    positions = np.sort(np.concatenate([mine, sample(free[~known], most)]))
     logits, familiarity = looked(
         predictor, dataset, positions,
-        told and (lambda done, total: told(done / total, tr("the network looks at them"))),
+        on_progress and (lambda done, total: on_progress(done / total, tr("the network looks at them"))),
     )  # fmt: skip
     return {
         "positions": positions,

@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from imgrec import arrays
 from imgrec.data import Dataset, DatasetError
-from imgrec.data.dataset import evenly
+from imgrec.data.dataset import sample
 from imgrec.language import tr
 from imgrec.neighbours import MOST, Neighbours
 from imgrec.predict import Predictor
@@ -103,29 +103,31 @@ class Answers:
         return self if inside else None
 
 
-Told = Callable[[int, int], None]  # (pictures done, of how many); what it raises ends the asking
+OnProgress = Callable[[int, int], None]  # (pictures done, of how many); what it raises ends the asking
 
 
-def answers(predictor: Predictor, dataset: Dataset, split: str = "test", told: Told | None = None) -> Answers:
+def answers(
+    predictor: Predictor, dataset: Dataset, split: str = "test", on_progress: OnProgress | None = None
+) -> Answers:
     """Ask a network about a split. Raises DatasetError if it is empty or of other classes."""
     where = dataset.indices(split)
     if not len(where):
         raise DatasetError(tr("{name} has no {split} pictures to evaluate on.", name=dataset.name, split=split))
     columns = predictor.columns(dataset)
-    logits, familiarity = looked(predictor, dataset, where, told)
+    logits, familiarity = looked(predictor, dataset, where, on_progress)
     temperature = predictor.passport.temperature
     return Answers(split, dataset.classes, where, dataset.labels[where], logits[:, columns], temperature, familiarity)
 
 
 def looked(
-    predictor: Predictor, dataset: Dataset, where: np.ndarray, told: Told | None = None
+    predictor: Predictor, dataset: Dataset, where: np.ndarray, on_progress: OnProgress | None = None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Logits float32 (n, classes) of the pictures at these positions, and how familiar they are, float32 (n,), if the
     network can tell."""
     logits, familiar = [np.zeros((0, len(predictor.classes)), np.float32)], [np.zeros(0, np.float32)]
     for number, part in enumerate(_parts(where)):
-        if told:
-            told(256 * number, len(where))
+        if on_progress:
+            on_progress(256 * number, len(where))
         said, features = predictor.look(dataset.images[part])
         logits.append(said.numpy())
         if predictor.neighbours:
@@ -135,8 +137,8 @@ def looked(
 
 
 def remember(predictor: Predictor, dataset: Dataset) -> Neighbours:
-    """Training pictures as a network sees them, evenly chosen."""
-    where = evenly(dataset.indices("train"), MOST)
+    """Training pictures as a network sees them, drawn at random."""
+    where = sample(dataset.indices("train"), MOST)
     return Neighbours.of(np.concatenate([predictor.features(dataset.images[part]) for part in _parts(where)]), where)
 
 
@@ -170,18 +172,20 @@ def amend(run: Run, dataset: Dataset | None, **changes: Any) -> None:
             run.write("evaluation.json", {**run.read("evaluation.json"), **report(given, dataset)})
 
 
-def calibrate(run: Run, predictor: Predictor, dataset: Dataset, told: Told | None = None) -> float:
+def calibrate(run: Run, predictor: Predictor, dataset: Dataset, on_progress: OnProgress | None = None) -> float:
     """Find the temperature on a run's validation pictures and keep it with its weights; gives it. Raises DatasetError if
     there are none, and what `amend` raises."""
-    given = kept_answers(run, dataset, "validation") or answers(predictor, dataset, "validation", told)
+    given = kept_answers(run, dataset, "validation") or answers(predictor, dataset, "validation", on_progress)
     temperature = fit_temperature(given)
     amend(run, dataset, temperature=temperature)
     return temperature
 
 
-def evaluate(predictor: Predictor, dataset: Dataset, split: str = "test", told: Told | None = None) -> dict[str, Any]:
+def evaluate(
+    predictor: Predictor, dataset: Dataset, split: str = "test", on_progress: OnProgress | None = None
+) -> dict[str, Any]:
     """`report` on one split, JSON-able. Raises DatasetError."""
-    return report(answers(predictor, dataset, split, told), dataset)
+    return report(answers(predictor, dataset, split, on_progress), dataset)
 
 
 def report(given: Answers, dataset: Dataset) -> dict[str, Any]:

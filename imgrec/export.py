@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from imgrec.data import Dataset
-from imgrec.data.dataset import evenly
+from imgrec.data.dataset import sample
 from imgrec.home import check_writable, write_atomic
 from imgrec.language import mark, tr
 from imgrec.predict import Predictor
@@ -35,7 +35,7 @@ TOLERANCE = 1e-4  # how far an exported probability may be from ours
 CANDIDATES = 64  # pictures, among which those are that an export is compared on
 CALIBRATION, TESTED = 128, 500  # pictures that int8 is made with, and tested with
 MOST_LOST = 0.05  # of the accuracy, before int8 is refused
-Told = Callable[[float, str], None]  # (share done, what is being done)
+OnProgress = Callable[[float, str], None]  # (share done, what is being done)
 
 
 ONE_AT_A_TIME = threading.Lock()  # torch's exporter keeps what it does in variables of the whole process
@@ -58,7 +58,11 @@ class Portable(nn.Module):
 
 
 def export(
-    predictor: Predictor, to: str, out: Path, dataset: Dataset | None = None, told: Told = lambda share, words: None
+    predictor: Predictor,
+    to: str,
+    out: Path,
+    dataset: Dataset | None = None,
+    on_progress: OnProgress = lambda share, words: None,
 ) -> dict[str, Any]:
     """Write the model of a predictor to ``out``; returns {"to", "out", "bytes", "largest_difference"}.
 
@@ -83,9 +87,9 @@ def export(
             if dataset is None:
                 raise ExportError(tr("int8 needs the pictures the run learned from, which are not on this machine."))
             predictor.columns(dataset)  # it says if the classes are others by now
-            content, found = _int8(predictor, dataset, told)
+            content, found = _int8(predictor, dataset, on_progress)
         else:
-            told(0.2, tr("exporting and comparing"))
+            on_progress(0.2, tr("exporting and comparing"))
             content, found = _proved(FORMATS[to].write, predictor, dataset)
         if to == "zip":
             found["page"] = "page.html" in zipfile.ZipFile(io.BytesIO(content)).namelist()
@@ -132,7 +136,7 @@ def _unsure(predictor: Predictor, dataset: Dataset | None) -> np.ndarray:
     candidates = [_noise(draws, shape, 2 + number) for number in range(CANDIDATES // 2)]
     if dataset is not None and dataset.images.shape[1:] == shape:
         test = dataset.indices("test")
-        candidates += list(dataset.images[evenly(test if len(test) else dataset.kept, CANDIDATES // 2)])
+        candidates += list(dataset.images[sample(test if len(test) else dataset.kept, CANDIDATES // 2)])
     pictures = np.stack(candidates)
     surest = predictor.probabilities(pictures).max(1)
     return np.ascontiguousarray(pictures[np.argsort(surest, kind="stable")[:8]])
@@ -145,7 +149,7 @@ def _noise(draws: np.random.Generator, shape: tuple[int, int, int], cells: int) 
     return coarse[where][:, where]
 
 
-def _int8(predictor: Predictor, dataset: Dataset, told: Told) -> tuple[bytes, dict[str, Any]]:
+def _int8(predictor: Predictor, dataset: Dataset, on_progress: OnProgress) -> tuple[bytes, dict[str, Any]]:
     """An ONNX model whose convolutions and products are of 8-bit integers, and what it costs and gains.
 
     Post-training static quantisation with scales per channel, from CALIBRATION training pictures. What comes into a product
@@ -153,16 +157,16 @@ def _int8(predictor: Predictor, dataset: Dataset, told: Told) -> tuple[bytes, di
     """
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
-    told(0.1, tr("exporting"))
+    on_progress(0.1, tr("exporting"))
     plain, difference = _proved(_onnx, predictor, dataset)
-    where = evenly(dataset.indices("train"), CALIBRATION)
+    where = sample(dataset.indices("train"), CALIBRATION)
     given = iter([{"pictures": dataset.images[where[i : i + 32]]} for i in range(0, len(where), 32)])
 
     class Calibration(CalibrationDataReader):
         def get_next(self) -> dict | None:
             return next(given, None)
 
-    told(0.3, tr("measuring what range the values have"))
+    on_progress(0.3, tr("measuring what range the values have"))
     with tempfile.TemporaryDirectory() as folder:
         source, prepared, target = (Path(folder) / name for name in ("a.onnx", "b.onnx", "c.onnx"))
         source.write_bytes(plain)
@@ -177,8 +181,8 @@ def _int8(predictor: Predictor, dataset: Dataset, told: Told) -> tuple[bytes, di
                 tr("This network cannot be made int8 ({split}).", split=" ".join(str(error).split())[:160])
             ) from error
         small = _shared(target.read_bytes())
-    test = evenly(dataset.indices("test"), TESTED)
-    told(0.6, tr("testing both"))
+    test = sample(dataset.indices("test"), TESTED)
+    on_progress(0.6, tr("testing both"))
     wanted = np.array(predictor.columns(dataset))[dataset.labels[test]]
     figures = [_figures(content, dataset, test, wanted) for content in (plain, small)]
     lost = figures[0]["accuracy"] - figures[1]["accuracy"] if len(test) else 0.0

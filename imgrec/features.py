@@ -24,7 +24,7 @@ def place(training: Training, fingerprint: str) -> Path:
 
 def recall(training: Training, fingerprint: str) -> bool:
     """Give a training the features that an earlier one kept; whether there were any."""
-    if not training.looks_once:
+    if not training.fixed_features:
         return False
     try:
         known = safetensors.torch.load_file(place(training, fingerprint), str(training.device))
@@ -33,16 +33,16 @@ def recall(training: Training, fingerprint: str) -> bool:
     counts = {"train": len(training.train), "validation": len(training.validation)}
     if {split: len(values) for split, values in known.items()} != counts:
         return False
-    training.known = known
+    training.features = known
     return True
 
 
 def keep(training: Training, fingerprint: str) -> None:
     """Write a training's features down for the next one, if there are any; without room for them, nothing happens."""
     path = place(training, fingerprint)
-    if not training.known or path.exists():
+    if not training.features or path.exists():
         return
-    content = {split: values.cpu().contiguous() for split, values in training.known.items()}
+    content = {split: values.cpu().contiguous() for split, values in training.features.items()}
     size = sum(values.nbytes for values in content.values())
     if size > MOST_BYTES:
         return

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import psutil
 import torch
+from torch import Tensor, nn
 
 from imgrec import allowance
 from imgrec.home import cores
@@ -188,6 +189,23 @@ def at_once(size: int, device: torch.device, most: int) -> int:
 
 
 @lru_cache
+def activation_bytes(model: nn.Module, shape: tuple[int, int, int]) -> int:
+    """Bytes that each picture (C, H, W) leaves behind on its way through a network, for the gradients on the way back."""
+
+    def of(count: int) -> int:
+        kept: dict[int, int] = {}  # a tensor's place → its bytes; layers share some
+
+        def note(tensor: Tensor) -> Tensor:
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor  # and so it lives as long as the answer, and no other gets its place
+
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            answer = model(torch.zeros(count, *shape))
+        return sum(kept.values()) if answer.requires_grad else 0
+
+    return of(2) - of(1)  # what does not depend on the pictures, such as weights cast once, cancels
+
+
 def keep_memory() -> None:
     """Let what a pass over a batch frees wait for the next one instead of going back to the system, as far as 1 GiB.
 

@@ -265,14 +265,16 @@ def under_way(job: Job, detail: str) -> Iterator[None]:
             raise
 
 
-def teller(job: Job, words: Callable[[int, int | None], str], every: float = 0.2) -> Callable[[int, int | None], None]:
+def progress_writer(
+    job: Job, words: Callable[[int, int | None], str], every: float = 0.2
+) -> Callable[[int, int | None], None]:
     """A function (done, of how many if known) that writes down how far a job is, at most once in ``every`` seconds."""
-    told = 0.0
+    written = 0.0
 
-    def tell(done: int, total: int | None) -> None:
-        nonlocal told
-        if time.monotonic() - told > every:
-            told = time.monotonic()
+    def write(done: int, total: int | None) -> None:
+        nonlocal written
+        if time.monotonic() - written > every:
+            written = time.monotonic()
             job.update(progress=done / total if total else 0.0, detail=words(done, total))
 
-    return tell
+    return write

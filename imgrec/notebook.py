@@ -71,8 +71,8 @@ charts.curves([], epochs, "loss", len(epochs))"""
 TEST = """from imgrec.evaluate import evaluate
 from imgrec.predict import Predictor
 
-training.judged.load_state_dict(best)
-network = Predictor(training.judged, training.passport, device=recipe.device)
+training.averaged.load_state_dict(best)
+network = Predictor(training.averaged, training.passport, device=recipe.device)
 report = evaluate(network, dataset, {split!r})
 print(f"{{report['accuracy']:.2%}} of {{report['images']}} pictures; recorded: {{recorded:.2%}}")"""
 

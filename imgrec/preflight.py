@@ -46,9 +46,9 @@ def look_ahead(
     Raises what `Training` raises, with the same words as the training itself would.
     """
     training = Training(replace(recipe, schedule="constant"), dataset, start)
-    for _ in training.look_once():
+    for _ in training.extract_features():
         pass
-    training.thaw()
+    training.unfreeze()
     batches = training.order().tensor_split(training.steps)
     rates = np.geomspace(LOWEST, HIGHEST, STEPS)
     losses: list[float] = []
@@ -66,7 +66,7 @@ def look_ahead(
     seconds = (time.perf_counter() - (counted if len(losses) > 4 else began)) / max(len(losses) - 4, 1)
     kept = np.isfinite(losses)
     smoothed = smooth(np.array(losses)[kept].tolist())
-    size, least = training.fed.size, getattr(training.model, "least", 0)  # smaller pictures than that are enlarged
+    size, least = training.pipeline.size, getattr(training.model, "least", 0)  # smaller pictures than that are enlarged
     tried, all_of_it = (cost(size, recipe.start_small, epochs, least) for epochs in (1, recipe.epochs))
     return Preflight(
         seconds * training.steps * recipe.epochs * all_of_it / tried, hardware.used_bytes(training.device), training.precision.name,
@@ -83,11 +83,11 @@ def cost(size: int, first: float, epochs: int, least: int = 0) -> float:
 
 def growing(training: Training) -> float:
     """See `Preflight`: for pictures that are small already, and networks for one size or a frozen part, it is no use."""
-    recipe, size = training.recipe, training.fed.size
+    recipe, size = training.recipe, training.pipeline.size
     use = size >= LARGE and recipe.start_small == 1 and recipe.freeze == "none"
     return (
         cost(size, SMALL, recipe.epochs, getattr(training.model, "least", 0))
-        if use and training.takes(grown(size, SMALL, 0.0))
+        if use and training.accepts(grown(size, SMALL, 0.0))
         else 1.0
     )
 

@@ -10,7 +10,7 @@ import torch
 
 from imgrec.augment import apply, to_pixels, to_tensor
 from imgrec.data import Dataset, DatasetError
-from imgrec.data.dataset import evenly
+from imgrec.data.dataset import sample
 from imgrec.language import mark, tr
 from imgrec.predict import Predictor
 
@@ -37,13 +37,13 @@ CHANGES = {  # named as on the shelf of augmentations
 
 
 def robustness(
-    predictor: Predictor, dataset: Dataset, told: Callable[[float, str], None] | None = None
+    predictor: Predictor, dataset: Dataset, on_progress: Callable[[float, str], None] | None = None
 ) -> list[dict[str, float | str]]:
     """Accuracy on the test pictures as they get worse: [{"change", "level", "accuracy"}].
 
-    ``told`` hears the share done and what comes next; what it raises ends it. Raises DatasetError without test pictures.
+    ``on_progress`` hears the share done and what comes next; what it raises ends it. Raises DatasetError without test pictures.
     """
-    where = evenly(dataset.indices("test"), MOST)
+    where = sample(dataset.indices("test"), MOST)
     if not len(where):
         raise DatasetError(tr("{name} has no test pictures.", name=dataset.name))
     pictures, rows = dataset.images[where], []
@@ -51,8 +51,8 @@ def robustness(
     total = sum(len(change.levels) for change in CHANGES.values())
     for name, change in CHANGES.items():
         for level in change.levels:
-            if told:
-                told(len(rows) / total, f"{tr(change.title).lower()}, {level:g} {tr(change.unit)}")
+            if on_progress:
+                on_progress(len(rows) / total, f"{tr(change.title).lower()}, {level:g} {tr(change.unit)}")
             said = predictor.probabilities(worsened(pictures, name, level)).argmax(1)
             rows.append({"change": name, "level": level, "accuracy": float((said == right).mean())})
     return rows
@@ -81,7 +81,7 @@ def rejected(predictor: Predictor) -> list[dict[str, float | str]]:
             dataset = predictor.dataset(name)
             if set(dataset.classes) & set(predictor.classes):
                 continue  # not strangers
-            pictures = dataset.images[evenly(dataset.kept, MOST // 2)]
+            pictures = dataset.images[sample(dataset.kept, MOST // 2)]
         known = predictor.is_known(predictor.features(pictures))
         rows.append({"pictures": name, "rejected": float((~known).mean()), "images": len(pictures)})
     return rows

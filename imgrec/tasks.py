@@ -17,7 +17,7 @@ from imgrec.background import bring_folder, dataset_folder, study_folder
 from imgrec.data import classes_of, fetch, import_dataset, open_dataset, stamps
 from imgrec.data.dataset import DatasetError, Unsorted
 from imgrec.data.uploads import discard
-from imgrec.jobs import Cancelled, teller, under_way
+from imgrec.jobs import Cancelled, progress_writer, under_way
 from imgrec.language import tr
 from imgrec.runs import Run
 from imgrec.worker import STATE_EVERY, Requests
@@ -34,7 +34,7 @@ def work_bring(name: str) -> None:
     bring = partial(import_dataset, Path(source), name, **options) if source else partial(fetch, name)
     with suppress(Cancelled), under_way(job, tr("reading") if source else tr("connecting")):
         try:
-            progress = teller(job, lambda done, total: _so_far(done, total, bool(source)))
+            progress = progress_writer(job, lambda done, total: _so_far(done, total, bool(source)))
             report = asdict(bring(progress, lambda: job.asked() is not None))
             if not options.get("adding"):  # who adds to a set does not get it
                 with suppress(OSError):  # it may have been deleted at once
@@ -68,7 +68,7 @@ def work_study(
             job.clear_requests()
         requests, shown = Requests(job, process), 0.0
 
-        def told(share: float, detail: str = "") -> None:
+        def on_progress(share: float, detail: str = "") -> None:
             nonlocal shown
             if progress:
                 progress(share)
@@ -80,7 +80,7 @@ def work_study(
 
         try:
             before = stamps(name, edits=False)
-            found = STUDIES[kind](name, told, **options)
+            found = STUDIES[kind](name, on_progress, **options)
             arrays.save(job.file("result.npz"), **found, name=name, stamps=np.array(before, np.int64))
             return found
         finally:

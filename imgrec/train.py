@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from imgrec import hardware
-from imgrec.batches import Inputs, Pixels, mix, pieces, seed_of
+from imgrec.batches import Pipeline, Pixels, mix, seed_of, split_feed
 from imgrec.data import Dataset
 from imgrec.graphs import Replayed
 from imgrec.hooks import listening
@@ -31,7 +31,7 @@ from imgrec.shelves import LOSSES, OPTIMISERS, SCHEDULES, WHOLE_SET
 from imgrec.weights import Passport, Preprocess, Start, WeightsError, fill
 
 LOOKED_AT = 5000  # training pictures that a network may look at before the first step, fewer of more than 64 pixels
-JUDGED_AT_ONCE = 512  # validation pictures
+VALIDATION_BATCH = 512  # validation pictures
 ROOM = 1.5  # what a pass takes at most, beside what it keeps for the gradients
 NOT_EVEN_ONE = mark("Not even one picture at a time fits into the memory; make them smaller.")
 COUNTED = 5000  # training pictures whose mean and deviation stand for all
@@ -109,20 +109,20 @@ class Training:
             raise TrainingError(
                 tr("{name} has no training pictures; import some or change its splits.", name=dataset.name)
             )
-        self.fed = Inputs(recipe, self.train, self.passport.preprocess)
+        self.pipeline = Pipeline(recipe, self.train, self.passport.preprocess)
         if hasattr(self.model, "look_at") and not start:
             many = min(LOOKED_AT, LOOKED_AT * 64**2 // self.passport.preprocess.size**2)
             first = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(recipe.seed))[:many]
-            self.model.look_at(self.fed.plain(self.train, first))
+            self.model.look_at(self.pipeline.plain(self.train, first))
         if recipe.start_small < 1:
             self._check_small()
         self.precision = Precision(self._faster() if recipe.precision == "auto" else recipe.precision, self.device)
         self.model.eval()
-        self.known: dict[str, Tensor] = {}  # split → the features of a frozen backbone, float32 (N, F)
+        self.features: dict[str, Tensor] = {}  # split → the features of a frozen backbone, float32 (N, F)
         whole = recipe.optimiser == WHOLE_SET
-        self.pieces = math.ceil(len(self.train) / recipe.batch_size) if whole else 1  # that a batch goes in
+        self.micro_batches = math.ceil(len(self.train) / recipe.batch_size) if whole else 1  # of a batch
         if self.device.type == "cpu" and recipe.freeze != "backbone":
-            self.pieces *= self._too_large()
+            self.micro_batches *= self._micro_batches_needed()
         counts = np.maximum(np.bincount(self.train.labels.cpu().numpy(), minlength=len(dataset.classes)), 1)
         weights = torch.from_numpy(counts.sum() / (len(counts) * counts)).float()  # rare classes count more
         self.class_weights = weights.to(self.device) if recipe.balance == "loss" else None
@@ -130,7 +130,7 @@ class Training:
         self.steps = 1 if whole else math.ceil(len(self.train) / recipe.batch_size)
         self.epoch, self.step = 0, 0  # finished epochs, finished steps of the next one
         self.best, self.best_epoch = (-1.0, 0.0), 0
-        self.judged = deepcopy(self.model).eval().requires_grad_(False) if recipe.average else self.model
+        self.averaged = deepcopy(self.model).eval().requires_grad_(False) if recipe.average else self.model
         self.sums = torch.zeros(
             2, dtype=torch.float64 if self.device.type != "mps" else torch.float32, device=self.device
         )
@@ -138,11 +138,11 @@ class Training:
 
     def fit(self) -> Iterator[Step | Check | Epoch]:
         """Train what is left of the recipe's epochs. Stop between any two events; ``state`` is whole at each of them."""
-        yield from self.look_once()
+        yield from self.extract_features()
         while not self.over:
-            self.thaw()
+            self.unfreeze()
             started, first = time.perf_counter(), self.step
-            feeds = pieces(self.fed.feed(self.order(), self.epoch), self.steps)  # no tiny last batch
+            feeds = split_feed(self.pipeline.feed(self.order(), self.epoch), self.steps)  # no tiny last batch
             seen = sum(len(feed["batch"]) for feed in feeds[:first])
             already = seen
             for feed, following in zip_longest(feeds[first:], feeds[first + 1 :]):
@@ -163,20 +163,20 @@ class Training:
     def inputs(self, indices: Tensor, epoch: int) -> Tensor:
         """What the network is fed for these training pictures (positions within the split, int64 (N,)) in an epoch:
         augmented and normalised, float32 (N, C, H, W)."""
-        return self.fed.inputs(self.fed.feed(indices, epoch), epoch)
+        return self.pipeline.inputs(self.pipeline.feed(indices, epoch), epoch)
 
     def _learn(self, feed: dict[str, Tensor]) -> None:
         self._train_mode()
         self._reseed(seed_of(self.recipe.seed, self.epoch, self.step))
-        self._turn_rates()
-        if self.replayed and self.pieces == 1:
+        self._set_rates()
+        if self.replayed and self.micro_batches == 1:
             learns = [weight.requires_grad for weight in self.backbone[:1]]
-            self.replayed((len(feed["batch"]), self.fed.side(self.epoch), *learns), feed)
+            self.replayed((len(feed["batch"]), self.pipeline.side(self.epoch), *learns), feed)
         else:
             self._descend(feed)
         self._average()
 
-    def _turn_rates(self) -> None:
+    def _set_rates(self) -> None:
         """Give every group of weights the rate of this step; a replayed step reads it from a tensor."""
         for group in self.optimiser.param_groups:
             rate = self._rate() * group["share"]
@@ -199,7 +199,7 @@ class Training:
     def _change_gradients(self) -> None:
         """What the recipe does to the gradients before a step."""
         if self.recipe.l1:
-            self._pull()
+            self._add_l1()
         if self.recipe.clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
 
@@ -212,58 +212,47 @@ class Training:
     def learn(self, batch: Tensor) -> float:
         """One step on a batch of positions within the split; its mean loss."""
         before = float(self.sums[0])
-        self._learn(self.fed.feed(batch, self.epoch))
+        self._learn(self.pipeline.feed(batch, self.epoch))
         return (float(self.sums[0]) - before) / len(batch)
 
     def _gradients(self, feed: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Leave the mean loss's gradients in the weights; gives that loss and the hits. Where the memory does not hold
-        the whole batch it goes in pieces, smaller ones until they fit, whose gradients add up to the same."""
+        the whole batch it goes in micro-batches, smaller ones until they fit, whose gradients add up to the same."""
         while True:
             try:
                 self.optimiser.zero_grad(set_to_none=True)
-                parts = pieces(feed, self.pieces)
-                results = [self._piece(part, len(part["batch"]) / len(feed["batch"])) for part in parts]
+                parts = split_feed(feed, self.micro_batches)
+                results = [self._backward(part, len(part["batch"]) / len(feed["batch"])) for part in parts]
                 return results[0] if len(results) == 1 else tuple(map(sum, zip(*results, strict=True)))
             except torch.OutOfMemoryError as error:
                 if self.device.type == "cuda" and torch.cuda.is_current_stream_capturing():
                     raise  # whole batches fit; it is only the recording that does not
-                if self.pieces >= len(feed["batch"]):
+                if self.micro_batches >= len(feed["batch"]):
                     raise TrainingError(tr(NOT_EVEN_ONE)) from error
-                self.pieces = min(2 * self.pieces, len(feed["batch"]))
+                self.micro_batches = min(2 * self.micro_batches, len(feed["batch"]))
                 hardware.release(self.device)
 
-    def _too_large(self) -> int:
-        """In how many pieces a batch fits into what is free, 1 if it does as it is. A GPU says when its memory is full, but
-        where the system's is, the system ends a process, and perhaps not this one. Raises TrainingError."""
-        one, free = ROOM * (self._kept(2) - self._kept(1)), hardware.free_bytes(self.device)  # weights cast once cancel
+    def _micro_batches_needed(self) -> int:
+        """In how many micro-batches a batch fits into what is free, 1 if it does as it is. A GPU says when its memory is
+        full, but where the system's is, the system ends a process, and perhaps not this one. Raises TrainingError."""
+        shape = self.passport.preprocess.channels, self.passport.preprocess.size, self.passport.preprocess.size
+        with self.precision.autocast():
+            one = ROOM * hardware.activation_bytes(self.model, shape)
+        free, batch = hardware.free_bytes(self.device), min(self.recipe.batch_size, len(self.train))
         if one > free:
             raise TrainingError(tr(NOT_EVEN_ONE))
-        batch = min(self.recipe.batch_size, len(self.train))
         return min(batch, 2 ** math.ceil(math.log2(max(1.0, one * batch / free))))
 
-    def _kept(self, count: int) -> int:
-        """Bytes that so many pictures leave behind on their way through the network, for the gradients on the way back."""
-        kept: dict[int, int] = {}  # a tensor's place → its bytes; layers share some
-
-        def note(tensor: Tensor) -> Tensor:
-            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-            return tensor  # and so it lives as long as the answer, and no other gets its place
-
-        size, channels = self.passport.preprocess.size, self.passport.preprocess.channels
-        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), self.precision.autocast():
-            answer = self.model(torch.zeros(count, channels, size, size))
-        return sum(kept.values()) if answer.requires_grad else 0
-
-    def _piece(self, feed: dict[str, Tensor], share: float) -> tuple[Tensor, Tensor]:
+    def _backward(self, feed: dict[str, Tensor], share: float) -> tuple[Tensor, Tensor]:
         """Forward and backward for a part of a batch; its part of the mean loss, and its hits."""
         batch = feed["batch"].to(self.device)
         labels = self.train.labels[batch]
-        inputs = self.known["train"][batch] if self.known else self.fed.inputs(feed, self.epoch)
+        inputs = self.features["train"][batch] if self.features else self.pipeline.inputs(feed, self.epoch)
         others, kept = None, 1.0
         if self.recipe.mix != "none" and len(inputs) > 1:
             inputs, others, kept = mix(inputs, self.recipe.mix, seed_of(self.recipe.seed, self.epoch, self.step))
         with self.precision.autocast():
-            logits = (self.model.head if self.known else self.model)(inputs).float()
+            logits = (self.model.head if self.features else self.model)(inputs).float()
             loss = kept * self._mean_loss(logits, labels)
             if others is not None:
                 loss = loss + (1 - kept) * self._mean_loss(logits, labels[others])
@@ -272,7 +261,7 @@ class Training:
         return loss.detach(), (logits.argmax(1) == labels).sum()
 
     @torch.no_grad()
-    def _pull(self) -> None:
+    def _add_l1(self) -> None:
         """L1: the gradient of the sum of all weights' sizes, biases left out."""
         for weight in self.model.parameters():
             if weight.grad is not None and weight.ndim > 1:
@@ -281,11 +270,11 @@ class Training:
     @torch.no_grad()
     def _average(self) -> None:
         """The running mean of the weights; it follows fast at first, so that the random ones are soon forgotten."""
-        if self.judged is self.model:
+        if self.averaged is self.model:
             return
         taken = self.epoch * self.steps + self.step
         kept = min(self.recipe.average, (1 + taken) / (10 + taken))
-        pairs = zip(self.judged.state_dict().values(), self.model.state_dict().values(), strict=True)
+        pairs = zip(self.averaged.state_dict().values(), self.model.state_dict().values(), strict=True)
         for average, weight in pairs:
             if weight.is_floating_point():
                 average.lerp_(weight, 1 - kept)
@@ -294,7 +283,7 @@ class Training:
 
     def weights(self) -> dict[str, Tensor]:
         """What the network has learned so far: its weights, or with ``average`` their running mean; shared, not copied."""
-        return self.judged.state_dict()
+        return self.averaged.state_dict()
 
     def _mean_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Over the pictures; with balance=loss each counts by the weight of its class, which average to 1."""
@@ -342,12 +331,12 @@ class Training:
 
     def _validate(self) -> Iterator[Check]:
         """Returns mean loss and accuracy over the validation pictures, without augmentation."""
-        self.judged.eval()
+        self.averaged.eval()
         sums = torch.zeros_like(self.sums)
-        together = hardware.at_once(self.passport.preprocess.size, self.device, JUDGED_AT_ONCE)
-        batches = torch.arange(len(self.validation)).split(JUDGED_AT_ONCE if self.known else together)
+        together = hardware.at_once(self.passport.preprocess.size, self.device, VALIDATION_BATCH)
+        batches = torch.arange(len(self.validation)).split(VALIDATION_BATCH if self.features else together)
         for number, batch in enumerate(batches, 1):
-            logits = self._judge(batch)
+            logits = self._validation_logits(batch)
             labels = self.validation.labels[batch.to(self.device)]
             loss = self.loss(logits, labels, 0.0).mean()
             sums += torch.stack([loss * len(batch), (logits.argmax(1) == labels).sum()])
@@ -355,18 +344,18 @@ class Training:
         return tuple((sums / len(self.validation)).tolist())
 
     @torch.no_grad()
-    def _judge(self, batch: Tensor) -> Tensor:
+    def _validation_logits(self, batch: Tensor) -> Tensor:
         """Logits of validation pictures, of half of them after the other where all do not fit into the memory."""
         try:
             with self.precision.autocast():
-                if self.known:
-                    return self.judged.head(self.known["validation"][batch.to(self.device)]).float()
-                return self.judged(self.fed.plain(self.validation, batch)).float()
+                if self.features:
+                    return self.averaged.head(self.features["validation"][batch.to(self.device)]).float()
+                return self.averaged(self.pipeline.plain(self.validation, batch)).float()
         except torch.OutOfMemoryError:
             if len(batch) == 1:
                 raise
         hardware.release(self.device)
-        return torch.cat([self._judge(half) for half in batch.chunk(2)])
+        return torch.cat([self._validation_logits(half) for half in batch.chunk(2)])
 
     def _reseed(self, seed: int) -> None:
         """Dropout's draws are the same after a resume. Not torch.manual_seed, which seeds every device there is."""
@@ -377,38 +366,40 @@ class Training:
             torch.mps.manual_seed(seed)
 
     @property
-    def looks_once(self) -> bool:
+    def fixed_features(self) -> bool:
         """Whether the backbone says the same of a picture in every epoch, so that asking it once is enough."""
         recipe = self.recipe
-        return recipe.freeze == "backbone" and not self.fed.plan and recipe.mix == "none" and recipe.start_small == 1
+        return (
+            recipe.freeze == "backbone" and not self.pipeline.plan and recipe.mix == "none" and recipe.start_small == 1
+        )
 
-    def look_once(self) -> Iterator[Check]:
+    def extract_features(self) -> Iterator[Check]:
         """A frozen backbone says the same of a picture in every epoch: ask it once, and train the head on its answers.
 
         Nothing is to be done for any other training.
         """
-        if not self.looks_once or self.known:
+        if not self.fixed_features or self.features:
             return
         caught: list[Tensor] = []
         self.model.eval()
-        looked, known = 0, {}
-        pieces = {
+        looked, found = 0, {}
+        batches = {
             "train": torch.arange(len(self.train)).split(64),
             "validation": torch.arange(len(self.validation)).split(64),
         }
-        total = sum(map(len, pieces.values()))
+        total = sum(map(len, batches.values()))
         with listening([self.model.head], lambda _, came, __: caught.append(came[0].float())):
             for split, pixels in (("train", self.train), ("validation", self.validation)):
-                for batch in pieces[split] if len(pixels) else ():
+                for batch in batches[split] if len(pixels) else ():
                     with torch.no_grad(), self.precision.autocast():
-                        self.model(self.fed.plain(pixels, batch))
+                        self.model(self.pipeline.plain(pixels, batch))
                     looked += 1
                     yield Check(0, looked, total)
-                known[split] = torch.cat(caught) if caught else torch.zeros(0)
+                found[split] = torch.cat(caught) if caught else torch.zeros(0)
                 caught.clear()
-        self.known = known
+        self.features = found
 
-    def thaw(self) -> None:
+    def unfreeze(self) -> None:
         """Which layers learn in this epoch: with freeze=gradual, the head alone in the first fifth of all."""
         first = max(1, self.recipe.epochs // 5)
         learns = self.recipe.freeze == "none" or (self.recipe.freeze == "gradual" and self.epoch >= first)
@@ -426,7 +417,8 @@ class Training:
                 layer.eval()
 
     def state(self) -> dict[str, Any]:
-        """All that `restore` needs, as plain values and tensors; shares memory with the training."""
+        """All that `restore` needs, as plain values and tensors; shares memory with the training. Its names stay as they are,
+        or a paused training could not go on after an update."""
         return {
             "epoch": self.epoch,
             "step": self.step,
@@ -434,7 +426,7 @@ class Training:
             "best_epoch": self.best_epoch,
             "sums": self.sums,
             "precision": self.precision.name,
-            "pieces": self.pieces,
+            "pieces": self.micro_batches,
             "scaler": self.precision.scaler.state_dict(),
             "learning_rate": self.learning_rate,
             "model": self.model.state_dict(),
@@ -450,10 +442,12 @@ class Training:
             self.epoch, self.step, self.best = int(state["epoch"]), int(state["step"]), tuple(state["best"])
             self.sums.copy_(state["sums"])
             if self.recipe.average:
-                fill(self.judged, state["judged"], "checkpoint")
+                fill(self.averaged, state["judged"], "checkpoint")
             self.precision, self.best_epoch = Precision(str(state["precision"]), self.device), int(state["best_epoch"])
             self.precision.scaler.load_state_dict(state.get("scaler", {}))
-            self.pieces = max(self.pieces, int(state.get("pieces", 1)))  # sums in the same order, if the memory allows
+            self.micro_batches = max(
+                self.micro_batches, int(state.get("pieces", 1))
+            )  # sums in the same order, if the memory allows
             self.learning_rate = float(state.get("learning_rate", self.learning_rate))
             self._record()  # what was recorded changes tensors that are not the optimiser's any more
         except (KeyError, TypeError, ValueError) as error:
@@ -473,7 +467,7 @@ class Training:
         )
         return self.learning_rate * self.schedule(min(done, 1.0)) * warm
 
-    def takes(self, side: int) -> bool:
+    def accepts(self, side: int) -> bool:
         """Whether the network takes pictures of so many pixels along a side."""
         self.model.eval()
         try:
@@ -485,7 +479,7 @@ class Training:
 
     def _check_small(self) -> None:
         """Raises TrainingError for a network that cannot take smaller pictures at first."""
-        if not self.takes(self.fed.side(0)):
+        if not self.accepts(self.pipeline.side(0)):
             size = self.passport.preprocess.size
             raise TrainingError(
                 tr(
@@ -504,7 +498,7 @@ class Training:
         together = hardware.at_once(self.passport.preprocess.size, self.device, self.recipe.batch_size)
         batch = torch.arange(min(together, len(self.train)))
         labels = self.train.labels[batch.to(self.device)]
-        inputs = self.fed.plain(self.train, batch)
+        inputs = self.pipeline.plain(self.train, batch)
         return faster(self.model, lambda logits: self.loss(logits, labels, 0.0).mean(), inputs, self.device)
 
 

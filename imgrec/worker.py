@@ -218,7 +218,7 @@ class _Diary:
 
     def _note_step(self, event, now: float) -> None:
         loss, accuracy = self.training.check(float(event.loss)), float(event.accuracy)
-        pieces = self.training.pieces
+        pieces = self.training.micro_batches
         self.run.update(
             detail=tr("batches go in {pieces} pieces, for whole ones do not fit into the memory", pieces=pieces)
             if pieces > 1
@@ -330,10 +330,10 @@ class _Diary:
         from imgrec.snapshots import dead
 
         training, count = self.training, len(self.training.validation)
-        if training.known or not count:  # only the head learns, or there are no pictures
+        if training.features or not count:  # only the head learns, or there are no pictures
             return None
         some = torch.linspace(0, count - 1, min(LOOKED_AT, count)).long()
-        return dead(training.judged, training.fed.plain(training.validation, some))
+        return dead(training.averaged, training.pipeline.plain(training.validation, some))
 
     def _memory(self) -> int:
         return self.hardware.used_bytes(self.training.device)

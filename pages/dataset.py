@@ -62,7 +62,7 @@ def figures(dataset: data.Dataset) -> None:
     if len(dataset.kept) > MOST_TO_MEASURE:
         st.caption(
             tr(
-                "Channels, means and deviations are those of {most_to_measure:,} pictures, drawn evenly.",
+                "Channels, means and deviations are those of {most_to_measure:,} pictures, drawn at random.",
                 most_to_measure=MOST_TO_MEASURE,
             )
         )

@@ -19,7 +19,7 @@ from imgrec.renaming import names_now
 from imgrec.robustness import CHANGES
 from imgrec.run_table import rows
 from imgrec.runs import Run, open_run
-from pages import judged, parts, visitors
+from pages import parts, split_answers, visitors
 from pages.study import Study
 
 
@@ -77,7 +77,7 @@ def certainty(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> N
         )
     )
     with st.expander(tr("Test pictures that are marked ({strange:,})", strange=len(strange))):
-        judged.pictures(model, dataset, given, strange, "strange", "")
+        split_answers.pictures(model, dataset, given, strange, "strange", "")
 
 
 def worse(run: Run, dataset: Dataset) -> None:
@@ -174,7 +174,7 @@ def versus(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> None
         return
     wanted = rival.passport.preprocess
     pictures = parts.open_dataset(other.recipe.dataset, wanted.size, wanted.resize)
-    theirs = judged.of_split(other, rival, pictures, "test")
+    theirs = split_answers.of_split(other, rival, pictures, "test")
     if (then[other.name], then.get(run.name)) != (pictures.fingerprint, dataset.fingerprint):
         st.info(
             tr(
@@ -209,6 +209,6 @@ def versus(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> None
         else tr("The difference may be chance: more test pictures would tell.")
     )  # fmt: skip
     st.subheader(tr("Only the other got these right"), anchor=False)
-    judged.pictures(model, dataset, given, np.flatnonzero(theirs.right & ~given.right), "theirs", other.name)
+    split_answers.pictures(model, dataset, given, np.flatnonzero(theirs.right & ~given.right), "theirs", other.name)
     st.subheader(tr("Only this one got these right"), anchor=False)
-    judged.pictures(model, dataset, given, np.flatnonzero(given.right & ~theirs.right), "mine", other.name)
+    split_answers.pictures(model, dataset, given, np.flatnonzero(given.right & ~theirs.right), "mine", other.name)

@@ -7,12 +7,12 @@ import streamlit as st
 
 from imgrec import charts
 from imgrec.data import Dataset, DatasetError, class_name, class_names, classes_of, list_datasets, shapes
-from imgrec.data.dataset import evenly
+from imgrec.data.dataset import sample
 from imgrec.elsewhere import Elsewhere, judge, own_test, pairs, shared, summary
 from imgrec.language import listed, tr
 from imgrec.predict import Predictor
 from imgrec.runs import Run
-from pages import judged, parts, settings
+from pages import parts, settings, split_answers
 from pages.study import Study
 
 MOST_CALLED = 20  # classes of other names for which one can say what they are
@@ -140,7 +140,7 @@ def told(run: Run, model: Predictor, dataset: Dataset, there: Elsewhere, called:
     )  # fmt: skip
     beside(run, model, dataset, given.positions)
     st.subheader(tr("Most confident mistakes"), anchor=False)
-    judged.pictures(model, dataset, given, given.mistakes, "elsewhere", dataset.name)
+    split_answers.pictures(model, dataset, given, given.mistakes, "elsewhere", dataset.name)
     if not there.others and not called:
         further(run, model, dataset)
 
@@ -161,7 +161,7 @@ def counted(found: dict, dataset: Dataset) -> list[str]:
     """Which pictures it was asked about, and which not, in sentences."""
     words = [tr("It was asked about {pictures}.", pictures=parts.pictures(found["images"]))]
     if found["drawn_from"] > found["images"]:
-        words.append(tr("They were drawn evenly from {n:,}.", n=found["drawn_from"]))
+        words.append(tr("They were drawn at random from {n:,}.", n=found["drawn_from"]))
     if found["learned_from"]:
         words.append(
             tr("Left out: {pictures}, since it learned from them.", pictures=parts.pictures(found["learned_from"]))
@@ -236,7 +236,7 @@ def beside(run: Run, model: Predictor, dataset, positions: np.ndarray) -> None:
 
 
 def strip(dataset, positions: np.ndarray, key: str) -> None:
-    chosen = evenly(positions, BESIDE)
+    chosen = sample(positions, BESIDE)
     parts.tiles(
         [parts.Tile(dataset.images[i], dataset.classes[dataset.labels[i]], dataset.files[i]) for i in chosen.tolist()],
         key, 84, clickable=False,

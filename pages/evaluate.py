@@ -12,7 +12,7 @@ from imgrec.predict import Predictor
 from imgrec.report import printable
 from imgrec.runs import Run
 from imgrec.spreadsheet import as_csv
-from pages import doubts, elsewhere, exam, judged, parts, settings, visitors
+from pages import doubts, elsewhere, exam, parts, settings, split_answers, visitors
 
 HITS, MOST_HITS, SURE = 12, 200, 0.9  # of right answers: shown at least, at most, and below which confidence
 
@@ -42,14 +42,14 @@ def mistakes(model: Predictor, dataset: Dataset, given: Answers) -> None:
     truth = left.selectbox(tr("Pictures of"), range(len(names)), format_func=show, key="cell_truth")
     answer = right.selectbox(tr("taken for"), range(len(names)), format_func=show, key="cell_answer")
     chosen = np.flatnonzero((given.labels == truth) & (given.predicted == answer))
-    judged.pictures(model, dataset, given, chosen, "cell", f"{truth} {answer}")
+    split_answers.pictures(model, dataset, given, chosen, "cell", f"{truth} {answer}")
     right = np.flatnonzero(given.right)
     st.subheader(tr("Most confident mistakes"), anchor=False)
-    judged.pictures(model, dataset, given, given.mistakes, "confident", "")
+    split_answers.pictures(model, dataset, given, given.mistakes, "confident", "")
     st.subheader(tr("Least certain hits"), anchor=False)
     unsure = right[np.argsort(given.confidence[right], kind="stable")]
     few = max(HITS, min(MOST_HITS, int((given.confidence[unsure] < SURE).sum())))
-    judged.pictures(model, dataset, given, unsure[:few], "uncertain", "")
+    split_answers.pictures(model, dataset, given, unsure[:few], "uncertain", "")
 
 
 def classes(model: Predictor, dataset: Dataset, given: Answers) -> None:
@@ -230,7 +230,7 @@ run, model = parts.model_picker(here=True)
 try:
     wanted = model.passport.preprocess
     dataset = parts.open_dataset(run.recipe.dataset, wanted.size, wanted.resize)
-    given = judged.of_split(run, model, dataset, "test")
+    given = split_answers.of_split(run, model, dataset, "test")
 except DatasetError as error:
     without_pictures(run, error)
     st.subheader(tr("Elsewhere"), anchor=False)

@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from imgrec import data, embedding
-from imgrec.data.dataset import LEFT_OUT, evenly
+from imgrec.data.dataset import LEFT_OUT, sample
 from imgrec.language import listed, mark, tr
 from imgrec.runs import usable_runs
 from pages import editing, gallery, parts, scatter
@@ -17,7 +17,7 @@ PIXELS = mark("Their pixels")
 def at_once(name: str, stamps: tuple[int, ...], method: str) -> dict[str, np.ndarray]:
     """A quick map by pixels, as a study would give it."""
     dataset = parts.open_dataset(name)
-    positions = evenly(np.flatnonzero(dataset.splits != LEFT_OUT), embedding.METHODS[method].most)
+    positions = sample(np.flatnonzero(dataset.splits != LEFT_OUT), embedding.METHODS[method].most)
     return {
         "positions": positions,
         "points": embedding.place(method, dataset.shrunk(positions, embedding.SIDE)),
@@ -66,7 +66,7 @@ def drawn(dataset: data.Dataset, found: dict[str, np.ndarray]) -> None:
     every = sheet(dataset.name, data.stamps(dataset.name, edits=False), found["positions"])
     enclosed, clicked = scatter.scatter(dataset, positions, points, every, pictures, np.flatnonzero(there), "map")
     of_all = (
-        tr(" of {dataset:,}, drawn evenly", dataset=len(dataset))
+        tr(" of {dataset:,}, drawn at random", dataset=len(dataset))
         if len(found["positions"]) < (dataset.splits != LEFT_OUT).sum()
         else ""
     )

@@ -78,7 +78,7 @@ def test_a_batch_that_does_not_fit_goes_in_pieces(monkeypatch):
         after(training, 1)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    assert training.pieces > 1
+    assert training.micro_batches > 1
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

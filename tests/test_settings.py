@@ -1,4 +1,4 @@
-"""Settings of the training loop: balance, mixing, clipping, patience, and batches that go in pieces."""
+"""Settings of the training loop: balance, mixing, clipping, patience, and micro-batches."""
 
 from dataclasses import replace
 
@@ -28,6 +28,12 @@ def grey(counts=(40, 40, 40), size=8, apart=60.0, spread=20.0, seed=0):
         "grey", tuple("abcdef"[: len(counts)]), images, labels, stratify(labels), np.full((len(labels), 2), size, np.int32),
         [str(i) for i in range(len(labels))],
     )  # fmt: skip
+
+
+def of_one(training):
+    """Bytes that a picture leaves behind for the gradients."""
+    preprocess = training.passport.preprocess
+    return hardware.activation_bytes(training.model, (preprocess.channels, preprocess.size, preprocess.size))
 
 
 def trained(recipe, dataset):
@@ -114,19 +120,19 @@ def test_patience_ends_a_training_that_gets_no_better():
     assert training.over
 
 
-def test_on_the_cpu_a_batch_goes_in_pieces_before_the_memory_is_full(monkeypatch):
+def test_on_the_cpu_a_batch_goes_in_micro_batches_before_the_memory_is_full(monkeypatch):
     recipe = replace(BASE, optimiser="sgd", learning_rate=0.1, device="cpu")
     whole, _ = trained(recipe, grey())
-    one, batch = whole._kept(2) - whole._kept(1), min(recipe.batch_size, len(whole.train))
+    one, batch = of_one(whole), min(recipe.batch_size, len(whole.train))
     monkeypatch.setattr(hardware, "free_bytes", lambda device: int(one * 1.5 * batch / 3))
     small, _ = trained(recipe, grey())
-    assert (whole.pieces, small.pieces) == (1, 4)
+    assert (whole.micro_batches, small.micro_batches) == (1, 4)
     with monkeypatch.context() as more:  # there is room again when it goes on
         more.setattr(hardware, "free_bytes", lambda device: 2**40)
         stopped = Training(recipe, grey())
-        assert stopped.pieces == 1
+        assert stopped.micro_batches == 1
         stopped.restore(small.state())
-        assert stopped.pieces == 4
+        assert stopped.micro_batches == 4
     for a, b in zip(whole.model.parameters(), small.model.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-5)
     monkeypatch.setattr(hardware, "free_bytes", lambda device: one)
@@ -136,11 +142,11 @@ def test_on_the_cpu_a_batch_goes_in_pieces_before_the_memory_is_full(monkeypatch
 
 def test_what_a_picture_keeps_for_the_gradients_is_counted_and_nothing_is_left_of_the_look():
     counted = Training(replace(BASE, model="softmax-regression"), grey())
-    assert counted._kept(2) - counted._kept(1) == 8 * 8 * 4  # its pixels, float32
+    assert of_one(counted) == 8 * 8 * 4  # its pixels, float32
     deeper = Training(replace(BASE, model="seed-cnn"), grey(size=32))
     before = {name: value.clone() for name, value in deeper.model.state_dict().items()}
     drawn = torch.get_rng_state()
-    assert deeper._kept(2) - deeper._kept(1) > 32 * 32 * 32 * 4  # the first layer's maps at least
+    assert of_one(deeper) > 32 * 32 * 32 * 4  # the first layer's maps at least
     assert all(torch.equal(value, before[name]) for name, value in deeper.model.state_dict().items())
     assert torch.equal(drawn, torch.get_rng_state())
 
@@ -149,19 +155,19 @@ def test_a_batch_that_does_not_fit_goes_in_pieces_whose_gradients_are_the_same(m
     recipe = replace(BASE, optimiser="sgd", learning_rate=0.1)
     whole, _ = trained(recipe, grey())
     small = Training(recipe, grey())
-    piece = small._piece
+    piece = small._backward
 
     def short_of_memory(feed, share):
         if len(feed["batch"]) > 5:
             raise torch.OutOfMemoryError("no room")
         return piece(feed, share)
 
-    monkeypatch.setattr(small, "_piece", short_of_memory)
+    monkeypatch.setattr(small, "_backward", short_of_memory)
     list(small.fit())
-    assert small.pieces == 4
+    assert small.micro_batches == 4
     for a, b in zip(whole.model.parameters(), small.model.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-5)
-    monkeypatch.setattr(small, "_piece", lambda feed, share: (_ for _ in ()).throw(torch.OutOfMemoryError("none")))
+    monkeypatch.setattr(small, "_backward", lambda feed, share: (_ for _ in ()).throw(torch.OutOfMemoryError("none")))
     small.epoch = 0
     with pytest.raises(TrainingError, match="Not even one picture"):
         list(small.fit())
@@ -175,7 +181,7 @@ def test_pictures_grow_until_two_thirds_of_the_training():
     torchs = torch.nn.functional.interpolate(images, (20, 20), mode="bilinear", antialias=True)
     assert torch.allclose(batches.shrunk(images, 20), torchs, atol=1e-6)
     assert sides == [16, 20, 24, 28, 32, 32]
-    assert [training.fed.side(epoch) for epoch in range(6)] == sides
+    assert [training.pipeline.side(epoch) for epoch in range(6)] == sides
     list(training.fit())
 
 
@@ -193,7 +199,7 @@ def test_averaged_weights_are_what_is_judged_and_kept():
     training.model.load_state_dict(kept)
     training.model.eval()
     with torch.no_grad():
-        logits = training.model(training.fed.plain(training.validation, torch.arange(len(training.validation))))
+        logits = training.model(training.pipeline.plain(training.validation, torch.arange(len(training.validation))))
     right = (logits.argmax(1) == training.validation.labels).float().mean().item()
     assert right == pytest.approx([e for e in events if isinstance(e, Epoch)][-1].validation_accuracy)
 

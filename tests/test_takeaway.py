@@ -21,7 +21,7 @@ from imgrec import export as takeaway_export
 from imgrec import webpage
 from imgrec.__main__ import main
 from imgrec.data import open_dataset
-from imgrec.data.dataset import evenly
+from imgrec.data.dataset import sample
 from imgrec.export import ExportError, export
 from imgrec.home import folder
 from imgrec.images import to_png
@@ -222,7 +222,7 @@ def test_int8_is_a_quarter_of_the_size_and_hardly_less_exact(tmp_path):
     found = export(model, "int8", tmp_path / "small.onnx", shapes)
     assert found["after"]["bytes"] == (tmp_path / "small.onnx").stat().st_size < 0.35 * found["before"]["bytes"]
     session = onnxruntime.InferenceSession(str(tmp_path / "small.onnx"))
-    test = evenly(shapes.indices("test"), 500)
+    test = sample(shapes.indices("test"), 500)
     right = (session.run(None, {"pictures": shapes.images[test]})[0].argmax(1) == shapes.labels[test]).mean()
     assert found["after"]["accuracy"] == pytest.approx(right)
     assert abs(found["before"]["accuracy"] - right) < 0.02

@@ -69,8 +69,8 @@ def test_loss_and_accuracy_are_means_over_pictures_not_over_batches():
 def test_every_picture_is_seen_once_an_epoch():
     training = Training(SMALL, tiny())
     seen = []
-    original = training.fed.inputs
-    training.fed.inputs = lambda feed, epoch: (seen.append(feed["batch"].tolist()), original(feed, epoch))[1]
+    original = training.pipeline.inputs
+    training.pipeline.inputs = lambda feed, epoch: (seen.append(feed["batch"].tolist()), original(feed, epoch))[1]
     next(event for event in training.fit() if isinstance(event, Epoch))
     assert sorted(itertools.chain(*seen)) == list(range(len(training.train)))
 
@@ -253,7 +253,7 @@ def test_pictures_that_do_not_fit_in_memory_are_streamed_and_give_the_same_train
     resident = Training(SMALL, tiny())
     list(resident.fit())
     monkeypatch.setattr("imgrec.hardware.free_bytes", lambda device: 0)
-    monkeypatch.setattr(Training, "_too_large", lambda self: 1)
+    monkeypatch.setattr(Training, "_micro_batches_needed", lambda self: 1)
     streamed = Training(SMALL, tiny())
     assert streamed.train.resident is None
     monkeypatch.setattr("imgrec.batches.MOST_MAPPED", 1000)
@@ -287,14 +287,14 @@ def test_a_rate_that_came_with_a_checkpoint_goes_to_the_device(monkeypatch):
     training.replayed, training.device, training.sums = object(), torch.device("meta"), training.sums.to("meta")
     for group in training.optimiser.param_groups:
         group["lr"] = torch.tensor(0.1)
-    training._turn_rates()
+    training._set_rates()
     assert {group["lr"].device.type for group in training.optimiser.param_groups} == {"meta"}
 
 
 def test_validation_goes_in_parts_where_all_at_once_do_not_fit(monkeypatch):
     training, asked = Training(SMALL, tiny()), []
-    whole = training._judge(torch.arange(len(training.validation)))
-    network = training.judged.forward
+    whole = training._validation_logits(torch.arange(len(training.validation)))
+    network = training.averaged.forward
 
     def tight(images):
         asked.append(len(images))
@@ -302,12 +302,12 @@ def test_validation_goes_in_parts_where_all_at_once_do_not_fit(monkeypatch):
             raise torch.OutOfMemoryError("no room")
         return network(images)
 
-    monkeypatch.setattr(training.judged, "forward", tight)
-    assert torch.allclose(training._judge(torch.arange(len(training.validation))), whole, atol=1e-6)
+    monkeypatch.setattr(training.averaged, "forward", tight)
+    assert torch.allclose(training._validation_logits(torch.arange(len(training.validation))), whole, atol=1e-6)
     assert max(asked) == len(training.validation) > 4
-    monkeypatch.setattr(training.judged, "forward", lambda images: tight(torch.cat([images] * 8)))
+    monkeypatch.setattr(training.averaged, "forward", lambda images: tight(torch.cat([images] * 8)))
     with pytest.raises(torch.OutOfMemoryError):
-        training._judge(torch.arange(len(training.validation)))
+        training._validation_logits(torch.arange(len(training.validation)))
 
 
 @pytest.mark.parametrize(

@@ -110,14 +110,14 @@ def test_a_frozen_backbone_looks_once_and_the_head_learns_the_same(monkeypatch):
     before = weights(once)
     events = list(once.fit())
     assert {event.epoch for event in events if isinstance(event, Check)} == {0, 1, 2, 3}
-    monkeypatch.setattr(always, "look_once", lambda: iter(()))
+    monkeypatch.setattr(always, "extract_features", lambda: iter(()))
     list(always.fit())
     assert torch.allclose(once.model.head.weight, always.model.head.weight, atol=1e-4)
     changed = {name for name, value in weights(once).items() if not torch.equal(value, before[name])}
     assert changed == {"head.weight", "head.bias"}
     augmented = Training(replace(FROZEN, augment="flip_horizontal=0.5"), coloured())
     list(augmented.fit())
-    assert not augmented.known  # every picture is another one each time
+    assert not augmented.features  # every picture is another one each time
 
 
 def test_gradual_trains_the_head_first_and_then_all_at_a_tenth_of_the_rate():

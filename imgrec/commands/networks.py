@@ -230,7 +230,7 @@ def _into_a_table(options, network) -> None:
     counts, failed = {"pictures": 0, "refused": 0}, set()
     opened = nullcontext(sys.stdout.buffer) if options.csv == "-" else replaced(options.csv)
     with bar(" pictures") as progress, opened as file:
-        for _, result in rows(network, options.image, file, told=progress):
+        for _, result in rows(network, options.image, file, on_progress=progress):
             counts["refused" if result.error else "pictures"] += 1
             if result.error:
                 failed.add(result.file)

@@ -82,9 +82,9 @@ class Dataset:
     def channel_statistics(self, split: str | None = "train", most: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation per channel, each float64 (C,), in units of 0 to 1. One pass in slices.
 
-        With ``most``, over at most so many pictures, drawn evenly.
+        With ``most``, over at most so many pictures, drawn at random.
         """
-        chosen = evenly(self.kept if split is None else self.indices(split), most)
+        chosen = sample(self.kept if split is None else self.indices(split), most)
         total, squares, pixels = np.zeros(self.channels), np.zeros(self.channels), 0
         for start in range(0, len(chosen), 1024):
             part = self.images[chosen[start : start + 1024]].reshape(-1, self.channels)
@@ -123,7 +123,7 @@ class Dataset:
         return digest.hexdigest()[:16]
 
 
-def evenly(positions: np.ndarray, most: int) -> np.ndarray:
+def sample(positions: np.ndarray, most: int) -> np.ndarray:
     """At most ``most`` of the positions, drawn from a seed, in their order; all of them for 0."""
     if not most or len(positions) <= most:
         return positions

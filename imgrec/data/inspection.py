@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from imgrec.data.dataset import SPLITS, Dataset, evenly
+from imgrec.data.dataset import SPLITS, Dataset, sample
 from imgrec.data.health import KINDS, SLICE, aspects, examine, measure, spurious
 
 
@@ -84,9 +84,9 @@ def class_pictures(dataset: Dataset, most: int = 0) -> tuple[np.ndarray, np.ndar
     """The mean picture of each class and its standard deviation, both uint8 (classes, H, W, C).
 
     The mean is what softmax regression can see at best. The deviation, at most half of the scale, is drawn twice as
-    bright. Of at most ``most`` pictures, drawn evenly, or of all for 0.
+    bright. Of at most ``most`` pictures, drawn at random, or of all for 0.
     """
-    chosen = evenly(dataset.kept, most)
+    chosen = sample(dataset.kept, most)
     sums = np.zeros((2, len(dataset.classes), *dataset.images.shape[1:]), np.float64)
     for start in range(0, len(chosen), SLICE):
         part = chosen[start : start + SLICE]
