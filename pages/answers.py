@@ -7,7 +7,7 @@ from imgrec.data import class_name, class_names
 from imgrec.explain import METHODS, Explanation, explain, flip, overlay
 from imgrec.language import tr
 from imgrec.predict import Classified, Ensemble, Predictor, predictor
-from pages import parts
+from pages import parts, pickers, thumbnails
 
 CLOSE = 0.15  # of probability between the first two, up to which it is not sure
 
@@ -36,7 +36,7 @@ def card(network: Predictor | Ensemble, result: Classified, number: int, count: 
             st.error(parts.text(result.error, 300))
             return
         left, right = st.columns([1, 2])
-        parts.image(result.seen, f"{result.file}, {tr('The picture as the network saw it')}", 200, at=left)
+        thumbnails.image(result.seen, f"{result.file}, {tr('The picture as the network saw it')}", 200, at=left)
         left.caption(
             tr("As the network saw it: {width} × {height} px", width=result.seen.shape[1], height=result.seen.shape[0])
         )
@@ -117,7 +117,7 @@ def covered(model: Predictor, result: Classified, found: Explanation) -> None:
     """The picture with as little covered, hottest first, as makes the network change its mind."""
     turned = flip(model, result.seen, found.heat)
     left, right = st.columns([1, 2])
-    parts.image(turned.covered, f"{result.file}, {tr('The picture with the hottest part covered')}", 224, at=left)
+    thumbnails.image(turned.covered, f"{result.file}, {tr('The picture with the hottest part covered')}", 224, at=left)
     name = parts.text(class_name(turned.class_name, model.classes))
     if turned.share is None:
         right.caption(
@@ -143,15 +143,15 @@ def alike(model: Predictor, result: Classified, number: int, trained_on: str) ->
             return
         wanted = model.passport.preprocess
         try:
-            dataset = parts.open_dataset(trained_on, wanted.size, wanted.resize)
+            dataset = pickers.open_dataset(trained_on, wanted.size, wanted.resize)
         except ValueError:
             st.caption(tr("Its training pictures are not on this machine."))
             return
         names = class_names(dataset.classes)
         positions, likeness = model.neighbours.nearest(model.features(result.seen[None])[0])
-        parts.tiles(
+        thumbnails.tiles(
             [
-                parts.Tile(dataset.images[p], f"{names[dataset.labels[p]]} {share:.2f}", side=96)
+                thumbnails.Tile(dataset.images[p], f"{names[dataset.labels[p]]} {share:.2f}", side=96)
                 for p, share in zip(positions.tolist(), likeness, strict=True)
                 if p < len(dataset.labels) and dataset.labels[p] >= 0
             ],

@@ -8,7 +8,7 @@ from imgrec import augment, data
 from imgrec.data.dataset import SPLITS
 from imgrec.language import tr
 from imgrec.recipe import RecipeError, command_line
-from pages import parts
+from pages import parts, pickers, thumbnails
 
 DRAWS = 6
 
@@ -16,7 +16,7 @@ DRAWS = 6
 def adopt() -> None:
     """Switch on what the address asks for, or, when the page is first seen, what is to be trained with."""
     asked = st.query_params.get("augment", "")
-    new = bool(asked) and parts.is_new("augment", asked)
+    new = bool(asked) and pickers.is_new("augment", asked)
     if not new and "augment_seen" in st.session_state:
         return
     st.session_state["augment_seen"] = True
@@ -62,10 +62,10 @@ def preview(
     results = [augment.to_pixels(augment.apply(pictures, draws)) for draws in drawn]
     items = []
     for i, position in enumerate(positions):
-        items.append(parts.Tile(dataset.images[position], tr("original"), dataset.files[position]))
+        items.append(thumbnails.Tile(dataset.images[position], tr("original"), dataset.files[position]))
         for result, draws in zip(results, drawn, strict=True):
-            items.append(parts.Tile(result[i], augment.describe(draws, i) if plan else tr("unchanged")))
-    parts.tiles(items, "preview", 84, clickable=False, columns=DRAWS + 1)
+            items.append(thumbnails.Tile(result[i], augment.describe(draws, i) if plan else tr("unchanged")))
+    thumbnails.tiles(items, "preview", 84, clickable=False, columns=DRAWS + 1)
     normalised(dataset, results, len(positions))
 
 
@@ -78,13 +78,13 @@ def normalised(dataset: data.Dataset, results: list[np.ndarray], count: int) -> 
         ]
         low, high = min(v.min() for v in values), max(v.max() for v in values)
         tiles = [
-            parts.Tile(
+            thumbnails.Tile(
                 ((v - low) / max(high - low, 1e-9) * 255).astype(np.uint8),
                 f"{v.min():.2f} … {v.max():.2f}",
             )
             for v in values
         ]
-        parts.tiles(tiles, "normalised", 84, clickable=False, columns=DRAWS)
+        thumbnails.tiles(tiles, "normalised", 84, clickable=False, columns=DRAWS)
         st.caption(
             tr(
                 "Training subtracts the mean ({means}) and divides by the standard deviation ({deviations}). Shown "
@@ -102,11 +102,11 @@ st.write(
         "a change on and look."
     )
 )
-dataset = parts.dataset_picker()
+dataset = pickers.dataset_picker()
 adopt()
 plan = switches()
 st.query_params["augment"] = augment.spell(plan)
-parts.written("augment", augment.spell(plan))
+pickers.written("augment", augment.spell(plan))
 left, right = st.columns(2, vertical_alignment="bottom")
 count = left.slider(tr("Pictures"), 1, 8, 3, key="augment_count", persist_state="session")
 split = right.segmented_control(

@@ -10,7 +10,7 @@ from imgrec.home import mend_name
 from imgrec.images import EXTENSIONS
 from imgrec.jobs import Job
 from imgrec.language import mark, tr
-from pages import arrivals, drafts, film, parts, visitors
+from pages import arrivals, drafts, film, parts, pickers, transfers, visitors
 
 WAYS = (mark("Class by class"), mark("Archive"), mark("Folder"), mark("Without labels"), mark("On the server"))
 NEW = mark("A new data set")
@@ -21,9 +21,9 @@ def archive() -> None:
     """An uploaded ZIP or TAR, written to disk only when the import begins."""
     file = st.file_uploader(
         tr("ZIP or TAR with one folder of pictures per class"),
-        parts.ARCHIVES,
+        transfers.ARCHIVES,
         key=box("archive"),
-        max_upload_size=parts.upload_mb(),
+        max_upload_size=transfers.upload_mb(),
     )
     st.caption(
         tr(
@@ -45,7 +45,7 @@ def whole_folder() -> None:
         EXTENSIONS,
         accept_multiple_files="directory",
         key=box("folder"),
-        max_upload_size=parts.upload_mb(20),
+        max_upload_size=transfers.upload_mb(20),
     )
     pictures = [uploads.Loose(file.name, file.getvalue()) for file in files]
     if pictures and "/" in pictures[0].name:
@@ -67,7 +67,7 @@ def without_labels() -> None:
 
 def on_server() -> None:
     """A path on the server, within what its operator allows."""
-    roots = parts.server_roots()
+    roots = transfers.server_roots()
     if not roots:
         st.info(
             tr(
@@ -77,7 +77,7 @@ def on_server() -> None:
         )
         return
     st.caption(tr("Open folders: {folders}", folders=parts.text(", ".join(map(str, roots)), 300)))
-    path = parts.server_path(tr("Folder, archive or table on the server"), "bring_path")
+    path = transfers.server_path(tr("Folder, archive or table on the server"), "bring_path")
     start(lambda: path, "" if path else tr("Give a path that exists inside an open folder."), unlabelled())
 
 
@@ -101,7 +101,7 @@ def class_by_class() -> None:
     known: tuple[str, ...] = ()
     if into != NEW:
         with suppress(ValueError):  # somebody has deleted it; what comes below says so
-            known = parts.open_dataset(into).classes
+            known = pickers.open_dataset(into).classes
     film.alike(sorted(filled), known)
     start(lambda: uploads.bundle(pictures), missing)
 
@@ -205,7 +205,7 @@ def mine() -> list[Job]:
 st.title(tr("How do I bring my own pictures?"), anchor=False)
 st.write(tr("Two classes and a dozen pictures of each are enough for a start. Everything stays on this machine."))
 drafts.restore("bring", box(""))
-way = parts.address_choice(tr("From"), WAYS, "bring_way", "way", WAYS[0])
+way = pickers.address_choice(tr("From"), WAYS, "bring_way", "way", WAYS[0])
 dict(zip(WAYS, (class_by_class, archive, whole_folder, without_labels, on_server), strict=True))[way]()
 if mine():
     st.subheader(tr("Imports"), anchor=False)

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from imgrec.language import tr
-from pages import parts, scripts
+from pages import scripts, thumbnails
 
 _cells = st.components.v2.component(
     "imgrec_cells",
@@ -30,7 +30,7 @@ def cells(picture: np.ndarray, values: np.ndarray, at: tuple[int, int], sliders:
 
     _cells(
         key=key,
-        data={"src": parts.data_url(picture), "alt": alt, "width": width, "rows": shape[0], "columns": shape[1], "row": at[0], "column": at[1],
+        data={"src": thumbnails.data_url(picture), "alt": alt, "width": width, "rows": shape[0], "columns": shape[1], "row": at[0], "column": at[1],
               "said": said, "play": tr("Play"), "pause": tr("Pause")},
         on_cell_change=chosen,
         height="content",

@@ -8,7 +8,7 @@ import streamlit as st
 from imgrec import data
 from imgrec.data import uploads
 from imgrec.language import mark, tr
-from pages import editing, film, parts
+from pages import editing, film, parts, thumbnails
 
 MOST, SHOWN = 500, 8  # pictures of a class: kept from the camera; seen
 SOURCES = (("camera", mark("Camera"), ":material/videocam:"), ("files", mark("Files"), ":material/upload:"))
@@ -167,10 +167,12 @@ def known_pictures(dataset: data.Dataset, label: str, busy: bool) -> int:
     where = of_class(dataset, label)
     latest = where[::-1][:SHOWN].tolist()
     items = [
-        parts.Tile(dataset.images[i], "", dataset.files[i], action=film.taking_out(number, len(latest)), name=str(i))
+        thumbnails.Tile(
+            dataset.images[i], "", dataset.files[i], action=film.taking_out(number, len(latest)), name=str(i)
+        )
         for number, i in enumerate(latest, 1)
     ]
-    clicked = parts.tiles(items, key(f"known {label}"), 48, clickable=not busy)
+    clicked = thumbnails.tiles(items, key(f"known {label}"), 48, clickable=not busy)
     if not busy:
         st.caption(tr("The latest {n}. A click takes one out.", n=len(latest)))
     if clicked is not None:

@@ -10,7 +10,7 @@ from imgrec.data.collecting import Collection, Photo, collections_of, find_colle
 from imgrec.home import mend_name
 from imgrec.images import fit, open_image
 from imgrec.language import tr
-from pages import arrivals, film, parts, sharing, visitors
+from pages import arrivals, film, parts, sharing, thumbnails, transfers, visitors
 
 SHOWN = 60  # photos on the teacher's page
 
@@ -71,7 +71,7 @@ def add(collection: Collection) -> None:
         return
     turn = st.session_state.setdefault("collect_turn", 0)
     film.record("collect_film", lambda shots: keep(collection, label, shots))
-    files = parts.upload_box(tr("Or photos that you have"), f"collect_files {turn}")
+    files = transfers.upload_box(tr("Or photos that you have"), f"collect_files {turn}")
     if files:
         keep(collection, label, [film.Shot(file.getvalue(), "", file.name) for file in files])
         st.session_state["collect_turn"] = turn + 1
@@ -115,8 +115,8 @@ def small(path: str) -> np.ndarray:
     return fit(open_image(path), 96, 3, "pad")
 
 
-def thumbnail(photo: Photo) -> parts.Tile:
-    return parts.Tile(small(str(photo.path)), photo.label[:24], photo.label, name=photo.path.name)
+def thumbnail(photo: Photo) -> thumbnails.Tile:
+    return thumbnails.Tile(small(str(photo.path)), photo.label[:24], photo.label, name=photo.path.name)
 
 
 def overview(collection: Collection, before: tuple[bool, bool]) -> None:
@@ -132,7 +132,7 @@ def overview(collection: Collection, before: tuple[bool, bool]) -> None:
         return
     who = from_whom(collection, photos)
     shown = [photo for photo in photos if who in (None, photo.who)][:SHOWN]
-    clicked = parts.tiles([thumbnail(photo) for photo in shown], "collected", 84)
+    clicked = thumbnails.tiles([thumbnail(photo) for photo in shown], "collected", 84)
     st.caption(tr("The latest {n}. A click takes one out.", n=len(shown)))
     if clicked is not None:
         collection.remove(shown[clicked])

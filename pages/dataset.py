@@ -9,7 +9,7 @@ from imgrec import background, charts, data
 from imgrec.data import inspection
 from imgrec.language import mark, tr
 from imgrec.runs import usable_runs
-from pages import editing, gallery, parts, visitors
+from pages import editing, gallery, parts, pickers, thumbnails, transfers, visitors
 
 MOST_TO_MEASURE = 50_000  # pictures behind channel statistics and means
 MOST_TO_DOWNLOAD = 5000  # pictures in a ZIP that is made in memory while the visitor waits
@@ -18,12 +18,12 @@ MOST_TO_TEACH = 12  # classes whose boxes fit a page
 
 @st.cache_data(show_spinner=False, max_entries=12)
 def report(name: str, fingerprint: str) -> dict:
-    return inspection.overview(parts.open_dataset(name), MOST_TO_MEASURE)
+    return inspection.overview(pickers.open_dataset(name), MOST_TO_MEASURE)
 
 
 @st.cache_data(show_spinner=False, max_entries=12)
 def class_pictures(name: str, fingerprint: str) -> tuple[np.ndarray, np.ndarray]:
-    return inspection.class_pictures(parts.open_dataset(name), MOST_TO_MEASURE)
+    return inspection.class_pictures(pickers.open_dataset(name), MOST_TO_MEASURE)
 
 
 def figures(dataset: data.Dataset) -> None:
@@ -113,7 +113,9 @@ def typical(dataset: data.Dataset) -> None:
     )
     pictures = class_pictures(dataset.name, dataset.fingerprint)[shown == "Deviation"]
     names = zip(pictures[:60], data.class_names(dataset.classes), strict=False)
-    parts.tiles([parts.Tile(picture, str(name)[:24]) for picture, name in names], "means", 76, clickable=False)
+    thumbnails.tiles(
+        [thumbnails.Tile(picture, str(name)[:24]) for picture, name in names], "means", 76, clickable=False
+    )
     st.caption(
         tr(
             "The mean of all pictures. Where these differ, even a linear model can tell the classes apart; where "
@@ -166,7 +168,9 @@ def take_along(dataset: data.Dataset) -> None:
     with st.expander(tr("Take it along"), icon=":material/archive:"):
         st.caption(tr("A ZIP of class folders with a table of labels and splits; it imports again as the same set."))
         if len(dataset.kept) <= MOST_TO_DOWNLOAD:
-            parts.download(tr("Download the ZIP"), archive, f"{dataset.name.partition(':')[0]}.zip", "application/zip")
+            transfers.download(
+                tr("Download the ZIP"), archive, f"{dataset.name.partition(':')[0]}.zip", "application/zip"
+            )
         else:
             st.write(
                 tr(
@@ -217,7 +221,7 @@ def fetching() -> None:
 
 
 st.title(tr("What is in the pictures?"), anchor=False)
-dataset = parts.dataset_picker(broken=editing.delete)
+dataset = pickers.dataset_picker(broken=editing.delete)
 st.fragment(gallery.browse)(dataset)
 if len(dataset.kept):
     figures(dataset)
@@ -235,7 +239,7 @@ if more.open or coming:
         )
         st.fragment(fetching, run_every=1.0 if coming else None)()
 if editing.editable(dataset) and 1 < len(dataset.classes) <= MOST_TO_TEACH:
-    learned = parts.runs_of(dataset.name)
+    learned = pickers.runs_of(dataset.name)
     latest = [run.name for run in usable_runs() if run.name in learned][:1]
     query = {"dataset": dataset.name, **({"run": latest[0]} if latest else {})}
     parts.link("teach", "Show it more with the camera", ":material/front_hand:", **query)

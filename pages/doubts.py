@@ -19,7 +19,7 @@ from imgrec.renaming import names_now
 from imgrec.robustness import CHANGES
 from imgrec.run_table import rows
 from imgrec.runs import Run, open_run
-from pages import parts, split_answers, visitors
+from pages import parts, pickers, split_answers, transfers, visitors
 from pages.study import Study
 
 
@@ -112,7 +112,7 @@ def of_a_table(dataset: Dataset, given: Answers) -> list[str]:
         tr("A CSV with a column file, and others of any kind: camera, place, age …"),
         "csv",
         key="slice_table",
-        max_upload_size=parts.upload_mb(20),
+        max_upload_size=transfers.upload_mb(20),
     )
     if file is None:
         st.stop()
@@ -169,11 +169,11 @@ def versus(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> None
         st.info(tr("No other finished run learned these classes from this data set; train one more to compare."))
         return
     other = open_run(st.selectbox(tr("Compare with"), others, key="versus"))
-    rival = parts.network(other.name)
+    rival = pickers.network(other.name)
     if not rival:
         return
     wanted = rival.passport.preprocess
-    pictures = parts.open_dataset(other.recipe.dataset, wanted.size, wanted.resize)
+    pictures = pickers.open_dataset(other.recipe.dataset, wanted.size, wanted.resize)
     theirs = split_answers.of_split(other, rival, pictures, "test")
     if (then[other.name], then.get(run.name)) != (pictures.fingerprint, dataset.fingerprint):
         st.info(

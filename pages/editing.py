@@ -9,7 +9,7 @@ from imgrec.data.views import PLACES
 from imgrec.images import open_image
 from imgrec.language import plural, tr
 from imgrec.run_table import learned_from
-from pages import parts, visitors
+from pages import parts, thumbnails, visitors
 
 
 def show(dataset: data.Dataset, position: int, suggested: str | None = None) -> None:
@@ -21,10 +21,10 @@ def _show(dataset: data.Dataset, position: int, suggested: str | None) -> None:
     """One picture, large, with all that is known of it; in an imported set it can be corrected here."""
     picture, mask = dataset.images[position], dataset.masks
     side = st.columns(2) if mask is not None else [st.container()]
-    parts.image(large(dataset, position), tr("{file}, enlarged", file=dataset.files[position]), at=side[0])
+    thumbnails.image(large(dataset, position), tr("{file}, enlarged", file=dataset.files[position]), at=side[0])
     if mask is not None:
         seen = np.where(mask[position][..., None], picture, picture // 5)
-        parts.image(seen, tr("Its mask"), side=400, at=side[1])
+        thumbnails.image(seen, tr("Its mask"), side=400, at=side[1])
         side[1].caption(tr("Where the object is, known exactly because it was drawn."))
     width, height = dataset.sizes[position]
     st.markdown(
@@ -51,10 +51,10 @@ def _show(dataset: data.Dataset, position: int, suggested: str | None) -> None:
 def large(dataset: data.Dataset, position: int):
     """The original of an imported picture, at most 800 pixels a side; the enlarged pixels of a built-in one."""
     if not editable(dataset):
-        return parts.enlarge(dataset.images[position], 400)
+        return thumbnails.enlarge(dataset.images[position], 400)
     original = open_image(data.original(dataset.name, position), dataset.files[position], at_least=800)
     original.thumbnail((800, 800))
-    return parts.enlarge(np.asarray(original), 400)
+    return thumbnails.enlarge(np.asarray(original), 400)
 
 
 def editable(dataset: data.Dataset) -> bool:

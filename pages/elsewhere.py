@@ -12,7 +12,7 @@ from imgrec.elsewhere import Elsewhere, judge, own_test, pairs, shared, summary
 from imgrec.language import listed, tr
 from imgrec.predict import Predictor
 from imgrec.runs import Run
-from pages import parts, settings, split_answers
+from pages import parts, pickers, settings, split_answers, thumbnails
 from pages.study import Study
 
 MOST_CALLED = 20  # classes of other names for which one can say what they are
@@ -58,7 +58,7 @@ def section(run: Run, model: Predictor) -> None:
         parts.link("bring", "Bring your own pictures", ":material/add_photo_alternate:")
     if not known:
         return
-    name = parts.address_box(
+    name = pickers.address_box(
         tr("Pictures from"),
         list(known),
         "on",
@@ -75,7 +75,7 @@ def section(run: Run, model: Predictor) -> None:
     if found:
         with parts.refusals():
             wanted = model.passport.preprocess
-            dataset = parts.open_dataset(name, wanted.size, wanted.resize, wanted.channels)
+            dataset = pickers.open_dataset(name, wanted.size, wanted.resize, wanted.channels)
             if str(found["fingerprint"]) != dataset.fingerprint:
                 st.caption(
                     tr(
@@ -225,7 +225,7 @@ def beside(run: Run, model: Predictor, dataset, positions: np.ndarray) -> None:
     """Pictures that it learned from above those that it was asked about, as the network sees them."""
     wanted = model.passport.preprocess
     try:
-        home = parts.open_dataset(run.recipe.dataset, wanted.size, wanted.resize, wanted.channels)
+        home = pickers.open_dataset(run.recipe.dataset, wanted.size, wanted.resize, wanted.channels)
     except ValueError:  # it is not here any more
         home = None
     if home is not None:
@@ -237,7 +237,7 @@ def beside(run: Run, model: Predictor, dataset, positions: np.ndarray) -> None:
 
 def strip(dataset, positions: np.ndarray, key: str) -> None:
     chosen = sample(positions, BESIDE)
-    parts.tiles(
-        [parts.Tile(dataset.images[i], dataset.classes[dataset.labels[i]], dataset.files[i]) for i in chosen.tolist()],
+    thumbnails.tiles(
+        [thumbnails.Tile(dataset.images[i], dataset.classes[dataset.labels[i]], dataset.files[i]) for i in chosen.tolist()],
         key, 84, clickable=False,
     )  # fmt: skip

@@ -12,7 +12,7 @@ from imgrec.predict import Predictor
 from imgrec.report import printable
 from imgrec.runs import Run
 from imgrec.spreadsheet import as_csv
-from pages import doubts, elsewhere, exam, parts, settings, split_answers, visitors
+from pages import doubts, elsewhere, exam, parts, pickers, settings, split_answers, transfers, visitors
 
 HITS, MOST_HITS, SURE = 12, 200, 0.9  # of right answers: shown at least, at most, and below which confidence
 
@@ -226,10 +226,10 @@ VIEWS = (
 )
 
 st.title(tr("How good is it, and where does it fail?"), anchor=False)
-run, model = parts.model_picker(here=True)
+run, model = pickers.model_picker(here=True)
 try:
     wanted = model.passport.preprocess
-    dataset = parts.open_dataset(run.recipe.dataset, wanted.size, wanted.resize)
+    dataset = pickers.open_dataset(run.recipe.dataset, wanted.size, wanted.resize)
     given = split_answers.of_split(run, model, dataset, "test")
 except DatasetError as error:
     without_pictures(run, error)
@@ -244,7 +244,7 @@ since_then(run, dataset, given)
 not_new(run, dataset, given)
 if len(run.classes) == len(model.classes) and model.classes != run.classes:
     renamed(run, dict(zip(run.classes, model.classes, strict=True)))
-view = parts.address_choice(tr("Look at"), VIEWS, "evaluate_view", "view", VIEWS[0])
+view = pickers.address_choice(tr("Look at"), VIEWS, "evaluate_view", "view", VIEWS[0])
 if view == "Mistakes":
     mistakes(model, dataset, given)
 elif view == "Classes":
@@ -266,11 +266,11 @@ else:
             "else to be read."
         )
     )
-    parts.download(
+    transfers.download(
         tr("Report as HTML"), lambda: printable(run, given, dataset), f"{run.name}.html", "text/html",
         icon=":material/description:", key="report",
     )  # fmt: skip
-    parts.download(
+    transfers.download(
         tr("All answers as CSV"), lambda: as_csv(every(given, dataset)), f"{run.name}.csv", "text/csv", key="answers"
     )
     parts.link("export", "Take the network itself along", ":material/package_2:", run=run.name)

@@ -11,7 +11,7 @@ from imgrec.language import tr
 from imgrec.notebook import as_notebook, as_script
 from imgrec.predict import Predictor, as_named_now, pictures_of
 from imgrec.runs import Run, RunError
-from pages import parts
+from pages import parts, pickers, transfers
 
 
 @st.cache_data(max_entries=6, show_spinner=False)
@@ -53,7 +53,7 @@ def proof(found: dict) -> None:
 
 
 st.title(tr("How do I take it along?"), anchor=False)
-run, model = parts.model_picker()
+run, model = pickers.model_picker()
 st.write(
     tr(
         "Normalisation, softmax and class names travel inside. Every file is compared with the network "
@@ -81,7 +81,7 @@ if st.session_state.get("export_made") == (run.name, changed, to):
                 icon=":material/cloud_off:",
             )  # fmt: skip
         file = f"{run.name}.{'int8.onnx' if to == 'int8' else FORMATS[to].ending}"
-        parts.download(tr("Download"), content, file, key="export_file")
+        transfers.download(tr("Download"), content, file, key="export_file")
 with st.expander(tr("On the command line")):
     st.code(f"python -m imgrec export {run.name} --to {to} --out {run.name}.{FORMATS[to].ending}", language="sh")
 st.subheader(tr("The training itself"), anchor=False)
@@ -97,9 +97,9 @@ except RunError as error:
     st.info(parts.text(error, 300))
 else:
     with st.container(horizontal=True):
-        parts.download(
+        transfers.download(
             tr("As a notebook"), notebook, f"{run.name}.ipynb", "application/x-ipynb+json", icon=":material/book_2:", key="notebook"
         )  # fmt: skip
-        parts.download(
+        transfers.download(
             tr("As a script"), script, f"{run.name}.py", "text/x-python", icon=":material/code:", key="script"
         )

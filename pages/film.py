@@ -11,7 +11,7 @@ import streamlit as st
 from imgrec.data import uploads
 from imgrec.images import ImageError, fit, open_image
 from imgrec.language import current, tr
-from pages import camera, parts, scripts
+from pages import camera, parts, scripts, thumbnails, transfers
 
 SIDE, EVERY, MOST = 320, 150, 120  # pixels, milliseconds between two pictures, pictures at once
 NAMED = 5  # files that are no pictures, at most
@@ -57,11 +57,11 @@ def files(key: str, shots: list[Shot], most: int) -> None:
     """A box for files, which join the others at once: what a box holds is gone when it, or its page, is not shown. Those that
     are no pictures are named with the reason."""
     turn = st.session_state.setdefault(f"{key} turn", 0)
-    came = parts.upload_box(tr("Pictures"), f"{key} {turn}")
+    came = transfers.upload_box(tr("Pictures"), f"{key} {turn}")
     if came:
         shot = [Shot(file.getvalue(), name=file.name) for file in came]
         seen = [_small(one.name, one.content, current()) for one in shot]
-        good = [one for one, small in zip(shot, seen, strict=True) if isinstance(small, parts.Tile)]
+        good = [one for one, small in zip(shot, seen, strict=True) if isinstance(small, thumbnails.Tile)]
         shots.extend(good[: most - len(shots)])
         st.session_state[f"{key} refused"] = [reason for reason in seen if isinstance(reason, str)]
         st.session_state[f"{key} turn"] = turn + 1
@@ -84,7 +84,7 @@ def taken(shots: list[Shot], key: str, most: int = 36) -> None:
         replace(thumbnail(shot.name, shot.content), action=taking_out(number, len(latest)))
         for number, shot in enumerate(latest, 1)
     ]
-    clicked = parts.tiles(items, key, 64)
+    clicked = thumbnails.tiles(items, key, 64)
     st.caption(tr("The latest {n}. A click takes one out.", n=len(latest)))
     if clicked is not None and clicked < len(latest):
         shots.remove(latest[clicked])
@@ -113,21 +113,21 @@ def loose(shots: list[Shot], label: str) -> list[uploads.Loose]:
     return [uploads.Loose(shot.name, shot.content, label, shot.group) for shot in shots]
 
 
-def thumbnail(name: str, content: bytes) -> parts.Tile:
+def thumbnail(name: str, content: bytes) -> thumbnails.Tile:
     """The picture small, or a grey tile with the reason why it is none."""
     small = _small(name, content, current())
     return (
         small
-        if isinstance(small, parts.Tile)
-        else parts.Tile(np.full((96, 96, 1), 128, np.uint8), tr("not a picture"), small)
+        if isinstance(small, thumbnails.Tile)
+        else thumbnails.Tile(np.full((96, 96, 1), 128, np.uint8), tr("not a picture"), small)
     )
 
 
 @st.cache_data(max_entries=500, show_spinner=False)
-def _small(name: str, content: bytes, language: str) -> parts.Tile | str:
+def _small(name: str, content: bytes, language: str) -> thumbnails.Tile | str:
     """The picture small, or why it is none."""
     try:
-        return parts.Tile(fit(open_image(content, name, 96), 96, 3), "", name)
+        return thumbnails.Tile(fit(open_image(content, name, 96), 96, 3), "", name)
     except ImageError as error:
         return str(error)
 

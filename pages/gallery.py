@@ -11,7 +11,7 @@ from imgrec import data
 from imgrec.data import health
 from imgrec.data.views import ORDERS, PLACES, View, select
 from imgrec.language import tr
-from pages import editing, parts, scripts
+from pages import editing, parts, pickers, scripts, thumbnails
 from pages.study import Study
 
 MOST_TO_MEASURE = 20_000  # pictures that are measured while the visitor waits; 1 to 2 s
@@ -136,7 +136,7 @@ def grid(
 def tile(dataset: data.Dataset, position: int, picked: bool, caption: str | None = None, action: str = "") -> dict:
     """What the browser needs of one picture; ``action``: what a click does, in words."""
     return {
-        "src": parts.thumbnail_url(dataset.images[position]),
+        "src": thumbnails.thumbnail_url(dataset.images[position]),
         "caption": (editing.called(dataset, editing.label(dataset, position)) if caption is None else caption)[:24],
         "title": f"{dataset.files[position]}, {editing.place(dataset, position)}",
         "marked": picked,
@@ -160,7 +160,7 @@ def measured(dataset: data.Dataset, wanted: bool = True) -> health.Measures | No
 
 @st.cache_resource(max_entries=12, show_spinner=False)
 def _measured(name: str, stamps: tuple[int, ...]) -> health.Measures:
-    return health.measure(parts.open_dataset(name))
+    return health.measure(pickers.open_dataset(name))
 
 
 _gallery = st.components.v2.component(

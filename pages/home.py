@@ -12,7 +12,7 @@ from imgrec.images import to_png
 from imgrec.language import tr
 from imgrec.lessons.convolution import KERNELS, convolve
 from imgrec.runs import list_runs
-from pages import parts, visitors
+from pages import parts, thumbnails, visitors
 
 FEW = 30  # test pictures, of which a share says less than the count
 CELL = 96  # pixels of one picture in the page's strips
@@ -43,7 +43,7 @@ def strip(images: np.ndarray, columns: int) -> bytes:
 
 def framed(digit: np.ndarray) -> np.ndarray:
     """A digit in light on a dark ground, with room around it."""
-    light = np.pad(parts.enlarge(digit, 40), ((4, 4), (4, 4), (0, 0))) / 255
+    light = np.pad(thumbnails.enlarge(digit, 40), ((4, 4), (4, 4), (0, 0))) / 255
     return (NIGHT + (LIGHT - NIGHT) * light).astype(np.uint8)
 
 

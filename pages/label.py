@@ -6,7 +6,7 @@ import streamlit as st
 from imgrec import charts, data
 from imgrec.language import listed, mark, tr
 from imgrec.renaming import names_by_now
-from pages import editing, gallery, parts
+from pages import editing, gallery, parts, pickers
 from pages.study import Study
 
 ORDERS = (mark("Surest first"), mark("Least sure first"))
@@ -14,7 +14,7 @@ ORDERS = (mark("Surest first"), mark("Least sure first"))
 
 def proposals(dataset: data.Dataset) -> dict[int, tuple[str, float]]:
     """{position: (class, confidence)} for what waits, as a network that is chosen here proposes; empty before it did."""
-    run = parts.run_picker(usable=True, label=tr("Network that proposes"), trained_on=dataset.name)
+    run = pickers.run_picker(usable=True, label=tr("Network that proposes"), trained_on=dataset.name)
     if run is None:
         return {}
     knows = list(names_by_now(run))
@@ -94,7 +94,7 @@ st.write(tr("Label some by hand, train on them, and let that network propose the
 if "dataset" not in st.query_params and "dataset" not in st.session_state:
     wait = [row.name for row in data.list_datasets() if row.waiting]
     st.session_state["dataset"] = wait[0] if wait else None
-dataset = parts.dataset_picker(tr("The set with pictures that have no label yet."), labelled=False)
+dataset = pickers.dataset_picker(tr("The set with pictures that have no label yet."), labelled=False)
 if not editing.editable(dataset):
     st.info(tr("The pictures of built-in sets all have a label. Bring some that have none:"))
 elif not len(dataset.unlabelled):

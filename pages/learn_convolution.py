@@ -13,7 +13,7 @@ from imgrec.language import mark, plural, tr
 from imgrec.lessons import convolution
 from imgrec.lessons.pooling import pool
 from imgrec.runs import usable_runs
-from pages import parts, sharing, teaching
+from pages import pickers, sharing, teaching, thumbnails
 from pages.cells import cells
 
 SIDE = 24  # pixels of the lesson's picture: few enough to see each one
@@ -77,13 +77,13 @@ def learned() -> Chosen:
     """A kernel of the first layer of a network; grey ones are (k, k)."""
     names = sorted((run.name for run in usable_runs()), key=lambda name: name != FIRST)  # else the newest comes first
     name = st.selectbox(tr("The trained network"), names, key="kernel_run")
-    model = (parts.network(name) or st.stop()).model
+    model = (pickers.network(name) or st.stop()).model
     filters = snapshots.first_filters(model)
     if filters is None or filters.shape[1] > LARGEST:
         st.info(tr("The first layer of this network is no convolution; choose another one."))
         st.stop()
     number = st.slider(tr("Which one"), 0, len(filters) - 1, 0, key=f"kernel_filter {len(filters)}") if len(filters) > 1 else 0  # fmt: skip
-    parts.image(snapshots.drawn(filters[number]), tr("The kernel; grey is zero"), 120)
+    thumbnails.image(snapshots.drawn(filters[number]), tr("The kernel; grey is zero"), 120)
     st.caption(
         tr("Nobody wrote it down: training found it. (The network also normalises the picture, and adds a bias.)")
         if snapshots.learned(model)
@@ -199,7 +199,7 @@ with right:
     row = places.slider(tr("Row of the result"), 0, side - 1, first[0], key=f"row {side}")
     column = places.slider(tr("Column of the result"), 0, side - 1, first[1], key=f"column {side}")
     padded = np.pad(image if kernel.ndim == 3 else teaching.shades(pixels), [(padding, padding)] * 2 + [(0, 0)])
-    parts.image(
+    thumbnails.image(
         teaching.framed(padded, row * stride, column * stride, wide), tr("The picture with the window"), at=seen
     )
     seen.caption(tr("The picture, {side} × {side}, and the window on it", side=SIDE))
@@ -234,8 +234,8 @@ if activation or pooling:
         stages.append(("ReLU", convolution.relu(stages[-1][1])))
     if pooling:
         stages.append((tr("Max pooling"), pool(stages[-1][1])))
-    parts.tiles(
-        [parts.Tile(teaching.shades(v, signed=True), f"{n}, {v.shape[0]} × {v.shape[1]}") for n, v in stages],
+    thumbnails.tiles(
+        [thumbnails.Tile(teaching.shades(v, signed=True), f"{n}, {v.shape[0]} × {v.shape[1]}") for n, v in stages],
         "stages",
         200,
         clickable=False,
@@ -260,7 +260,7 @@ left.markdown(
     else tr("Through all of them one number sees {field} × {field} pixels: more than the picture has.", field=field)
 )
 middle = (SIDE - field) // 2
-parts.image(teaching.framed(image, middle, middle, field), tr("What one number sees"), 240, at=right)
+thumbnails.image(teaching.framed(image, middle, middle, field), tr("What one number sees"), 240, at=right)
 teaching.question("convolution")
 teaching.in_pytorch(
     "import torch\nfrom torch.nn import functional\n\n"

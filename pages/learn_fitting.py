@@ -13,7 +13,7 @@ from imgrec.lessons import fitting
 from imgrec.models import parameters
 from imgrec.recipe import Recipe
 from imgrec.train import Epoch, Training
-from pages import parts, teaching
+from pages import parts, pickers, teaching
 
 COUNTS = (10, 20, 50, 100, 200, 500, 1000)
 EPOCHS = 40
@@ -48,7 +48,7 @@ def remedied(model: str, remedy: str) -> str:
 @st.cache_data(max_entries=100, show_spinner=False)
 def trained(model: str, count: int, remedy: str) -> list[dict]:
     """The epochs of such a training: about a second for ten pictures, ten for a thousand."""
-    digits = parts.open_dataset("digits")
+    digits = pickers.open_dataset("digits")
     few = dataclasses.replace(
         digits, splits=fitting.fewer(digits.labels, digits.splits, count, LEFT_OUT), known_fingerprint=""
     )

@@ -9,7 +9,7 @@ from imgrec import charts, models, run_table, runs, trainings
 from imgrec.language import tr
 from imgrec.lessons import history
 from imgrec.recipe import Recipe
-from pages import parts, teaching, visitors
+from pages import parts, pickers, teaching, visitors
 from pages.study import Study
 
 LENET = "custom:conv 6 kernel=5 padding=0,tanh,avg 2,conv 16 kernel=5 padding=0,tanh,avg 2,conv 120 kernel=5 padding=0,tanh,dense 84,tanh"
@@ -158,7 +158,7 @@ teaching.begin(
     ),
 )
 milestone()
-dataset = parts.dataset_picker(tr("The pictures that all of them learn from."))
+dataset = pickers.dataset_picker(tr("The pictures that all of them learn from."))
 together(dataset)
 teaching.question("history")
 teaching.in_pytorch("""

@@ -10,7 +10,7 @@ from imgrec.language import tr
 from imgrec.lessons import invariance
 from imgrec.recipe import Recipe
 from imgrec.runs import open_run
-from pages import parts, teaching, visitors
+from pages import parts, pickers, teaching, thumbnails, visitors
 
 SHOWN = 3  # classes whose probabilities are drawn
 CHARTS = ("invariance_first", "invariance_second")
@@ -56,7 +56,7 @@ teaching.begin(
         "A cat is a cat when it is turned, moved or in the shade. A network does not know that; it learns it from pictures that were turned, moved and shaded. Change a picture and watch when the answer changes, with a network trained without such pictures and with one trained on them."
     ),
 )
-run, model = parts.model_picker(first="digits-seed-cnn")
+run, model = pickers.model_picker(first="digits-seed-cnn")
 picture, label = teaching.of_a_run(run, model, "invariance", 1)
 kind = st.segmented_control(
     tr("Change"), list(invariance.CHANGES), default="rotate", required=True, key="invariance_kind",
@@ -67,13 +67,13 @@ value = st.select_slider(tr(change.unit).capitalize(), change.values, change.non
 changed = change.apply(picture, value)
 said = model.recalled(changed[None])[0]
 left, right = st.columns([1, 2])
-parts.image(changed, tr("The picture after the change"), 224, at=left)
+thumbnails.image(changed, tr("The picture after the change"), 224, at=left)
 with right:
     parts.likeliest(model.classes, said)
 st.subheader(tr("All values at once"), anchor=False)
 others = [
     name
-    for name, given in parts.alike(run, model)
+    for name, given in pickers.alike(run, model)
     if given.get("preprocess", {}).get("size") == model.passport.preprocess.size
 ]
 answers = {run.name: model.recalled(invariance.sweep(picture, kind))}
@@ -82,7 +82,7 @@ columns[0].caption(tr("The network chosen above: {name}", name=parts.text(run.na
 with columns[1]:
     if others:
         other = st.selectbox(tr("Compare with"), others, key="invariance_other")
-        if second := parts.network(other):
+        if second := pickers.network(other):
             order = [second.classes.index(name) for name in model.classes]  # the same class is the same number in both
             answers[other] = second.recalled(invariance.sweep(picture, kind))[:, order]
     elif run.recipe.dataset != "digits":

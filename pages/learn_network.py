@@ -13,7 +13,7 @@ from imgrec.language import mark, tr
 from imgrec.lessons import network
 from imgrec.predict import Predictor
 from imgrec.runs import Run
-from pages import moments, overview, parts, teaching
+from pages import moments, overview, parts, pickers, teaching, thumbnails
 from pages.cells import cells
 
 SHOWN = 32  # maps of a layer that are drawn
@@ -135,7 +135,7 @@ def follow(run: str, found: list[network.Layer], index: int, picture: np.ndarray
     top, start, tall, wide = network.receptive_field(found, index, row, column)
     side = picture.shape[0]
     window = teaching.framed(picture, top, start, tall, wide, grow=max(1, 240 // side))
-    parts.image(window, tr("What it sees of the picture"), 260, at=right)
+    thumbnails.image(window, tr("What it sees of the picture"), 260, at=right)
     right.caption(tr("Of the picture it can see {tall} × {wide} pixels (its receptive field).", tall=tall, wide=wide))
     came, before = network.origin(layer, number, row, column), network.source(found, index)
 
@@ -213,14 +213,14 @@ teaching.begin(
         "pixels."
     ),
 )
-run, model = parts.model_picker(tr("Network"), first="shapes-seed-cnn")
+run, model = pickers.model_picker(tr("Network"), first="shapes-seed-cnn")
 picture = seen_by(model)
 model = of_an_epoch(run, model)
 image = to_tensor(picture)
 found = network.layers(model.model, model.passport.preprocess.normalise(image.to(model.device)))
 probabilities = model.recalled(picture[None])[0]
 left, right = st.columns([1, 3])
-parts.image(picture, tr("The picture as the network sees it"), 200, at=left)
+thumbnails.image(picture, tr("The picture as the network sees it"), 200, at=left)
 with right:
     parts.likeliest(model.classes, probabilities)
     if model.passport.temperature != 1:
@@ -273,8 +273,8 @@ if layer.values.ndim == 1:
     )
 else:
     shown = layer.values[:SHOWN]
-    clicked = parts.tiles(
-        [parts.Tile(drawn(values), str(i), tr("Map {i}", i=i), side=96) for i, values in enumerate(shown)],
+    clicked = thumbnails.tiles(
+        [thumbnails.Tile(drawn(values), str(i), tr("Map {i}", i=i), side=96) for i, values in enumerate(shown)],
         f"maps {index}",
         76,
     )

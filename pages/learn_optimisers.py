@@ -11,7 +11,7 @@ from imgrec.augment import to_tensor
 from imgrec.language import mark, tr
 from imgrec.lessons import optimisers
 from imgrec.runs import open_run
-from pages import parts, teaching
+from pages import parts, pickers, teaching
 
 NETWORK, PICTURES, MOST_STEPS = "network", 64, 100
 FORMULAS = {
@@ -30,7 +30,7 @@ def of_network(name: str, changed: int) -> optimisers.Surface:
 
     model, recipe = predictor(name), open_run(name).recipe
     wanted = model.passport.preprocess
-    dataset = parts.open_dataset(recipe.dataset, wanted.size, wanted.resize)
+    dataset = pickers.open_dataset(recipe.dataset, wanted.size, wanted.resize)
     place = dataset.indices("validation")[:PICTURES]
     if dataset.classes != model.classes or not len(place):
         raise ValueError(tr("The data set of this run has no validation pictures of its classes any more."))
@@ -44,7 +44,7 @@ def landscape(name: str) -> optimisers.Surface:
     """The surface that was chosen; for a network's the visitor chooses a run, or the page says why it cannot be drawn."""
     if name != NETWORK:
         return optimisers.SURFACES[name]
-    run, model = parts.model_picker(tr("Network"), first="digits-seed-cnn")
+    run, model = pickers.model_picker(tr("Network"), first="digits-seed-cnn")
     weights = sum(values.numel() for values in model.model.parameters())
     if weights > optimisers.MOST_WEIGHTS:
         st.info(tr("This network has {n:,} weights; drawing its landscape would take too long. Choose one of fewer than {most:,}.", n=weights, most=optimisers.MOST_WEIGHTS))  # fmt: skip

@@ -5,7 +5,7 @@ import streamlit as st
 from imgrec import charts
 from imgrec.language import tr
 from imgrec.lessons import pixels
-from pages import parts, teaching
+from pages import parts, teaching, thumbnails
 
 SIDE, WINDOW = 32, 8
 
@@ -17,9 +17,9 @@ teaching.begin(
     ),
 )
 picture = teaching.picture(SIDE)
-parts.tiles(
-    [parts.Tile(picture, tr("the picture, {side} × {side}", side=SIDE), side=192)]
-    + [parts.Tile(pixels.channel(picture, c), tr("{name} alone", name=tr(name)), side=192) for c, name in enumerate(teaching.COLOURS)],
+thumbnails.tiles(
+    [thumbnails.Tile(picture, tr("the picture, {side} × {side}", side=SIDE), side=192)]
+    + [thumbnails.Tile(pixels.channel(picture, c), tr("{name} alone", name=tr(name)), side=192) for c, name in enumerate(teaching.COLOURS)],
     "channels", 130, clickable=False,
 )  # fmt: skip
 st.subheader(tr("Read the numbers"), anchor=False)
@@ -31,7 +31,7 @@ with left:
     row = st.slider(tr("Down"), 0, SIDE - WINDOW, (SIDE - WINDOW) // 2, key="pixel_row")
     column = st.slider(tr("Across"), 0, SIDE - WINDOW, (SIDE - WINDOW) // 2, key="pixel_column")
     framed = teaching.framed(picture, row, column, WINDOW, grow=8)
-    parts.image(framed, tr("The picture with the window"), 256)
+    thumbnails.image(framed, tr("The picture with the window"), 256)
 number = teaching.COLOURS.index(name)
 with right:
     seen = pixels.cut(picture, row, column, WINDOW)[..., number]

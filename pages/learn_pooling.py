@@ -8,7 +8,7 @@ import streamlit as st
 from imgrec import charts
 from imgrec.language import listed, tr
 from imgrec.lessons import convolution, pooling
-from pages import parts, teaching
+from pages import parts, teaching, thumbnails
 from pages.cells import cells
 
 SIDE = 24
@@ -66,7 +66,7 @@ for stage, values, words in (
     (stages[0], found, tr("After the convolution")),
     (stages[1], active, tr("After the activation")),
 ):
-    parts.image(teaching.framed(teaching.shades(values, True), down * size, across * size, size), words, at=stage)
+    thumbnails.image(teaching.framed(teaching.shades(values, True), down * size, across * size, size), words, at=stage)
 stages[0].caption(tr("After the convolution, {side} × {side}", side=SIDE))
 stages[1].caption(tr("After {title}: {mean:.0%} of it are zero", title=row.title, mean=(active == 0).mean()))
 with stages[2]:

@@ -11,7 +11,7 @@ from imgrec.predict import Predictor, predictor
 from imgrec.recipe import Recipe
 from imgrec.runs import open_run
 from imgrec.train import Training
-from pages import parts, teaching
+from pages import parts, pickers, teaching, thumbnails
 
 CLASSES = (mark("circle"), mark("square"), mark("star"), mark("heart"))
 
@@ -19,7 +19,7 @@ CLASSES = (mark("circle"), mark("square"), mark("star"), mark("heart"))
 @st.cache_resource(show_spinner=False)
 def simplest(name: str) -> tuple[Predictor, float]:
     """Softmax regression on a data set, trained here and now in a second or two, and its test accuracy."""
-    dataset = parts.open_dataset(name)
+    dataset = pickers.open_dataset(name)
     training = Training(Recipe(dataset=name, model="softmax-regression", epochs=8, device="cpu"), dataset)
     with one_thread():
         for _ in training.fit():
@@ -34,14 +34,14 @@ def by_hand(model: Predictor, seen: np.ndarray) -> None:
     weights, bias = (values.detach().numpy() for values in (model.model.head.weight, model.model.head.bias))
     x = (seen.flatten() / 255 - model.passport.preprocess.mean[0]) / model.passport.preprocess.std[0]
     scores = weights @ x + bias
-    parts.image(seen.reshape(1, -1, 1), tr("The pixels in one row"), side=12)
+    thumbnails.image(seen.reshape(1, -1, 1), tr("The pixels in one row"), side=12)
     st.caption(tr("Flatten: the rows of the picture one after another, {n} numbers.", n=len(x)))
     left, right = st.columns([1, 3])
     with left:
         digit = st.selectbox(tr("The score of"), range(10), int(scores.argmax()), key="softmax_score")
         found = score(x, weights[digit], bias[digit])
         products = teaching.shades(found.products.reshape(seen.shape[:2]), True)
-        parts.image(products, tr("What each pixel adds to the score"), 160)
+        thumbnails.image(products, tr("What each pixel adds to the score"), 160)
         st.caption(
             tr("What each pixel adds or takes away: weight times pixel, normalised, so that black counts as well.")
         )
@@ -75,12 +75,12 @@ def against_a_cnn() -> None:
             "does well. Shapes lie anywhere:"
         )
     )
-    shapes, (plain, accuracy) = parts.open_dataset("shapes"), simplest("shapes")
+    shapes, (plain, accuracy) = pickers.open_dataset("shapes"), simplest("shapes")
     cnn = open_run("shapes-seed-cnn")
     number = st.slider(tr("Which one"), 0, 99, 0, key="softmax_shape")
     seen = shapes.images[shapes.indices("test")[number]]
     columns = st.columns([1, 2, 2])
-    parts.image(seen, tr("A shape it never saw"), 160, at=columns[0])
+    thumbnails.image(seen, tr("A shape it never saw"), 160, at=columns[0])
     for column, title, model, share in (
         (columns[1], tr("Softmax regression"), plain, accuracy),
         (columns[2], tr("A small CNN"), predictor(cnn.name), cnn.read("evaluation.json")["accuracy"]),
@@ -148,10 +148,10 @@ st.markdown(
     )
 )
 model, accuracy = simplest("digits")
-digits = parts.open_dataset("digits")
-parts.tiles(
+digits = pickers.open_dataset("digits")
+thumbnails.tiles(
     [
-        parts.Tile(teaching.shades(w.reshape(8, 8), True), str(i), side=96)
+        thumbnails.Tile(teaching.shades(w.reshape(8, 8), True), str(i), side=96)
         for i, w in enumerate(model.model.head.weight.detach().numpy())
     ],
     "weights",
@@ -161,7 +161,7 @@ parts.tiles(
 st.caption(tr("Of pictures it never saw it gets {accuracy:.1%} right.", accuracy=accuracy))
 left, right = st.columns([1, 3], vertical_alignment="center")
 position = int(digits.indices("test")[right.slider(tr("A picture it never saw"), 0, 99, 0, key="softmax_picture")])
-parts.image(digits.images[position], tr("A digit"), 120, at=left)
+thumbnails.image(digits.images[position], tr("A digit"), 120, at=left)
 left.caption(tr("Its label is {classes}.", classes=digits.classes[digits.labels[position]]))
 by_hand(model, digits.images[position])
 against_a_cnn()

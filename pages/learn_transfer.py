@@ -9,7 +9,7 @@ from imgrec.language import mark, tr
 from imgrec.lessons import transfer
 from imgrec.predict import Predictor, predictor
 from imgrec.runs import usable_runs
-from pages import parts, teaching
+from pages import parts, pickers, teaching
 
 BEST = "cifar10-fast"  # knows most of those that come with imgrec
 COUNTS = (1, 2, 5, 10, 20, 50)
@@ -22,7 +22,7 @@ def curves(run: str, changed: int, name: str, fingerprint: str) -> tuple[dict[st
     the run's features."""
     model = predictor(run).looking("one")
     wanted = model.passport.preprocess
-    dataset = parts.open_dataset(name, wanted.size, wanted.resize)
+    dataset = pickers.open_dataset(name, wanted.size, wanted.resize)
     train, test = dataset.indices("train"), dataset.indices("test")[:MOST_TEST]
     train = np.concatenate(
         [train[dataset.labels[train] == label][:MOST_TRAIN] for label in range(len(dataset.classes))]
@@ -56,14 +56,14 @@ teaching.begin(
         "Most of what a network learns is not about its classes: edges, corners, textures, parts. So take a trained network, freeze it, throw its last layer away, and let only a new last layer learn your classes. What is frozen is called the backbone; what comes out of it, features."
     ),
 )
-dataset = parts.dataset_picker(tr("The new task: pictures that the network has never seen."))
-same = parts.runs_of(dataset.name)
+dataset = pickers.dataset_picker(tr("The new task: pictures that the network has never seen."))
+same = pickers.runs_of(dataset.name)
 names = [run.name for run in usable_runs() if run.name not in same]
 if not names:
     st.info(tr("It takes a network that was trained on other pictures; choose another data set."))
     st.stop()
 name = st.selectbox(tr("The trained network"), names, names.index(BEST) if BEST in names else 0, key="transfer_run")
-model = parts.network(name) or st.stop()
+model = pickers.network(name) or st.stop()
 if model.passport.preprocess.channels < dataset.channels:
     st.info(tr("This network sees grey pictures only, and these are in colour; choose another one."))
     st.stop()

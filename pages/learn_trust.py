@@ -10,7 +10,7 @@ from imgrec.data import class_name, class_names, named
 from imgrec.language import mark, tr
 from imgrec.lessons import adversarial
 from imgrec.predict import Predictor
-from pages import answers, parts, teaching
+from pages import answers, parts, pickers, teaching, thumbnails, transfers
 
 UNSEEN = 3  # brightness steps; at 4 a plain ground looks grainy on a good screen
 FIRST = 2  # picture of the test, which that much already turns into another
@@ -79,7 +79,7 @@ def fool(run, model: Predictor) -> np.ndarray:
         (columns[1], shown, tr("The nudge, stretched so that it can be seen")),
         (columns[2], nudged, tr("Both together")),
     ):
-        parts.image(seen, words, side=224, at=column)
+        thumbnails.image(seen, words, side=224, at=column)
         column.caption(words)
     left, right = st.columns(2)
     for column, probabilities, words in ((left, before, tr("The picture")), (right, after, tr("Both together"))):
@@ -150,7 +150,7 @@ def secrets() -> None:
             "A phone mostly writes time and model into a photo, and the place where it may. Nothing of it is needed to recognise a thing. The photo is not kept."
         )
     )
-    file = parts.upload_box(tr("A photo as it came from the phone"), "trust_photo", many=False)
+    file = transfers.upload_box(tr("A photo as it came from the phone"), "trust_photo", many=False)
     if file is None:
         return
     try:
@@ -168,7 +168,7 @@ def secrets() -> None:
             icon=":material/location_on:",
         )
     teaching.rows({mark("entry"): tr(title), "value": value} for title, value in found.items())
-    parts.download(
+    transfers.download(
         tr("The same photo without all that"),
         bare,
         f"plain-{file.name.rpartition('.')[0][:60]}.{ending}",
@@ -182,7 +182,7 @@ teaching.begin(
         "A network is a function with many numbers, not a mind. It can be fooled by changes that nobody sees, be sure and wrong, be worse for some than for others, and give reasons that are none. And the photos we show it tell more than we think."
     ),
 )
-run, model = parts.model_picker(first="shapes-seed-cnn")
+run, model = pickers.model_picker(first="shapes-seed-cnn")
 picture = fool(run, model)
 sure(run)
 reasons(run, model, picture)

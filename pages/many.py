@@ -8,7 +8,7 @@ from imgrec.data import class_name, uploads
 from imgrec.images import EXTENSIONS
 from imgrec.jobs import Job
 from imgrec.language import mark, tr
-from pages import parts
+from pages import parts, thumbnails, transfers
 
 
 def show(names: str, views: str, temperature: float) -> None:
@@ -23,17 +23,20 @@ def show(names: str, views: str, temperature: float) -> None:
     )
     if kind == "Archive":
         file = st.file_uploader(
-            tr("ZIP or TAR with pictures"), parts.ARCHIVES, key=f"many {turn}", max_upload_size=parts.upload_mb()
+            tr("ZIP or TAR with pictures"),
+            transfers.ARCHIVES,
+            key=f"many {turn}",
+            max_upload_size=transfers.upload_mb(),
         )
         keep = (lambda: uploads.keep(file.name, file.getvalue())) if file else None
     else:
         files = st.file_uploader(
             tr("A folder with pictures"), EXTENSIONS, accept_multiple_files="directory", key=f"many folder {turn}",
-            max_upload_size=parts.upload_mb(20),
+            max_upload_size=transfers.upload_mb(20),
         )  # fmt: skip
         keep = (lambda: uploads.bundle([uploads.Loose(f.name, f.getvalue()) for f in files])) if files else None
-    if keep is None and parts.server_roots():
-        path = parts.server_path(tr("Or a folder or archive on the server"), "many_path")
+    if keep is None and transfers.server_roots():
+        path = transfers.server_path(tr("Or a folder or archive on the server"), "many_path")
         keep = (lambda: path) if path else None
     if st.button(
         tr("Classify all"), type="primary", icon=":material/play_arrow:", disabled=keep is None,
@@ -91,7 +94,7 @@ def _found(job: Job) -> None:
             unknown=summary["unknown"],
         )
     )
-    parts.download(
+    transfers.download(
         tr("All probabilities as CSV"), lambda: job.file("answers.csv").read_bytes(), "predictions.csv", "text/csv",
         key="many csv",
     )  # fmt: skip
@@ -110,9 +113,9 @@ def _found(job: Job) -> None:
     )
     where = np.flatnonzero(shown["names"] == chosen)
     where = where[np.argsort(-shown["sure"][where], kind="stable")][:120]
-    parts.tiles(
+    thumbnails.tiles(
         [
-            parts.Tile(shown["pictures"][i], f"{shown['sure'][i]:.0%}", str(shown["files"][i]))
+            thumbnails.Tile(shown["pictures"][i], f"{shown['sure'][i]:.0%}", str(shown["files"][i]))
             for i in where.tolist()
         ],
         "many tiles", 64, clickable=False,

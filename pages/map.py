@@ -7,7 +7,7 @@ from imgrec import data, embedding
 from imgrec.data.dataset import LEFT_OUT, sample
 from imgrec.language import listed, mark, tr
 from imgrec.runs import usable_runs
-from pages import editing, gallery, parts, scatter
+from pages import editing, gallery, parts, pickers, scatter
 from pages.study import Study
 
 PIXELS = mark("Their pixels")
@@ -16,7 +16,7 @@ PIXELS = mark("Their pixels")
 @st.cache_data(show_spinner=False, max_entries=6)
 def at_once(name: str, stamps: tuple[int, ...], method: str) -> dict[str, np.ndarray]:
     """A quick map by pixels, as a study would give it."""
-    dataset = parts.open_dataset(name)
+    dataset = pickers.open_dataset(name)
     positions = sample(np.flatnonzero(dataset.splits != LEFT_OUT), embedding.METHODS[method].most)
     return {
         "positions": positions,
@@ -26,7 +26,7 @@ def at_once(name: str, stamps: tuple[int, ...], method: str) -> dict[str, np.nda
 
 @st.cache_data(show_spinner=False, max_entries=6)
 def sheet(name: str, stamps: tuple[int, ...], positions: np.ndarray) -> str:
-    return scatter.sheet(parts.open_dataset(name), positions)
+    return scatter.sheet(pickers.open_dataset(name), positions)
 
 
 def settings() -> tuple[str, str]:
@@ -110,7 +110,7 @@ st.title(tr("Which pictures look alike?"), anchor=False)
 st.write(
     tr("Every picture is a point. Islands are kinds of pictures; one that lies among strangers may be mislabelled.")
 )
-dataset = parts.dataset_picker(labelled=False)
+dataset = pickers.dataset_picker(labelled=False)
 method, run = settings()
 found = placed(dataset, method, run)
 if found:

@@ -7,7 +7,7 @@ from imgrec import data
 from imgrec.data import health
 from imgrec.data.dataset import LEFT_OUT, SPLITS
 from imgrec.language import listed, plural, tr
-from pages import editing, gallery, parts
+from pages import editing, gallery, parts, pickers
 from pages.study import Study
 
 
@@ -147,7 +147,7 @@ st.title(tr("What is wrong with the pictures?"), anchor=False)
 st.write(
     tr("Most errors of a network begin in its data. What is found here can be mended here, and every change undone.")
 )
-dataset = parts.dataset_picker(labelled=False, broken=editing.delete)
+dataset = pickers.dataset_picker(labelled=False, broken=editing.delete)
 if len(dataset.kept):
     problems(dataset)
     wrong_labels(dataset)

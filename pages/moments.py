@@ -12,7 +12,7 @@ from imgrec.language import mark, tr
 from imgrec.predict import Predictor
 from imgrec.runs import Run
 from imgrec.weights import Passport, WeightsError
-from pages import parts
+from pages import parts, pickers, thumbnails
 
 PICTURES, CHECKED = 12, 400  # that are watched; that the confusion matrix counts
 
@@ -45,7 +45,7 @@ def show(run: Run) -> None:
     try:
         model = at(run.name, epoch, snapshots.stamp(run, epoch), run)
         wanted = model.passport.preprocess
-        dataset = parts.open_dataset(run.recipe.dataset, wanted.size, wanted.resize)
+        dataset = pickers.open_dataset(run.recipe.dataset, wanted.size, wanted.resize)
     except (ValueError, OSError, WeightsError) as error:
         st.info(parts.text(error, 300))
         return
@@ -53,10 +53,10 @@ def show(run: Run) -> None:
     if filters is not None:
         st.caption(tr("What the first layer looks for after epoch {epoch}; grey is zero.", epoch=epoch))
         items = [
-            parts.Tile(snapshots.drawn(f), title=tr("Filter {i}", i=number), side=72)
+            thumbnails.Tile(snapshots.drawn(f), title=tr("Filter {i}", i=number), side=72)
             for number, f in enumerate(filters)
         ]
-        parts.tiles(items, "filters", 48, clickable=False)
+        thumbnails.tiles(items, "filters", 48, clickable=False)
     where = dataset.indices("validation")
     if not len(where):
         return
@@ -67,12 +67,12 @@ def show(run: Run) -> None:
     for position, row in zip(watched.tolist(), answers, strict=True):
         said, truth = int(row.argmax()), int(dataset.labels[position])
         items.append(
-            parts.Tile(
+            thumbnails.Tile(
                 dataset.images[position], f"{names[said]} {row[said]:.0%}",
                 tr("It is {classes}: {row:.1%}", classes=names[truth], row=row[truth]), said != truth, 96,
             )
         )  # fmt: skip
-    parts.tiles(items, "watched", 84, clickable=False)
+    thumbnails.tiles(items, "watched", 84, clickable=False)
     checked = where[:: max(1, len(where) // CHECKED)][:CHECKED]
     predicted = model.probabilities(dataset.images[checked]).argmax(1)
     left, right = st.columns([3, 2])

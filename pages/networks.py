@@ -6,7 +6,7 @@ import streamlit as st
 
 from imgrec import charts, models
 from imgrec.language import mark, tr
-from pages import parts
+from pages import parts, pickers
 
 SIZES = (28, 32, 64, 96, 128, 224)
 
@@ -81,7 +81,7 @@ colours = middle.segmented_control(
 classes = right.number_input(tr("Classes"), 2, 1000, 10, key="network_classes", persist_state="session")
 channels = 3 if colours == "colour" else 1
 names = [card.name for card in models.SHELF.values() if size >= card.smallest]
-name = parts.address_box(tr("Network"), names, "network", tr("Each is a row of the shelf."))
+name = pickers.address_box(tr("Network"), names, "network", tr("Each is a row of the shelf."))
 about(name, size, channels, int(classes))
 st.subheader(tr("All of them"), anchor=False)
 rows = figures(size, channels, int(classes))

@@ -9,7 +9,7 @@ import streamlit as st
 from imgrec.charts import percent
 from imgrec.language import mark, tr
 from imgrec.lessons.network import Layer, fed_by, shown_of, wires
-from pages import parts, scripts, teaching
+from pages import scripts, teaching, thumbnails
 
 MAPS, COLUMNS, SIDE = 8, 20, 40  # of a layer that are shown; layers; pixels along a map
 LEAST = 24  # pixels along a map that a finger still hits
@@ -113,16 +113,16 @@ def _cell(values: np.ndarray, number: int, layer: Layer) -> dict:
     if values.ndim == 0:
         most = max(float(np.abs(layer.values).max()), 1e-9)
         colour = teaching.shades(np.array([[values / most, 1.0]]), signed=True)[:, :1]
-        return {"src": parts.data_url(colour), "title": f"{tr('unit {i}', i=number)}: {float(values):.2f}"}
+        return {"src": thumbnails.data_url(colour), "title": f"{tr('unit {i}', i=number)}: {float(values):.2f}"}
     step = max(1, values.shape[0] // SIDE)
     return {
-        "src": parts.data_url(teaching.shades(values[::step, ::step], signed=True)),
+        "src": thumbnails.data_url(teaching.shades(values[::step, ::step], signed=True)),
         "title": tr("Map {i}", i=number),
     }
 
 
 def _picture(picture: np.ndarray) -> dict:
-    return {"src": parts.thumbnail_url(picture), "title": tr("The picture as the network sees it")}
+    return {"src": thumbnails.thumbnail_url(picture), "title": tr("The picture as the network sees it")}
 
 
 def _size(shape: Sequence[int]) -> str:

@@ -5,13 +5,14 @@ import streamlit as st
 
 from imgrec.bulk import row
 from imgrec.data import Dataset, class_names
+from imgrec.images import to_png
 from imgrec.language import listed, mark, tr
 from imgrec.models import card
 from imgrec.predict import MOST_MEMBERS, Ensemble, Predictor
 from imgrec.runs import Run
 from imgrec.spreadsheet import as_csv
 from imgrec.weights import VIEWS
-from pages import answers, drafts, film, live, many, parts
+from pages import answers, drafts, film, live, many, parts, pickers, transfers
 
 MOST = 50  # pictures at once on the page itself
 SOURCES = (mark("Files"), mark("Camera"), mark("Live"), mark("Samples"), mark("Many"))
@@ -48,7 +49,7 @@ def from_files() -> list[tuple[str, bytes]]:
     """Files from a box; what was in it is still there after a look at another source or page, and after a reload."""
     drafts.restore("predict", "predict_")
     fresh = "predict_files" not in st.session_state  # a box that was not shown is empty when it is shown again
-    files = parts.upload_box(tr("Drop pictures here"), "predict_files")
+    files = transfers.upload_box(tr("Drop pictures here"), "predict_files")
     if len(files) > MOST:
         st.warning(
             tr(
@@ -79,14 +80,14 @@ def samples(dataset: Dataset) -> list[tuple[str, bytes]]:
     pool = dataset.indices("test") if len(dataset.indices("test")) else dataset.kept
     names = class_names(dataset.classes)
     chosen = np.random.default_rng(st.session_state.get("sample_draw", 0)).permutation(pool)[:6]
-    return [(f"{names[dataset.labels[i]]} ({dataset.files[i]})", parts.to_png(dataset.images[i])) for i in chosen]
+    return [(f"{names[dataset.labels[i]]} ({dataset.files[i]})", to_png(dataset.images[i])) for i in chosen]
 
 
 def options(run: Run, model: Predictor) -> tuple[Predictor | Ensemble, float, int]:
     """The network as it shall answer, the temperature, and how many classes are shown."""
     with st.expander(tr("How it answers"), icon=":material/tune:"):
         left, right = st.columns(2)
-        others = [name for name, _ in parts.alike(run, model)]
+        others = [name for name, _ in pickers.alike(run, model)]
         chosen = left.multiselect(
             tr("Ask others as well"), others, key="predict_others", max_selections=MOST_MEMBERS - 1,
             placeholder=tr("runs of the same classes") if others else tr("no other run knows the same classes"),
@@ -103,7 +104,7 @@ def options(run: Run, model: Predictor) -> tuple[Predictor | Ensemble, float, in
         )  # fmt: skip
         most = len(model.classes)
         count = right.slider(tr("Classes shown"), 1, min(most, 50), min(5, most), key="predict_top") if most > 1 else 1
-    network = (parts.network(",".join([run.name, *chosen])) if chosen else None) or model
+    network = (pickers.network(",".join([run.name, *chosen])) if chosen else None) or model
     if views != model.passport.views:
         network = network.looking(views)
     return network, temperature, count
@@ -146,20 +147,20 @@ def show(network: Predictor | Ensemble, files: list[tuple[str, bytes]], temperat
             with column:
                 answers.card(network, results[number], number, count, trained_on)
     table = [row(network.classes, result) for result in results]
-    parts.download(tr("All probabilities as CSV"), as_csv(table), "predictions.csv", "text/csv")
+    transfers.download(tr("All probabilities as CSV"), as_csv(table), "predictions.csv", "text/csv")
     with st.expander(tr("As a table")):
         parts.grid(table)
 
 
 st.title(tr("What is in this picture?"), anchor=False)
-run, model = parts.model_picker()
+run, model = pickers.model_picker()
 trained_on = run.recipe.dataset
 about(run, model)
 try:
-    dataset = parts.open_dataset(trained_on)
+    dataset = pickers.open_dataset(trained_on)
 except ValueError:
     dataset = None
-source = parts.address_choice(
+source = pickers.address_choice(
     tr("Pictures from"), SOURCES, "predict_source", "source",
     "Many" if "answers" in st.query_params else "Samples" if dataset else "Files",
     help=tr("Many: a whole folder or archive, classified in the background into a table."),

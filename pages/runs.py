@@ -17,7 +17,7 @@ from imgrec.recipe import FIELDS
 from imgrec.run_table import METRICS, SETTINGS, matching, rows
 from imgrec.runs import Notes, Run, RunError, delete_run, open_run, restore_run
 from imgrec.spreadsheet import as_csv
-from pages import parts, settings, visitors
+from pages import parts, settings, transfers, visitors
 
 SHOWN = ("star", "run", "test_accuracy", "validation_accuracy", "status", "model", "dataset", "epochs", "tags", "note")
 MOST_SHOWN, MOST_COMPARED = 300, 12
@@ -138,7 +138,7 @@ def one(name: str, table: dict[str, dict]) -> None:
             parts.link("evaluate", "Evaluate", ":material/analytics:", run=name)
             parts.link("predict", "Predict", ":material/image_search:", run=name)
             parts.link("export", "Take along", ":material/package_2:", run=name)
-        parts.download(
+        transfers.download(
             tr("For TensorBoard"), lambda: events(run), f"{name}-events.zip", "application/zip", key="events",
             help=tr("Event files; unpack them and open the folder with tensorboard --logdir."),
         )  # fmt: skip
@@ -300,11 +300,11 @@ if len(names) == 1:
 elif names:
     compare(names, table)
 with st.container(horizontal=True):
-    parts.download(
+    transfers.download(
         tr("As CSV"), lambda: as_csv({**row, "tags": " ".join(row["tags"])} for row in found), "runs.csv", "text/csv",
         key="runs_csv",
     )  # fmt: skip
-    parts.download(
+    transfers.download(
         tr("As JSON"), lambda: json.dumps(found, indent=2, ensure_ascii=False), "runs.json", "application/json",
         key="runs_json",
     )  # fmt: skip

@@ -10,7 +10,7 @@ from imgrec.language import tr
 from imgrec.models import custom
 from imgrec.recipe import FIELDS, PRESETS, one_of
 from imgrec.runs import Run
-from pages import layers, parts
+from pages import layers, parts, pickers
 
 SHELVES = {
     "model": models.SHELF,
@@ -65,9 +65,9 @@ def adopt() -> None:
     entered = st.session_state.pop("entered", False)
     if entered and "layers_now" in st.session_state:
         layers.begin(st.session_state["layers_now"])
-    if asked and parts.is_new("settings", asked):
+    if asked and pickers.is_new("settings", asked):
         _take(asked)
-        parts.written("settings", asked)
+        pickers.written("settings", asked)
 
 
 def _take(asked: Mapping[str, str]) -> None:
@@ -128,4 +128,4 @@ def keep(said: Mapping[str, str]) -> None:
     others = {name: text for name, text in st.query_params.items() if name not in ("preset", *NAMES, "draw")}
     if st.query_params.to_dict() != {**others, **said}:
         st.query_params.from_dict({**others, **said})
-    parts.written("settings", dict(said))
+    pickers.written("settings", dict(said))

@@ -10,7 +10,7 @@ from imgrec.explain import explain, overlay
 from imgrec.language import tr
 from imgrec.predict import Predictor
 from imgrec.runs import Run
-from pages import editing, gallery, parts
+from pages import editing, gallery, parts, thumbnails
 
 
 def of_split(run: Run, model: Predictor, dataset: Dataset, split: str) -> Answers:
@@ -39,8 +39,10 @@ def _picture(model: Predictor, dataset: Dataset, given: Answers, index: int) -> 
     truth, said = given.classes[given.labels[index]], given.classes[given.predicted[index]]
     called = class_name(said, given.classes)
     if editing.editable(dataset):
-        parts.image(editing.large(dataset, position), tr("{file}, enlarged", file=dataset.files[position]), at=left)
-    parts.image(seen, tr("The picture as the network saw it"), 260, at=left)
+        thumbnails.image(
+            editing.large(dataset, position), tr("{file}, enlarged", file=dataset.files[position]), at=left
+        )
+    thumbnails.image(seen, tr("The picture as the network saw it"), 260, at=left)
     left.caption(tr("As the network saw it: {width} × {height} px", width=seen.shape[1], height=seen.shape[0]))
     try:
         heat = overlay(seen, explain(model, seen, "gradcam", said).heat)

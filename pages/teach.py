@@ -12,7 +12,7 @@ from imgrec.jobs import LIVE
 from imgrec.language import listed, mark, tr
 from imgrec.recipe import Recipe
 from imgrec.runs import Run, RunError, open_run
-from pages import answers, classes, drafts, film, live, live_run, parts, visitors
+from pages import answers, classes, drafts, film, live, live_run, parts, pickers, thumbnails, transfers, visitors
 
 FEWEST = 10  # pictures of a class, below which more are advised
 WAYS = (mark("Camera"), mark("A picture"))
@@ -29,7 +29,7 @@ def taught(run: Run | None, named: str) -> data.Dataset | None:
         if name in ready:
             note(dataset=name)
             st.session_state["teach_form"] = name
-            return parts.open_dataset(name)
+            return pickers.open_dataset(name)
     st.session_state["teach_form"] = ""
     if not classes.importing():
         st.session_state["teach_dataset"] = ""
@@ -127,7 +127,7 @@ def free_name(labels: Sequence[str]) -> str:
 
 def begin(name: str) -> None:
     """Start to train with a set. Raises what `trainings.start` raises."""
-    preset = coach.few_preset(parts.open_dataset(name).channels)
+    preset = coach.few_preset(pickers.open_dataset(name).channels)
     note(dataset=name, run=trainings.start(Recipe.from_values({"dataset": name}, preset), visitors.visitor()).name)
 
 
@@ -209,7 +209,7 @@ def learning(run: Run) -> None:
 def untested(run: Run) -> None:
     """Say of which classes no picture was kept apart for the test."""
     with suppress(ValueError):
-        counts = parts.open_dataset(run.recipe.dataset).counts()
+        counts = pickers.open_dataset(run.recipe.dataset).counts()
         names = [name for name, row in counts.items() if not row["test"]]
         if names:
             words = tr("Not tested: {names}. Show more, in several goes.", names=listed(map(parts.text, names)))
@@ -233,11 +233,11 @@ def try_it(run: Run | None) -> None:
     if run is None:
         st.info(tr("What it says appears here once it is trained."), icon=":material/hourglass_empty:")
         return
-    model = parts.network(run.name)
+    model = pickers.network(run.name)
     if model is None:
         return
     first = WAYS[0 if st.session_state.get("teach_filmed") else 1]
-    way = parts.address_choice(tr("Try it with"), WAYS, "teach_way", "try", first, label_visibility="collapsed")
+    way = pickers.address_choice(tr("Try it with"), WAYS, "teach_way", "try", first, label_visibility="collapsed")
     shown = min(5, len(model.classes))
     if (
         way == "Camera" and (st.session_state.get("teach_source") or ("", ""))[1] == "camera"
@@ -246,13 +246,13 @@ def try_it(run: Run | None) -> None:
     elif way == "Camera":
         live.show(model, 1.0, shown)
     else:
-        file = parts.upload_box(tr("Drop a picture here"), "teach_picture", many=False)
+        file = transfers.upload_box(tr("Drop a picture here"), "teach_picture", many=False)
         if file:
             [result] = model.classify([(file.name, file.getvalue())])
             if result.error:
                 st.error(parts.text(result.error, 300))
             else:
-                parts.image(result.seen, tr("The picture as the network saw it"), 160)
+                thumbnails.image(result.seen, tr("The picture as the network saw it"), 160)
                 answers.bars(model, result, shown)
     parts.link("predict", "Why does it say so?", ":material/image_search:", run=run.name)
     parts.link("export", "Take it along", ":material/package_2:", run=run.name)

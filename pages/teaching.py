@@ -15,7 +15,7 @@ from imgrec.images import fit, open_image
 from imgrec.language import current, mark, tr
 from imgrec.lessons.quiz import QUESTIONS
 from imgrec.runs import Run
-from pages import parts, sharing, visitors
+from pages import parts, pickers, sharing, transfers, visitors
 
 if TYPE_CHECKING:
     from imgrec.predict import Predictor
@@ -100,7 +100,7 @@ def plan(goal: str, minutes: int, questions: Sequence[tuple[str, str]]) -> None:
         for asked, answer in questions:
             st.markdown(f"- {asked} *{answer}*")
         title = str(st.session_state.get("lesson_title", ""))
-        parts.download(
+        transfers.download(
             tr("A worksheet to print"), lambda: worksheet(title, questions), f"{title}.html", "text/html",
             icon=":material/print:", key="worksheet",
         )  # fmt: skip
@@ -143,7 +143,9 @@ def picture(side: int, channels: int = 3) -> np.ndarray:
     if source == sharing.OWN:
         with right:
             return own(side, channels, "crop", "lesson_file")
-    image = parts.open_dataset(sets[source], side).images[right.slider(tr("Which one"), 0, 29, 3, key="lesson_number")]
+    image = pickers.open_dataset(sets[source], side).images[
+        right.slider(tr("Which one"), 0, 29, 3, key="lesson_number")
+    ]
     if image.shape[2] == channels:
         return image
     return np.repeat(image, 3, 2) if channels == 3 else image.mean(2, keepdims=True).astype(np.uint8)
@@ -154,13 +156,13 @@ def of_a_run(run: Run, model: Predictor, key: str, first: int = 0) -> tuple[np.n
     that is not known, of what the network takes it for."""
     wanted, known = model.passport.preprocess, True
     try:
-        dataset = parts.open_dataset(run.recipe.dataset, wanted.size, wanted.resize)
+        dataset = pickers.open_dataset(run.recipe.dataset, wanted.size, wanted.resize)
         known = dataset.classes == model.classes
     except ValueError:
         known = False
         st.caption(tr("Its data set is not on this machine; these are pictures of something else."))
         name = "shapes:count=60" if wanted.channels == 3 else "digits"
-        dataset = parts.open_dataset(name, wanted.size, wanted.resize)
+        dataset = pickers.open_dataset(name, wanted.size, wanted.resize)
     pool = dataset.indices("test") if len(dataset.indices("test")) else dataset.kept
     last = min(99, len(pool) - 1)
     if st.session_state.get(f"{key}_number", 0) > last:  # of a run with more pictures
@@ -188,7 +190,7 @@ def points(share: float) -> str:
 
 def own(side: int, channels: int, resize: str, key: str) -> np.ndarray:
     """A picture of the visitor's own, uint8 (side, side, channels); the page waits here until there is one."""
-    file = parts.upload_box(tr("A picture"), key, many=False)
+    file = transfers.upload_box(tr("A picture"), key, many=False)
     if file is None:
         st.info(tr("Choose a picture to go on."))
         st.stop()

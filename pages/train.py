@@ -13,7 +13,7 @@ from imgrec.home import folder
 from imgrec.language import current, tr
 from imgrec.recipe import FIELDS, PRESETS, Recipe, command_line
 from imgrec.runs import Run
-from pages import exam, layers, live_run, moments, parts, settings, several, teaching, visitors
+from pages import exam, layers, live_run, moments, parts, pickers, settings, several, teaching, transfers, visitors
 from pages.study import Study
 
 UNEQUAL = 3  # times the smallest class, from which on a network neglects it
@@ -215,7 +215,7 @@ def check_weights(values: dict, wanted: several.Several) -> None:
         return
     for name in (values["weights"], *wanted.lists.get("weights", ())):
         path = Path(os.path.expanduser(str(name)))  # Path.expanduser raises for ~nobody
-        if path.suffix in (".safetensors", ".pth", ".pt") and not parts.opened(path, folder("weights")):
+        if path.suffix in (".safetensors", ".pth", ".pt") and not transfers.opened(path, folder("weights")):
             raise ValueError(
                 tr(
                     "{file} cannot be opened here: weights come from the folder weights of the workspace, or from one that the operator has opened.",
@@ -318,7 +318,7 @@ def linked() -> Run | None:
         return None  # said where runs are chosen
     try:
         name = run.recipe.dataset
-        parts.open_dataset(name)
+        pickers.open_dataset(name)
     except (ValueError, OSError):
         return run
     st.query_params["dataset"] = name
@@ -330,10 +330,10 @@ if alone := linked():
     st.info(tr("The pictures that {run} learned from are not on this machine any more.", run=parts.text(alone.name)))
     show(alone)
     st.stop()
-dataset = parts.dataset_picker(tr("The pictures to learn from."))
+dataset = pickers.dataset_picker(tr("The pictures to learn from."))
 form(dataset)
 st.divider()
-run = parts.run_picker(trained_on=dataset.name, only=True)
+run = pickers.run_picker(trained_on=dataset.name, only=True)
 if run is None:
     st.info(
         tr(

@@ -10,7 +10,7 @@ from imgrec import jobs
 from imgrec.home import FOLDERS, folder
 from imgrec.recipe import Recipe
 from imgrec.runs import list_runs
-from pages import parts
+from pages import pickers
 
 
 def asked_of(test):
@@ -39,8 +39,8 @@ def test_the_settings_of_a_training_are_in_the_address_as_on_the_command_line(mo
     assert [recipe.to_json() for recipe in started] == [Recipe.from_values(wanted, "quick").to_json()]
     before, now = asked_of(again), time.monotonic()
     again.number_input(key="recipe_epochs").set_value(6).run()
-    for late, epochs in ((0, 6), (2 * parts.ON_THE_WAY, 4)):
-        monkeypatch.setattr(parts.time, "monotonic", lambda late=late: now + late)
+    for late, epochs in ((0, 6), (2 * pickers.ON_THE_WAY, 4)):
+        monkeypatch.setattr(pickers.time, "monotonic", lambda late=late: now + late)
         again.query_params["epochs"] = before["epochs"]
         again.run()  # from a browser that had not heard of the last change yet; by the back button
         assert again.number_input(key="recipe_epochs").value == epochs

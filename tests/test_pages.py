@@ -38,7 +38,7 @@ from imgrec.recipe import Recipe
 from imgrec.report import printable
 from imgrec.runs import create_run, delete_run, list_runs, open_run
 from imgrec.weights import load_weights
-from pages import parts
+from pages import parts, transfers
 
 FOLDER = Path(__file__).parent.parent / "pages"
 PAGES = re.findall(r'^    \("(\w+\.py)", ', (FOLDER / "main.py").read_text("utf-8"), re.MULTILINE)
@@ -71,9 +71,9 @@ def test_a_picture_is_shown_with_every_pixel_as_it_is(shape):
     noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
     def page(noise):
-        from pages import parts
+        from pages import thumbnails
 
-        parts.image(noise, "noise", 60)
+        thumbnails.image(noise, "noise", 60)
 
     test = AppTest.from_function(page, kwargs={"noise": noise}).run()
     assert not test.exception
@@ -1638,7 +1638,7 @@ def test_no_box_promises_more_than_the_server_takes(monkeypatch):
             test = open_page(page, bring_way=way, predict_source=way)
             for box in test.file_uploader:
                 assert 0 < box.proto.max_upload_size_mb <= settings["server"]["maxUploadSize"], (page, way)
-    assert parts.upload_mb() == 500  # archives of photos
+    assert transfers.upload_mb() == 500  # archives of photos
 
 
 def test_files_on_the_page_predict_outlast_a_reload(monkeypatch):

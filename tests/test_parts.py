@@ -15,7 +15,7 @@ from streamlit.runtime.memory_media_file_storage import MemoryMediaFileStorage
 from streamlit.testing.v1 import AppTest
 
 from imgrec.images import Recalled
-from pages import parts
+from pages import parts, thumbnails, transfers
 
 
 def pixels(address: str) -> np.ndarray:
@@ -26,24 +26,24 @@ def pixels(address: str) -> np.ndarray:
 def test_a_picture_in_an_address_has_its_pixels_and_is_made_once(shape, monkeypatch):
     """All three are made of the same bytes, and are three pictures all the same."""
     picture = np.arange(72, dtype=np.uint8).reshape(shape)
-    address = parts.data_url(picture)
+    address = thumbnails.data_url(picture)
     assert np.array_equal(pixels(address).reshape(shape), picture)
-    assert np.array_equal(pixels(parts.data_url(picture[::-1])).reshape(shape), picture[::-1])  # not in one piece
-    larger = pixels(parts.data_url(picture, 2 * shape[0]))
+    assert np.array_equal(pixels(thumbnails.data_url(picture[::-1])).reshape(shape), picture[::-1])  # not in one piece
+    larger = pixels(thumbnails.data_url(picture, 2 * shape[0]))
     assert np.array_equal(larger.reshape(2 * shape[0], -1, shape[2])[::2, ::2], picture)
-    monkeypatch.setattr(parts, "to_png", lambda _: pytest.fail("it is made again"))
-    assert parts.data_url(picture.copy()) == address
+    monkeypatch.setattr(thumbnails, "to_png", lambda _: pytest.fail("it is made again"))
+    assert thumbnails.data_url(picture.copy()) == address
 
 
 def test_of_addresses_only_so_many_are_kept_and_no_long_ones(monkeypatch):
-    kept = Recalled(20, parts._addresses.worth)
-    monkeypatch.setattr(parts, "_addresses", kept)
+    kept = Recalled(20, thumbnails._addresses.worth)
+    monkeypatch.setattr(thumbnails, "_addresses", kept)
     noise = np.random.default_rng(0).integers(0, 256, (50, 200, 200, 3), np.uint8)
     for picture in noise:
-        parts.data_url(picture[:4, :4])
+        thumbnails.data_url(picture[:4, :4])
     assert 0 < len(kept.known) <= 20
     before = dict(kept.known)
-    assert np.array_equal(pixels(parts.data_url(noise[0])), noise[0])
+    assert np.array_equal(pixels(thumbnails.data_url(noise[0])), noise[0])
     assert kept.known == before
 
 
@@ -95,15 +95,15 @@ def test_a_download_made_on_request_stays_until_the_browser_has_fetched_it(monke
     monkeypatch.setattr(runtime, "get_instance", lambda: SimpleNamespace(media_file_mgr=files))
     given = {}
     monkeypatch.setattr(parts.st, "download_button", lambda label, *rest, **more: given.update(data=rest[0], **more))
-    parts.download("Report", lambda: "café", "report.csv", "text/csv")
+    transfers.download("Report", lambda: "café", "report.csv", "text/csv")
     assert given["on_click"] == "ignore"
     button = files.add_deferred(given["data"], "text/csv", "where the button is", file_name="report.csv")
     address = files.execute_deferred(button)
     for _ in range(3):
         files.remove_orphaned_files()
     assert storage.get_file(Path(address).name).content.decode() == "café"
-    monkeypatch.setattr(parts, "FETCHED_WITHIN", 0.05)
-    parts.download("Report", lambda: "another", "report.csv", "text/csv")
+    monkeypatch.setattr(transfers, "FETCHED_WITHIN", 0.05)
+    transfers.download("Report", lambda: "another", "report.csv", "text/csv")
     address = files.execute_deferred(
         files.add_deferred(given["data"], "text/csv", "another button", file_name="report.csv")
     )
