@@ -68,17 +68,19 @@ def advise(
     checked = all(row.get("validation_loss") is not None for row in epochs)
     loss = np.array([row["validation_loss"] for row in epochs], float) if checked else train
     score = np.array([row["validation_accuracy"] for row in epochs], float) if checked else accuracy
+    rates = [float(row.get("learning_rate") or 0.0) for row in epochs]
     numbers = [int(row["epoch"]) for row in epochs]
     over = not planned or len(epochs) >= planned
     by_heart = _overfitting(train, loss, accuracy, score, numbers) if checked else None
     if checked and over:
         by_heart = by_heart or _far_apart(accuracy, score, numbers)
+    outdone = checked and score[-1] > accuracy[-1] + CLOSE and score[-1] > score.max() - NOTICEABLE
     found = [
-        _rate_too_high(train, numbers),
+        None if outdone and np.isfinite(train).all() else _rate_too_high(train, numbers),
         _dead_units([row.get("dead_units") or 0.0 for row in epochs], numbers),
         by_heart,
         _underfitting(train, accuracy, score, numbers, classes) if over else None,
-        _plateau(loss, accuracy, numbers),
+        _plateau(loss, np.maximum(accuracy, score), rates, numbers),
     ]
     said = [advice for advice in found if advice]
     kinds = {advice.kind for advice in said}
@@ -186,8 +188,8 @@ def _by_heart(epoch: int, words: str) -> Advice:
 def _underfitting(
     train: np.ndarray, accuracy: np.ndarray, score: np.ndarray, numbers: list[int], classes: int
 ) -> Advice | None:
-    """At the end it still cannot tell the training pictures apart."""
-    if accuracy[-1] >= 0.9 or (score[-1] - accuracy[-1] < -0.1):
+    """At the end it still cannot tell the training pictures apart; nor others, which nobody mixes, turns or covers."""
+    if max(accuracy[-1], score[-1]) >= 0.9 or (score[-1] - accuracy[-1] < -0.1):
         return None
     last = max(2, len(train) // 4)
     falling = train[-last] - train[-1] > 0.03 * train[-last]
@@ -210,7 +212,7 @@ def _underfitting(
     return None
 
 
-def _plateau(loss: np.ndarray, accuracy: np.ndarray, numbers: list[int]) -> Advice | None:
+def _plateau(loss: np.ndarray, accuracy: np.ndarray, rates: list[float], numbers: list[int]) -> Advice | None:
     """Nothing has become better for a while, and there is room left."""
     best = 0
     for place in range(1, len(loss)):
@@ -219,6 +221,8 @@ def _plateau(loss: np.ndarray, accuracy: np.ndarray, numbers: list[int]) -> Advi
     if len(loss) - 1 - best < PATIENCE or accuracy[-1] > 0.99:
         return None
     return Advice(mark("plateau"), numbers[best], tr("Since epoch {numbers} nothing has become noticeably better.", numbers=numbers[best]),
-        tr("Lower the learning rate tenfold from there on (a schedule that falls does it), or change the "
+        tr("Change the network or its pictures; neither more epochs nor a lower learning rate will help, for that has fallen already.")
+        if rates[-1] * 10 <= rates[best]
+        else tr("Lower the learning rate tenfold from there on (a schedule that falls does it), or change the "
 "network; more of the same will not help."),
     )  # fmt: skip

@@ -192,14 +192,14 @@ class Training:
     def _descend(self, feed: dict[str, Tensor]) -> None:
         """One optimiser step, and what it is counted by; all that it changes are tensors."""
         loss, hits = self._gradients(feed)
-        self.precision.step(self.optimiser, self._change_gradients)
+        self.precision.step(self.optimiser, self._clip)
         with torch.no_grad():
+            if self.recipe.l1:
+                self._shrink()
             self.sums += torch.stack([loss * len(feed["batch"]), hits])
 
-    def _change_gradients(self) -> None:
-        """What the recipe does to the gradients before a step."""
-        if self.recipe.l1:
-            self._add_l1()
+    def _clip(self) -> None:
+        """Cut gradients that are too long, if the recipe says so."""
         if self.recipe.clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
 
@@ -258,14 +258,19 @@ class Training:
                 loss = loss + (1 - kept) * self._mean_loss(logits, labels[others])
         loss = loss * share if share < 1 else loss
         self.precision.backward(loss)
-        return loss.detach(), (logits.argmax(1) == labels).sum()
+        answers = logits.argmax(1)
+        hits = (answers == labels).sum()
+        if others is not None:  # a mixed picture is as much of either class as there is of it
+            hits = kept * hits + (1 - kept) * (answers == labels[others]).sum()
+        return loss.detach(), hits
 
-    @torch.no_grad()
-    def _add_l1(self) -> None:
-        """L1: the gradient of the sum of all weights' sizes, biases left out."""
-        for weight in self.model.parameters():
-            if weight.grad is not None and weight.ndim > 1:
-                weight.grad.add_(weight.sign(), alpha=self.recipe.l1)
+    def _shrink(self) -> None:
+        """L1, the proximal step (soft thresholding): weights come nearer to zero by rate × l1 and stay there once they have
+        reached it. As a part of the gradient an optimiser such as Adam would scale it away. Biases are left alone."""
+        for group in self.optimiser.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None and weight.ndim > 1:
+                    weight.copy_(weight.sign() * (weight.abs() - group["lr"] * self.recipe.l1).clamp_min(0))
 
     @torch.no_grad()
     def _average(self) -> None:

@@ -121,8 +121,9 @@ def summary(given: Answers, dataset: Dataset) -> None:
     parts.metrics(*rows)
     st.caption(
         tr(
-            "{labels:,} test pictures, none of them learned from. The accuracy lies between {low:.1%} and {high:.1%}.",
-            labels=len(given.labels),
+            "{images} test pictures; with so many, the true accuracy lies between {low:.1%} and {high:.1%} (95% "
+            "interval).",
+            images=len(given.labels),
             low=low,
             high=high,
         )

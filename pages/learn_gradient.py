@@ -117,7 +117,7 @@ parts.chart(
 )
 st.caption(
     tr(
-        "That is one step for a network of one layer. With more layers each blame is also multiplied by the weights of its layer and handed to the layer before: the chain rule, called backpropagation."
+        "That is one step for a network of one layer. With more layers each blame is also multiplied by the weights of its layer and by the slope of the activation before it, and handed to that layer: the chain rule, called backpropagation. Where a ReLU is off its slope is 0, and no blame passes."
     )
 )
 st.caption(

@@ -19,16 +19,26 @@ QUICK = ("softmax-regression", "seed-cnn-tiny", "seed-cnn", "mobilenet-v3-small"
 
 def on_a_plane(method: str) -> None:
     """What a method says of things that were measured twice, everywhere on the plane of these measurements."""
-    seen, kind = history.points(method)
+    heaps = {False: tr("Two heaps"), True: tr("Four heaps, crosswise (XOR)")}
+    first = method in (history.PERCEPTRON, history.BACKPROPAGATION)  # whose story is about these
+    crosswise = st.segmented_control(
+        tr("The same for every method"),
+        heaps,
+        default=first,
+        required=True,
+        format_func=heaps.get,
+        key=f"heaps {method}",
+    )
+    seen, kind = history.points(crosswise)
     axis = np.linspace(-2, 2, 81)
     places = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
     answers = history.says(method, seen, kind, places).reshape(len(axis), len(axis))
-    new, theirs = history.points(method, seed=11, count=1000)
+    new, theirs = history.points(crosswise, seed=11, count=1000)
     right = float((history.says(method, seen, kind, new) == theirs).mean())
     told = tr("Two kinds of things by two measurements, drawn at random. What lies in the blue is taken for a disc, in the orange for a diamond: {right:.0%} of {n:,} new ones are right.", right=right, n=len(new))  # fmt: skip
     parts.chart(charts.regions(axis, answers, seen, kind), "history_regions", told)
     st.caption(told)
-    if method == history.RULES:
+    if method == history.RULES and not crosswise:
         across, up = history.RULE
         st.caption(tr("The rule, written after a look at a few: a diamond if the first measurement is above {across} or the second above {up}.", across=across, up=up))  # fmt: skip
 

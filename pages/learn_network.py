@@ -132,11 +132,15 @@ def follow(run: str, found: list[network.Layer], index: int, picture: np.ndarray
             value=value,
         )
     )
-    top, start, tall, wide = network.receptive_field(found, index, row, column)
-    side = picture.shape[0]
-    window = teaching.framed(picture, top, start, tall, wide, grow=max(1, 240 // side))
-    thumbnails.image(window, tr("What it sees of the picture"), 260, at=right)
-    right.caption(tr("Of the picture it can see {tall} × {wide} pixels (its receptive field).", tall=tall, wide=wide))
+    if seen := network.receptive_field(found, index, row, column):
+        *_, tall, wide = seen
+        window = teaching.framed(picture, *seen, grow=max(1, 240 // picture.shape[0]))
+        thumbnails.image(window, tr("What it sees of the picture"), 260, at=right)
+        right.caption(
+            tr("Of the picture it can see {tall} × {wide} pixels (its receptive field).", tall=tall, wide=wide)
+        )
+    else:
+        right.caption(tr("Several ways lead here from the picture, so what it sees of it is not one window."))
     came, before = network.origin(layer, number, row, column), network.source(found, index)
 
     def back(place: int, top: int, left: int) -> None:
@@ -264,7 +268,9 @@ if layer.values.ndim == 1:
     st.html(charts.signed_bars(names, values))
     st.caption(
         tr(
-            "{values} numbers: each is a weighted sum of all {size:,} that come in, and a bias.",
+            "{values} numbers: each is a weighted sum of all {size:,} that come in."
+            if getattr(layer.module, "bias", None) is None
+            else "{values} numbers: each is a weighted sum of all {size:,} that come in, and a bias.",
             values=len(layer.values),
             size=layer.given.size,
         )

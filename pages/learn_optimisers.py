@@ -14,6 +14,7 @@ from imgrec.runs import open_run
 from pages import parts, pickers, teaching
 
 NETWORK, PICTURES, MOST_STEPS = "network", 64, 100
+FLOOR = 1e-6  # so near to the lowest nothing more is drawn
 FORMULAS = {
     mark("Gradient descent"): r"w - \eta\,g",
     "Momentum": r"w - \eta\,v \\ v &= 0.9\,v + g",
@@ -61,7 +62,7 @@ teaching.begin(
     tr("Four ways down: optimisers race"),
     tr(
         "The loss of a network is a landscape over all its weights. Here are landscapes with two weights, so "
-        "that they can be seen. Each racer knows only the slope under its feet."
+        "that they can be seen. Each racer knows only the slope under its feet, and what it remembers of those before."
     ),
 )
 left, right = st.columns([1, 2])
@@ -107,10 +108,12 @@ teaching.rows(
     for racer, p in paths.items()
 )  # fmt: skip
 if paths:
-    low = min(float(p[:, 2].min()) for p in paths.values())
-    lines = {tr(racer): (p[:, 2] - min(low, 0)).clip(1e-6, 1e6).tolist() for racer, p in paths.items()}
+    lowest = min(0.0, *(float(surface.height(*map(np.array, place))) for place in surface.lowest))
+    lowest = min(lowest, *(float(p[:, 2].min()) for p in paths.values()))
+    above = {tr(racer): np.minimum(p[:, 2] - lowest, 1e6) for racer, p in paths.items()}
+    lines = {racer: np.where(values < FLOOR, np.nan, values).tolist() for racer, values in above.items()}
     parts.chart(
-        charts.falling(lines, tr("step"), tr("height"), logarithmic=True),
+        charts.falling(lines, tr("step"), tr("height above the lowest"), logarithmic=True),
         "race_heights",
         tr("Height by step for each racer"),
     )

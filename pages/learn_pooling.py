@@ -106,7 +106,9 @@ parts.metrics(
     (tr("Alike with pooling"), f"{after:.0%}", tr("The same after pooling.")),
 )
 if down_by % size == right_by % size == 0:
-    words = tr("This shift moves whole blocks: what is left after pooling moves along, and nothing is forgotten.")
+    words = tr(
+        "This shift moves whole blocks: the map after pooling moves along by whole cells, and holds the same numbers."
+    )
 elif after > before:
     words = tr("Pooling forgets exactly where something was; that is why this shift changes less after it.")
 else:

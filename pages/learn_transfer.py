@@ -5,6 +5,7 @@ import streamlit as st
 import torch
 
 from imgrec import charts
+from imgrec.data.dataset import sample
 from imgrec.language import mark, tr
 from imgrec.lessons import transfer
 from imgrec.predict import Predictor, predictor
@@ -14,18 +15,19 @@ from pages import parts, pickers, teaching
 BEST = "cifar10-fast"  # knows most of those that come with imgrec
 COUNTS = (1, 2, 5, 10, 20, 50)
 MOST_TRAIN, MOST_TEST = 50, 400  # pictures of each class to learn from, and of all to be tested on
+DRAWS = 5  # of the pictures to learn from, over which is averaged: with one of each class much depends on which
 
 
 @st.cache_data(max_entries=12, show_spinner=False)
-def curves(run: str, changed: int, name: str, fingerprint: str) -> tuple[dict[str, list[float]], list[int]]:
-    """Accuracy by pictures per class: of a linear layer on the pixels, on features of the same network with random weights, and on
-    the run's features."""
+def curves(run: str, changed: int, name: str, fingerprint: str) -> tuple[dict[str, np.ndarray], list[int]]:
+    """Accuracies (numbers of pictures per class, DRAWS): of a linear layer on the pixels, on features of the same network with
+    random weights, and on the run's features."""
     model = predictor(run).looking("one")
     wanted = model.passport.preprocess
     dataset = pickers.open_dataset(name, wanted.size, wanted.resize)
-    train, test = dataset.indices("train"), dataset.indices("test")[:MOST_TEST]
+    train, test = dataset.indices("train"), sample(dataset.indices("test"), MOST_TEST)
     train = np.concatenate(
-        [train[dataset.labels[train] == label][:MOST_TRAIN] for label in range(len(dataset.classes))]
+        [sample(train[dataset.labels[train] == label], MOST_TRAIN) for label in range(len(dataset.classes))]
     )
     labels, truth = dataset.labels[train], dataset.labels[test]
     counts = [count for count in COUNTS if count <= np.bincount(labels).max()]
@@ -46,14 +48,15 @@ def curves(run: str, changed: int, name: str, fingerprint: str) -> tuple[dict[st
         mark("the trained network"): (seen(model, train), seen(model, test)),
     }
     return {
-        who: [transfer.learned(a, labels, b, truth, count) for count in counts] for who, (a, b) in given.items()
+        who: np.array([[transfer.learned(a, labels, b, truth, n, draw) for draw in range(DRAWS)] for n in counts])
+        for who, (a, b) in given.items()
     }, counts
 
 
 teaching.begin(
     tr("Learn from few pictures: transfer"),
     tr(
-        "Most of what a network learns is not about its classes: edges, corners, textures, parts. So take a trained network, freeze it, throw its last layer away, and let only a new last layer learn your classes. What is frozen is called the backbone; what comes out of it, features."
+        "Much of what a network learns is not about its classes alone: edges, corners, textures, parts. So take a trained network, freeze it, throw its last layer away, and let only a new last layer learn your classes. What is frozen is called the backbone; what comes out of it, features."
     ),
 )
 dataset = pickers.dataset_picker(tr("The new task: pictures that the network has never seen."))
@@ -69,7 +72,7 @@ if model.passport.preprocess.channels < dataset.channels:
     st.stop()
 with st.spinner(tr("The network looks at the pictures …")):
     lines, counts = curves(name, model.changed, dataset.name, dataset.fingerprint)
-shown = {tr(who): (counts, values) for who, values in lines.items()}
+shown = {tr(who): (counts, values.mean(1).tolist()) for who, values in lines.items()}
 st.subheader(tr("A new last layer on …"), anchor=False)
 parts.chart(
     charts.functions(shown, x_title=tr("pictures of each class"), y_title=tr("test accuracy"), shares=True),
@@ -80,12 +83,25 @@ each = st.select_slider(
     tr("Pictures of each class to learn from"), counts, counts[min(3, len(counts) - 1)], key="transfer_each"
 )
 at = counts.index(each)
-parts.metrics(*((tr(who).capitalize(), f"{values[at]:.1%}", None) for who, values in lines.items()))
-with_it, without = lines["the trained network"][at], lines["the pixels"][at]
+parts.metrics(
+    *(
+        (
+            tr(who).capitalize(),
+            f"{values[at].mean():.1%}",
+            tr(
+                "From {low:.1%} to {high:.1%}, with which pictures it learns from.",
+                low=values[at].min(),
+                high=values[at].max(),
+            ),
+        )
+        for who, values in lines.items()
+    )
+)
+with_it, without = (float(lines[who][at].mean()) for who in ("the trained network", "the pixels"))
 gain = with_it - without
 teaching.formula(f"{with_it:.1%} - {without:.1%}", teaching.points(gain))
 st.caption(
-    tr("Nothing but the last layer learns here, in one step.")
+    tr("Nothing but the last layer learns here, in one step. Each point is the mean of {n} draws of pictures.", n=DRAWS)
     + " "
     + (
         tr(

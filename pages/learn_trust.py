@@ -7,6 +7,7 @@ import torch
 from imgrec import privacy
 from imgrec.augment import to_pixels, to_tensor
 from imgrec.data import class_name, class_names, named
+from imgrec.evaluate import wilson
 from imgrec.language import mark, tr
 from imgrec.lessons import adversarial
 from imgrec.predict import Predictor
@@ -118,23 +119,34 @@ def sure(run) -> None:
     """Whether its confidence can be believed, and whether it is fair to all."""
     st.subheader(tr("As sure as it is right?"), anchor=False)
     evaluation = run.read("evaluation.json")
-    rows = sorted(named(evaluation.get("classes", [])), key=lambda row: row.get("recall", 0))
+    rows = [row for row in named(evaluation.get("classes", [])) if row.get("support")]  # others were never tested
+    rows.sort(key=lambda row: row.get("recall", 0))
     if rows:
         worst, best = rows[0], rows[-1]
+        (_, high), (low, _) = (wilson(round(row["recall"] * row["support"]), row["support"]) for row in (worst, best))
+        names = {"worst": parts.text(worst["name"]), "best": parts.text(best["name"])}
         parts.metrics(
             (
                 tr("Calibration error"),
                 f"{evaluation.get('calibration_error', 0):.1%}",
                 tr("How far confidence and accuracy are apart on average."),
             ),
-            (tr("Best class"), f"{best['recall']:.0%}", parts.text(best["name"])),
-            (tr("Worst class"), f"{worst['recall']:.0%}", parts.text(worst["name"])),
+            (tr("Best class"), f"{best['recall']:.0%}", names["best"]),
+            (tr("Worst class"), f"{worst['recall']:.0%}", names["worst"]),
         )
         st.caption(
             tr(
                 "One accuracy hides that it serves {worst} worse than {best}. Where classes are about people, those of the worst one may be harmed by it.",
-                worst=parts.text(worst["name"]),
-                best=parts.text(best["name"]),
+                **names,
+            )
+            if high < low
+            else tr(
+                "It has {least:.0%} of {worst} right and {most:.0%} of {best}; with {few} and {many} test pictures of them that may be luck. Where classes are about people, find out: one accuracy may hide that some are served worse.",
+                least=worst["recall"],
+                most=best["recall"],
+                few=worst["support"],
+                many=best["support"],
+                **names,
             )
         )
     else:

@@ -380,6 +380,18 @@ def test_the_receptive_field_is_where_the_gradient_is_not_zero():
     assert (height, width) == (16, 16)  # 2 → 7 → 14 → 16
 
 
+def test_where_several_ways_meet_no_receptive_field_is_claimed_and_the_largest_of_a_map_sees_it_whole():
+    image = torch.rand(1, 3, 64, 64)
+    residual = network.layers(build("resnet18", 10, 3, 64).eval(), image)
+    fields = [network.receptive_field(residual, i, 0, 0) for i, layer in enumerate(residual) if layer.values.ndim == 3]
+    assert fields[0] == (0, 0, 4, 4)  # 7 × 7, cut off at the corner
+    assert None in fields
+    assert all(field is None or min(field[2:]) > 0 for field in fields)
+    fast = network.layers(build("fast", 10, 3, 32).eval(), torch.rand(1, 3, 32, 32))
+    pool = next(i for i, layer in enumerate(fast) if isinstance(layer.module, torch.nn.AdaptiveMaxPool2d))
+    assert network.receptive_field(fast, pool, 0, 0) == (0, 0, 32, 32)
+
+
 # What the pages say
 
 

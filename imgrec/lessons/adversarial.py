@@ -1,4 +1,4 @@
-"""The fast gradient sign method (Goodfellow, Shlens and Szegedy, arXiv:1412.6572): the smallest nudge that fools."""
+"""The fast gradient sign method (Goodfellow, Shlens and Szegedy, arXiv:1412.6572): one step up the loss, as long for every value."""
 
 from __future__ import annotations
 

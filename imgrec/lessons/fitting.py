@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from imgrec.train import Training
 
 TRAIN = 0  # the code of the training split
 
 
 def fewer(labels: np.ndarray, splits: np.ndarray, count: int, out: int) -> np.ndarray:
-    """Splits (N,) with only about ``count`` training pictures left, each class as often; the rest gets the code ``out``."""
+    """Splits (N,) with only about ``count`` training pictures left, each class as often, drawn from a seed; the rest gets
+    the code ``out``. The first ones of a file may all be of one hand."""
     left, classes = splits.copy(), np.unique(labels[splits == TRAIN])
-    each = max(1, round(count / len(classes)))
+    each, draws = max(1, round(count / len(classes))), np.random.default_rng(0)
     for label in classes:
-        left[np.flatnonzero((splits == TRAIN) & (labels == label))[each:]] = out
+        left[draws.permutation(np.flatnonzero((splits == TRAIN) & (labels == label)))[each:]] = out
     return left
+
+
+def known(training: Training) -> dict[str, float]:
+    """Loss and accuracy of a network on its training pictures as they are. What an epoch counts on the way is of a network
+    that still changes, of augmented pictures, with dropout, and of smoothed labels."""
+    import torch
+
+    network, pictures = training.model.eval(), training.train
+    with torch.no_grad():
+        logits = network(training.pipeline.plain(pictures, torch.arange(len(pictures))))
+        loss = torch.nn.functional.cross_entropy(logits, pictures.labels)
+        accuracy = (logits.argmax(1) == pictures.labels).float().mean()
+    return {"train_loss": float(loss), "train_accuracy": float(accuracy)}

@@ -74,7 +74,7 @@ class Milestone:
 MILESTONES = (
     Milestone(
         1958, PERCEPTRON, "",
-        mark("A weighted sum and a threshold, learned: after every mistake the weights move a little towards the right answer. Where a straight line parts two kinds it finds one. Four heaps laid crosswise (XOR) no straight line parts: three of them it can get right, not all four. Minsky and Papert wrote in 1969 what a single layer cannot do, and many gave up on networks."),
+        mark("A weighted sum and a threshold, learned: after every mistake the weights move a little towards the right answer. Where a straight line parts two kinds it finds one. Four heaps laid crosswise (XOR) no straight line parts: at best it gets three of them right. Minsky and Papert wrote in 1969 what a single layer cannot do, and many gave up on networks."),
         "F. Rosenblatt, The perceptron: a probabilistic model for information storage and organization in the brain, Psychological Review 65(6), 1958; M. Minsky and S. Papert, Perceptrons, MIT Press, 1969",
     ),
     Milestone(
@@ -99,7 +99,7 @@ MILESTONES = (
     ),
     Milestone(
         1995, MACHINE, "",
-        mark("The widest gap between two classes. For fifteen years the best, with features made by hand."),
+        mark("The widest gap between two classes. With features made by hand for fifteen years the best for most pictures but handwritten digits."),
         "C. Cortes and V. Vapnik, Support-vector networks, Machine Learning 20, 1995",
     ),
     Milestone(
@@ -122,7 +122,7 @@ MILESTONES = (
     ),
     Milestone(
         2015, "ResNet", "resnet18",
-        mark("What a block computes, it adds to what came in; so gradients also have a direct way back to the first layers. Networks of up to 152 layers learned in this way."),
+        mark("What a block computes, it adds to what came in; so gradients also have a direct way back to the first layers. Networks of up to 152 layers learned ImageNet in this way, and of more than a thousand CIFAR-10."),
     ),
     Milestone(2016, "DenseNet", "densenet121"),
     Milestone(2017, "SENet", "se-resnet18"),
@@ -143,15 +143,15 @@ RULE = (0.2, 1.0)
 TURNS, STEPS, RATE, HIDDEN = 50, 500, 2.0, 4  # of the perceptron and of the network with two layers
 
 
-def points(method: str, seed: int = 3, count: int = 60) -> tuple[np.ndarray, np.ndarray]:
+def points(crosswise: bool, seed: int = 3, count: int = 60) -> tuple[np.ndarray, np.ndarray]:
     """Two kinds of things by two measurements from −2 to 2: float (count, 2) and their kind 0 or 1 (count,).
 
-    For the perceptron and backpropagation four heaps, those across from each other of one kind (XOR); for the others two
-    long heaps that lean and touch, so that neither measurement alone tells them apart.
+    Two long heaps that lean and touch, so that neither measurement alone tells them apart; or ``crosswise`` four, those
+    across from each other of one kind (XOR).
     """
     draws, number = np.random.default_rng(seed).normal(size=(count, 2)), np.arange(count)
     kind = number % 2
-    if method in (PERCEPTRON, BACKPROPAGATION):
+    if crosswise:
         side = number // 2 % 2
         spread = 0.35 * draws + 0.9 * (2 * np.stack([side, side ^ kind], 1) - 1)
     else:

@@ -148,24 +148,32 @@ def _window(values: np.ndarray, top: int, left: int, size: int, dilation: int) -
     return np.where(inside, seen, 0.0)
 
 
-def receptive_field(found: list[Layer], index: int, row: int, column: int) -> tuple[int, int, int, int]:
+def receptive_field(found: list[Layer], index: int, row: int, column: int) -> tuple[int, int, int, int] | None:
     """Which pixels of the picture a value of layer ``index`` can see: top, left, height, width (beyond the edge it is cut off).
 
-    Followed back through every layer before it that has a window; for a network without branches.
+    Followed back from layer to layer; None where that is not possible, as behind a shortcut, where several ways meet.
     """
     top = bottom = row
     left = right = column
-    for layer in reversed(found[: index + 1]):
-        module = layer.module
-        if not isinstance(module, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
-            continue
-        size, stride, padding = (_first(getattr(module, name)) for name in ("kernel_size", "stride", "padding"))
-        reach = (size - 1) * _first(getattr(module, "dilation", 1))
-        top, left = top * stride - padding, left * stride - padding
-        bottom, right = bottom * stride - padding + reach, right * stride - padding + reach
-    height, width = found[0].given.shape[1:]
-    top, left, bottom, right = max(0, top), max(0, left), min(height - 1, bottom), min(width - 1, right)
-    return top, left, bottom - top + 1, right - left + 1
+    while True:
+        layer = found[index]
+        module, (height, width) = layer.module, layer.given.shape[1:]
+        if isinstance(module, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
+            size, stride, padding = (_first(getattr(module, name)) for name in ("kernel_size", "stride", "padding"))
+            reach = (size - 1) * _first(getattr(module, "dilation", 1))
+            padding = reach // 2 if module.padding == "same" else padding
+            top, left = top * stride - padding, left * stride - padding
+            bottom, right = bottom * stride - padding + reach, right * stride - padding + reach
+        elif isinstance(module, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):  # each cell of n sees the n-th part
+            tall, wide = layer.values.shape[1:]
+            top, bottom = top * height // tall, -(-(bottom + 1) * height // tall) - 1
+            left, right = left * width // wide, -(-(right + 1) * width // wide) - 1
+        top, left, bottom, right = max(0, top), max(0, left), min(height - 1, bottom), min(width - 1, right)
+        if index == 0:
+            return top, left, bottom - top + 1, right - left + 1
+        if (before := source(found, index)) is None:
+            return None
+        index = before
 
 
 def _first(value: int | str | tuple[int, ...]) -> int:

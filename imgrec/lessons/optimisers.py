@@ -42,6 +42,11 @@ SURFACES: dict[str, Surface] = {
         mark("Ravine"), mark("Steep across, nearly flat along: a rate that suits the one is too fast or too slow for the other."),
         lambda x, y: 0.1 * x**2 + 2.5 * y**2, "0.1 * x**2 + 2.5 * y**2", (-1.8, 0.9), ((0, 0),),
     ),
+    "slanted": Surface(
+        mark("Ravine, slanted"), mark("The same across both axes: now a rate for each weight, as RMSprop and Adam have one, helps less."),
+        lambda x, y: 0.05 * (x + y) ** 2 + 1.25 * (y - x) ** 2, "0.05 * (x + y) ** 2 + 1.25 * (y - x) ** 2",
+        (-1.91, -0.64), ((0, 0),),
+    ),
     "saddle": Surface(
         mark("Saddle"), mark("Flat in the middle, with a way down on both sides: the gradient nearly vanishes."),
         lambda x, y: x**2 - y**2 + 0.25 * y**4, "x**2 - y**2 + 0.25 * y**4", (-1.5, 0.01), ((0, 2**0.5), (0, -(2**0.5))),

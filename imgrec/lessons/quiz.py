@@ -35,10 +35,12 @@ QUESTIONS = {
     ),
     "pooling": Question(
         "learn_pooling",
-        mark("A map of 24 × 24 goes through 2 × 2 max pooling twice. What is left?"),
-        ("12 × 12", "8 × 8", "6 × 6"),
-        2,
-        mark("Each pooling halves both sides: 24, 12, 6."),
+        mark("A thing moves by two pixels, and 2 × 2 max pooling follows. What happens to the map behind it?"),
+        (mark("It stays the same"), mark("It moves along by one cell"), mark("It moves along by two cells")),
+        1,
+        mark(
+            "Two pixels are one block, so the map moves along by a cell. Only smaller moves, within the blocks, change it little."
+        ),
     ),
     "softmax": Question(
         "learn_softmax",
@@ -73,7 +75,7 @@ QUESTIONS = {
         (mark("arrives first"), mark("does not move"), mark("swings from side to side")),
         2,
         mark(
-            "Across, the slope is steep: each step jumps over the bottom. Along it is nearly flat, so it comes down only slowly."
+            "Across, the curvature is 5, and 2 ÷ 5 = 0.4 is the limit: each step jumps over the bottom to the same height on the other side. A smaller rate comes down, a larger one flies off."
         ),
     ),
     "fitting": Question(
@@ -99,24 +101,22 @@ QUESTIONS = {
             mark("Edges and parts are useful for other pictures, too"),
         ),
         2,
-        mark("The first layers find what all pictures have; only the last one is about the classes."),
+        mark("The first layers find what all pictures have; the later a layer, the more it is about its own classes."),
     ),
     "history": Question(
         "learn_history",
         mark("What did ResNet's shortcut make possible?"),
         (mark("Very deep networks that still learn"), mark("Colour pictures"), mark("Smaller pictures")),
         0,
-        mark(
-            "What a block adds, it adds to what came in; so gradients also have a direct way back to the first layers."
-        ),
+        mark("A block only adds to what came in, so gradients also have a direct way back to the first layers."),
     ),
     "trust": Question(
         "learn_trust",
         mark("Of 100 answers given with 99% confidence 80 are right. What does that mean?"),
         (
-            mark("The picture must be mislabelled"),
-            mark("Its confidence is not its accuracy"),
-            mark("It needs more classes"),
+            mark("It is as sure as it should be"),
+            mark("It is surer than it is right"),
+            mark("It is right more often than it thinks"),
         ),
         1,
         mark("Softmax always adds up to 1; whether 99% means 99 of 100 right must be measured."),

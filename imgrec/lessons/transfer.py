@@ -22,9 +22,16 @@ def head(features: np.ndarray, labels: np.ndarray, classes: int, ridge: float = 
 
 
 def learned(
-    features: np.ndarray, labels: np.ndarray, test: np.ndarray, truth: np.ndarray, each: int, ridge: float = 0.1
+    features: np.ndarray,
+    labels: np.ndarray,
+    test: np.ndarray,
+    truth: np.ndarray,
+    each: int,
+    seed: int = 0,
+    ridge: float = 0.1,
 ) -> float:
-    """The accuracy on ``test`` features of a head that saw the first ``each`` pictures of every class."""
-    chosen = np.concatenate([np.flatnonzero(labels == label)[:each] for label in np.unique(labels)])
+    """The accuracy on ``test`` features of a head that saw ``each`` pictures of every class, drawn from a seed."""
+    draws = np.random.default_rng(seed)
+    chosen = np.concatenate([draws.permutation(np.flatnonzero(labels == label))[:each] for label in np.unique(labels)])
     weights, biases = head(features[chosen].astype(np.float64), labels[chosen], int(labels.max()) + 1, ridge)
     return float(((test @ weights + biases).argmax(1) == truth).mean())

@@ -37,6 +37,11 @@ class Family(nn.Module):
         whole, _, name = last.rpartition(".")
         dense = self.backbone.get_submodule(last)
         setattr(self.backbone.get_submodule(whole), name, nn.Identity())
+        for layer in self.backbone.modules():
+            if isinstance(
+                layer, nn.BatchNorm2d
+            ):  # MobileNet v3's 0.01 is meant for days: after minutes its means are still
+                layer.momentum = max(layer.momentum, 0.1)  # those it began with, and its answers those of chance
         self.head = nn.Linear(dense.in_features, classes)
 
     def forward(self, images: Tensor) -> Tensor:

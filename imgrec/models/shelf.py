@@ -90,7 +90,8 @@ def build(name: str, classes: int, channels: int, size: int, seed: int = 0) -> n
 
 
 def layers(name: str, classes: int, channels: int, size: int) -> list[dict[str, str | int]]:
-    """What every layer gives for one picture, in the order they come: [{"layer", "shape", "parameters"}], without numbers.
+    """What every layer gives for one picture, in the order they come: [{"layer", "shape", "parameters"}], without numbers;
+    ours go by the names of the torch layers they are.
 
     An attention is one layer: it reads the weights of the dense layers inside it, and does not call them.
     """
@@ -100,7 +101,8 @@ def layers(name: str, classes: int, channels: int, size: int) -> list[dict[str, 
         given = given[0] if isinstance(given, tuple) else given  # nn.MultiheadAttention also gives who heeded whom
         if isinstance(given, torch.Tensor):
             learned = sum(weights.numel() for weights in layer.parameters())
-            rows.append({"layer": type(layer).__name__, "shape": list(given.shape[1:]), "parameters": learned})
+            kind = next(kind.__name__ for kind in type(layer).__mro__ if not kind.__module__.startswith("imgrec"))
+            rows.append({"layer": kind, "shape": list(given.shape[1:]), "parameters": learned})
 
     with torch.device("meta"):
         network = card(name).build(classes, channels, size).eval()
