@@ -116,7 +116,7 @@ def baselines(
     train, test = (sample(dataset.indices(split), MOST_PICTURES) for split in ("train", "test"))
     for split, where in (("training", train), ("test", test)):
         if not len(where):
-            raise DatasetError(tr("{name} has no {split} pictures.", name=dataset.name, split=split))
+            raise DatasetError(tr("{name} has no {split} pictures.", name=dataset.name, split=tr(split)))
     if len(np.unique(dataset.labels[train])) < 2:
         raise DatasetError(tr("{name} has training pictures of only one class.", name=dataset.name))
     side = int((MOST_VALUES / dataset.channels) ** 0.5)

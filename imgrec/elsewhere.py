@@ -14,7 +14,7 @@ import numpy as np
 from imgrec.data import Dataset, DatasetError, class_names, fingers, open_dataset, shapes_options
 from imgrec.data.dataset import SPLITS, sample
 from imgrec.evaluate import Answers, looked, scores, wilson
-from imgrec.language import plural, tr
+from imgrec.language import listed, plural, tr
 from imgrec.predict import Predictor
 from imgrec.runs import Run, RunError, lineage
 
@@ -54,8 +54,8 @@ def shared(classes: Sequence[str], others: Sequence[str], called: Names | None =
                     "{other} = {name} does not fit: on the left stands one of {others}, on the right one of {classes}.",
                     other=other,
                     name=name,
-                    others=", ".join(others[:20]),
-                    classes=", ".join(classes[:20]),
+                    others=listed(others[:20]),
+                    classes=listed(classes[:20]),
                 )
             )
     places: dict[str, int] = {}
@@ -93,7 +93,7 @@ def fitting(predictor: Predictor, name: str, others: Sequence[str], called: Name
                 "{name} has none of the classes that {run} knows, which are {classes}; call its classes so, or take another set.",
                 name=name,
                 run=predictor.name,
-                classes=", ".join(predictor.classes[:20]),
+                classes=listed(predictor.classes[:20]),
             )
         )
     return found

@@ -112,7 +112,7 @@ def answers(
     """Ask a network about a split. Raises DatasetError if it is empty or of other classes."""
     where = dataset.indices(split)
     if not len(where):
-        raise DatasetError(tr("{name} has no {split} pictures to evaluate on.", name=dataset.name, split=split))
+        raise DatasetError(tr("{name} has no {split} pictures to evaluate on.", name=dataset.name, split=tr(split)))
     columns = predictor.columns(dataset)
     logits, familiarity = looked(predictor, dataset, where, on_progress)
     temperature = predictor.passport.temperature

@@ -13,7 +13,7 @@ from torch.nn import functional
 from imgrec.augment import to_tensor
 from imgrec.hooks import listening
 from imgrec.images import to_png
-from imgrec.language import mark, tr
+from imgrec.language import listed, mark, tr
 from imgrec.models import ModelError, card
 from imgrec.predict import Predictor
 from imgrec.recipe import one_of
@@ -250,7 +250,7 @@ def _index(predictor: Predictor, class_name: str) -> int:
                 "{name} knows no class {class_name!r}; it knows {classes}.",
                 name=predictor.name,
                 class_name=class_name,
-                classes=", ".join(predictor.classes),
+                classes=listed(predictor.classes),
             )
         )
     return predictor.classes.index(class_name)

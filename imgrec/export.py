@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from imgrec.data import Dataset
+from imgrec.data import Dataset, class_names
 from imgrec.data.dataset import sample
 from imgrec.home import check_writable, write_atomic
-from imgrec.language import mark, tr
+from imgrec.language import listed, mark, sentences, tr
 from imgrec.predict import Predictor
 from imgrec.recipe import RecipeError, one_of
 from imgrec.runs import RunError, open_run
@@ -293,11 +293,16 @@ def _page(portable: Portable, pictures: Tensor, predictor: Predictor) -> tuple[b
 
 
 def _as_page(onnx: bytes, predictor: Predictor) -> str:
-    names, found = " ".join(", ".join(predictor.classes[:30]).split()), _tested(predictor)
-    sentence = f"This network tells {len(predictor.classes)} things apart: {names}. It knows only these."
-    if found:
-        sentence += f" Of pictures that it never learned from it names {found['accuracy']:.1%} rightly."
-    return page(onnx, predictor.passport.to_dict(), sentence)
+    names, found = class_names(predictor.classes), _tested(predictor)
+    told = tr(
+        "This network tells {n} things apart: {names}. It knows only these.",
+        n=len(names),
+        names=" ".join(listed(names[:30]).split()),
+    )
+    share = found and tr(
+        "Of pictures that it never learned from it names {accuracy:.1%} rightly.", accuracy=found["accuracy"]
+    )
+    return page(onnx, {**predictor.passport.to_dict(), "classes": names}, sentences(told, share))
 
 
 def _tested(predictor: Predictor) -> dict[str, Any]:

@@ -48,29 +48,33 @@ def knows_bfloat16(device: torch.device) -> bool:
 
 def describe(device: torch.device) -> str:
     """The device and its free memory in words, such as 'CPU (AMD EPYC), 2 cores, 20.3 of 23.5 GiB free'."""
+    return in_words(measured(device))
+
+
+def measured(device: torch.device) -> dict[str, str | float]:
+    """The device's name and its free and whole memory in GiB, and of a CPU its cores, to be kept and told later."""
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
-        return tr(
-            "GPU ({name}), {free:.1f} of {total:.1f} GiB free",
-            name=torch.cuda.get_device_name(device),
-            free=free / GIB,
-            total=total / GIB,
-        )
-    free, total = (count / GIB for count in memory())
+        return {"name": torch.cuda.get_device_name(device), "free": free / GIB, "total": total / GIB}
+    free, total = memory()
+    found = {"free": free / GIB, "total": total / GIB}
     if device.type == "mps":
+        return {"name": f"Apple {platform.machine()}, MPS", **found}
+    return {"name": _cpu_name(), "cores": cores(), **found}
+
+
+def in_words(found: object) -> str:
+    """What was `measured`, in the language that is spoken now; what is none of that, such as the words in the file of an older
+    run, as it is."""
+    try:
+        name, count, free, total = found["name"], found.get("cores"), float(found["free"]), float(found["total"])
+    except (TypeError, KeyError, ValueError, AttributeError):
+        return str(found or "")
+    if count:
         return tr(
-            "GPU ({name}), {free:.1f} of {total:.1f} GiB free",
-            name=f"Apple {platform.machine()}, MPS",
-            free=free,
-            total=total,
+            "CPU ({name}), {n} cores, {free:.1f} of {total:.1f} GiB free", name=name, n=count, free=free, total=total
         )
-    return tr(
-        "CPU ({name}), {n} cores, {free:.1f} of {total:.1f} GiB free",
-        name=_cpu_name(),
-        n=cores(),
-        free=free,
-        total=total,
-    )
+    return tr("GPU ({name}), {free:.1f} of {total:.1f} GiB free", name=name, free=free, total=total)
 
 
 def one_thread() -> AbstractContextManager[None]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from imgrec import allowance
-from imgrec.language import tr
+from imgrec.language import listed, tr
 
 FOLDERS = ("datasets", "runs", "weights", "features", "answers", "events")
 NUMBERS = ("IMGREC_MAX_EPOCHS", "IMGREC_MAX_MINUTES", "IMGREC_MAX_QUEUED", "IMGREC_MAX_STUDIES", "IMGREC_MAX_IMPORT_GB", "IMGREC_MAX_STORAGE_GB",
@@ -65,7 +65,7 @@ def folder(name: str) -> Path:
     """One of FOLDERS under `home`; it may not exist yet, whoever writes makes it."""
     if name not in FOLDERS:
         raise ValueError(
-            tr("There is no folder {name!r}; choose one of {folders}.", name=name, folders=", ".join(FOLDERS))
+            tr("There is no folder {name!r}; choose one of {folders}.", name=name, folders=listed(FOLDERS))
         )
     return home() / name
 

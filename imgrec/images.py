@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from imgrec.language import mark, tr
+from imgrec.language import listed, mark, tr
 
 Made = TypeVar("Made")
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")  # MPO, which phones write, enters Pillow as JPEG
@@ -117,7 +117,7 @@ def fit(image: Image.Image, size: int, channels: int, resize: str = "crop") -> n
             tr(
                 "{given}; expected at least 1 pixel, 1 or 3 channels and one of {resizes}.",
                 given=given,
-                resizes=", ".join(RESIZES),
+                resizes=listed(RESIZES),
             )
         )
     if image.mode not in ("L", "RGB"):
@@ -242,7 +242,7 @@ def _kind(head: bytes) -> str:
         if re.match(beginning, head, re.DOTALL | re.IGNORECASE):
             return tr("{kind} are not read here; save it as JPEG or PNG", kind=tr(kind))
     hints = [tr(hint) for hint, beginning in HINTS.items() if re.match(beginning, head, re.DOTALL)]
-    hints.append(tr("{formats} are read", formats=", ".join(FORMATS)))
+    hints.append(tr("{formats} are read", formats=listed(FORMATS)))
     return tr("this is not a picture that can be read ({hint})", hint=hints[0])
 
 

@@ -60,6 +60,18 @@ def listed(words: Iterable[str]) -> str:
     return tr(", ").join(words)
 
 
+def sentences(*words: str) -> str:
+    """Whole sentences one after another, as the language separates them; empty ones are left out."""
+    return ("" if current().startswith("zh") else " ").join(filter(None, words))
+
+
+def large(number: float) -> str:
+    """A number of millions as the language counts: 300.3 M, 3.00 亿."""
+    if not current().startswith("zh"):
+        return f"{number / 1e6:,.1f} M"
+    return f"{number / 1e8:,.2f} 亿" if number >= 1e8 else f"{number / 1e4:,.1f} 万"
+
+
 def plural(one: str, many: str, number: int, /, **values: Any) -> str:
     """Like `tr`, with the form that goes with ``number``, which is the value n."""
     return _catalogue(current()).ngettext(one, many, number).format(n=number, **values)

@@ -10,7 +10,8 @@ import json
 from html import escape
 from typing import Any, NamedTuple
 
-from imgrec.language import tr
+from imgrec.hardware import in_words
+from imgrec.language import listed, tr
 from imgrec.recipe import Recipe
 from imgrec.runs import Run, RunError
 
@@ -104,12 +105,12 @@ def cells(run: Run) -> list[Cell]:
         model=_words(recipe.model), dataset=_words(recipe.dataset), run=_words(run.name), accuracy=accuracy, split=tr(split),
     )  # fmt: skip
     versions = about.get("versions") if isinstance(about.get("versions"), dict) else {}
-    made = [_words(about.get("device", "")), *(f"{_words(k)} {_words(v)}" for k, v in versions.items() if v)]
+    made = [_words(in_words(about.get("device"))), *(f"{_words(k)} {_words(v)}" for k, v in versions.items() if v)]
     where = tr(
         "Put this file into imgrec's folder, beside app.py, install what requirements.txt names, and run one cell after the other."
     )
     return [
-        Cell("markdown", f"# {_words(run.title)}\n\n{said}\n\n{where}\n\n{', '.join(filter(None, made))}"),
+        Cell("markdown", f"# {_words(run.title)}\n\n{said}\n\n{where}\n\n{listed(filter(None, made))}"),
         Cell("markdown", "## " + tr("The recipe: everything the training needs. Change a line, and it is your experiment.")),
         Cell("code", RECIPE.format(settings=_settings(recipe), accuracy=accuracy, split=split)),
         Cell("markdown", "## " + tr("The pictures")),

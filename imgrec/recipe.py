@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from imgrec.language import mark, tr
+from imgrec.language import listed, mark, sentences, tr
 
 
 class RecipeError(ValueError):
@@ -233,13 +233,11 @@ class Recipe:
             close = [
                 OTHER_NAMES.get(name) or next(iter(difflib.get_close_matches(name, known, 1)), "") for name in unknown
             ]
-            meant = tr("Did you mean {names}?", names=", ".join(filter(None, close))) + " " if any(close) else ""
             raise RecipeError(
-                tr(
-                    "Unknown setting {unknown}. {meant}The settings are {known}.",
-                    unknown=", ".join(unknown),
-                    meant=meant,
-                    known=", ".join(sorted(known)),
+                sentences(
+                    tr("Unknown setting {unknown}.", unknown=listed(unknown)),
+                    tr("Did you mean {names}?", names=listed(filter(None, close))) if any(close) else "",
+                    tr("The settings are {known}.", known=listed(sorted(known))),
                 )
             )
         return cls(**{**PRESETS[preset], **values})
@@ -326,13 +324,15 @@ def one_of(name: str, value: str, choices: Any) -> str:
     """``value`` if it is among ``choices``, else a RecipeError that lists them."""
     if value not in choices:
         raise RecipeError(
-            tr(
-                "{name} is {value!r}; choose one of {choices}.",
-                name=name,
-                value=value,
-                choices=", ".join(map(str, choices)),
+            sentences(
+                tr(
+                    "{name} is {value!r}; choose one of {choices}.",
+                    name=name,
+                    value=value,
+                    choices=listed(map(str, choices)),
+                ),
+                tr("Did you mean {names}?", names=meant) if (meant := nearest(value, choices)) else "",
             )
-            + (" " + tr("Did you mean {names}?", names=meant) if (meant := nearest(value, choices)) else "")
         )
     return value
 

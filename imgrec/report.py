@@ -12,8 +12,10 @@ from imgrec.charts import percent
 from imgrec.data import Dataset, class_names, named
 from imgrec.elsewhere import by_heart, learned_before
 from imgrec.evaluate import Answers, reliability, report
+from imgrec.hardware import in_words
 from imgrec.images import in_address, to_png
-from imgrec.language import current, tr
+from imgrec.language import current, sentences, tr
+from imgrec.recipe import FIELDS
 from imgrec.runs import Run
 
 MOST_CLASSES = 40  # in the confusion matrix
@@ -44,7 +46,7 @@ def printable(run: Run, given: Answers, dataset: Dataset) -> str:
     found, recipe, about = report(given, dataset), run.recipe, run.read("about.json")
     made_with = {
         **(about.get("versions") or {}),
-        tr("device"): about.get("device", ""),
+        tr("device"): in_words(about.get("device")),
         tr("data"): about.get("fingerprint", ""),
     }
     title = tr("{model} on {dataset}", model=_text(recipe.model), dataset=_text(recipe.dataset))
@@ -59,18 +61,20 @@ def printable(run: Run, given: Answers, dataset: Dataset) -> str:
     sections = [
         f"<h1>{title}</h1>",
         "<p class=note>"
-        + tr(
-            "Run {name}, {n:,} test pictures that it never learned from. The accuracy lies between {low} and {high} "
-            "(95% interval)."
-            if given.split == "test"
-            else "Run {name}, {n:,} pictures that it learned from or was chosen by: no test. The accuracy lies between "
-            "{low} and {high} (95% interval).",
-            name=_text(run.name),
-            n=len(given.labels),
-            low=percent(low),
-            high=percent(high),
+        + sentences(
+            tr(
+                "Run {name}, {n:,} test pictures that it never learned from. The accuracy lies between {low} and {high} "
+                "(95% interval)."
+                if given.split == "test"
+                else "Run {name}, {n:,} pictures that it learned from or was chosen by: no test. The accuracy lies between "
+                "{low} and {high} (95% interval).",
+                name=_text(run.name),
+                n=len(given.labels),
+                low=percent(low),
+                high=percent(high),
+            ),
+            by_heart(learned) if learned else "",
         )
-        + (" " + by_heart(learned) if learned else "")
         + "</p>",
         "<div class=big>" + "".join(f"<div>{percent(v)}<small>{name}</small></div>" for name, v in figures) + "</div>",
         *(
@@ -81,7 +85,15 @@ def printable(run: Run, given: Answers, dataset: Dataset) -> str:
                 (tr("Confusion matrix"), _matrix(given)),
                 (tr("Certainty"), _certainty(given)),
                 (tr("Most confident mistakes"), _mistakes(given, dataset)),
-                (tr("Recipe"), _pairs(dataclasses.asdict(recipe))),
+                (
+                    tr("Recipe"),
+                    _pairs(
+                        {
+                            tr(FIELDS[name].metadata["title"]): value
+                            for name, value in dataclasses.asdict(recipe).items()
+                        }
+                    ),
+                ),
                 (tr("Made with"), _pairs(made_with)),
             )
         ),

@@ -11,7 +11,7 @@ import torch
 from imgrec.augment import apply, to_pixels, to_tensor
 from imgrec.data import Dataset, DatasetError
 from imgrec.data.dataset import sample
-from imgrec.language import mark, tr
+from imgrec.language import listed, mark, tr
 from imgrec.predict import Predictor
 
 MOST = 600  # pictures that are tried, of each kind
@@ -52,7 +52,7 @@ def robustness(
     for name, change in CHANGES.items():
         for level in change.levels:
             if on_progress:
-                on_progress(len(rows) / total, f"{tr(change.title).lower()}, {level:g} {tr(change.unit)}")
+                on_progress(len(rows) / total, listed((tr(change.title).lower(), f"{level:g} {tr(change.unit)}")))
             said = predictor.probabilities(worsened(pictures, name, level)).argmax(1)
             rows.append({"change": name, "level": level, "accuracy": float((said == right).mean())})
     return rows

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from imgrec.language import tr
+from imgrec.language import listed, tr
 from imgrec.recipe import FIELDS, Recipe, RecipeError
 
 MOST = 50  # trainings of one sweep
@@ -79,7 +79,7 @@ def recipes(recipe: Recipe, lists: Mapping[str, Sequence[Any]], draw: int = 0) -
     """
     for name in lists:
         if name not in SEVERAL:
-            raise RecipeError(tr("{name} takes one value; several can be given to {names}.", name=name, names=", ".join(SEVERAL)))  # fmt: skip
+            raise RecipeError(tr("{name} takes one value; several can be given to {names}.", name=name, names=listed(SEVERAL)))  # fmt: skip
     chosen: Sequence[int] = range(count(lists))
     if 0 < draw < len(chosen):
         chosen = sorted(random.Random(recipe.seed).sample(chosen, draw))

@@ -12,11 +12,12 @@ import json
 import re
 import tarfile
 import urllib.request
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from imgrec.home import folder, write_atomic
-from imgrec.language import tr
+from imgrec.language import current, tr
 
 VERSION = "1.30.0"
 PACKAGE = f"onnxruntime-web-{VERSION}"
@@ -34,13 +35,15 @@ class NoRuntime(RuntimeError):
 
 
 def page(onnx: bytes, about: dict[str, Any], sentence: str) -> str:
-    """The page for an exported network. ``about``: the passport as a dict; ``sentence`` says what it can. Raises NoRuntime."""
+    """The page for an exported network, in the language that is spoken now. ``about``: the passport as a dict; ``sentence``
+    says what it can. Raises NoRuntime."""
     wanted = about["preprocess"]
     facts = {key: wanted[key] for key in ("size", "channels", "resize")}
-    facts |= {"classes": list(about["classes"]), "about": sentence}
+    facts |= {"classes": list(about["classes"]), "about": sentence, "words": _spoken_by_the_script()}
     script, wasm = runtime()
     content = {
-        "version": VERSION,
+        "language": current().replace("_", "-"),
+        **{name: escape(words) for name, words in _written().items()},
         "facts": json.dumps(facts, ensure_ascii=False).replace("<", "\\u003c"),  # a class may be called </script>
         "runtime": _packed(script),
         "wasm": _packed(wasm),
@@ -48,6 +51,29 @@ def page(onnx: bytes, about: dict[str, Any], sentence: str) -> str:
     }
     marks = "|".join(content)
     return re.sub(f"{{({marks})}}", lambda mark: content[mark[1]], TEMPLATE.read_text("utf-8"))
+
+
+def _written() -> dict[str, str]:
+    """What stands on the page, by its mark in the template."""
+    return {
+        "title": tr("What is in this picture?"),
+        "drop": tr("Drop pictures here, or click to choose them"),
+        "unpacking": tr("The network is being unpacked …"),
+        "footer": tr(
+            "Nothing leaves this page: the network is inside it and runs in your browser. Made by imgrec; runs on ONNX "
+            "Runtime Web {version} (© Microsoft Corporation, MIT licence).",
+            version=VERSION,
+        ),
+    }
+
+
+def _spoken_by_the_script() -> dict[str, str]:
+    """What the script says later; it fills the braces itself."""
+    return {
+        "unreadable": tr("{name} is no picture that this browser can read.", name="{name}"),
+        "classified": tr("Classified in {milliseconds} ms.", milliseconds="{milliseconds}"),
+        "ready": tr("Ready."),
+    }
 
 
 def runtime() -> tuple[bytes, bytes]:

@@ -168,7 +168,7 @@ class _Diary:
         about = {
             "fingerprint": dataset.fingerprint,
             "source": dataset.source,
-            "device": hardware.describe(training.device),
+            "device": hardware.measured(training.device),
         }
         for leftover in run.path.glob(".*.tmp"):  # of a worker killed while it wrote
             leftover.unlink(missing_ok=True)
@@ -286,7 +286,7 @@ class _Diary:
         predictor.neighbours.save(self.run.file("neighbours.npz"))
         for split in ("validation", "test"):
             if len(dataset.indices(split)):
-                self.run.update(detail=tr("the last look at the {split} pictures", split=split))
+                self.run.update(detail=tr("the last look at the {split} pictures", split=tr(split)))
                 given[split] = answers(predictor, dataset, split)
                 given[split].save(self.run.file(f"{split}.npz"), dataset.fingerprint)
         if "test" in given:

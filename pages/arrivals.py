@@ -37,7 +37,7 @@ def report(job: Job) -> None:
         mine = visitors.may_change(job)
         left, right = st.columns([4, 1], vertical_alignment="center") if mine else (st.container(), None)
         detail = parts.text(state.get("detail") or tr("starting"), 120)
-        left.progress(min(1.0, float(state.get("progress") or 0.0)), f"**{name}**: {detail}")
+        left.progress(min(1.0, float(state.get("progress") or 0.0)), tr("**{name}**: {words}", name=name, words=detail))
         if mine and right.button(tr("Cancel"), key=f"cancel {job.name}", disabled=job.asked() is not None):
             job.ask("stop")
     elif status == "finished":
@@ -59,7 +59,9 @@ def report(job: Job) -> None:
                 tr(
                     "Few pictures of {classes}: with fewer than {n} of a class hardly any are left to test with, so nobody can say "
                     "how good a network is. Bring more of them into the same set.",
-                    classes=parts.text(listed(scarce[:5]) + (" …" if len(scarce) > 5 else ""), 200),
+                    classes=parts.text(
+                        tr("{words} …", words=listed(scarce[:5])) if len(scarce) > 5 else listed(scarce), 200
+                    ),
                     n=ENOUGH,
                 )
             )
@@ -79,7 +81,7 @@ def report(job: Job) -> None:
         dismiss(job)
     else:
         reason = state.get("error") or tr("its process vanished; nothing of it was kept. Start it again.")
-        st.error(f"**{name}**: {parts.text(reason, 700)}")
+        st.error(tr("**{name}**: {words}", name=name, words=parts.text(reason, 700)))
         asked = job.read("job.json")
         kept = Path(str(asked.get("source")))
         if asked.get("again") and kept.exists() and st.button(

@@ -6,7 +6,7 @@ import torch
 
 from imgrec import augment, data
 from imgrec.data.dataset import SPLITS
-from imgrec.language import tr
+from imgrec.language import listed, tr
 from imgrec.recipe import RecipeError, command_line
 from pages import parts, pickers, thumbnails
 
@@ -89,8 +89,8 @@ def normalised(dataset: data.Dataset, results: list[np.ndarray], count: int) -> 
             tr(
                 "Training subtracts the mean ({means}) and divides by the standard deviation ({deviations}). Shown "
                 "stretched from the smallest value (black) to the largest (white).",
-                means=", ".join(f"{m:.3f}" for m in mean),
-                deviations=", ".join(f"{s:.3f}" for s in std),
+                means=listed(f"{m:.3f}" for m in mean),
+                deviations=listed(f"{s:.3f}" for s in std),
             )
         )
 
@@ -122,7 +122,7 @@ with st.container(horizontal=True, vertical_alignment="center"):
     )
 pool = dataset.indices(split)
 if not len(pool):
-    st.info(tr("This data set has no {split} pictures; choose another split.", split=split))
+    st.info(tr("This data set has no {split} pictures; choose another split.", split=tr(split)))
     st.stop()
 positions = np.sort(np.random.default_rng(st.session_state.get("augment_pick", 0)).permutation(pool)[:count])
 seed, first = st.session_state.get("recipe_seed", 0), st.session_state.get("draw", 0)

@@ -9,7 +9,7 @@ from imgrec.data import uploads
 from imgrec.home import mend_name
 from imgrec.images import EXTENSIONS
 from imgrec.jobs import Job
-from imgrec.language import mark, tr
+from imgrec.language import listed, mark, tr
 from pages import arrivals, drafts, film, parts, pickers, transfers, visitors
 
 WAYS = (mark("Class by class"), mark("Archive"), mark("Folder"), mark("Without labels"), mark("On the server"))
@@ -76,7 +76,7 @@ def on_server() -> None:
             )
         )
         return
-    st.caption(tr("Open folders: {folders}", folders=parts.text(", ".join(map(str, roots)), 300)))
+    st.caption(tr("Open folders: {folders}", folders=parts.text(listed(map(str, roots)), 300)))
     path = transfers.server_path(tr("Folder, archive or table on the server"), "bring_path")
     start(lambda: path, "" if path else tr("Give a path that exists inside an open folder."), unlabelled())
 

@@ -4,16 +4,24 @@ import base64
 
 import streamlit as st
 
-from imgrec.language import tr
+from imgrec.language import mark, tr
 
 MOST_BYTES = 2**20  # of one picture from a browser
+INSECURE = mark("The browser opens a camera only over https or on this machine itself.")
 
 
 def words() -> dict[str, str]:
-    """What the scripts say when there is no camera."""
+    """What the scripts say when there is no camera, by the name that the browser gives the reason."""
     return {
-        "insecure": tr("The browser opens a camera only over https or on this machine itself."),
-        "closed": tr("No camera:"),
+        "insecure": tr(INSECURE),
+        "NotAllowedError": tr(
+            "The camera is not allowed here: allow it beside the address of the page, or in the system's settings."
+        ),
+        "NotFoundError": tr("The browser finds no camera on this device."),
+        "NotReadableError": tr(
+            "The camera does not answer; another program may be using it. Close that, and open this page again."
+        ),
+        "closed": tr("The camera could not be opened."),
     }
 
 

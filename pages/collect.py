@@ -9,7 +9,7 @@ from imgrec import background
 from imgrec.data.collecting import Collection, Photo, collections_of, find_collection, open_collection
 from imgrec.home import mend_name
 from imgrec.images import fit, open_image
-from imgrec.language import tr
+from imgrec.language import listed, tr
 from pages import arrivals, film, parts, sharing, thumbnails, transfers, visitors
 
 SHOWN = 60  # photos on the teacher's page
@@ -42,7 +42,7 @@ def begin() -> None:
                 st.query_params["code"] = collection.code
                 st.rerun()
     for collection in collections_of("" if visitors.is_operator() else visitors.me() or "nobody")[:5]:
-        label = parts.text(f"{collection.name}: {', '.join(collection.classes[:6])}", 100)
+        label = parts.text(tr("{name}: {value}", name=collection.name, value=listed(collection.classes[:6])), 100)
         if st.button(label, icon=":material/folder_open:", key=f"collect {collection.code}"):
             st.query_params["code"] = collection.code
             st.rerun()
@@ -70,7 +70,10 @@ def add(collection: Collection) -> None:
         st.info(tr("Choose what you photograph, then take photos of it: near and far, from all sides."))
         return
     turn = st.session_state.setdefault("collect_turn", 0)
-    film.record("collect_film", lambda shots: keep(collection, label, shots))
+    film.record(
+        "collect_film", lambda shots: keep(collection, label, shots),
+        instead=tr("Tap Upload below: a phone then offers its own camera."),
+    )  # fmt: skip
     files = transfers.upload_box(tr("Or photos that you have"), f"collect_files {turn}")
     if files:
         keep(collection, label, [film.Shot(file.getvalue(), "", file.name) for file in files])
@@ -94,7 +97,9 @@ def keep(collection: Collection, label: str, given: list[film.Shot]) -> None:
             kept += 1
         except (ValueError, OSError) as error:
             said = str(error)
-            refused.append(parts.text(said if said.startswith(name) else f"{name}: {said}", 260))
+            refused.append(
+                parts.text(said if said.startswith(name) else tr("{name}: {value}", name=name, value=said), 260)
+            )
     st.session_state["collect_said"] = (kept, list(dict.fromkeys(refused)))
 
 
@@ -155,7 +160,7 @@ def from_whom(collection: Collection, photos: list[Photo]) -> str | None:
         name = visitors.spoken(visitors.called(visitor)) if visitor else "?"
         alike = sum(other.partition(" #")[0] == name for other in called.values())
         called[visitor] = f"{name} #{alike + 1}" if alike else name
-    st.caption(", ".join(f"{called[visitor]} {count}" for visitor, count in counts.most_common()))
+    st.caption(listed(f"{called[visitor]} {count}" for visitor, count in counts.most_common()))
     if st.session_state.get("collect_who") not in counts:
         st.session_state["collect_who"] = None
     who = left.selectbox(

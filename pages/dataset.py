@@ -7,7 +7,7 @@ import streamlit as st
 
 from imgrec import background, charts, data
 from imgrec.data import inspection
-from imgrec.language import mark, tr
+from imgrec.language import listed, mark, tr
 from imgrec.runs import usable_runs
 from pages import editing, gallery, parts, pickers, thumbnails, transfers, visitors
 
@@ -152,7 +152,10 @@ def originals(facts: dict) -> None:
         st.caption(
             tr(
                 "Stored as {kinds}.",
-                kinds="; ".join(f"{parts.text(kind)}: {n:,}" for kind, n in facts["modes"].items()),
+                kinds=tr("; ").join(
+                    tr("{name}: {value}", name=parts.text(listed(kind.split(", "))), value=f"{n:,}")
+                    for kind, n in facts["modes"].items()
+                ),
             )
         )
 

@@ -13,7 +13,7 @@ from imgrec.evaluate import (
     reliability,
     slices,
 )
-from imgrec.language import mark, tr
+from imgrec.language import listed, mark, tr
 from imgrec.predict import Predictor
 from imgrec.renaming import names_now
 from imgrec.robustness import CHANGES
@@ -91,17 +91,20 @@ def worse(run: Run, dataset: Dataset) -> None:
                 with column:
                     st.markdown(f"**{tr(CHANGES[kind].title)}**")
                     levels, values = found["level"][chosen].tolist(), found["accuracy"][chosen].tolist()
-                    told = ", ".join(f"{level:g}: {value:.0%}" for level, value in zip(levels, values, strict=True))
+                    told = listed(
+                        tr("{name}: {value}", name=f"{level:g}", value=f"{value:.0%}")
+                        for level, value in zip(levels, values, strict=True)
+                    )
                     parts.chart(
                         charts.worsening(levels, values, tr(CHANGES[kind].unit)),
                         f"worse_{kind}",
-                        f"{tr(CHANGES[kind].title)}: {told}",
+                        tr("{name}: {value}", name=tr(CHANGES[kind].title), value=told),
                     )
         if len(found["strangers"]):
             told = zip(found["strangers"].tolist(), found["rejected"].tolist(), strict=True)
             st.caption(
                 tr("Pictures of other things that it marks as none of these: {kinds}.",
-                   kinds=", ".join(f"{tr(name)} {share:.0%}" for name, share in told))
+                   kinds=listed(f"{tr(name)} {share:.0%}" for name, share in told))
             )  # fmt: skip
     study.offer(tr("Make the test pictures worse, step by step"))
 
@@ -146,7 +149,7 @@ def parts_of_it(dataset: Dataset, given: Answers) -> None:
         rows = sorted(named(rows), key=lambda row: row["accuracy"])[:40]
     parts.chart(
         charts.slices(rows, float(given.right.mean())), "slices",
-        ", ".join(f"{row['name']} {row['accuracy']:.0%}" for row in rows[:20]),
+        listed(f"{row['name']} {row['accuracy']:.0%}" for row in rows[:20]),
     )  # fmt: skip
     st.caption(
         tr(

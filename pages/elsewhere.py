@@ -9,7 +9,7 @@ from imgrec import charts
 from imgrec.data import Dataset, DatasetError, class_name, class_names, classes_of, list_datasets, shapes
 from imgrec.data.dataset import sample
 from imgrec.elsewhere import Elsewhere, judge, own_test, pairs, shared, summary
-from imgrec.language import listed, tr
+from imgrec.language import listed, sentences, tr
 from imgrec.predict import Predictor
 from imgrec.runs import Run
 from pages import parts, pickers, settings, split_answers, thumbnails
@@ -131,7 +131,7 @@ def told(run: Run, model: Predictor, dataset: Dataset, there: Elsewhere, called:
         about = tr("Marked as probably none of its classes, though they are.")
         tiles.append((tr("Taken for strange"), f"{1 - there.known:.1%}", about))
     parts.metrics(*tiles)
-    st.caption(" ".join(counted(found, dataset)))
+    st.caption(sentences(*counted(found, dataset)))
     verdict(found)
     names = dict(zip(model.classes, class_names(model.classes), strict=True))
     parts.chart(

@@ -7,7 +7,7 @@ from imgrec import charts
 from imgrec.data import Dataset, DatasetError, class_names, named
 from imgrec.elsewhere import by_heart, learned_before
 from imgrec.evaluate import Answers, amend, bootstrap, curves, report
-from imgrec.language import listed, mark, tr
+from imgrec.language import listed, mark, sentences, tr
 from imgrec.predict import Predictor
 from imgrec.report import printable
 from imgrec.runs import Run
@@ -160,8 +160,10 @@ def not_new(run: Run, dataset: Dataset, given: Answers) -> None:
     if learned.any():
         rest = given.right[~learned]
         st.warning(
-            by_heart(int(learned.sum()))
-            + (" " + tr("Of the others it has {accuracy:.1%} right.", accuracy=rest.mean()) if len(rest) else ""),
+            sentences(
+                by_heart(int(learned.sum())),
+                tr("Of the others it has {accuracy:.1%} right.", accuracy=rest.mean()) if len(rest) else "",
+            ),
             icon=":material/warning:",
         )  # fmt: skip
 

@@ -5,7 +5,7 @@ import streamlit as st
 from imgrec import baselines, charts, run_table
 from imgrec.data import named
 from imgrec.elsewhere import by_heart
-from imgrec.language import plural, tr
+from imgrec.language import plural, sentences, tr
 from imgrec.runs import Run
 from pages import parts
 from pages.study import Study
@@ -89,8 +89,12 @@ def compared(run: Run, evaluation: dict) -> None:
         rows += [{"name": tr(baselines.METHODS[m].title), "accuracy": a, "kind": "baseline"} for m, a in pairs]
     st.html(charts.ranking(rows))
     st.caption(
-        tr("Dark: this run. Light: the best run of each other network on the same pictures. Grey: without a network.")
-        + (" " + tr("Those learned from the pixels of {n:,} pictures.", n=found["pictures"][0]) if found else "")
+        sentences(
+            tr(
+                "Dark: this run. Light: the best run of each other network on the same pictures. Grey: without a network."
+            ),
+            tr("Those learned from the pixels of {n:,} pictures.", n=found["pictures"][0]) if found else "",
+        )
     )
     if not found:
         study.offer(tr("Compare with a linear SVM, a decision tree and nearest neighbours"))

@@ -10,7 +10,7 @@ import streamlit as st
 
 from imgrec.data import uploads
 from imgrec.images import ImageError, fit, open_image
-from imgrec.language import current, tr
+from imgrec.language import current, sentences, tr
 from pages import camera, parts, scripts, thumbnails, transfers
 
 SIDE, EVERY, MOST = 320, 150, 120  # pixels, milliseconds between two pictures, pictures at once
@@ -26,8 +26,9 @@ class Shot(NamedTuple):
     name: str = "camera.jpg"
 
 
-def record(key: str, take: Callable[[list[Shot]], None]) -> None:
-    """The camera, and the button that records while it is held. ``take`` gets the pictures of each time, in their order."""
+def record(key: str, take: Callable[[list[Shot]], None], instead: str = "") -> None:
+    """The camera, and the button that records while it is held. ``take`` gets the pictures of each time, in their order. Where
+    the browser opens no camera both are hidden, and it says ``instead`` what to do."""
 
     def came() -> None:
         if shots := _shots(camera.sent(key, "film")):
@@ -45,7 +46,8 @@ def record(key: str, take: Callable[[list[Shot]], None]) -> None:
                 "stop": tr("Stop"),
                 "video": tr("The camera's picture"),
                 "wait": tr("The camera is being opened."),
-                **camera.words(),
+                **(words := camera.words()),
+                "insecure": sentences(words["insecure"], instead),
             },
         },
         on_film_change=came,

@@ -264,10 +264,10 @@ thumbnails.image(teaching.framed(image, middle, middle, field), tr("What one num
 teaching.question("convolution")
 teaching.in_pytorch(
     "import torch\nfrom torch.nn import functional\n\n"
-    f"window = torch.tensor({step.seen.round(2).tolist()})  # the pixels under it\n"
+    f"window = torch.tensor({step.seen.round(2).tolist()})  # {tr('the pixels under it')}\n"
     f"picture = torch.rand({', '.join(map(str, pixels.shape))})\n"
     f"kernel = torch.tensor({kernel.round(3).tolist()})\n"
-    "print((window * kernel).sum())  # one number of the result\n"
+    f"print((window * kernel).sum())  # {tr('one number of the result')}\n"
     f"result = functional.conv2d(picture[{'None' if kernel.ndim == 3 else 'None, None'}], "
     f"kernel[{'None' if kernel.ndim == 3 else 'None, None'}], stride={stride}, padding={padding}, dilation={dilation})"
     + ("\nresult = functional.relu(result)" if activation else "")

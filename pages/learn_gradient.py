@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from imgrec import charts
-from imgrec.language import mark, tr
+from imgrec.language import listed, mark, tr
 from imgrec.lessons import gradient
 from pages import parts, teaching
 
@@ -113,7 +113,7 @@ learned = {tr(name): [done.probabilities[target] for done in path[: STEPS + 1]] 
 parts.chart(
     charts.falling(learned, tr("step"), tr("Probability of {c}", c=c)),
     "gradient_losses",
-    ", ".join(f"{name}: {line[0]:.1%} → {line[-1]:.1%}" for name, line in learned.items()),
+    listed(tr("{name}: {value}", name=name, value=f"{line[0]:.1%} → {line[-1]:.1%}") for name, line in learned.items()),
 )
 st.caption(
     tr(
@@ -135,7 +135,7 @@ weights = torch.tensor({np.round(weights, 4).tolist()}, requires_grad=True)
 biases = torch.tensor({np.round(biases, 4).tolist()}, requires_grad=True)
 logits = functional.linear(inputs, weights, biases)
 loss = {CODE[loss]}
-loss.backward()  # fills weights.grad and biases.grad
+loss.backward()  # {tr("fills weights.grad and biases.grad")}
 with torch.no_grad():
     weights -= {rate} * weights.grad
     biases -= {rate} * biases.grad

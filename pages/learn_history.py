@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from imgrec import charts, models, run_table, runs, trainings
-from imgrec.language import tr
+from imgrec.language import listed, tr
 from imgrec.lessons import history
 from imgrec.recipe import Recipe
 from pages import parts, pickers, teaching, visitors
@@ -142,7 +142,7 @@ def together(dataset) -> None:
         )
     missing = [name for name in QUICK if name not in {row["network"] for row in rows}]
     if missing:
-        st.caption(tr("Not trained on these pictures yet: {networks}.", networks=", ".join(missing)))
+        st.caption(tr("Not trained on these pictures yet: {networks}.", networks=listed(missing)))
         if st.button(tr("Train them, five epochs each"), icon=":material/play_arrow:", key="history_train"):
             with parts.refusals():
                 size = {name: max(dataset.image_size, models.card(name).smallest) for name in missing}
@@ -171,11 +171,11 @@ milestone()
 dataset = pickers.dataset_picker(tr("The pictures that all of them learn from."))
 together(dataset)
 teaching.question("history")
-teaching.in_pytorch("""
+teaching.in_pytorch(f"""
 import torch
 from torch import nn
 
-class Block(nn.Module):  # the idea of 2015 in one line
+class Block(nn.Module):  # {tr("the idea of 2015 in one line")}
     def __init__(self, maps):
         super().__init__()
         self.change = nn.Sequential(nn.Conv2d(maps, maps, 3, padding=1), nn.ReLU(), nn.Conv2d(maps, maps, 3, padding=1))

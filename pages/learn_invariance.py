@@ -6,7 +6,7 @@ import streamlit as st
 from imgrec import charts, trainings
 from imgrec.augment import AUGMENTATIONS, parse
 from imgrec.data import class_names
-from imgrec.language import tr
+from imgrec.language import listed, tr
 from imgrec.lessons import invariance
 from imgrec.recipe import Recipe
 from imgrec.runs import open_run
@@ -33,7 +33,7 @@ def moving(name: str, probabilities: np.ndarray, shown: dict[int, str], change: 
     )
     right = int((probabilities.argmax(1) == label).sum())
     teaching.formula(rf"\frac{{{right}}}{{{len(probabilities)}}}", f"{share:.0%}")
-    plan = ", ".join(tr(AUGMENTATIONS[change].title) for change in parse(open_run(name).recipe.augment))
+    plan = listed(tr(AUGMENTATIONS[change].title) for change in parse(open_run(name).recipe.augment))
     st.caption(
         tr(
             "{name}, trained with {plan}: right for **{share:.0%}** of the values.",
@@ -107,13 +107,13 @@ for column, (name, found), key in zip(st.columns(len(answers)), answers.items(),
     with column:
         moving(name, found, shown, change, key, label)
 teaching.question("invariance")
-teaching.in_pytorch("""
+teaching.in_pytorch(f"""
 import torch
 from torchvision.transforms import v2
 
 picture = torch.rand(3, 32, 32)
 change = v2.Compose([v2.RandomRotation(15), v2.RandomHorizontalFlip(), v2.ColorJitter(0.2)])
-print(torch.stack([change(picture) for _ in range(8)]).shape)  # eight different ones
+print(torch.stack([change(picture) for _ in range(8)]).shape)  # {tr("eight different ones")}
 """)
 teaching.plan(
     tr("Pupils can say what augmentation is for and choose one that fits their pictures."), 25,

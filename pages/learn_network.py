@@ -9,7 +9,7 @@ import torch
 from imgrec import charts, snapshots
 from imgrec.augment import to_tensor
 from imgrec.data import class_names
-from imgrec.language import mark, tr
+from imgrec.language import listed, mark, tr
 from imgrec.lessons import network
 from imgrec.predict import Predictor
 from imgrec.runs import Run
@@ -165,7 +165,7 @@ def follow(run: str, found: list[network.Layer], index: int, picture: np.ndarray
             st.caption(tr("More maps come in than are kept here, so this sum cannot be written out."))
         return
     if came.kernels is None:
-        terms = ", ".join(f"{v:.2f}" for v in came.windows[0].flatten())
+        terms = listed(f"{v:.2f}" for v in came.windows[0].flatten())
         st.markdown(
             tr(
                 "{kind} takes the window {terms} of the map before it, and gives **{total:.3f}**.",

@@ -8,7 +8,7 @@ import torch
 
 from imgrec import charts
 from imgrec.augment import to_tensor
-from imgrec.language import mark, tr
+from imgrec.language import listed, mark, tr
 from imgrec.lessons import optimisers
 from imgrec.runs import open_run
 from pages import parts, pickers, teaching
@@ -97,7 +97,7 @@ paths = {racer: optimisers.path(surface, racer, rate, -(-steps // 30) * 30, nois
 axis, heights = optimisers.heights(surface, optimisers.POINTS if name == NETWORK else 81)
 with right:
     fates = {racer: optimisers.fate(surface, passed) for racer, passed in paths.items()}
-    told = ", ".join(f"{tr(racer)}: {fate}" for racer, fate in fates.items())
+    told = listed(tr("{name}: {value}", name=tr(racer), value=fate) for racer, fate in fates.items())
     parts.chart(
         charts.race(axis, heights, {tr(racer): passed for racer, passed in paths.items()}, surface.lowest),
         "race",

@@ -96,11 +96,11 @@ teaching.question("pixels")
 teaching.in_pytorch(f"""
 import torch
 
-picture = torch.randint(0, 256, ({SIDE}, {SIDE}, 3), dtype=torch.uint8)  # rows, columns, channels
+picture = torch.randint(0, 256, ({SIDE}, {SIDE}, 3), dtype=torch.uint8)  # {tr("rows, columns, channels")}
 values = picture.float() / 255
 mean, deviation = values.mean((0, 1)), values.std((0, 1), correction=0)
 normalised = (values - mean) / deviation
-batch = normalised.permute(2, 0, 1)[None]  # PyTorch wants (pictures, channels, rows, columns)
+batch = normalised.permute(2, 0, 1)[None]  # {tr("PyTorch wants (pictures, channels, rows, columns)")}
 print(batch.shape, batch.mean(), batch.std())
 """)
 teaching.plan(

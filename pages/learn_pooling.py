@@ -78,7 +78,7 @@ stages[2].caption(
     tr("After pooling, {side} × {side}: {size:.0%} of the numbers are left", side=side, size=result.size / active.size)
 )
 seen = pooling.block(active, down, across, size)
-terms = ", ".join(f"{v:.2f}" for v in seen.flatten())
+terms = listed(f"{v:.2f}" for v in seen.flatten())
 st.markdown(
     tr(
         "Row {down}, column {across}: of {terms} the {kind} is **{result:.2f}**.",
@@ -120,7 +120,7 @@ teaching.in_pytorch(f"""
 import torch
 from torch.nn import functional
 
-maps = torch.tensor([[{pooling.block(found, down, across, size).round(4).tolist()}]])  # the block, after the convolution
+maps = torch.tensor([[{pooling.block(found, down, across, size).round(4).tolist()}]])  # {tr("the block, after the convolution")}
 active = functional.{ {"relu": "relu(maps)", "leaky": "leaky_relu(maps, 0.1)", "gelu": "gelu(maps)", "tanh": "tanh(maps)", "sigmoid": "sigmoid(maps)"}[chosen] }
 smaller = functional.{"max_pool2d" if "max" in kind else "avg_pool2d"}(active, {size})
 print(active, smaller)

@@ -6,7 +6,7 @@ import torch
 
 from imgrec import charts
 from imgrec.data.dataset import sample
-from imgrec.language import mark, tr
+from imgrec.language import mark, sentences, tr
 from imgrec.lessons import transfer
 from imgrec.predict import Predictor, predictor
 from imgrec.runs import usable_runs
@@ -101,9 +101,9 @@ with_it, without = (float(lines[who][at].mean()) for who in ("the trained networ
 gain = with_it - without
 teaching.formula(f"{with_it:.1%} - {without:.1%}", teaching.points(gain))
 st.caption(
-    tr("Nothing but the last layer learns here, in one step. Each point is the mean of {n} draws of pictures.", n=DRAWS)
-    + " "
-    + (
+    sentences(
+        tr("Nothing but the last layer learns here, in one step."),
+        tr("Each point is the mean of {n} draws of pictures.", n=DRAWS),
         tr(
             "With {n} pictures of each class the trained network's features are right about {gain:.0f} more of a hundred "
             "pictures than the pixels.",
@@ -113,7 +113,7 @@ st.caption(
         if gain > 0
         else tr(
             "Here the trained network's features do not help: what it learned has too little in common with these pictures."
-        )
+        ),
     )
 )
 parts.link(
@@ -121,15 +121,15 @@ parts.link(
     model=model.passport.model, freeze="backbone",
 )  # fmt: skip
 teaching.question("transfer")
-teaching.in_pytorch("""
+teaching.in_pytorch(f"""
 import torch
 from torch import nn
 from torchvision.models import mobilenet_v2
 
-network = mobilenet_v2(weights=None)  # weights="DEFAULT" downloads those of ImageNet
+network = mobilenet_v2(weights=None)  # {tr('weights="DEFAULT" downloads those of ImageNet')}
 for weight in network.parameters():
     weight.requires_grad = False
-network.classifier[1] = nn.Linear(1280, 5)  # new, so it learns
+network.classifier[1] = nn.Linear(1280, 5)  # {tr("new, so it learns")}
 print(sum(w.numel() for w in network.parameters() if w.requires_grad), "weights learn")
 """)
 teaching.plan(

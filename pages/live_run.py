@@ -20,7 +20,7 @@ from starlette.responses import Response
 from imgrec import charts, queue, trainings
 from imgrec.coach import OPEN, advise
 from imgrec.jobs import LIVE, STATUSES
-from imgrec.language import LANGUAGES, current, listed, mark, speaking, tr
+from imgrec.language import LANGUAGES, current, listed, mark, sentences, speaking, tr
 from imgrec.recipe import Recipe
 from imgrec.runs import Run, RunError, open_run
 from pages import parts, visitors
@@ -174,16 +174,22 @@ def advised(run: Run, epochs: Sequence[Mapping[str, Any]]) -> Sequence[Said]:
     said = advise(epochs, 0 if over else run.recipe.epochs, classes, checked_with, test or None)
     looks = {"good": "success", **dict.fromkeys(OPEN, "info")}
     return [
-        (looks.get(advice.kind, "warning"), f"{tr(advice.kind).capitalize()}.", f"{advice.words} {advice.attempt}")
+        (looks.get(advice.kind, "warning"), *led(tr(advice.kind).capitalize(), sentences(advice.words, advice.attempt)))
         for advice in said
     ]
+
+
+def led(kind: str, words: str) -> tuple[str, str]:
+    """The word that leads a sentence, which is bold, and the rest with what the language puts between them."""
+    _, lead, rest = tr("**{kind}.** {words}", kind=kind, words=words).split("**", 2)
+    return lead, rest
 
 
 def news(run: Run, status: str, state: dict, me: str) -> Sequence[Said]:
     """What the worker says, or what to do when it says nothing more."""
     if status in LIVE and run.asked():
         words = {"stop": tr("Stopping"), "pause": tr("Pausing"), "finish": tr("Testing the best state so far")}
-        return [("info", "", f"{words[run.asked()]} …")]
+        return [("info", "", tr("{words} …", words=words[run.asked()]))]
     if status == "waiting" and state.get("ahead"):
         return [("info", "", waiting(run, me))]
     if status == "training" and run.silent_seconds > 15:
@@ -193,8 +199,8 @@ def news(run: Run, status: str, state: dict, me: str) -> Sequence[Said]:
             silent_seconds=run.silent_seconds,
         )
         return [("warning", "", silent)]
-    if status in LIVE and state.get("detail"):
-        return [("info", "", f"{str(state['detail'])[:1].upper()}{str(state['detail'])[1:200]} …")]
+    if status in LIVE and (detail := str(state.get("detail") or "")):
+        return [("info", "", tr("{words} …", words=f"{detail[:1].upper()}{detail[1:200]}"))]
     if status == "failed":
         return [("error", "", tr("It failed. {error}", error=str(state.get("error", ""))[:600]))]
     if status == "lost":
@@ -215,9 +221,9 @@ def waiting(run: Run, me: str) -> str:
         words.append(tr("{n} more", n=len(before) - 5))
     said = tr("Number {n} in the queue. Before it: {runs}.", n=len(before) + 1, runs=listed(words))
     if seconds is None:
-        return said + " " + tr("When it begins can be told once the first of them trains.")
+        return sentences(said, tr("When it begins can be told once the first of them trains."))
     if seconds:
-        said += " " + tr("It should begin in about {time}.", time=parts.duration(seconds))
+        said = sentences(said, tr("It should begin in about {time}.", time=parts.duration(seconds)))
     return said
 
 
@@ -241,6 +247,8 @@ WAYS_OUT = (  # how to end a training early: word, label, icon, help
 def controls(run: Run) -> None:
     """Stop, pause, finish or resume, apart from the polling view, so that a click is answered at once."""
     status = run.status
+    if status not in LIVE and run.resumable():  # it has finished
+        return
     if not visitors.may_change(run):
         st.caption(
             tr("Started by {owner}; only they or the operator can stop it.", owner=parts.text(owner))
@@ -262,7 +270,7 @@ def controls(run: Run) -> None:
                     queue.put_first(run.name)
                 except ValueError as error:
                     st.error(parts.text(error, 300))
-    elif run.resumable() is None and st.button(tr("Resume"), icon=":material/play_arrow:", key="resume"):
+    elif st.button(tr("Resume"), icon=":material/play_arrow:", key="resume"):
         with parts.refusals():
             trainings.resume(run.name)
             st.rerun()

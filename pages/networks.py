@@ -5,7 +5,7 @@ import time
 import streamlit as st
 
 from imgrec import charts, models
-from imgrec.language import mark, tr
+from imgrec.language import large, mark, tr
 from pages import parts, pickers
 
 SIZES = (28, 32, 64, 96, 128, 224)
@@ -44,7 +44,7 @@ def about(name: str, size: int, channels: int, classes: int) -> None:
         (tr("Weights"), f"{models.parameters(name, classes, channels, size):,}", tr("Numbers that it learns.")),
         (
             tr("Multiply-adds"),
-            f"{models.operations(name, classes, channels, size) / 1e6:,.1f} M",
+            large(models.operations(name, classes, channels, size)),
             tr("For one picture."),
         ),
         (tr("Layers"), f"{len(found):,}", tr("Everything that turns numbers into others.")),

@@ -113,7 +113,10 @@ def _cell(values: np.ndarray, number: int, layer: Layer) -> dict:
     if values.ndim == 0:
         most = max(float(np.abs(layer.values).max()), 1e-9)
         colour = teaching.shades(np.array([[values / most, 1.0]]), signed=True)[:, :1]
-        return {"src": thumbnails.data_url(colour), "title": f"{tr('unit {i}', i=number)}: {float(values):.2f}"}
+        return {
+            "src": thumbnails.data_url(colour),
+            "title": tr("{name}: {value}", name=tr("unit {i}", i=number), value=f"{float(values):.2f}"),
+        }
     step = max(1, values.shape[0] // SIDE)
     return {
         "src": thumbnails.data_url(teaching.shades(values[::step, ::step], signed=True)),

@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages import scripts
 
-Said = tuple[str, str, str]  # a sentence in a coloured box: info, success, warning or error; its first word; the rest
+Said = tuple[str, str, str]  # a coloured box: info, success, warning or error; what it begins with, bold; the rest
 
 
 def pulse(content: Mapping[str, Any], address: str = "", show: bool = False) -> None:

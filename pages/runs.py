@@ -12,7 +12,7 @@ import streamlit as st
 from imgrec import charts, sweep
 from imgrec.events import write_events
 from imgrec.jobs import LIVE
-from imgrec.language import mark, tr
+from imgrec.language import listed, mark, sentences, tr
 from imgrec.recipe import FIELDS
 from imgrec.run_table import METRICS, SETTINGS, matching, rows
 from imgrec.runs import Notes, Run, RunError, delete_run, open_run, restore_run
@@ -93,16 +93,16 @@ def pick(found: list[dict], columns: list[str]) -> list[str]:
         st.info(tr("No run is like that; look for another word, or choose another filter."))
         return []
     st.caption(
-        tr(
-            "{n:,} runs, newest first; a click on a heading sorts. Tick one to work with it, several to compare."
-            if st.session_state.get("runs_order", "newest") == "newest"
-            else "{n:,} runs; a click on a heading sorts. Tick one to work with it, several to compare.",
-            n=len(found),
-        )
-        + (
-            " " + tr("The first {n:,} are shown; find, filter or order to see others.", n=MOST_SHOWN)
+        sentences(
+            tr(
+                "{n:,} runs, newest first; a click on a heading sorts. Tick one to work with it, several to compare."
+                if st.session_state.get("runs_order", "newest") == "newest"
+                else "{n:,} runs; a click on a heading sorts. Tick one to work with it, several to compare.",
+                n=len(found),
+            ),
+            tr("The first {n:,} are shown; find, filter or order to see others.", n=MOST_SHOWN)
             if len(found) > MOST_SHOWN
-            else ""
+            else "",
         )
     )
     shown = [
@@ -121,6 +121,7 @@ def pick(found: list[dict], columns: list[str]) -> list[str]:
             "star": st.column_config.TextColumn(TITLES["star"], width=30),
             "validation_accuracy": st.column_config.NumberColumn(tr(TITLES["validation_accuracy"]), format="percent"),
             "test_accuracy": st.column_config.NumberColumn(tr(TITLES["test_accuracy"]), format="percent"),
+            "owner": st.column_config.TextColumn(tr(TITLES["owner"]), width=110),
             "tags": st.column_config.ListColumn(tr(TITLES["tags"])),
         },
     )  # fmt: skip
@@ -234,7 +235,7 @@ def compare(names: list[str], table: dict[str, dict]) -> None:
 
 def calling(rows: list[dict], different: list[str]) -> dict[str, str]:
     """What runs are called in a legend: by one or two settings in which they differ, if that tells them apart, else by name."""
-    told = {row["run"]: ", ".join(f"{tr(TITLES[name])} {_said(row.get(name))}" for name in different) for row in rows}
+    told = {row["run"]: listed(f"{tr(TITLES[name])} {_said(row.get(name))}" for name in different) for row in rows}
     return told if 1 <= len(different) <= 2 and len(set(told.values())) == len(rows) else {name: name for name in told}
 
 

@@ -98,7 +98,7 @@ def plan(goal: str, minutes: int, questions: Sequence[tuple[str, str]]) -> None:
     with inside:
         st.markdown(tr("**Goal** {goal}", goal=goal) + "\n\n" + tr("**Time** {minutes} minutes", minutes=minutes))
         for asked, answer in questions:
-            st.markdown(f"- {asked} *{answer}*")
+            st.markdown("- " + tr("{asked} *{answer}*", asked=asked, answer=answer))
         title = str(st.session_state.get("lesson_title", ""))
         transfers.download(
             tr("A worksheet to print"), lambda: worksheet(title, questions), f"{title}.html", "text/html",
@@ -112,7 +112,8 @@ def worksheet(title: str, questions: Sequence[tuple[str, str]]) -> str:
     answers = "".join(f"<li>{escape(words)}<br><em>{escape(answer)}</em></li>" for words, answer in questions)
     return f"""<!doctype html><html lang="{current().replace("_", "-")}"><meta charset="utf-8"><title>{escape(title)}</title>
 <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem}}.room{{height:7rem;border-bottom:1px solid #999}}
-.answers{{break-before:page}}li{{margin-bottom:1.2rem}}</style>
+.answers{{break-before:page}}li{{margin-bottom:1.2rem}}
+:lang(zh) em{{font-style:normal;font-family:KaiTi,STKaiti,serif}}</style>
 <h1>{escape(title)}</h1><p>{escape(tr("Name:"))} ______________________</p><ol>{asked}</ol>
 <div class=answers><h2>{escape(tr("Answers"))}</h2><ol>{answers}</ol></div></html>"""
 

@@ -4,6 +4,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from imgrec.language import LANGUAGES, current, mark, tr
+from pages import camera, scripts
 
 CAMERA = (
     "[data-testid=stCameraInput]:{}(:has([data-testid=stCameraInputWebcamComponent])) [data-testid=stCameraInputButton]"
@@ -15,6 +16,9 @@ STREAMLITS = (  # words of its own, for which it has no other language: where th
     (CAMERA.format("not"), mark("Clear photo")),
     ("[data-testid=stCameraInput] p:has(>a)", mark("Please allow this page to use the camera.")),
 )
+# In every language, for on plain http no permission helps:
+INSECURE = ("html[data-insecure] [data-testid=stCameraInput] p:has(>a)", camera.INSECURE)
+UPRIGHT = ":lang(zh) .token.comment{font-style:normal!important}"  # comments in code: Chinese has no italics
 
 
 def spoken() -> str | None:
@@ -38,20 +42,16 @@ def choose() -> None:
     )  # fmt: skip
     if asked:
         st.query_params["lang"] = chosen
-    if current() != "en":
-        rules = (
-            f'{where}{{font-size:0}}{where}::after{{content:"{tr(word)}";font-size:1rem}}' for where, word in STREAMLITS
-        )
-        st.html(f"<style>{''.join(rules)}</style>")
+    said = (*(STREAMLITS if current() != "en" else ()), INSECURE)
+    rules = (f'{where}{{font-size:0}}{where}::after{{content:"{tr(word)}";font-size:1rem}}' for where, word in said)
+    st.html(f"<style>{''.join(rules)}{UPRIGHT}</style>")
     _spoken(key="spoken", data=current().replace("_", "-"))
     st.sidebar.toggle(
         tr("Charts as tables, too"), key="tables", persist_state="session", help=tr("For screen readers, and for who would rather read numbers.")
     )  # fmt: skip
 
 
-_spoken = st.components.v2.component(
-    "imgrec_spoken", js="export default function ({ data }) { document.documentElement.lang = data; }"
-)
+_spoken = st.components.v2.component("imgrec_spoken", js=scripts.read("camera.js", "spoken.js"))
 
 
 def _keep() -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from imgrec import charts, coach, hardware, models, runs, snapshots
 from imgrec.home import folder
-from imgrec.language import current, tr
+from imgrec.language import current, sentences, tr
 from imgrec.recipe import FIELDS, PRESETS, Recipe, command_line
 from imgrec.runs import Run
 from pages import exam, layers, live_run, moments, parts, pickers, settings, several, teaching, transfers, visitors
@@ -206,7 +206,7 @@ def few(dataset) -> None:
         )
         if not chosen:
             ways.insert(0, (tr("Few"), "use_few", use_preset, "few"))
-    hint(" ".join(words), ":material/model_training:", *ways)
+    hint(sentences(*words), ":material/model_training:", *ways)
 
 
 def check_weights(values: dict, wanted: several.Several) -> None:

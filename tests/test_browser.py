@@ -568,6 +568,18 @@ def test_who_starts_a_run_may_stop_it_others_may_look_and_the_operator_may_all(b
             page.context.close()
 
 
+def test_on_plain_http_a_phone_is_led_to_its_own_camera(page, server):
+    page.add_init_script("Object.defineProperty(window, 'isSecureContext', {value: false})")
+    visit(page, server, "collect")
+    page.get_by_label("Name of the data set").fill("insecure")
+    page.get_by_label("Classes, one in each line").fill("oak\nmaple")
+    page.get_by_role("button", name="Open", exact=True).click()
+    page.get_by_test_id("stMain").get_by_text("oak", exact=True).first.click()
+    page.get_by_text("Tap Upload below").wait_for()
+    assert not page.locator("video, .film button").filter(visible=True).count()
+    assert page.get_by_test_id("stFileUploaderDropzone").is_visible()
+
+
 def test_the_camera_is_classified_live_and_a_whole_archive_in_the_background(page, server, tmp_path):
     """Row 1 of the goals goes on: pictures come by themselves, or by the hundred, and a reload loses nothing."""
     sent = []  # through Streamlit, where what is clicked meanwhile would be taken for a part of a picture

@@ -16,6 +16,7 @@ from PIL import Image
 
 from imgrec import charts
 from imgrec.charts import shelf
+from imgrec.language import large, speaking
 
 EPOCHS = [
     {"epoch": n, "train_loss": 1 / n, "validation_loss": 1.1 / n, "train_accuracy": 0.9, "validation_accuracy": 0.8}
@@ -224,3 +225,14 @@ def test_for_the_back_row_letters_height_and_margins_grow_and_the_figure_itself_
     assert all(new["margin"][side] >= 1.3 * room - 1e-9 for side, room in old["margin"].items())
     assert large.to_dict()["data"] == figure.to_dict()["data"]
     go.Figure(large.to_dict())  # Plotly agrees
+
+
+def test_large_numbers_are_written_as_the_language_counts():
+    rows = [{"network": "lenet", "year": 1998, "weights": 60_000, "multiply-adds": 400_000}] * 2
+    english = charts.networks(rows).to_dict()["layout"]["xaxis"]
+    with speaking("zh_CN"):
+        chinese = charts.networks(rows).to_dict()["layout"]["xaxis"]
+        assert [large(300_300_000), large(61_700)] == ["3.00 亿", "6.2 万"]
+    assert "exponentformat" not in english
+    assert chinese["exponentformat"] == "power"
+    assert large(300_300_000) == "300.3 M"

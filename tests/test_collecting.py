@@ -270,7 +270,7 @@ def test_a_collection_that_ended_cannot_pause():
 def test_what_a_film_shows_is_kept(monkeypatch):
     """What the button that is held sends, as the camera sends it."""
     leaves, taken = open_collection("leaves", ["oak", "maple"], ANN), []
-    monkeypatch.setattr("pages.film.record", lambda key, take: taken.append(take))
+    monkeypatch.setattr("pages.film.record", lambda key, take, **more: taken.append(take))
     test = open_page("collect.py", {"code": leaves.code})
     test = open_page("collect.py", {"code": leaves.code}, collect_label="oak")
     assert not test.exception

@@ -28,7 +28,9 @@ from imgrec.evaluate import (
     threshold,
     wilson,
 )
+from imgrec.hardware import in_words
 from imgrec.images import to_png
+from imgrec.language import speaking
 from imgrec.neighbours import Neighbours
 from imgrec.report import _curves, printable
 from imgrec.runs import open_run
@@ -240,6 +242,17 @@ def test_only_a_report_of_test_pictures_says_that_they_were_never_learned_from(t
     text = printable(trained, answers(model, digits, split), digits)
     assert ("never learned from" in text) == (split == "test")
     assert ("no test" in text) == (split != "test")
+
+
+def test_a_report_speaks_the_language_of_who_reads_it_not_that_of_the_training(trained, model, digits):
+    about = trained.read("about.json")
+    with speaking("zh_CN"):
+        text = printable(trained, answers(model, digits, "test"), digits)
+    assert "GiB 空闲" in text
+    assert "<td>学习率<td>" in text
+    assert "GiB free" in in_words(about["device"])
+    assert in_words("CPU (of an older run)") == "CPU (of an older run)"
+    assert in_words(None) == ""
 
 
 def drawn(*losses):

@@ -13,9 +13,10 @@ from test_pages import PAGES, open_page, texts
 from imgrec import language
 from imgrec.data import class_names, named, open_dataset
 from imgrec.data.names import KNOWN
-from imgrec.language import FOLDER, LANGUAGES, plural, speaking, tr
+from imgrec.language import FOLDER, LANGUAGES, listed, plural, sentences, speaking, tr
 from imgrec.predict import predictor
 from imgrec.recipe import Recipe, RecipeError
+from pages.live_run import led
 
 OTHERS = [name for name in LANGUAGES if name != "en"]
 HAN = re.compile(r"[\u4e00-\u9fff]")
@@ -165,6 +166,15 @@ def test_an_unknown_language_is_english_and_a_missing_sentence_stays_as_it_is(ch
     monkeypatch.setenv("IMGREC_LANGUAGE", "zh_CN")
     assert HAN.search(tr("Train a network"))
     assert sorted(path.name for path in FOLDER.iterdir()) == OTHERS
+
+
+def test_sentences_and_lists_are_joined_as_the_language_does(chinese):
+    assert sentences("一。", "", "二。") == "一。二。"
+    assert led("良好", "继续。") == ("良好", "：继续。")
+    with speaking("en"):
+        assert sentences("One.", "", "Two.") == "One. Two."
+        assert led("Good", "Go on.") == ("Good.", " Go on.")
+        assert listed(["a", "b", "c"]) == "a, b, c"
 
 
 def test_errors_of_the_core_speak_the_language_too(chinese):

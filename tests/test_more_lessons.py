@@ -17,6 +17,7 @@ from imgrec import models, privacy
 from imgrec.data import open_dataset
 from imgrec.data.dataset import LEFT_OUT
 from imgrec.images import ImageError, open_image
+from imgrec.language import speaking, tr
 from imgrec.lessons import adversarial, fitting, history, invariance, transfer
 from imgrec.lessons.convolution import KERNELS
 from imgrec.lessons.quiz import QUESTIONS
@@ -299,6 +300,11 @@ def test_its_reasons_are_shown_beside_those_of_a_network_that_has_learned_nothin
     assert sure > 90
     assert covered < sure - 20
     assert guess < 40
+
+
+def test_no_answer_for_teachers_is_slanted_in_chinese():
+    with speaking("zh_CN"):
+        assert "*" not in tr("{asked} *{answer}*", asked="为什么？", answer="因为。")
 
 
 def test_a_worksheet_has_the_questions_and_the_answers_on_a_page_of_their_own():

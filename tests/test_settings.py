@@ -204,7 +204,7 @@ def test_averaged_weights_are_what_is_judged_and_kept():
     assert right == pytest.approx([e for e in events if isinstance(e, Epoch)][-1].validation_accuracy)
 
 
-@pytest.mark.parametrize("optimiser, rate, l1", [("sgd", 0.05, 0.1), ("adamw", 0.003, 0.5)])
+@pytest.mark.parametrize(("optimiser", "rate", "l1"), [("sgd", 0.05, 0.1), ("adamw", 0.003, 0.5)])
 def test_l1_takes_weights_to_zero_whatever_the_optimiser_makes_of_gradients(optimiser, rate, l1):
     recipe = replace(
         BASE, model="softmax-regression", epochs=30, optimiser=optimiser, learning_rate=rate, weight_decay=0.0

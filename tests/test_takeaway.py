@@ -25,6 +25,7 @@ from imgrec.data.dataset import sample
 from imgrec.export import ExportError, export
 from imgrec.home import folder
 from imgrec.images import to_png
+from imgrec.language import speaking
 from imgrec.predict import Predictor
 from imgrec.runs import open_run
 from imgrec.takeaway import packed
@@ -254,3 +255,14 @@ def test_int8_is_made_and_tested_with_all_classes_of_a_set_that_lies_class_by_cl
     monkeypatch.setattr(takeaway_export, "_figures", lambda *given: seen.append(given[2]) or figures(*given))
     export(Predictor.open(NAME, "cpu"), "int8", tmp_path / "small.onnx", sorted_by_class)
     assert len(set(sorted_by_class.labels[seen[0]].tolist())) == len(shapes.classes)
+
+
+def test_the_page_speaks_the_language_of_who_exports_it(monkeypatch):
+    monkeypatch.setattr(webpage, "runtime", lambda: (b"script", b"wasm"))
+    model = Predictor.open(NAME, "cpu")
+    with speaking("zh_CN"):
+        chinese = takeaway_export._as_page(b"onnx", model)
+    assert '<html lang="zh-CN">' in chinese
+    for english in ("What is in", "Drop pictures", "unpacked", "Nothing leaves", "This network", "Ready.", '"circle"'):
+        assert english not in chinese
+        assert english in takeaway_export._as_page(b"onnx", model)

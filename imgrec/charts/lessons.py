@@ -11,7 +11,7 @@ from PIL import Image
 from imgrec.charts.figure import Figure, bar
 from imgrec.charts.style import BLUE, MANY, ORANGE, RACERS, VERMILION, plain, styled
 from imgrec.images import in_address, to_png
-from imgrec.language import tr
+from imgrec.language import listed, tr
 
 BANDS, FINE = 18, 8  # heights that a landscape tells apart, and its pixels to a place that was computed
 LOW, HIGH = np.array([53, 80, 107.0]), np.array([238, 242, 246.0])
@@ -126,7 +126,7 @@ def sketch(boxes: Sequence[tuple[float, float, str]], arrows: Sequence[tuple[int
     wide, high = 0.4, 0.32
     figure = Figure()
     words = [plain(said) for *_, said in boxes]
-    came = [", ".join(words[start] for start, end in arrows if end == number) for number in range(len(boxes))]
+    came = [listed(words[start] for start, end in arrows if end == number) for number in range(len(boxes))]
     figure.add_scatter(
         x=[x for x, *_ in boxes], y=[y for _, y, _ in boxes], mode="text",
         text=[_two_lines(word) for word in words], hovertext=came,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imgrec.charts.figure import Figure, scatter
-from imgrec.charts.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, plain, styled
+from imgrec.charts.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, logarithmic, plain, styled
 from imgrec.language import mark, tr
 
 Box = tuple[float, float, float, float]
@@ -67,7 +67,7 @@ def networks(rows: Sequence[Mapping[str, Any]]) -> Figure:
     )  # fmt: skip
     figure = styled(Figure(dots), 520, x_title=tr("weights"), y_title=tr("multiply-adds for one picture"))
     figure.update_layout(margin={"t": 12})
-    return figure.update_xaxes(type="log", dtick=1).update_yaxes(type="log", dtick=1)
+    return figure.update_xaxes(**logarithmic(dtick=1)).update_yaxes(**logarithmic(dtick=1))
 
 
 def beside(places: Sequence[tuple[float, float]], widths: Sequence[float]) -> list[str]:
@@ -135,4 +135,4 @@ def sizes(rows: Sequence[Mapping[str, Any]], before: Mapping[str, float]) -> Fig
             showarrow=False,
         )  # fmt: skip
     styled(figure, 380, x_title=tr("weights"), y_title=tr("test accuracy"), showlegend=False)
-    return figure.update_xaxes(type="log", dtick=1).update_yaxes(tickformat=".0%", range=[0, 1.08])
+    return figure.update_xaxes(**logarithmic(dtick=1)).update_yaxes(tickformat=".0%", range=[0, 1.08])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from imgrec.charts.figure import Figure
+from imgrec.language import current
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW, GREY = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#8A8F98",
@@ -44,7 +45,20 @@ def styled(figure: Figure, height: int, x_title: str = "", y_title: str = "", **
         plot_bgcolor="rgba(0,0,0,0)",
         **layout,
     )
-    return figure.update_xaxes(automargin=True, **_titled(x_title)).update_yaxes(automargin=True, **_titled(y_title))
+    figure.update_xaxes(automargin=True, **_titled(x_title), **_numbers())
+    return figure.update_yaxes(automargin=True, **_titled(y_title), **_numbers())
+
+
+def logarithmic(**settings: Any) -> dict[str, Any]:
+    """The settings of a logarithmic axis."""
+    return {"type": "log", **_numbers(log=True), **settings}
+
+
+def _numbers(log: bool = False) -> dict[str, Any]:
+    """How an axis writes large numbers where the language has no k, M and B for them."""
+    if not current().startswith("zh"):
+        return {}
+    return {"exponentformat": "power"} if log else {"exponentformat": "none", "separatethousands": True}
 
 
 def _titled(words: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from imgrec.charts.figure import LINE, NARROW, Figure, parcoords, scatter
-from imgrec.charts.style import BLUE, GREY, MANY, SKY, SPLIT_COLOURS, VERMILION, plain, styled, thin
+from imgrec.charts.style import BLUE, GREY, MANY, SKY, SPLIT_COLOURS, VERMILION, logarithmic, plain, styled, thin
 from imgrec.language import tr
 
 HALF, SAMPLE = 360, 45  # pixels: half the page, and a line beside its name in a legend
@@ -27,7 +27,9 @@ def rates(rates: Sequence[float], losses: Sequence[float], suggested: float) -> 
     )
     low, high = min(losses), max(losses[: max(1, len(losses) // 2)])
     figure = styled(figure, 260, x_title=tr("learning rate"), y_title=tr("loss"), showlegend=False)
-    return figure.update_xaxes(type="log").update_yaxes(range=[low - 0.1 * (high - low), high + 0.4 * (high - low)])
+    return figure.update_xaxes(**logarithmic()).update_yaxes(
+        range=[low - 0.1 * (high - low), high + 0.4 * (high - low)]
+    )
 
 
 FEW = 3  # gaps between points that make no line

@@ -24,7 +24,7 @@ from imgrec.data.places import bring, called, find
 from imgrec.data.readers import Item
 from imgrec.data.store import check_free, delete_dataset, edit, history, undo
 from imgrec.images import RESIZES, to_png
-from imgrec.language import tr
+from imgrec.language import sentences, tr
 from imgrec.recipe import number, one_of, parse_options
 
 __all__ = [
@@ -174,9 +174,12 @@ def _stored(name: str) -> store.Stored:
         )
     known = {*builtin.BUILT_IN, *store.names(), *CATALOGUE}
     close = difflib.get_close_matches(name, known, 3, 0.5)
-    meant = " " + tr("Did you mean {names}?", names=tr(" or ").join(close)) if close else ""
     raise DatasetError(
-        tr("There is no data set {name!r}.{meant} `python -m imgrec datasets` lists all.", name=name, meant=meant)
+        sentences(
+            tr("There is no data set {name!r}.", name=name),
+            tr("Did you mean {names}?", names=tr(" or ").join(close)) if close else "",
+            tr("`python -m imgrec datasets` lists all."),
+        )
     )
 
 
@@ -200,7 +203,10 @@ def _stored_listing(name: str) -> Listing:
 
 def _download_listing(name: str) -> Listing:
     row = CATALOGUE[name]
-    note = tr("{licence}; {megabytes:,.0f} MB to download.", licence=row.licence, megabytes=row.bytes / 1e6)
+    note = tr(
+        "{makers}; {licence}; {megabytes:,.0f} MB to download.",
+        makers=tr(row.makers), licence=tr(row.licence), megabytes=row.bytes / 1e6,
+    )  # fmt: skip
     return Listing(name, row.title, "download", row.images, row.classes, row.image_size, row.channels, note, False)
 
 

@@ -27,7 +27,7 @@ from imgrec.data.store import check_free
 from imgrec.home import folder
 from imgrec.images import to_png
 from imgrec.jobs import Cancelled
-from imgrec.language import mark, tr
+from imgrec.language import listed, mark, tr
 
 PACKED = (*ARCHIVES, ".mat")
 UNFINISHED = ".unfinished"  # a mark in a download's folder: what is unpacked there may be a part
@@ -59,7 +59,8 @@ class Download:
     classes: int
     image_size: int
     channels: int
-    licence: str  # and who made it
+    makers: str
+    licence: str
     maker: str  # the class in torchvision.datasets
     splits: tuple[tuple[str | None, dict[str, Any]], ...]  # our split (None: to be drawn) and the maker's arguments
     folder: str  # where torchvision looks for the files, below the download's folder
@@ -69,59 +70,59 @@ class Download:
 
 CATALOGUE: dict[str, Download] = {
     "mnist": Download(
-        mark("Handwritten digits (MNIST)"), 11_594_722, 70_000, 10, 28, 1, "LeCun, Cortes, Burges; CC BY-SA 3.0",
+        mark("Handwritten digits (MNIST)"), 11_594_722, 70_000, 10, 28, 1, "LeCun, Cortes, Burges", "CC BY-SA 3.0",
         "MNIST", TRAIN_TEST, "MNIST/raw", IDX_FILES, DIGITS,
     ),
     "fashion-mnist": Download(
-        mark("Clothes (Fashion-MNIST)"), 30_878_645, 70_000, 10, 28, 1, "Zalando Research; MIT",
+        mark("Clothes (Fashion-MNIST)"), 30_878_645, 70_000, 10, 28, 1, "Zalando Research", "MIT",
         "FashionMNIST", TRAIN_TEST, "FashionMNIST/raw", IDX_FILES,
     ),
     "kmnist": Download(
-        mark("Old Japanese letters (Kuzushiji-MNIST)"), 21_240_888, 70_000, 10, 28, 1, "CODH, NIJL; CC BY-SA 4.0",
+        mark("Old Japanese letters (Kuzushiji-MNIST)"), 21_240_888, 70_000, 10, 28, 1, "CODH, NIJL", "CC BY-SA 4.0",
         "KMNIST", TRAIN_TEST, "KMNIST/raw", IDX_FILES,
     ),
     "cifar10": Download(
-        mark("Animals and vehicles (CIFAR-10)"), 170_498_071, 60_000, 10, 32, 3, "Krizhevsky, Toronto; no licence stated",
+        mark("Animals and vehicles (CIFAR-10)"), 170_498_071, 60_000, 10, 32, 3, "Krizhevsky, Toronto", mark("no licence stated"),
         "CIFAR10", TRAIN_TEST, "", ("cifar-10-python.tar.gz",),
     ),
     "cifar100": Download(
-        mark("A hundred things (CIFAR-100)"), 169_001_437, 60_000, 100, 32, 3, "Krizhevsky, Toronto; no licence stated",
+        mark("A hundred things (CIFAR-100)"), 169_001_437, 60_000, 100, 32, 3, "Krizhevsky, Toronto", mark("no licence stated"),
         "CIFAR100", TRAIN_TEST, "", ("cifar-100-python.tar.gz",),
     ),
     "svhn": Download(
-        mark("House numbers (SVHN)"), 246_316_178, 99_289, 10, 32, 3, "Netzer and others, Stanford; non-commercial use",
+        mark("House numbers (SVHN)"), 246_316_178, 99_289, 10, 32, 3, mark("Netzer and others, Stanford"), mark("non-commercial use"),
         "SVHN", WORDS, "", ("train_32x32.mat", "test_32x32.mat"), DIGITS,
     ),
     "gtsrb": Download(
-        mark("German traffic signs (GTSRB)"), 276_568_468, 39_270, 43, 43, 3, "Stallkamp and others, Bochum; no licence stated",
+        mark("German traffic signs (GTSRB)"), 276_568_468, 39_270, 43, 43, 3, mark("Stallkamp and others, Bochum"), mark("no licence stated"),
         "GTSRB", WORDS, "gtsrb",
         ("GTSRB-Training_fixed.zip", "GTSRB_Final_Test_Images.zip", "GTSRB_Final_Test_GT.zip"), TRAFFIC_SIGNS,
     ),
     "eurosat": Download(
-        mark("The ground from space (EuroSAT)"), 94_280_567, 27_000, 10, 64, 3, "Helber and others, DFKI; MIT",
+        mark("The ground from space (EuroSAT)"), 94_280_567, 27_000, 10, 64, 3, mark("Helber and others, DFKI"), "MIT",
         "EuroSAT", ((None, {}),), "eurosat", ("EuroSAT.zip",),
     ),
     "imagenette": Download(
-        mark("Ten easy ImageNet classes (Imagenette, 160 px)"), 99_003_388, 13_394, 10, 160, 3, "fast.ai; research use",
+        mark("Ten easy ImageNet classes (Imagenette, 160 px)"), 99_003_388, 13_394, 10, 160, 3, "fast.ai", mark("research use"),
         "Imagenette", (("train", {"split": "train", "size": "160px"}), ("test", {"split": "val", "size": "160px"})),
         "", ("imagenette2-160.tgz",),
     ),
     "stl10": Download(
-        mark("Animals and vehicles, larger (STL-10)"), 2_640_397_119, 13_000, 10, 96, 3, "Coates, Lee, Ng; no licence stated",
+        mark("Animals and vehicles, larger (STL-10)"), 2_640_397_119, 13_000, 10, 96, 3, "Coates, Lee, Ng", mark("no licence stated"),
         "STL10", WORDS, "", ("stl10_binary.tar.gz",),
     ),
     "flowers102": Download(
-        mark("Flowers (Oxford 102)"), 344_877_000, 8_189, 102, 224, 3, "Nilsback, Zisserman, Oxford; no licence stated",
+        mark("Flowers (Oxford 102)"), 344_877_000, 8_189, 102, 224, 3, "Nilsback, Zisserman, Oxford", mark("no licence stated"),
         "Flowers102", (("train", {"split": "train"}), ("validation", {"split": "val"}), ("test", {"split": "test"})),
         "flowers-102", ("102flowers.tgz", "imagelabels.mat", "setid.mat"),
     ),
     "oxford-pets": Download(
-        mark("Cats and dogs by breed (Oxford-IIIT Pet)"), 811_092_049, 7_349, 37, 224, 3, "Parkhi and others; CC BY-SA 4.0",
+        mark("Cats and dogs by breed (Oxford-IIIT Pet)"), 811_092_049, 7_349, 37, 224, 3, mark("Parkhi and others"), "CC BY-SA 4.0",
         "OxfordIIITPet", (("train", {"split": "trainval"}), ("test", {"split": "test"})),
         "oxford-iiit-pet", ("images.tar.gz", "annotations.tar.gz"),
     ),
     "food101": Download(
-        mark("Dishes (Food-101)"), 4_996_278_331, 101_000, 101, 224, 3, "Bossard, Guillaumin, Van Gool, ETH; research use",
+        mark("Dishes (Food-101)"), 4_996_278_331, 101_000, 101, 224, 3, "Bossard, Guillaumin, Van Gool, ETH", mark("research use"),
         "Food101", WORDS, "", ("food-101.tar.gz",),
     ),
 }  # fmt: skip
@@ -138,7 +139,7 @@ def fetch(name: str, progress: Progress | None = None, cancelled: Callable[[], b
             tr(
                 "{name!r} is not in the catalogue; choose one of {catalogue}.",
                 name=name,
-                catalogue=", ".join(CATALOGUE),
+                catalogue=listed(CATALOGUE),
             )
         )
     check_free(name)
@@ -147,7 +148,7 @@ def fetch(name: str, progress: Progress | None = None, cancelled: Callable[[], b
     try:
         parts = _download(name, row, root, progress, cancelled)
         names = row.names or tuple(c if isinstance(c, str) else c[0] for c in parts[0][1].classes)
-        job = Import(f"{row.title}. {row.licence}.", None, cancelled, lambda: row.images, order=names)
+        job = Import(f"{row.title}. {row.makers}; {row.licence}.", None, cancelled, lambda: row.images, order=names)
         summary = job.run(name, (item for split, part in parts for item in _items(part, split, names)))
     except Cancelled:
         shutil.rmtree(root, ignore_errors=True)
@@ -191,7 +192,7 @@ def _download(name: str, row: Download, root: Path, progress: Progress | None, c
                 "a ZIP of it with `python -m imgrec import FILE --name {name}`.",
                 title=row.title,
                 reason=_reason(transfer.error),
-                files=", ".join(row.files),
+                files=listed(row.files),
                 folder=root / row.folder,
                 name=name,
             )

@@ -15,7 +15,7 @@ from imgrec.data import uploads
 from imgrec.data.dataset import DatasetError
 from imgrec.data.store import check_free, names
 from imgrec.home import changed_at, folder, no_room, write_atomic
-from imgrec.language import tr
+from imgrec.language import listed, tr
 from imgrec.privacy import stripped
 
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that look like another
@@ -88,7 +88,7 @@ class Collection:
                 tr(
                     "{label!r} is not a class here; choose one of {classes}.",
                     label=label,
-                    classes=", ".join(self.classes),
+                    classes=listed(self.classes),
                 )
             )
         photos = self.photos()

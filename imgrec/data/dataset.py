@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from imgrec.language import tr
+from imgrec.language import listed, tr
 
 SPLITS = ("train", "validation", "test")
 UNLABELLED = 254  # the split of a picture that waits for a label
@@ -72,7 +72,7 @@ class Dataset:
     def indices(self, split: str) -> np.ndarray:
         """The positions of one split's pictures, int64, ascending. Raises DatasetError for what is no split."""
         if split not in SPLITS:
-            raise DatasetError(tr("split is {split!r}; choose one of {splits}.", split=split, splits=", ".join(SPLITS)))
+            raise DatasetError(tr("split is {split!r}; choose one of {splits}.", split=split, splits=listed(SPLITS)))
         return np.flatnonzero(self.splits == SPLITS.index(split))
 
     def counts(self) -> dict[str, dict[str, int]]:

@@ -48,7 +48,7 @@ class Reader(NamedTuple):
 
 def read_pictures(source: Source) -> Iterator[Item]:
     """Picture files in class folders or beside a table; tables are kept in ``source.tables`` for the end."""
-    unknown = tr("it is not a picture of a kind that can be read ({kinds})", kinds=", ".join(EXTENSIONS))
+    unknown = tr("it is not a picture of a kind that can be read ({kinds})", kinds=listed(EXTENSIONS))
     seen: set[str] = set()
     for entry in source:
         ending = PurePosixPath(entry.name).suffix.lower()

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from imgrec.data.dataset import Dataset, stratify
-from imgrec.language import mark, tr
+from imgrec.language import listed, mark, tr
 from imgrec.recipe import RecipeError, number
 
 
@@ -141,8 +141,8 @@ def parse(options: dict[str, str | float]) -> dict[str, int | float]:
         raise RecipeError(
             tr(
                 "Unknown option {unknown} of shapes; the options are {options}.",
-                unknown=", ".join(unknown),
-                options=", ".join(OPTIONS),
+                unknown=listed(unknown),
+                options=listed(OPTIONS),
             )
         )
     values = {name: options.get(name, option.default) for name, option in OPTIONS.items()}

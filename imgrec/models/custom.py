@@ -12,7 +12,7 @@ from math import prod
 
 from torch import Tensor, nn
 
-from imgrec.language import mark, tr
+from imgrec.language import listed, mark, tr
 from imgrec.models.pooling import MaxPool2d
 from imgrec.models.shelf import SHELF, Card, ModelError
 
@@ -157,7 +157,7 @@ def parse(specification: str) -> list[tuple[str, float, dict[str, int]]]:
 def _layer(place: int, words: list[str]) -> tuple[str, float, dict[str, int]]:
     kind, name = words[0], f"layer {place} ({words[0][:20]})"
     if kind not in KINDS:
-        raise ModelError(tr("{name} is none of {kinds}.", name=name, kinds=", ".join(KINDS)))
+        raise ModelError(tr("{name} is none of {kinds}.", name=name, kinds=listed(KINDS)))
     row, number, options = KINDS[kind], 0.0, {}
     if row.number:
         what, number, least, most = row.number
@@ -173,7 +173,7 @@ def _layer(place: int, words: list[str]) -> tuple[str, float, dict[str, int]]:
                     else "{name} has no option {option!r}.",
                     name=name,
                     option=option[:20],
-                    known=", ".join(row.options or ()),
+                    known=listed(row.options or ()),
                 )
             )
         options[option] = int(_within(f"{name}: {option}", value, *row.options[option], whole=True))

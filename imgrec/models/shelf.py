@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from imgrec.hooks import listening
-from imgrec.language import tr
+from imgrec.language import listed, tr
 
 
 class ModelError(ValueError):
@@ -66,7 +66,7 @@ def card(name: str) -> Card:
                 if close
                 else "There is no model {name!r}; choose one of {close}.",
                 name=name,
-                close=", ".join(close or SHELF),
+                close=listed(close or SHELF),
             )
         )
     return SHELF[name]

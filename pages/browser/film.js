@@ -6,6 +6,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   film.send = (frames) => setTriggerValue('film', frames);
   film.data = data;
   video.ariaLabel = data.words.video;
+  parentElement.querySelector('.film').classList.toggle('closed', !cameraOpens());
 
   function shoot() {
     if (film.frames.length < film.data.most) film.frames.push(squareOf(video, film.data.side));

@@ -7,6 +7,7 @@ export default function ({ data, parentElement }) {
   const live = parentElement.imgrecLive ??= { stream: null, opening: false };
   Object.assign(live, data);
   video.ariaLabel = data.words.video;
+  parentElement.querySelector('.sight').hidden = !cameraOpens();
 
   function row(name, share) {
     const line = document.createElement('div'), bar = document.createElement('div'), inner = document.createElement('div');

@@ -40,7 +40,7 @@ function draw(run, content) {
     box.setAttribute('role', kind === 'error' ? 'alert' : 'status');
     paint(box, COLOURS[kind]);
     write(child(box, 0, 'strong'), lead);
-    write(child(box, 1, 'span'), (lead ? ' ' : '') + words);
+    write(child(box, 1, 'span'), words);
   });
   shorten(boxes, content.said.length);
   curves.replaceChildren(...content.curves.map((figure) => sketch(figure, run.clientWidth)));

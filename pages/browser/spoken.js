@@ -1,0 +1,4 @@
+export default function ({ data }) {
+  document.documentElement.lang = data;
+  document.documentElement.toggleAttribute('data-insecure', !cameraOpens());
+}
