@@ -3,6 +3,7 @@
 import numpy as np
 import streamlit as st
 
+from imgrec.charts import percent
 from imgrec.data import class_name, class_names
 from imgrec.explain import METHODS, Explanation, explain, flip, overlay
 from imgrec.language import tr
@@ -31,7 +32,7 @@ def first(network: Predictor | Ensemble) -> Predictor:
 def card(network: Predictor | Ensemble, result: Classified, number: int, count: int, trained_on: str) -> None:
     """One picture: as uploaded and as the network saw it, and its ``count`` likeliest classes."""
     with st.container(border=True):
-        st.markdown(f"**{parts.text(result.file, 80)}**")
+        st.markdown(f"**{parts.text(result.file, 80)}**" + ("" if result.error else f" · {answer(network, result)}"))
         if result.error:
             st.error(parts.text(result.error, 300))
             return
@@ -44,6 +45,12 @@ def card(network: Predictor | Ensemble, result: Classified, number: int, count: 
             bars(network, result, count)
         why(first(network), result, number)
         alike(first(network), result, number, trained_on)
+
+
+def answer(network: Predictor | Ensemble, result: Classified) -> str:
+    """The likeliest class and how likely it is: on a phone all else is below the picture."""
+    [found] = result.top(network.classes, 1)
+    return f"{parts.text(class_name(found['name'], network.classes))} {percent(found['probability'])}"
 
 
 def bars(network: Predictor | Ensemble, result: Classified, count: int) -> None:

@@ -13,20 +13,21 @@ from pages import parts, visitors
 ENOUGH = 10  # pictures of a class, two of which are tested with
 
 
-def follow(latest: Callable[[], list[Job]]) -> None:
-    """The ``latest`` imports, drawn anew while one is under way; then the page once more, which has a new data set."""
-    st.fragment(_follow, run_every=1.0 if any(map(parts.live, latest())) else None)(latest)
+def follow(latest: Callable[[], list[Job]], key: str = "importing") -> None:
+    """The ``latest`` imports, drawn anew while one is under way; then the page once more, which has a new data set. Where a
+    page follows two kinds of them, each has its ``key``."""
+    st.fragment(_follow, run_every=1.0 if any(map(parts.live, latest())) else None)(latest, key)
 
 
-def _follow(latest: Callable[[], list[Job]]) -> None:
+def _follow(latest: Callable[[], list[Job]], key: str) -> None:
     found = latest()
     for job in found:
         report(job)
     busy = any(map(parts.live, found))
-    if st.session_state.get("importing") and not busy:
-        st.session_state["importing"] = False
+    if st.session_state.get(key) and not busy:
+        st.session_state[key] = False
         st.rerun()
-    st.session_state["importing"] = busy
+    st.session_state[key] = busy
 
 
 def report(job: Job) -> None:

@@ -65,7 +65,8 @@ def preview(
         items.append(thumbnails.Tile(dataset.images[position], tr("original"), dataset.files[position]))
         for result, draws in zip(results, drawn, strict=True):
             items.append(thumbnails.Tile(result[i], augment.describe(draws, i) if plan else tr("unchanged")))
-    thumbnails.tiles(items, "preview", 84, clickable=False, columns=DRAWS + 1)
+    with st.container(key="pinned_augment"):
+        thumbnails.tiles(items, "preview", 84, clickable=False, columns=DRAWS + 1)
     normalised(dataset, results, len(positions))
 
 

@@ -157,10 +157,12 @@ def start(source, missing: str, unlabelled: bool = False) -> None:
         missing = missing or unusable(name)
         if name != written and not missing:
             st.caption(tr("It will be called {name}.", name=parts.text(name)))
+    if any(map(parts.live, sent())):
+        missing = tr("It is being imported, see above; the form is emptied once that has worked.")
     if st.button(tr("Import"), type="primary", icon=":material/input:", disabled=bool(missing), help=missing or None):
         with parts.refusals():
-            background.start_import(source(), name, unlabelled, adding=into != NEW, owner=visitors.visitor())
-            forget()
+            job = background.start_import(source(), name, unlabelled, adding=into != NEW, owner=visitors.visitor())
+            st.session_state["bring_sent"] = (job.name, box(""))
             st.rerun()
     if missing:
         st.caption(parts.text(missing, 300))
@@ -191,25 +193,42 @@ def box(name: str) -> str:
 
 
 def forget() -> None:
-    """Empty the form: what it held is on its way."""
+    """Empty the form: what it held is in the data set."""
     for key in [key for key in st.session_state if str(key).startswith(box(""))]:
         del st.session_state[key]
     st.session_state["bring_turn"] = st.session_state.get("bring_turn", 0) + 1
 
 
-def mine() -> list[Job]:
-    """The latest imports of the visitor, or all where they are the operator."""
-    return [job for job in background.bring_jobs() if visitors.may_change(job)][:4]
+def sent() -> list[Job]:
+    """The import that was begun last in this tab, until its note is dismissed."""
+    name, _ = st.session_state.get("bring_sent", ("", ""))
+    return [job for job in background.bring_jobs() if job.name == name and visitors.may_change(job)]
+
+
+def arrived() -> None:
+    """How what was sent from this form goes. Only once that has worked the form is emptied: after a refusal it holds what can
+    be sent again."""
+    arrivals.follow(sent, "bring_importing")
+    _, form = st.session_state.get("bring_sent", ("", ""))
+    if form == box("") and any(job.status == "finished" for job in sent()):
+        forget()
+
+
+def others() -> list[Job]:
+    """The latest other imports of the visitor, or all where they are the operator."""
+    here = [job.name for job in sent()]
+    return [job for job in background.bring_jobs() if visitors.may_change(job) and job.name not in here][:4]
 
 
 st.title(tr("How do I bring my own pictures?"), anchor=False)
 st.write(tr("Two classes and a dozen pictures of each are enough for a start. Everything stays on this machine."))
 drafts.restore("bring", box(""))
+arrived()
 way = pickers.address_choice(tr("From"), WAYS, "bring_way", "way", WAYS[0])
 dict(zip(WAYS, (class_by_class, archive, whole_folder, without_labels, on_server), strict=True))[way]()
-if mine():
+if others():
     st.subheader(tr("Imports"), anchor=False)
-arrivals.follow(mine)
+arrivals.follow(others)
 numbers = range(st.session_state.get(box("classes"), 0))
 names = [
     "classes",

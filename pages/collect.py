@@ -61,14 +61,16 @@ def add(collection: Collection) -> None:
         return
     if st.session_state.get("collect_label") not in collection.classes:  # kept of another collection
         st.session_state.pop("collect_label", None)
+    counts = Counter(photo.label for photo in collection.photos())
     label = st.segmented_control(
-        tr("What is it?"), collection.classes, key="collect_label", format_func=parts.text, on_change=stay,
-        persist_state="session",
+        tr("What is it?"), collection.classes, key="collect_label", on_change=stay, persist_state="session",
+        format_func=lambda name: f"{parts.text(name)} · {counts[name]}",
     )  # fmt: skip
     st.session_state["collect_before"] = label
     if label is None:
         st.info(tr("Choose what you photograph, then take photos of it: near and far, from all sides."))
         return
+    said()
     turn = st.session_state.setdefault("collect_turn", 0)
     film.record(
         "collect_film", lambda shots: keep(collection, label, shots),
@@ -79,7 +81,6 @@ def add(collection: Collection) -> None:
         keep(collection, label, [film.Shot(file.getvalue(), "", file.name) for file in files])
         st.session_state["collect_turn"] = turn + 1
         st.rerun()
-    said()
 
 
 def stay() -> None:
@@ -104,10 +105,10 @@ def keep(collection: Collection, label: str, given: list[film.Shot]) -> None:
 
 
 def said() -> None:
-    """What became of the photos that were just sent."""
+    """What became of the photos that were just sent; above the camera, since below it a phone does not show it."""
     kept, refused = st.session_state.pop("collect_said", (0, []))
     if kept:
-        st.success(
+        st.toast(
             tr("Added: {photos}. Place, time and camera were taken out of them.", photos=parts.pictures(kept)),
             icon=":material/check:",
         )
@@ -181,8 +182,8 @@ def from_whom(collection: Collection, photos: list[Photo]) -> str | None:
     return who
 
 
-def lead(collection: Collection) -> None:
-    """For who opened it: the code and its picture, and the end."""
+def invite(collection: Collection) -> None:
+    """The code and the address, to read, to copy and to point a phone at."""
     address = sharing.here(code=collection.code)
     left, right = st.columns([1, 2])
     with left:
@@ -198,6 +199,13 @@ def lead(collection: Collection) -> None:
                 "A phone's browser opens its camera only on an https address; without that it offers the phone's own camera app under the files."
             )
         )
+
+
+def lead(collection: Collection) -> None:
+    """For who opened it: how others join, folded away for who comes back to photos, and the end."""
+    opened = st.session_state.setdefault(f"collect_open {collection.code}", not collection.photos())
+    with st.expander(tr("How others join"), icon=":material/qr_code:", expanded=opened):
+        invite(collection)
     with st.container(horizontal=True):
         job = background.bring_folder(collection.name)
         busy = job.under_way

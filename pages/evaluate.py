@@ -12,24 +12,15 @@ from imgrec.predict import Predictor
 from imgrec.report import printable
 from imgrec.runs import Run
 from imgrec.spreadsheet import as_csv
-from pages import doubts, elsewhere, exam, parts, pickers, settings, split_answers, transfers, visitors
+from pages import doubts, elsewhere, exam, matrix, parts, pickers, settings, split_answers, transfers, visitors
 
 HITS, MOST_HITS, SURE = 12, 200, 0.9  # of right answers: shown at least, at most, and below which confidence
+MOST_CLASSES = 40  # in a confusion matrix that can be read
 
 
 def mistakes(model: Predictor, dataset: Dataset, given: Answers) -> None:
     """The confusion matrix, whose cells open their pictures, and the mistakes that surprise most."""
     names = class_names(given.classes)
-    if len(names) <= 40:
-        event = parts.chart(
-            charts.confusion(given.confusion, names, clickable=True), "evaluate_confusion",
-            tr("Confusion matrix: truth against answer"), select=True,
-        )  # fmt: skip
-        st.caption(tr("Each row is one true class, each column an answer. Click a number to see its pictures."))
-        cells = [tuple(point["customdata"]) for point in event.selection.points if point.get("customdata")]
-        if cells and cells[0] != st.session_state.get("last_cell"):
-            st.session_state["last_cell"] = cells[0]
-            st.session_state["cell_truth"], st.session_state["cell_answer"] = map(int, cells[0])
     show = lambda i: " ".join(names[i].split())  # noqa: E731
     wrong = given.confusion.copy()
     np.fill_diagonal(wrong, 0)
@@ -38,6 +29,9 @@ def mistakes(model: Predictor, dataset: Dataset, given: Answers) -> None:
         if not 0 <= st.session_state.get(box, value) < len(names):
             del st.session_state[box]
         st.session_state.setdefault(box, value)
+    if len(names) <= MOST_CLASSES:
+        counted(given, names)
+        st.caption(tr("Each row is one true class, each column an answer. Tap or click a number to see its pictures."))
     left, right = st.columns(2)
     truth = left.selectbox(tr("Pictures of"), range(len(names)), format_func=show, key="cell_truth")
     answer = right.selectbox(tr("taken for"), range(len(names)), format_func=show, key="cell_answer")
@@ -50,6 +44,26 @@ def mistakes(model: Predictor, dataset: Dataset, given: Answers) -> None:
     unsure = right[np.argsort(given.confidence[right], kind="stable")]
     few = max(HITS, min(MOST_HITS, int((given.confidence[unsure] < SURE).sum())))
     split_answers.pictures(model, dataset, given, unsure[:few], "uncertain", "")
+
+
+def counted(given: Answers, names: list[str]) -> None:
+    """The confusion matrix; a cell that is pressed goes into the boxes below it."""
+
+    def choose(truth: int, answer: int) -> None:
+        st.session_state["cell_truth"], st.session_state["cell_answer"] = truth, answer
+
+    alt = tr("Confusion matrix: truth against answer")
+    if len(names) <= matrix.MOST:
+        matrix.matrix(given.confusion, names, (st.session_state["cell_truth"], st.session_state["cell_answer"]), choose)
+        parts.as_table(charts.confusion(given.confusion, names), alt)
+        return
+    event = parts.chart(
+        charts.confusion(given.confusion, names, clickable=True), "evaluate_confusion", alt, select=True
+    )
+    cells = [tuple(point["customdata"]) for point in event.selection.points if point.get("customdata")]
+    if cells and cells[0] != st.session_state.get("last_cell"):
+        st.session_state["last_cell"] = cells[0]
+        choose(*map(int, cells[0]))
 
 
 def classes(model: Predictor, dataset: Dataset, given: Answers) -> None:

@@ -32,6 +32,8 @@ def browse(dataset: data.Dataset, key: str = "samples") -> None:
     if not len(positions):
         st.info(tr("No picture is like that; choose other classes, another split or another name."))
         return
+    what = tr("Click a picture to pick it.") if several else tr("Click a picture to see it large.")
+    st.caption(tr("{pictures}. {what}", pictures=parts.pictures(len(positions)), what=what))
     clicked = grid(dataset, positions, key, picked, view)
     if clicked is not None:
         if not several:
@@ -39,8 +41,6 @@ def browse(dataset: data.Dataset, key: str = "samples") -> None:
         else:
             picked ^= {clicked}
             st.rerun(scope="fragment")
-    what = tr("Click a picture to pick it.") if several else tr("Click a picture to see it large.")
-    st.caption(tr("{pictures}. {what}", pictures=parts.pictures(len(positions)), what=what))
     if several:
         several_picked(dataset, positions, picked)
 
@@ -108,8 +108,8 @@ def grid(
 ) -> int | None:  # fmt: skip
     """A grid of the pictures at ``positions`` that asks for those in sight. Gives the position just clicked.
 
-    It begins at the top again when ``version``, what was asked for, is another. ``captions`` gives the text under a
-    picture instead of its label. A click opens one, or where ``picked`` is the visitor's own choice, picks it.
+    It begins at the top again when ``version``, what was asked for, is another. ``captions`` gives the line, or two, under
+    a picture instead of its label. A click opens one, or where ``picked`` is the visitor's own choice, picks it.
     """
     several = picked is st.session_state.get("picked")
     action = tr("Pick") if several else tr("Enlarge")
@@ -118,12 +118,14 @@ def grid(
     first, count = (asked["first"], asked["count"]) if asked.get("version") == version else (0, 140)
     first = min(max(int(first), 0), len(positions) - 1)
     shown = positions[first : first + min(int(count), MOST_AT_ONCE)].tolist()
+    tiles = [tile(dataset, p, p in picked, captions(p) if captions else None, action) for p in shown]
     result = _gallery(
         key=key,
         data={
             "version": version, "total": len(positions), "first": first, "size": 76, "several": several,
+            "lines": 1 + max(tile["caption"].count("\n") for tile in tiles),
             "name": tr("Pictures"),
-            "tiles": [tile(dataset, p, p in picked, captions(p) if captions else None, action) for p in shown],
+            "tiles": tiles,
         },
         on_sight_change=lambda: None,
         on_clicked_change=lambda: None,
@@ -135,9 +137,10 @@ def grid(
 
 def tile(dataset: data.Dataset, position: int, picked: bool, caption: str | None = None, action: str = "") -> dict:
     """What the browser needs of one picture; ``action``: what a click does, in words."""
+    words = editing.called(dataset, editing.label(dataset, position)) if caption is None else caption
     return {
         "src": thumbnails.thumbnail_url(dataset.images[position]),
-        "caption": (editing.called(dataset, editing.label(dataset, position)) if caption is None else caption)[:24],
+        "caption": "\n".join(line[:24] for line in words.split("\n")),
         "title": f"{dataset.files[position]}, {editing.place(dataset, position)}",
         "marked": picked,
         "action": action,

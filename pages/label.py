@@ -77,7 +77,7 @@ def waiting(dataset: data.Dataset, known: dict[int, tuple[str, float]]) -> None:
 
     def caption(position: int) -> str:
         name, confidence = known.get(position, ("?", 0.0))
-        return f"{name[:14]} {charts.percent(confidence)}" if confidence else name
+        return f"{name}\n{charts.percent(confidence)}" if confidence else name
 
     clicked = gallery.grid(dataset, positions, "waiting", picked, order, caption)
     if clicked is not None and several:

@@ -104,11 +104,12 @@ w, g, new = weights[target, 0], now.weights_gradient[target, 0], now.new_weights
 teaching.formula(
     rf"w_{{\text{{{c}, {features[0]}}}}}", r"w - \eta \, g", rf"{w:z.4f} - {rate:.2f} \cdot ({g:z.5f})", f"{new:z.3f}"
 )
-parts.metrics(
-    (tr("Loss before"), f"{now.loss:.4f}", None),
-    (tr("Loss after"), f"{after.loss:.4f}", None),
-    (tr("Probability of {c}", c=c), f"{probability:.1%} → {after.probabilities[target]:.1%}", None),
-)
+with st.container(key="pinned_gradient"):
+    parts.metrics(
+        (tr("Loss before"), f"{now.loss:.4f}", None),
+        (tr("Loss after"), f"{after.loss:.4f}", None),
+        (tr("Probability of {c}", c=c), f"{probability:.1%} → {after.probabilities[target]:.1%}", None),
+    )
 learned = {tr(name): [done.probabilities[target] for done in path[: STEPS + 1]] for name, path in paths.items()}
 parts.chart(
     charts.falling(learned, tr("step"), tr("Probability of {c}", c=c)),

@@ -61,7 +61,8 @@ with left:
     down = st.slider(tr("Row of the result"), 0, side - 1, first[0], key=f"pool_row {size}")
 with right:
     across = st.slider(tr("Column of the result"), 0, side - 1, first[1], key=f"pool_column {size}")
-stages = st.columns(3)
+beside = st.container(horizontal=True, wrap=False, gap="small", key="pool_stages")  # on a phone, too
+stages = [beside.container() for _ in range(3)]
 for stage, values, words in (
     (stages[0], found, tr("After the convolution")),
     (stages[1], active, tr("After the activation")),

@@ -74,19 +74,6 @@ def fool(run, model: Predictor) -> np.ndarray:
     nudged = to_pixels(moved)[0]
     before, after = model.recalled(np.stack([picture, nudged]))
     shown = ((direction + 1) * 127.5).round().astype(np.uint8)
-    columns = st.columns(3)
-    for column, seen, words in (
-        (columns[0], picture, tr("The picture")),
-        (columns[1], shown, tr("The nudge, stretched so that it can be seen")),
-        (columns[2], nudged, tr("Both together")),
-    ):
-        thumbnails.image(seen, words, side=224, at=column)
-        column.caption(words)
-    left, right = st.columns(2)
-    for column, probabilities, words in ((left, before, tr("The picture")), (right, after, tr("Both together"))):
-        with column:
-            st.caption(words)
-            parts.likeliest(model.classes, probabilities)
     names = class_names(model.classes)
     best, now = int(before.argmax()), int(after.argmax())
     st.markdown(
@@ -100,6 +87,20 @@ def fool(run, model: Predictor) -> np.ndarray:
             after=parts.text(names[now]),
         )
     )
+    beside = st.container(horizontal=True, wrap=False, gap="small", key="nudge")  # on a phone, too
+    columns = [beside.container() for _ in range(3)]
+    for column, seen, words in (
+        (columns[0], picture, tr("The picture")),
+        (columns[1], shown, tr("The nudge, stretched so that it can be seen")),
+        (columns[2], nudged, tr("Both together")),
+    ):
+        thumbnails.image(seen, words, side=224, at=column)
+        column.caption(words)
+    left, right = st.columns(2)
+    for column, probabilities, words in ((left, before, tr("The picture")), (right, after, tr("Both together"))):
+        with column:
+            st.caption(words)
+            parts.likeliest(model.classes, probabilities)
     middle = picture.shape[0] // 2, picture.shape[1] // 2
     middle = (*middle, int(np.abs(picture[middle] - 127.5).argmin()))  # the channel that is furthest from both ends
     value, way, end = (float(values[middle]) for values in (picture, direction, nudged))

@@ -11,15 +11,9 @@ if str(ROOT) not in sys.path:  # the server puts only this folder there
     sys.path.insert(0, str(ROOT))
 
 from imgrec.language import current, mark, speaking, tr  # noqa: E402
-from pages import parts, sharing, tongue, turns, visitors  # noqa: E402
+from pages import parts, scripts, sharing, tongue, turns, visitors  # noqa: E402
 
 LAB, LEARN = mark("Lab"), mark("Learn")
-STYLE = """
-  .st-key-spoken { display: none; }
-  h1, h2, h3 { text-wrap: balance; word-break: auto-phrase; }
-  [data-testid^=stBaseButton-primary]:not(:disabled) { background: #0072b2; border-color: #0072b2; color: #fff; }
-  [data-testid^=stBaseButton-primary]:hover:not(:disabled) { background: #005a8c; border-color: #005a8c; }
-"""  # white words on the primary colour that is bright enough for a dark page would be too faint
 st.session_state["larger"] = 1.0  # which lessons may change for themselves
 # One row is one page: file, title, address, icon, section.
 PAGES = (
@@ -65,7 +59,7 @@ with turns.TURNS.turn():
             sections.setdefault(tr(section) if section else "", []).append(page)
             parts.PAGE[address or "home"] = page
         st.logo(parts.ICON, size="large")
-        st.html(f"<style>{STYLE}</style>")
+        st.html(f"<style>{scripts.read('main.css')}</style>")
         shown = st.navigation(sections, expanded=True)
         st.set_page_config(f"{shown.title} · imgrec")
         if st.session_state.get("shown") != shown.url_path:

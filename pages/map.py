@@ -72,8 +72,8 @@ def drawn(dataset: data.Dataset, found: dict[str, np.ndarray]) -> None:
     )
     st.caption(
         tr(
-            "{positions}{of_all}. Point at one to see it, click to open it, draw a line around some to pick "
-            "them. Ctrl and the wheel zoom; pointing at a class shows it alone.",
+            "{positions}{of_all}. Point at one to see it, tap or click to open it, draw a line around some to pick "
+            "them. Two fingers zoom, or Ctrl and the wheel; pointing at a class, or tapping it, shows it alone.",
             positions=parts.pictures(len(positions)),
             of_all=of_all,
         )

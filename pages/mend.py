@@ -44,7 +44,7 @@ def problem(dataset: data.Dataset, name: str, groups: list[np.ndarray]) -> None:
         shown = np.concatenate(groups)
         clicked = gallery.grid(
             dataset, shown, f"found {name}", set(), name,
-            lambda p: f"{editing.called(dataset, editing.label(dataset, p))[:16]}, {editing.place(dataset, p)}",
+            lambda p: f"{editing.called(dataset, editing.label(dataset, p))}\n{editing.place(dataset, p)}",
         )  # fmt: skip
         if clicked is not None:
             editing.show(dataset, clicked)

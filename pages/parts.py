@@ -124,10 +124,15 @@ def chart(figure: charts.Figure, key: str, alt: str, select: bool = False):
     if select:
         more = {"on_select": "rerun", "selection_mode": "points"}
     chosen = st.plotly_chart(figure, key=key, config=config, alt=alt, **more)
+    as_table(figure, alt)
+    return chosen
+
+
+def as_table(figure: charts.Figure, alt: str) -> None:
+    """The numbers of a figure, for who has asked for tables."""
     if st.session_state.get("tables"):
         st.caption(text(alt, 300))
         grid(figure.table())
-    return chosen
 
 
 def likeliest(classes: Sequence[str], probabilities: np.ndarray, most: int = 5, ranked: bool = True) -> None:

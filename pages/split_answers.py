@@ -79,7 +79,7 @@ def pictures(model: Predictor, dataset: Dataset, given: Answers, chosen: np.ndar
     def caption(position: int) -> str:
         index = by_position[position]
         truth, said = names[given.labels[index]], names[given.predicted[index]]
-        return f"{said if given.right[index] else f'{truth} → {said}'} · {percent(float(given.confidence[index]))}"
+        return f"{said if given.right[index] else f'{truth} → {said}'}\n{percent(float(given.confidence[index]))}"
 
     clicked = gallery.grid(dataset, given.positions[chosen], key, set(), f"{key} {what}", caption)
     st.caption(

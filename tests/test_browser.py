@@ -733,19 +733,54 @@ def test_a_grid_scrolls_to_its_end_and_back_and_a_picture_opens_from_the_middle(
     page.locator('.view button[title^="digit-0000,"]').wait_for()
 
 
+@pytest.fixture
+def phone(browser, server):
+    context = new_context(browser, viewport={"width": 400, "height": 850}, has_touch=True, is_mobile=True)
+    yield context.new_page()
+    context.close()
+
+
+@changes_nothing
+@pytest.mark.parametrize(("lesson", "result"), [("augment", ".st-key-pinned_augment"), ("learn_gradient", ".st-key-pinned_gradient")])  # fmt: skip
+def test_on_a_phone_what_the_controls_change_is_seen_beside_them(phone, server, lesson, result):
+    visit(phone, server, lesson)
+    shown, control = phone.locator(result), phone.get_by_test_id("stMain").get_by_test_id("stWidgetLabel").first
+    wait_for(lambda: control.bounding_box()["y"] < shown.bounding_box()["y"] < 850)
+
+
+@changes_nothing
+@pytest.mark.parametrize(("lesson", "row"), [("learn_pooling", ".st-key-pool_stages"), ("learn_trust", ".st-key-nudge")])  # fmt: skip
+def test_on_a_phone_three_pictures_of_a_lesson_are_side_by_side(phone, server, lesson, row):
+    visit(phone, server, lesson)
+    pictures = phone.locator(row).locator("img")
+    wait_for(lambda: pictures.count() == 3)
+    left, middle, right = (picture.bounding_box() for picture in pictures.all())
+    assert left["x"] < middle["x"] < right["x"] < 400
+    assert abs(left["y"] - right["y"]) < 40
+
+
+@changes_nothing
+def test_a_finger_and_the_arrow_keys_find_the_numbers_of_the_confusion_matrix(phone, server):
+    visit(phone, server, "evaluate?run=digits-seed-cnn")
+    hit = phone.get_by_role("button", name="1 recognised: 36")
+    hit.tap()
+    phone.get_by_text("36 pictures, each with").wait_for()
+    hit.focus()
+    phone.keyboard.press("ArrowDown")
+    phone.get_by_role("button", name="2 taken for 1: 1").and_(phone.locator(":focus")).press("Enter")
+    phone.locator("[aria-current]").and_(phone.get_by_role("button", name="2 taken for 1: 1")).wait_for()
+
+
 @changes_nothing
 def test_a_click_on_a_number_of_the_confusion_matrix_opens_its_pictures_and_why(page, server):
     """Row 7 of the goals: exactly the pictures counted there, with probabilities and heat maps."""
     visit(page, server, "evaluate?run=digits-seed-cnn")
     page.get_by_text("Least certain hits").wait_for()
-    page.locator(".scatterlayer .point").nth(1).wait_for()
     matrix = open_run("digits-seed-cnn").read("evaluation.json")["confusion"]
     cells = [(i, j) for i, row in enumerate(matrix) for j, count in enumerate(row) if count]
     shown = next(j for i, j in cells if i != j)  # the page opens with one of the commonest mistakes
-    wrong = next(number for number, (i, j) in enumerate(cells) if j not in (i, shown) and number > 3)
-    truth, answer = cells[wrong]
-    spot = page.locator(".scatterlayer .point").nth(wrong).bounding_box()
-    page.mouse.click(spot["x"] + spot["width"] / 2, spot["y"] + spot["height"] / 2)
+    truth, answer = next((i, j) for i, j in cells if j not in (i, shown))
+    page.get_by_role("button", name=f"{truth} taken for {answer}: {matrix[truth][answer]}").click()
     grid = page.locator(".view").first
     wait_for(
         lambda: grid.locator("figure").count() == matrix[truth][answer] and f"{truth} → {answer}" in grid.inner_text()

@@ -75,6 +75,11 @@ def test_plotly_accepts_every_value_of_it(name):
     assert "null" not in json.dumps(sent["layout"])
 
 
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_finger_that_begins_on_a_chart_scrolls_the_page(name):
+    assert getattr(charts, name)(*SAMPLES[name]).to_dict()["layout"]["dragmode"] is False
+
+
 def test_bars_hold_the_numbers_and_names_they_were_given():
     bars = charts.probability_bars([{"name": "<b>cat", "probability": 0.75}, {"name": "dog", "probability": 0.25}])
     assert said(bars) == [["<b>cat", "75.0%"], ["dog", "25.0%"]]

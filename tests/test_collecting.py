@@ -8,6 +8,7 @@ import unicodedata
 import zipfile
 
 import pytest
+import streamlit as st
 from conftest import wait_for
 from PIL import Image
 from test_more_lessons import photo
@@ -276,6 +277,20 @@ def test_what_a_film_shows_is_kept(monkeypatch):
     assert not test.exception
     taken[-1]([film.Shot(picture(number), "ab1") for number in range(3)])
     assert [(photo.label, photo.group) for photo in leaves.photos()] == [("oak", "ab1")] * 3
+
+
+def test_what_became_of_a_photo_is_said_above_the_camera_and_counted_in_the_choice(monkeypatch):
+    leaves = open_collection("leaves", ["oak", "maple"], ANN)
+    monkeypatch.setattr("pages.film.record", lambda key, take: st.caption("the camera"))
+    test = open_page(
+        "collect.py", {"code": leaves.code}, collect_label="oak", collect_said=(1, ["It is there already."])
+    )
+    assert "Added: 1 picture" in test.toast[0].value
+    shown = [element.value for element in test.main if element.type in ("alert", "error", "caption")]
+    assert shown.index("It is there already.") < shown.index("the camera")
+    leaves.add(picture(1), "oak", BEN)
+    assert test.run().segmented_control(key="collect_label").options == ["oak · 1", "maple · 0"]
+    assert test.segmented_control(key="collect_label").value == "oak"
 
 
 def test_the_same_photo_is_kept_once():

@@ -392,6 +392,26 @@ def test_pictures_for_two_named_classes_become_a_data_set():
     assert test.text_input(key="bring 1 label 0").value == ""  # a fresh form
 
 
+def test_an_import_that_fails_leaves_the_form_as_it_was(monkeypatch):
+    monkeypatch.setattr("imgrec.jobs.launch", lambda *_, **__: None)  # nobody works on it
+    test = open_page("bring.py")
+    for number, label in enumerate(("cat", "dog")):
+        test.text_input(key=f"bring 0 label {number}").set_value(label)
+        test.file_uploader(key=f"bring 0 files {number} 0").set_value([("a.png", picture(number), "image/png")])
+    test.text_input(key="bring 0 name").set_value("pets").run()
+    button(test, "Import").click().run()
+    assert button(test, "Import").disabled
+    background.bring_folder("pets").update(phase="failed", error="no room")
+    test.run()
+    assert not test.exception
+    assert "no room" in test.error[0].value
+    assert test.text_input(key="bring 0 label 1").value == "dog"
+    assert texts(test).count("1 picture") == 2
+    button(test, "Import").click().run()
+    background.bring_folder("pets").update(phase="finished")
+    assert test.run().text_input(key="bring 1 label 0").value == ""
+
+
 def even(number, colour):
     """A picture of about one colour."""
     noise = np.random.default_rng(number).integers(0, 50, (40, 40, 3))

@@ -19,7 +19,7 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], clickable
     ``clickable``: a point lies on every cell, whose ``customdata`` is its row and column.
     """
     counts = np.array(matrix)
-    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    share, mistake = strengths(counts)
     names = [plain(name, 18) for name in classes]
     ticks = list(range(len(names)))
     hover = [
@@ -39,13 +39,12 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], clickable
         z=np.where(np.eye(len(names), dtype=bool), share, 0), x=ticks, y=ticks, colorscale=HEAT, zmin=0, zmax=1,
         showscale=False, xgap=1, ygap=1, text=counts if len(names) <= 15 else None, hovertext=hover, hoverinfo="text",
     )  # fmt: skip
-    wrong = np.where(np.eye(len(names), dtype=bool) | (share == 0), np.nan, share)
-    errors = heatmap(  # by the square root, or one bad mistake would hide all others
-        z=np.sqrt(wrong), x=ticks, y=ticks, colorscale=ERRORS, zmin=0, zmax=float(np.sqrt(np.nanmax(wrong))) if np.isfinite(wrong).any() else 1,
-        showscale=False, xgap=1, ygap=1, hoverinfo="skip",
+    errors = heatmap(
+        z=np.where(mistake, mistake, np.nan), x=ticks, y=ticks, colorscale=ERRORS, zmin=0, zmax=1, showscale=False,
+        xgap=1, ygap=1, hoverinfo="skip",
     )  # fmt: skip
     figure = styled(Figure(heat, errors), min(760, 130 + 32 * len(names)), x_title=tr("answer"), y_title=tr("truth"))
-    for font, chosen in _words_on(share, wrong) if len(names) <= 15 else ():
+    for font, chosen in _words_on(share, mistake) if len(names) <= 15 else ():
         figure.add_scatter(
             x=[j for _, j in chosen], y=[i for i, _ in chosen], mode="text", text=[str(counts[cell] or "") for cell in chosen],
             textfont=font, hoverinfo="skip", showlegend=False,
@@ -109,12 +108,18 @@ def _pairs(rows: Sequence[Mapping[str, Any]], called: Mapping[str, str]) -> Figu
     return figure.update_yaxes(tickvals=places, ticktext=[plain(row["name"], 24) for row in rows], fixedrange=True)
 
 
-def _words_on(share: np.ndarray, wrong: np.ndarray) -> list[tuple[dict | None, list[tuple[int, int]]]]:
+def strengths(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What colours the cells (C, C) of a confusion matrix: the share of its row, and how bad a mistake is beside the worst,
+    0 to 1, by the square root, or one bad mistake would hide all others."""
+    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    wrong = np.where(np.eye(len(counts), dtype=bool), 0, share)
+    return share, np.sqrt(wrong / (wrong.max() or 1))
+
+
+def _words_on(share: np.ndarray, mistake: np.ndarray) -> list[tuple[dict | None, list[tuple[int, int]]]]:
     """The cells (i, j) by what their numbers are written in: white on dark ones, dark on bright ones, and as the page's text,
     whether that is dark or light, on pale ones."""
-    most = np.nanmax(wrong) if np.isfinite(wrong).any() else 1.0
-    dark = np.eye(len(share), dtype=bool) & (share > 0.5)
-    bright = np.sqrt(np.nan_to_num(wrong) / most) > 0.6
+    dark, bright = np.eye(len(share), dtype=bool) & (share > 0.5), mistake > 0.6
     kinds = (({"color": "#fff"}, dark), ({"color": "#1a1d21"}, bright), (None, ~dark & ~bright))
     return [(font, list(map(tuple, np.argwhere(where).tolist()))) for font, where in kinds]
 

@@ -43,6 +43,7 @@ def styled(figure: Figure, height: int, x_title: str = "", y_title: str = "", **
         hoverlabel={"align": "left"},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
+        dragmode=False,  # or a finger that wants to scroll the page would drag in the chart
         **layout,
     )
     figure.update_xaxes(automargin=True, **_titled(x_title), **_numbers())

@@ -49,7 +49,12 @@ export default function ({ data, parentElement, setTriggerValue }) {
   if (!film.timer) button.textContent = data.words.hold;
   if (!film.stream) note.textContent = data.words.wait;
   openCamera(film, video, data.words, (text) => { note.textContent = text; },
-    () => { button.disabled = false; note.textContent = ''; });
+    () => {
+      button.disabled = false;
+      note.textContent = '';
+      if (!film.seen) button.scrollIntoView({ block: 'nearest' });  // on a phone it is below the picture
+      film.seen = true;
+    });
   return () => {
     clearInterval(film.timer);
     film.timer = null;

@@ -1,4 +1,4 @@
-const GAP = 6, CAPTION = 18, TALLEST = 8e6;  // browsers do not draw elements much taller than that
+const GAP = 6, LINE = 16, TALLEST = 8e6;  // browsers do not draw elements much taller than that
 
 export default function ({ data, parentElement, setStateValue, setTriggerValue }) {
   const view = parentElement.querySelector('.view');
@@ -11,9 +11,10 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
   function measure() {
     const inner = room.clientWidth || view.clientWidth;
     columns = Math.max(1, Math.floor((inner + GAP) / (data.size + GAP)));
-    row = (inner - GAP * (columns - 1)) / columns + CAPTION + GAP;
+    row = (inner - GAP * (columns - 1)) / columns + data.lines * LINE + 2 + GAP;
     rows = Math.ceil(data.total / columns);
     height = Math.min(rows * row, TALLEST);
+    grid.style.setProperty('--lines', data.lines);
     room.style.height = `${height}px`;
     grid.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
   }

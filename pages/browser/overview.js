@@ -49,11 +49,13 @@ export default function ({ data, parentElement, setTriggerValue }) {
     net.append(box);
   });
   function fit() {  // cells as large as lets all columns be seen at once; the words above them take turns, if need be
+    const narrow = scroll.clientWidth < 480;  // a phone, which has no room for air
     net.style.setProperty('--words', '1em');
+    net.classList.toggle('narrow', narrow);
     const letter = parseFloat(getComputedStyle(document.documentElement).fontSize), maps = data.columns.length - 1;
     const widths = [...net.querySelectorAll('.head span')].map((words) => words.offsetWidth);
-    const room = scroll.clientWidth - 9 - net.querySelector('.column:last-of-type').offsetWidth;
-    const gap = Math.max(8, Math.min(20, room / maps / 4));
+    const room = scroll.clientWidth - (narrow ? 17 : 9) - net.querySelector('.column:last-of-type').offsetWidth;
+    const gap = Math.max(narrow ? 3 : 8, Math.min(20, room / maps / 4));
     const cell = Math.max(data.least, Math.min(data.side / 16 * letter, (room - maps * gap) / (maps + 0.5)));
     const needed = (apart) => Math.max(...widths.slice(apart).map((width, i) => (width + widths[i]) / 2 + 6));
     net.style.setProperty('--gap', `${gap}px`);

@@ -108,7 +108,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   draw(run, data.content);
   if (run.address === data.address) return run.leave;
   const behavior = matchMedia('(prefers-reduced-motion: no-preference)').matches ? 'smooth' : 'auto';
-  if (data.show) run.scrollIntoView({ behavior, block: 'center' });
+  const tall = run.offsetHeight > 0.7 * window.innerHeight;  // its middle would leave what stands above it out of sight
+  if (data.show) run.scrollIntoView({ behavior, block: tall ? 'start' : 'center' });
   run.address = data.address;
   clearTimeout(run.next);
   async function look() {

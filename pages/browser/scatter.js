@@ -11,6 +11,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const tall = Math.max(1e-6, ...data.points.filter((_, i) => i % 2 === 1));
   const sheet = new Image();
   const heard = field.querySelector('.heard');
+  const fingers = new Map();  // where each that touches the map is
   let zoom = { scale: 1, x: 0, y: 0 }, hovered = null, path = null, at = null;
   let chosen = field.chosen < data.labels.length ? field.chosen : -1;
   const focused = () => canvas.getRootNode().activeElement === canvas;
@@ -112,14 +113,36 @@ export default function ({ data, parentElement, setTriggerValue }) {
     tip.style.top = `${y + 190 > canvas.clientHeight ? Math.max(0, y - 186) : y + 14}px`;
   }
   const where = (event) => { const box = canvas.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
-  canvas.onpointerdown = (event) => { chosen = field.chosen = -1; path = [where(event)]; at = path[0]; try { canvas.setPointerCapture(event.pointerId); } catch {} };
+  function enlarge([x, y], grow) {  // what lies at that place stays there
+    const scale = Math.min(40, Math.max(1, zoom.scale * grow)), by = scale / zoom.scale;
+    zoom = scale === 1 ? { scale: 1, x: 0, y: 0 } : { scale, x: x - (x - zoom.x) * by, y: y - (y - zoom.y) * by };
+    tip.hidden = true;
+    draw();
+  }
+  function pinch(event) {  // two fingers: apart to zoom in, and along to see another part
+    const spread = ([[a, b], [c, d]]) => Math.hypot(a - c, b - d) || 1, middle = ([[a, b], [c, d]]) => [(a + c) / 2, (b + d) / 2];
+    const before = [...fingers.values()].slice(0, 2);
+    fingers.set(event.pointerId, where(event));
+    const now = [...fingers.values()].slice(0, 2), [x, y] = middle(now), [u, v] = middle(before);
+    if (zoom.scale > 1) zoom = { ...zoom, x: zoom.x + x - u, y: zoom.y + y - v };
+    enlarge([x, y], spread(now) / spread(before));
+  }
+  canvas.onpointerdown = (event) => {
+    fingers.set(event.pointerId, where(event));
+    chosen = field.chosen = -1;
+    path = fingers.size === 1 ? [where(event)] : null;  // the second one begins a zoom, which is no line
+    at = path?.[0];
+    try { canvas.setPointerCapture(event.pointerId); } catch {}
+  };
   canvas.onpointermove = (event) => {
+    if (fingers.size > 1) return pinch(event);
     if (!path) return show(nearest(where(event)));
     path.push(where(event));
     tip.hidden = true;
     draw();
   };
   canvas.onpointerup = (event) => {
+    fingers.delete(event.pointerId);
     if (!path) return;
     const line = path, [x, y] = where(event);
     path = null;
@@ -134,7 +157,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     }
     draw();
   };
-  canvas.onpointercancel = () => { path = null; draw(); };
+  canvas.onpointercancel = (event) => { fingers.delete(event.pointerId); path = null; draw(); };
   canvas.onpointerleave = () => { if (!path) tip.hidden = true; };
   function open(i) {
     setTriggerValue('clicked', i);
@@ -154,11 +177,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   canvas.onwheel = (event) => {  // with Ctrl, so that the page still scrolls; two fingers on a touchpad count as that
     if (!event.ctrlKey) return;
     event.preventDefault();
-    const [x, y] = where(event), grow = Math.exp(-event.deltaY / 200);
-    const scale = Math.min(40, Math.max(1, zoom.scale * grow)), by = scale / zoom.scale;
-    zoom = scale === 1 ? { scale: 1, x: 0, y: 0 } : { scale, x: x - (x - zoom.x) * by, y: y - (y - zoom.y) * by };
-    tip.hidden = true;
-    draw();
+    enlarge(where(event), Math.exp(-event.deltaY / 200));
   };
   legend.replaceChildren(...Object.keys(data.names).filter((l) => data.labels.includes(+l)).map((label) => {
     const entry = document.createElement('button'), dot = document.createElement('i'), name = document.createElement('span');
