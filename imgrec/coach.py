@@ -74,12 +74,13 @@ def advise(
     by_heart = _overfitting(train, loss, accuracy, score, numbers) if checked else None
     if checked and over:
         by_heart = by_heart or _far_apart(accuracy, score, numbers)
+    dead = _dead_units([row.get("dead_units") or 0.0 for row in epochs], numbers)
     outdone = checked and score[-1] > accuracy[-1] + CLOSE and score[-1] > score.max() - NOTICEABLE
     found = [
         None if outdone and np.isfinite(train).all() else _rate_too_high(train, numbers),
-        _dead_units([row.get("dead_units") or 0.0 for row in epochs], numbers),
+        dead,
         by_heart,
-        _underfitting(train, accuracy, score, numbers, classes) if over else None,
+        _underfitting(train, accuracy, score, numbers, classes) if over and not dead else None,
         _plateau(loss, np.maximum(accuracy, score), rates, numbers),
     ]
     said = [advice for advice in found if advice]
@@ -125,12 +126,19 @@ def _rate_too_high(train: np.ndarray, numbers: list[int]) -> Advice | None:
         len(jumps) and train[jumps[0] + 1 :].min() > 1.2 * train[: jumps[0] + 1].min() and len(train) - jumps[0] > 2
     ):
         first = int(jumps[0]) + 1
+    elif len(train) - 1 - int(train.argmin()) >= 3 and np.median(train[-2:]) > 1.2 * train.min():
+        return _too_big(numbers[int(train.argmin())], tr("The training loss rises since epoch {numbers}: the steps are too big.", numbers=numbers[int(train.argmin())]))  # fmt: skip
     else:
         return None
-    return Advice(
-        mark("rate too high"), numbers[first], tr("The training loss jumps up, first in epoch {numbers}: the steps are too big.", numbers=numbers[first]),
-        tr("Divide the learning rate by 3 to 10, or clip the gradients at 1."),
+    return _too_big(
+        numbers[first], tr("The training loss jumps up, first in epoch {numbers}: the steps are too big.", numbers=numbers[first]),
     )  # fmt: skip
+
+
+def _too_big(epoch: int, words: str) -> Advice:
+    return Advice(
+        mark("rate too high"), epoch, words, tr("Divide the learning rate by 3 to 10, or clip the gradients at 1.")
+    )
 
 
 def _dead_units(shares: Sequence[float], numbers: list[int]) -> Advice | None:
@@ -193,12 +201,15 @@ def _underfitting(
         return None
     last = max(2, len(train) // 4)
     falling = train[-last] - train[-1] > 0.03 * train[-last]
-    guessing = classes > 1 and accuracy[-1] < 1.5 / classes
+    guessing = classes > 1 and accuracy[-1] < 0.1 + 0.9 / classes
+    lost = guessing and train[-1] > 1.005 * np.log(classes)  # it knows less than one who knows nothing
     first = numbers[-last]
     if falling:
         return Advice(mark("underfitting"), first, tr("At {accuracy:.0%} of the training pictures it stopped while the loss was still falling.", accuracy=accuracy[-1]),
             tr("Train longer, twice the epochs; or raise the learning rate a little."),
         )  # fmt: skip
+    if lost and (train[0] > 3 * np.log(classes) or np.diff(train).max() > NOTICEABLE / 10):
+        return _too_big(numbers[0], tr("Since epoch {epoch} its loss is no lower than that of guessing: the steps are too big.", epoch=numbers[0]))  # fmt: skip
     if guessing:
         return Advice(
             mark("rate too low"), numbers[0], tr("It hardly learned anything; its answers are as good as guessing."),

@@ -6,17 +6,19 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from imgrec.data import Dataset, DatasetError, class_names, fingers, open_dataset, shapes_options
+from imgrec import arrays
+from imgrec.data import Dataset, DatasetError, class_names, fingers, is_builtin, open_dataset, shapes_options
 from imgrec.data.dataset import SPLITS, sample
 from imgrec.evaluate import Answers, looked, scores, wilson
 from imgrec.language import listed, plural, tr
 from imgrec.predict import Predictor
-from imgrec.runs import Run, RunError, lineage
+from imgrec.runs import LEARNED, Run, RunError, lineage
 
 MOST, STRANGERS = 20_000, 5_000  # pictures of its classes, and of others, that it is asked about, drawn at random
 
@@ -104,6 +106,9 @@ def unseen(dataset: Dataset, run: Run) -> tuple[np.ndarray, tuple[str, ...]]:
     chosen by, and the names of the sets they learned from that are not here, so that this cannot be told of them."""
     learned, gone = np.zeros(len(dataset), bool), []
     for one in lineage(run):
+        if len(known := remembered(one)):
+            learned |= np.isin(_fingers(dataset), known)
+            continue
         try:
             recipe = one.recipe
             theirs = open_dataset(recipe.dataset, recipe.image_size, recipe.resize)
@@ -117,15 +122,41 @@ def unseen(dataset: Dataset, run: Run) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def learned_before(run: Run, dataset: Dataset) -> np.ndarray:
-    """The positions, int64, of a run's own test pictures that a run it began with had learned from: they test nothing."""
+    """The positions, int64, of a run's own test pictures that it learned from itself, for they were moved or are there twice,
+    or that a run it began with had learned from: they test nothing."""
     test = dataset.indices("test")
-    return np.setdiff1d(test, unseen(dataset, run)[0]) if len(list(lineage(run))) > 1 else test[:0]
+    can_tell = len(remembered(run)) or len(list(lineage(run))) > 1
+    return np.setdiff1d(test, unseen(dataset, run)[0]) if can_tell else test[:0]
+
+
+def remember(run: Run, dataset: Dataset) -> None:
+    """Write down which pictures of an own set a run learns from or is chosen by, and those of the runs it begins with, so that
+    it is known when their sets have changed or are gone; and which it is tested on, in their order. Built-in sets stay."""
+    if is_builtin(dataset.name):
+        return
+    mine, before = fingers(dataset.name), [remembered(one) for one in lineage(run)]
+    learned = np.unique(np.concatenate([mine[dataset.splits < SPLITS.index("test")], *before]))
+    arrays.save(run.file(LEARNED), learned=learned, tested=mine[dataset.indices("test")])
+
+
+def remembered(run: Run) -> np.ndarray:
+    """The pictures that `remember` wrote down as learned from, as `fingers`, uint64; empty if it did not."""
+    found = arrays.load(run.file(LEARNED)).get("learned", np.zeros(0))
+    return found if found.dtype == np.uint64 and found.ndim == 1 else np.zeros(0, np.uint64)
+
+
+def _fingers(dataset: Dataset) -> np.ndarray:
+    """`fingers` of a set as it is opened; zeros where it is none that has any."""
+    found = np.zeros(0, np.uint64)
+    with suppress(DatasetError):  # deleted meanwhile
+        found = fingers(dataset.name)
+    return found if len(found) == len(dataset) else np.zeros(len(dataset), np.uint64)
 
 
 def by_heart(learned: int) -> str:
     """What is to be said where ``learned`` test pictures are of that kind."""
     return tr(
-        "{pictures} of the test were learned from by a run that this one began with; it may know them by heart.",
+        "{pictures} of the test were learned from, by this run or one that it began with; it may know them by heart.",
         pictures=plural("{n:,} picture", "{n:,} pictures", learned),
     )
 

@@ -176,10 +176,9 @@ def explain(
     heat = functional.interpolate(heat[None, None], seen.shape[:2], mode="bilinear")[0, 0].cpu().numpy()
     span = heat.max() - heat.min()
     heat = (heat - heat.min()) / span if span > 0 else np.zeros_like(heat)
-    hidden, elsewhere = _proof(predictor, inputs.detach(), heat, target)
-    return Explanation(
-        heat.astype(np.float32), predictor.classes[target], float(probabilities[target]), hidden, elsewhere
-    )
+    probability = float(probabilities[target])  # an empty map says nothing, and so proves nothing
+    hidden, elsewhere = _proof(predictor, inputs.detach(), heat, target) if span > 0 else (probability, probability)
+    return Explanation(heat.astype(np.float32), predictor.classes[target], probability, hidden, elsewhere)
 
 
 @torch.inference_mode()

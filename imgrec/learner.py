@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -154,8 +155,13 @@ class Learner:
         Raises ImageError, RecipeError for an unknown method and ModelError for an unknown class."""
         network = self.network
         seen = network.see(_opened(picture, network.at_least))
-        heat = explain(network, seen, method, class_name).heat
-        return Image.open(io.BytesIO(overlay(seen, heat)))
+        found = explain(network, seen, method, class_name)
+        if not found.reliable:
+            warnings.warn(
+                tr("This map is not reliable: covering what it shows lowers the probability no more than covering other places."),
+                stacklevel=2,
+            )  # fmt: skip
+        return Image.open(io.BytesIO(overlay(seen, found.heat)))
 
     def report(self, out: str | os.PathLike, split: str = "test") -> Path:
         """Write all of it as one printable page, .html, without a network to fetch from."""

@@ -45,7 +45,7 @@ def look_ahead(
 
     Raises what `Training` raises, with the same words as the training itself would.
     """
-    training = Training(replace(recipe, schedule="constant"), dataset, start)
+    training = Training(replace(recipe, schedule="constant", warmup=0.0), dataset, start)
     for _ in training.extract_features():
         pass
     training.unfreeze()

@@ -168,11 +168,15 @@ def _before(run: Run) -> Iterator[Run]:
     return takewhile(lambda other: other.name != run.name, runs)
 
 
+def _visitor(run: Run) -> str:
+    """Who started a run; all that were started without a page are one visitor's."""
+    return owner.visitor if (owner := run.owner) else ""
+
+
 def _round(run: Run) -> int:
     """The round in which a run comes: after its owner's last one, and never before those whose turn it is now."""
     device = device_of(run)
     live = [(_place(mark)[0], other) for mark, other in _marked(device)]
     now = [number for number, _ in live[: workers(device)]]
-    owner = run.owner
-    mine = [number + 1 for number, other in live if owner and other.owner and other.owner.visitor == owner.visitor]
+    mine = [number + 1 for number, other in live if _visitor(other) == _visitor(run)]
     return max([0, *now, *mine])

@@ -26,6 +26,7 @@ from imgrec.recipe import Recipe, RecipeError
 
 RATE = "learning-rate.json"  # the request for another one
 CHECKPOINT = "last.ckpt"
+LEARNED = "learned.npz"  # which pictures it learned from, see `elsewhere.remember`
 BUNDLED = Path(__file__).parent / "bundled"  # finished runs that come with imgrec; read only
 AWAY, MOST_AWAY = ".away", 20  # where deleted runs lie for a while, and how many
 MOST_TAGS, MOST_NOTE = 10, 2000  # tags of a run, characters of its note

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import math
 import shutil
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from imgrec import jobs, queue
 from imgrec.data import DatasetError, open_dataset
@@ -23,6 +26,7 @@ from imgrec.runs import RATE, Notes, Run, RunError, create_run, newest, open_run
 if TYPE_CHECKING:
     from imgrec.weights import Start
 
+HANGS = 10.0  # seconds after which a worker that was asked to stop does not hear it any more
 
 def start(recipe: Recipe, owner: Owner | None = None) -> Run:
     """Check the recipe, queue a run and launch its worker process, which outlives this one. Raises what `enqueue` raises."""
@@ -152,7 +156,22 @@ def stop(name: str, how: str = "stop") -> Run:
     if run.status not in LIVE:
         raise RunError(tr("Run {name} is {status}; only a live run can be stopped.", name=name, status=run.status))
     run.ask(how)
+    if how != "finish":
+        later = threading.Timer(HANGS, _end, (run,))
+        later.daemon = True
+        later.start()
     return run
+
+
+def _end(run: Run) -> None:
+    """End a worker that did not stop when it was asked to, from outside: one that is frozen, or stuck where not even the
+    thread runs that should have ended it. The run can go on from its last checkpoint, and the next in the queue begin."""
+    process = run.state.get("pid")
+    if run.asked() in ("stop", "pause") and run.alive and isinstance(process, int):
+        with suppress(psutil.Error):
+            worker = psutil.Process(process)
+            if run.name in worker.cmdline():  # no other that has its number by now
+                worker.kill()
 
 
 def set_learning_rate(name: str, rate: float) -> Run:

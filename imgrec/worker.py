@@ -162,6 +162,7 @@ class _Diary:
 
     def __init__(self, run: Run, training, dataset) -> None:
         from imgrec import hardware
+        from imgrec.elsewhere import remember
         from imgrec.weights import latest_checkpoint
 
         self.run, self.training, self.hardware = run, training, hardware
@@ -180,6 +181,7 @@ class _Diary:
         run.write("classes.json", training.passport.to_dict())
         counts = {"images": len(dataset.kept), "validation": len(dataset.indices("validation"))}
         run.write("about.json", {**about, **counts, "versions": _versions()})
+        remember(run, dataset)
         self.began = self.written = self.saved = self.drawn = time.monotonic()
         self.best_weights = None
         self.best = {"best_validation_accuracy": run.state.get("best_validation_accuracy")} if training.epoch else {}

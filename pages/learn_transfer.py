@@ -70,6 +70,9 @@ model = pickers.network(name) or st.stop()
 if model.passport.preprocess.channels < dataset.channels:
     st.info(tr("This network sees grey pictures only, and these are in colour; choose another one."))
     st.stop()
+if not len(dataset.indices("test")):
+    st.info(tr("This data set has no test pictures, so nobody could say how well it learns; choose another one."))
+    st.stop()
 with st.spinner(tr("The network looks at the pictures …")):
     lines, counts = curves(name, model.changed, dataset.name, dataset.fingerprint)
 shown = {tr(who): (counts, values.mean(1).tolist()) for who, values in lines.items()}

@@ -187,18 +187,19 @@ def led(kind: str, words: str) -> tuple[str, str]:
 
 def news(run: Run, status: str, state: dict, me: str) -> Sequence[Said]:
     """What the worker says, or what to do when it says nothing more."""
-    if status in LIVE and run.asked():
-        words = {"stop": tr("Stopping"), "pause": tr("Pausing"), "finish": tr("Testing the best state so far")}
-        return [("info", "", tr("{words} …", words=words[run.asked()]))]
-    if status == "waiting" and state.get("ahead"):
-        return [("info", "", waiting(run, me))]
-    if status == "training" and run.silent_seconds > 15:
+    patience = {"training": 15, "waiting": 60}.get(status, math.inf)  # seconds; pictures may take long to be read
+    if run.silent_seconds > patience and run.asked() != "finish" and not (status == "waiting" and state.get("ahead")):
         silent = tr(
             "No news from the worker for {silent_seconds:.0f} s; it may be busy with one large step, or stuck. "
             "You can stop it.",
             silent_seconds=run.silent_seconds,
         )
         return [("warning", "", silent)]
+    if status in LIVE and run.asked():
+        words = {"stop": tr("Stopping"), "pause": tr("Pausing"), "finish": tr("Testing the best state so far")}
+        return [("info", "", tr("{words} …", words=words[run.asked()]))]
+    if status == "waiting" and state.get("ahead"):
+        return [("info", "", waiting(run, me))]
     if status in LIVE and (detail := str(state.get("detail") or "")):
         return [("info", "", tr("{words} …", words=f"{detail[:1].upper()}{detail[1:200]}"))]
     if status == "failed":

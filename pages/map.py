@@ -51,7 +51,9 @@ def placed(dataset: data.Dataset, method: str, run: str) -> dict[str, np.ndarray
         st.info(hint)
         return {}
     if embedding.METHODS[method].quick and not run:
-        return at_once(dataset.name, data.stamps(dataset.name, edits=False), method)
+        with parts.refusals():
+            return at_once(dataset.name, data.stamps(dataset.name, edits=False), method)
+        return {}
     study = Study("map", dataset.name, method=method, run=run)
     if not study.found:
         study.offer(tr("Draw the map"), tr("Ten seconds to a minute, in a process of its own."))

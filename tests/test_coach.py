@@ -164,3 +164,36 @@ def test_few_photos_call_for_a_network_that_has_seen_others():
     assert not few(180, 10, 100, "cifar10-fast")
     assert not few(180, 10, 8, "none")  # tiny drawings: digits
     assert not few(5000, 10, 100, "none")
+
+
+def test_mixed_turned_and_covered_pictures_are_no_sign_of_a_small_network_or_of_large_steps():
+    jumpy = np.where(N % 2, 1.2, 0.9)  # what is mixed differs from epoch to epoch
+    rows = epochs(jumpy, 0.1 + 0.01 * np.exp(-N), accuracy=np.full(20, 0.6), score=np.full(20, 0.99))
+    assert only(rows).kind == "good"
+
+
+@pytest.mark.parametrize(
+    "train",
+    [
+        2.35 + 0.02 * (N % 2),  # above what guessing costs, up and down
+        np.concatenate([[30.0], np.full(19, 2.33)]),  # it flew off in the first epoch
+        0.5 * 1.08**N,
+    ],
+)
+def test_steps_that_are_too_big_are_not_told_to_be_bigger(train):
+    advice = only(epochs(train, accuracy=np.full(20, 0.1), score=np.full(20, 0.1)), classes=10)
+    assert advice.kind == "rate too high"
+    assert "Divide" in advice.attempt
+
+
+def test_seventy_percent_of_two_classes_is_more_than_guessing():
+    level = np.full(20, 0.7)
+    advice = only(epochs(0.6 + NOISE / 100, accuracy=level, score=level), classes=2)
+    assert advice.kind == "underfitting"
+
+
+def test_no_lower_rate_is_advised_where_it_has_fallen_already():
+    rows = epochs(0.9 + NOISE / 1000, accuracy=np.full(20, 0.93), score=np.full(20, 0.93))
+    falling = [row | {"learning_rate": 0.01 * (1 - i / 20)} for i, row in enumerate(rows)]
+    assert "Lower the learning rate" in only([row | {"learning_rate": 0.01} for row in rows]).attempt
+    assert "Lower the learning rate" not in only(falling).attempt

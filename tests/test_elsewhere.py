@@ -23,6 +23,7 @@ from imgrec.images import to_png
 from imgrec.language import speaking
 from imgrec.learner import load
 from imgrec.recipe import Recipe
+from imgrec.renaming import names_by_now
 from imgrec.runs import create_run, delete_run, open_run
 
 SHAPES = ("circle", "square", "triangle", "star", "cross", "ring")
@@ -241,3 +242,44 @@ def test_on_the_command_line_and_in_python(own_copy, digits, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["on"] == name
     assert main(["evaluate", own_copy, "--on", "nothing"]) == 1
     assert "nothing" in capsys.readouterr().err
+
+
+@pytest.fixture
+def learned_pets(tmp_path):
+    """A set of two kinds of pets, and a run that learned from it."""
+    digits = open_dataset("digits")
+    chosen = np.flatnonzero(digits.labels < 2)[:120].tolist()
+    items = [Item(f"{i:03}.png", to_png(digits.images[i]), ("cat", "dog")[digits.labels[i]]) for i in chosen]
+    import_dataset(items, "pets")
+    run = trainings.enqueue(Recipe(dataset="pets", epochs=1, device="cpu"))
+    for _ in worker.work(run):
+        pass
+    return run
+
+
+def test_another_set_of_that_name_gives_a_run_no_names(learned_pets):
+    delete_dataset("pets")
+    digits = open_dataset("digits")
+    chosen = np.flatnonzero(digits.labels > 7)[:120].tolist()
+    import_dataset([Item(f"{i:03}.png", to_png(digits.images[i]), ("apple", "pear")[i % 2]) for i in chosen], "pets")
+    assert names_by_now(learned_pets) == ("cat", "dog")
+
+
+def test_pictures_moved_into_the_test_were_learned_from(learned_pets):
+    pets = open_dataset("pets")
+    moved = pets.indices("train")[:7].tolist()
+    edit("pets", Edit("move", tuple(moved), "test"))
+    assert elsewhere.learned_before(learned_pets, open_dataset("pets")).tolist() == moved
+
+
+def test_what_a_run_before_learned_from_is_known_when_that_is_gone(learned_pets):
+    pets = open_dataset("pets")
+    train = [Item(f"new{i}.png", to_png(pets.images[i]), pets.classes[pets.labels[i]]) for i in pets.indices("train")]
+    import_dataset(train, "again")
+    further = trainings.enqueue(Recipe(dataset="again", epochs=1, weights=learned_pets.name, device="cpu"))
+    for _ in worker.work(further):
+        pass
+    test = open_dataset("again").indices("test")
+    for gone in (lambda: None, lambda: delete_run(learned_pets), lambda: delete_dataset("pets")):
+        gone()
+        assert elsewhere.learned_before(further, open_dataset("again")).tolist() == test.tolist()

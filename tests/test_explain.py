@@ -7,7 +7,7 @@ import torch
 from imgrec.data import open_dataset
 from imgrec.explain import METHODS, Method, explain, flip
 from imgrec.models import SHELF, build
-from imgrec.predict import Predictor
+from imgrec.predict import Predictor, predictor
 from imgrec.weights import VIEWS, Passport, Preprocess
 
 CLASSES = tuple("abcdefghij")
@@ -123,3 +123,12 @@ def test_covering_what_is_hot_flips_the_answer_and_with_less_than_covering_anyth
         by_chance.append(1.0 if other.share is None else other.share)
     assert np.median(by_heat) < 0.5
     assert np.mean(by_heat) < np.mean(by_chance)
+
+
+def test_an_empty_map_proves_nothing(monkeypatch):
+    network = predictor("digits-seed-cnn")
+    nothing = Method("nothing", "", lambda *_: torch.zeros(7, 7))
+    monkeypatch.setitem(METHODS, "nothing", nothing)
+    found = explain(network, open_dataset("digits").images[0], "nothing")
+    assert found.heat.max() == 0
+    assert not found.reliable

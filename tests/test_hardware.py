@@ -14,7 +14,7 @@ from imgrec.home import cores
 BUSY = "while True: pass"
 LEARN = """
 import json, os, time
-from imgrec import hardware, jobs, worker
+from imgrec import hardware, trainings, worker
 from imgrec.hardware import SharedCores
 from imgrec.recipe import Recipe
 import torch

@@ -72,3 +72,12 @@ def test_the_time_of_a_training_that_begins_small_counts_all_its_pictures(monkey
     small, whole = look_ahead(recipe, shapes), look_ahead(replace(recipe, start_small=1.0), shapes)
     assert small.growing == whole.growing == 1
     assert 0.2 < small.seconds / whole.seconds < 3
+
+
+def test_a_warm_up_does_not_make_rates_look_smaller_than_they_are():
+    digits = open_dataset("digits")
+    plain, warmed = (
+        look_ahead(Recipe(dataset="digits", model="softmax-regression", warmup=warmup, device="cpu"), digits)
+        for warmup in (0.0, 0.3)
+    )
+    assert warmed.suggested == plain.suggested

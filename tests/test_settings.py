@@ -231,9 +231,7 @@ def test_a_step_of_l1_is_the_proximal_one():
 @pytest.mark.parametrize("mix", ["mixup", "cutmix"])
 def test_a_mixed_picture_counts_as_much_of_either_class_as_there_is_of_it(mix):
     """A network that names every whole picture reaches the mean of the larger share at least, not of the first one's."""
-    training, events = trained(
-        replace(BASE, epochs=12, mix=mix, optimiser="adam", learning_rate=0.01), grey(spread=2.0)
-    )
+    _, events = trained(replace(BASE, epochs=12, mix=mix, optimiser="adam", learning_rate=0.01), grey(spread=2.0))
     last = [event for event in events if isinstance(event, Epoch)][-1]
     assert last.validation_accuracy == 1
     assert last.train_accuracy > 0.6

@@ -263,8 +263,11 @@ def explain(options) -> None:
     seen = predictor.see(open_image(options.image, at_least=predictor.passport.preprocess.size))
     result = compute(predictor, seen, options.method, options.class_name)
     write_atomic(options.out, overlay(seen, result.heat))
-    said = {"class": result.class_name, "probability": result.probability, "out": str(options.out)}
+    proof = {"reliable": result.reliable, "hidden": result.hidden, "elsewhere": result.elsewhere}
+    said = {"class": result.class_name, "probability": result.probability, **proof, "out": str(options.out)}
     what = f"{result.class_name}, {result.probability:.1%}, by {options.method}"
+    if not result.reliable:
+        what += "; this map is not reliable: covering what it shows lowers the probability no more than covering other places"
     wrote(options, {"run": predictor.name, "method": options.method, **said}, what)
 
 

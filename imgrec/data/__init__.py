@@ -53,6 +53,7 @@ __all__ = [
     "history",
     "import_dataset",
     "inspect",
+    "is_builtin",
     "is_here",
     "list_datasets",
     "named",
@@ -123,15 +124,20 @@ def classes_of(name: str) -> tuple[str, ...]:
     return builtin.open_builtin(kind).classes if kind in builtin.BUILT_IN else _stored(name).classes
 
 
+def is_builtin(name: str) -> bool:
+    """Whether a data set comes with imgrec, and so stays as it is."""
+    return name.partition(":")[0] in builtin.BUILT_IN
+
+
 def is_here(name: str) -> bool:
     """Whether a data set of that name can be opened without fetching it."""
-    return name.partition(":")[0] in builtin.BUILT_IN or name in store.names()
+    return is_builtin(name) or name in store.names()
 
 
 def fingers(name: str) -> np.ndarray:
     """By what the pictures of a set are known again in another: 64 bits of the SHA-256 of their files, uint64 (N,), of
     built-in ones of those that an export writes. Raises DatasetError."""
-    if name.partition(":")[0] not in builtin.BUILT_IN:
+    if not is_builtin(name):
         return np.ascontiguousarray(_stored(name).items["sha256"])
     return np.array([finger(to_png(picture)) for picture in builtin.open_builtin(name).images], np.uint64)
 
