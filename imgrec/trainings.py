@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 HANGS = 10.0  # seconds after which a worker that was asked to stop does not hear it any more
 
+
 def start(recipe: Recipe, owner: Owner | None = None) -> Run:
     """Check the recipe, queue a run and launch its worker process, which outlives this one. Raises what `enqueue` raises."""
     return start_all([recipe], owner)[0]

@@ -171,7 +171,7 @@ def versus(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> None
     if not others:
         st.info(tr("No other finished run learned these classes from this data set; train one more to compare."))
         return
-    other = open_run(st.selectbox(tr("Compare with"), others, key="versus"))
+    other = open_run(st.selectbox(tr("Compare with"), others, key="versus", format_func=pickers.run_labels(others)))
     rival = pickers.network(other.name)
     if not rival:
         return

@@ -76,7 +76,7 @@ def forget_edits(name: str) -> None:
 def learned() -> Chosen:
     """A kernel of the first layer of a network; grey ones are (k, k)."""
     names = sorted((run.name for run in usable_runs()), key=lambda name: name != FIRST)  # else the newest comes first
-    name = st.selectbox(tr("The trained network"), names, key="kernel_run")
+    name = st.selectbox(tr("The trained network"), names, key="kernel_run", format_func=pickers.run_labels(names))
     model = (pickers.network(name) or st.stop()).model
     filters = snapshots.first_filters(model)
     if filters is None or filters.shape[1] > LARGEST:
@@ -206,7 +206,7 @@ with right:
     with made:
         cells(
             teaching.framed(teaching.shades(result, signed=True), row, column, 1), result, (row, column),
-            (f"row {side}", f"column {side}"), tr("The result; point at a number of it, or use the arrow keys"),
+            (f"row {side}", f"column {side}"), tr("The result; tap or point at a number of it, or use the arrow keys"),
         )  # fmt: skip
     made.caption(tr("The result, {side} × {side}: orange above zero, blue below", side=side))
 if padding:

@@ -190,7 +190,7 @@ teaching.plan(
     (
         (tr("What did networks learn that people had written before?"), tr("The features: which edges, parts and textures to look for.")),
         (tr("Why does the perceptron fail at points that the network of 1986 tells apart?"), tr("A single weighted sum draws one straight line. Hidden neurons draw several, and the last layer puts them together.")),
-        (tr("ResNet-18 has more layers than AlexNet. Has it more weights, too?"), tr("No, a fifth: nearly all of AlexNet's lie in its dense layers (point at the orange boxes), and ResNet-18 has only a small one.")),
+        (tr("ResNet-18 has more layers than AlexNet. Has it more weights, too?"), tr("No, a fifth: nearly all of AlexNet's lie in its dense layers (tap or point at the orange boxes), and ResNet-18 has only a small one.")),
         (tr("Why did it take until 2012?"), tr("Many labelled pictures and fast graphics cards were missing, not the idea.")),
     ),
 )  # fmt: skip

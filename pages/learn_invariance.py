@@ -81,7 +81,7 @@ columns = st.columns(2, vertical_alignment="bottom")
 columns[0].caption(tr("The network chosen above: {name}", name=parts.text(run.name)))
 with columns[1]:
     if others:
-        other = st.selectbox(tr("Compare with"), others, key="invariance_other")
+        other = st.selectbox(tr("Compare with"), others, key="invariance_other", format_func=pickers.run_labels(others))
         if second := pickers.network(other):
             order = [second.classes.index(name) for name in model.classes]  # the same class is the same number in both
             answers[other] = second.recalled(invariance.sweep(picture, kind))[:, order]

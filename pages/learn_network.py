@@ -121,7 +121,7 @@ def follow(run: str, found: list[network.Layer], index: int, picture: np.ndarray
     with left:
         cells(
             teaching.framed(drawn(layer.values[number]), row, column, 1, grow=grow), layer.values[number], (row, column),
-            (row_key, column_key), tr("The map with its cell; point at another one, or use the arrow keys"), 260,
+            (row_key, column_key), tr("The map with its cell; tap or point at another one, or use the arrow keys"), 260,
         )  # fmt: skip
     left.caption(
         tr(
@@ -242,7 +242,7 @@ overview.show(
 )  # fmt: skip
 st.caption(
     tr(
-        "The layers side by side, up to {n} maps of each, of plain numbers those farthest from zero. Point at a map to see what feeds it, the thicker a wire the larger its weights; a click chooses it. Orange is above zero, blue below.",
+        "The layers side by side, up to {n} maps of each, of plain numbers those farthest from zero. Tap or point at a map to see what feeds it, the thicker a wire the larger its weights; a tap or click chooses it. Orange is above zero, blue below.",
         n=overview.MAPS,
     )
 )

@@ -73,7 +73,7 @@ stages[1].caption(tr("After {title}: {mean:.0%} of it are zero", title=row.title
 with stages[2]:
     cells(
         teaching.framed(teaching.shades(result, True), down, across, 1, grow=12 * size), result, (down, across),
-        (f"pool_row {size}", f"pool_column {size}"), tr("After pooling; point at a number of it, or use the arrow keys"),
+        (f"pool_row {size}", f"pool_column {size}"), tr("After pooling; tap or point at a number of it, or use the arrow keys"),
     )  # fmt: skip
 stages[2].caption(
     tr("After pooling, {side} × {side}: {size:.0%} of the numbers are left", side=side, size=result.size / active.size)

@@ -65,7 +65,13 @@ names = [run.name for run in usable_runs() if run.name not in same]
 if not names:
     st.info(tr("It takes a network that was trained on other pictures; choose another data set."))
     st.stop()
-name = st.selectbox(tr("The trained network"), names, names.index(BEST) if BEST in names else 0, key="transfer_run")
+name = st.selectbox(
+    tr("The trained network"),
+    names,
+    names.index(BEST) if BEST in names else 0,
+    key="transfer_run",
+    format_func=pickers.run_labels(names),
+)
 model = pickers.network(name) or st.stop()
 if model.passport.preprocess.channels < dataset.channels:
     st.info(tr("This network sees grey pictures only, and these are in colour; choose another one."))

@@ -6,6 +6,7 @@ second, however many watch, so a class that watches a training hardly slows it d
 
 import asyncio
 import gzip
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -37,8 +37,9 @@ def settings() -> tuple[str, str]:
         format_func=lambda name: tr(embedding.METHODS[name].title), persist_state="session",
     )  # fmt: skip
     runs = [run.name for run in usable_runs()]
+    called = pickers.run_labels(runs)
     by = right.selectbox(
-        tr("Compared by"), [PIXELS, *runs], key="map_by", persist_state="session", format_func=lambda name: tr(name) if name == PIXELS else name,
+        tr("Compared by"), [PIXELS, *runs], key="map_by", persist_state="session", format_func=lambda name: tr(name) if name == PIXELS else called(name),
         help=tr("A run compares by the features that its last layer decides by: what the network holds to be alike."),
     )  # fmt: skip
     st.caption(tr(embedding.METHODS[method].help))

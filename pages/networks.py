@@ -53,7 +53,7 @@ def about(name: str, size: int, channels: int, classes: int) -> None:
     st.caption(
         tr(
             "From left to right, without activations; the higher a box, the wider its maps in pixels, and the broader, the more "
-            "of them there are, both on a logarithmic scale. Point at one."
+            "of them there are, both on a logarithmic scale. Tap or point at one."
         )
     )
     st.caption(tr("After: {paper}.", paper=parts.text(card.paper.removeprefix("after "), 300)))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from functools import lru_cache
@@ -18,6 +20,7 @@ from imgrec.runs import Run, RunError, list_runs, open_run, usable_runs
 from pages import parts
 
 ON_THE_WAY = 1  # second in which a browser may still send the address from before the last change
+STAMPED = re.compile(r"(\d{4})-(\d\d-\d\d)_(\d\d)(\d\d)(\d\d)_(.+)")  # what `create_run` calls a run
 MOST_ALIKE = 300  # newest runs that are looked through for those of the same classes
 
 
@@ -40,14 +43,15 @@ def _opened(name: str, size: int, resize: str, channels: int, stamps: tuple[int,
     return data.open_dataset(name, size, resize, channels)
 
 
-def address_box(label: str, names: Sequence[str], key: str, help: str) -> str:
-    """A box whose choice is kept in the address as ?key=…, so that a link, a reload and the back button show the same."""
+def address_box(label: str, names: Sequence[str], key: str, help: str, called: Callable[[str], str] = str) -> str:
+    """A box whose choice is kept in the address as ?key=…, so that a link, a reload and the back button show the same;
+    ``called`` gives what a name is called in it."""
     asked, shown = st.query_params.get(key), f"{key} in the address"
     before, now = st.session_state.get(shown), st.session_state.get(key)
     wanted = (asked, now, before) if asked != before else (now, before)
     # set in any case: after a link the box would show its first, whatever was kept of it
     st.session_state[key] = next(name for name in (*wanted, *names) if name in names)
-    chosen = st.selectbox(label, names, key=key, help=help, persist_state="session")
+    chosen = st.selectbox(label, names, key=key, help=help, format_func=called, persist_state="session")
     st.query_params[key] = st.session_state[shown] = chosen
     return chosen
 
@@ -185,7 +189,26 @@ def run_picker(
         st.warning(
             tr("There is no run named {run} to show here; this is another one.", run=parts.text(st.query_params["run"]))
         )
-    return open_run(address_box(label or tr("Run"), names, "run", tr("Each training is kept as a run.")))
+    help = tr("Each training is kept as a run.")
+    return open_run(address_box(label or tr("Run"), names, "run", help, run_labels(names)))
+
+
+def run_label(name: str, exact: bool = False) -> str:
+    """A run's name as people look for it: first what learned from what, for a phone cuts off the end, then the day and the
+    minute, or ``exact`` the year and the second, too. Names that people gave are left alone."""
+    found = STAMPED.fullmatch(name)
+    if not found:
+        return name
+    year, day, hour, minute, second, what = found.groups()
+    return f"{what} · {year}-{day} {hour}:{minute}:{second}" if exact else f"{what} · {day} {hour}:{minute}"
+
+
+def run_labels(names: Sequence[str]) -> Callable[[str], str]:
+    """What gives the label of each of these runs; where two would look alike, it is exact."""
+    short = {name: run_label(name) for name in names}
+    often = Counter(short.values())
+    labels = {name: label if often[label] == 1 else run_label(name, exact=True) for name, label in short.items()}
+    return lambda name: labels.get(name, name)
 
 
 def model_picker(label: str = "", first: str = "", here: bool = False):

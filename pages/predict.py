@@ -49,7 +49,7 @@ def from_files() -> list[tuple[str, bytes]]:
     """Files from a box; what was in it is still there after a look at another source or page, and after a reload."""
     drafts.restore("predict", "predict_")
     fresh = "predict_files" not in st.session_state  # a box that was not shown is empty when it is shown again
-    files = transfers.upload_box(tr("Drop pictures here"), "predict_files")
+    files = transfers.upload_box(tr("Choose pictures, or drop them here"), "predict_files")
     if len(files) > MOST:
         st.warning(
             tr(
@@ -89,7 +89,7 @@ def options(run: Run, model: Predictor) -> tuple[Predictor | Ensemble, float, in
         left, right = st.columns(2)
         others = [name for name, _ in pickers.alike(run, model)]
         chosen = left.multiselect(
-            tr("Ask others as well"), others, key="predict_others", max_selections=MOST_MEMBERS - 1,
+            tr("Ask others as well"), others, key="predict_others", format_func=pickers.run_labels(others), max_selections=MOST_MEMBERS - 1,
             placeholder=tr("runs of the same classes") if others else tr("no other run knows the same classes"),
             disabled=not others, help=tr("An ensemble: the mean of their probabilities is usually better than the best of them."),
         )  # fmt: skip

@@ -17,12 +17,24 @@ from imgrec.recipe import FIELDS
 from imgrec.run_table import METRICS, SETTINGS, matching, rows
 from imgrec.runs import Notes, Run, RunError, delete_run, open_run, restore_run
 from imgrec.spreadsheet import as_csv
-from pages import parts, settings, transfers, visitors
+from pages import parts, pickers, settings, transfers, visitors
 
-SHOWN = ("star", "run", "test_accuracy", "validation_accuracy", "status", "model", "dataset", "epochs", "tags", "note")
+SHOWN = (
+    "star",
+    "test_accuracy",
+    "called",
+    "validation_accuracy",
+    "status",
+    "model",
+    "dataset",
+    "epochs",
+    "tags",
+    "note",
+)
 MOST_SHOWN, MOST_COMPARED = 300, 12
+FEW = 5  # columns of a comparison, two of which are accuracies
 TITLES = {name: field.metadata["title"] for name, field in FIELDS.items()} | {
-    "star": "★", "run": mark("Run"), "status": mark("Status"), "validation_accuracy": mark("validation accuracy"),
+    "star": "★", "called": mark("Run"), "status": mark("Status"), "validation_accuracy": mark("validation accuracy"),
     "test_accuracy": mark("test accuracy"), "tags": mark("Tags"), "note": mark("Note"), "owner": mark("Started by"), "best_epoch": mark("best epoch"),
     "epoch": mark("epochs learned"), "images_per_second": mark("pictures per second"),
     "balanced_accuracy": mark("balanced accuracy"), "top5": mark("among the first five"), "test_loss": mark("test loss"),
@@ -105,8 +117,10 @@ def pick(found: list[dict], columns: list[str]) -> list[str]:
             else "",
         )
     )
+    called = pickers.run_labels([row["run"] for row in found[:MOST_SHOWN]])
     shown = [
-        {name: row.get(name) for name in dict.fromkeys(columns)}
+        {name: row.get(name) for name in dict.fromkeys([*columns, "run"])}
+        | {"called": called(row["run"])}
         | {"star": "★" if row["star"] else "", "status": tr(row["status"])}
         | ({"owner": visitors.spoken(row["owner"])} if "owner" in columns else {})
         for row in found[:MOST_SHOWN]
@@ -118,6 +132,7 @@ def pick(found: list[dict], columns: list[str]) -> list[str]:
         selection_default={"selection": {"rows": ticked}}, placeholder="",
         column_config={
             **{name: tr(TITLES[name]) for name in columns},
+            "run": None,  # the whole name is there for who takes the table along
             "star": st.column_config.TextColumn(TITLES["star"], width=30),
             "validation_accuracy": st.column_config.NumberColumn(tr(TITLES["validation_accuracy"]), format="percent"),
             "test_accuracy": st.column_config.NumberColumn(tr(TITLES["test_accuracy"]), format="percent"),
@@ -197,22 +212,12 @@ def compare(names: list[str], table: dict[str, dict]) -> None:
     different = sweep.different(every)
     every.sort(key=lambda row: [_rank(row.get(name)) for name in different])
     called = calling(every[:MOST_COMPARED], different)
-    lines = {called[name]: open_run(name).epochs for name in called}
-    for column, quantity in zip(st.columns(2), (mark("loss"), mark("accuracy")), strict=True):
-        with column:
-            parts.chart(
-                charts.overlaid(lines, quantity),
-                f"over_{quantity}",
-                tr("Validation {quantity} of {n} runs by epoch", quantity=tr(quantity), n=len(lines)),
-            )
+    overlaid({called[name]: epochs for name in called if (epochs := open_run(name).epochs)})
     st.subheader(tr("What differs"), anchor=False)
     if len({row["fingerprint"] for row in every} - {None}) > 1:  # None before it has begun
         different.append("fingerprint")
     if different:
-        parts.grid(
-            {tr("setting"): tr(TITLES[key]), **{name: _said(table[name].get(key), key in sweep.ACCURACIES) for name in called}}
-            for key in (*different, *sweep.ACCURACIES)
-        )  # fmt: skip
+        parts.grid(side_by_side([table[name] for name in called], [*different, *sweep.ACCURACIES]))
     else:
         st.caption(tr("All their settings are the same; what differs is the machine, or the data set by now."))
     scored = [row for row in every if row.get("validation_accuracy") is not None]
@@ -233,10 +238,39 @@ def compare(names: list[str], table: dict[str, dict]) -> None:
         did([name for name in different if name not in ("dataset", "fingerprint", sweep.LUCK)][:8], scored)
 
 
+def overlaid(lines: dict[str, list[dict]]) -> None:
+    """The curves of runs, {name: epochs}."""
+    if not lines:
+        st.info(tr("None of these runs has finished an epoch, so there are no curves yet."))
+        return
+    for column, quantity in zip(st.columns(2), (mark("loss"), mark("accuracy")), strict=True):
+        with column:
+            parts.chart(
+                charts.overlaid(lines, quantity),
+                f"over_{quantity}",
+                tr("Validation {quantity} of {n} runs by epoch", quantity=tr(quantity), n=len(lines)),
+            )
+
+
+def side_by_side(every: list[dict], columns: list[str]) -> list[dict]:
+    """Rows of a table: a run each where the ``columns`` are few, which fits a phone, else a setting each."""
+    label, titles = pickers.run_labels([row["run"] for row in every]), [tr(TITLES[name]) for name in columns]
+    said = {label(row["run"]): [_said(row.get(name), name in sweep.ACCURACIES) for name in columns] for row in every}
+    if len(columns) <= FEW:
+        return [{tr("Run"): run, **dict(zip(titles, values, strict=True))} for run, values in said.items()]
+    return [
+        {tr("setting"): title, **{run: values[number] for run, values in said.items()}}
+        for number, title in enumerate(titles)
+    ]
+
+
 def calling(rows: list[dict], different: list[str]) -> dict[str, str]:
     """What runs are called in a legend: by one or two settings in which they differ, if that tells them apart, else by name."""
     told = {row["run"]: listed(f"{tr(TITLES[name])} {_said(row.get(name))}" for name in different) for row in rows}
-    return told if 1 <= len(different) <= 2 and len(set(told.values())) == len(rows) else {name: name for name in told}
+    if 1 <= len(different) <= 2 and len(set(told.values())) == len(rows):
+        return told
+    label = pickers.run_labels(list(told))
+    return {name: label(name) for name in told}
 
 
 def did(settings: list[str], scored: list[dict]) -> None:

@@ -246,7 +246,7 @@ def try_it(run: Run | None) -> None:
     elif way == "Camera":
         live.show(model, 1.0, shown)
     else:
-        file = transfers.upload_box(tr("Drop a picture here"), "teach_picture", many=False)
+        file = transfers.upload_box(tr("Choose a picture, or drop it here"), "teach_picture", many=False)
         if file:
             [result] = model.classify([(file.name, file.getvalue())])
             if result.error:

@@ -80,6 +80,13 @@ def test_a_finger_that_begins_on_a_chart_scrolls_the_page(name):
     assert getattr(charts, name)(*SAMPLES[name]).to_dict()["layout"]["dragmode"] is False
 
 
+def test_validation_accuracies_of_runs_lie_on_an_axis_of_shares_even_before_the_first_epoch():
+    for epochs, least in ((EPOCHS, 0.78), ([], 0.0)):
+        low, high = charts.overlaid({"a run": epochs}, "accuracy").to_dict()["layout"]["yaxis"]["range"]
+        assert low <= least
+        assert high == 1.02
+
+
 def test_bars_hold_the_numbers_and_names_they_were_given():
     bars = charts.probability_bars([{"name": "<b>cat", "probability": 0.75}, {"name": "dog", "probability": 0.25}])
     assert said(bars) == [["<b>cat", "75.0%"], ["dog", "25.0%"]]

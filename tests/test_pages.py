@@ -38,7 +38,7 @@ from imgrec.recipe import Recipe
 from imgrec.report import printable
 from imgrec.runs import create_run, delete_run, list_runs, open_run
 from imgrec.weights import load_weights
-from pages import parts, transfers
+from pages import parts, pickers, transfers
 
 FOLDER = Path(__file__).parent.parent / "pages"
 PAGES = re.findall(r'^    \("(\w+\.py)", ', (FOLDER / "main.py").read_text("utf-8"), re.MULTILINE)
@@ -1141,13 +1141,13 @@ def test_runs_are_found_compared_noted_deleted_and_brought_back(own_copy):
     test.text_input(key="runs_find").set_value("").run()
     tick(test, own_copy, other.name)
     assert not test.exception
-    different = test.dataframe[1].value.set_index("setting")
-    assert list(different.index) == ["Learning rate", "validation accuracy", "test accuracy"]
-    assert different.loc["Learning rate", other.name] == "0.0123"
+    different = test.dataframe[1].value.set_index("Run")
+    assert list(different.columns) == ["Learning rate", "validation accuracy", "test accuracy"]
+    assert different.loc[pickers.run_label(other.name), "Learning rate"] == "0.0123"
     other.write("about.json", {"fingerprint": "of other pictures"})
     test.run()
-    different = test.dataframe[1].value.set_index("setting")
-    assert different.loc["fingerprint of the pictures", other.name] == "of other pictures"
+    different = test.dataframe[1].value.set_index("Run")
+    assert different.loc[pickers.run_label(other.name), "fingerprint of the pictures"] == "of other pictures"
     tick(test, other.name)
     test.text_input[1].set_value("demo, 7b")
     test.button(key=next(b.key for b in test.button if b.label == "Keep the note")).click().run()
@@ -1170,6 +1170,25 @@ def test_runs_are_found_compared_noted_deleted_and_brought_back(own_copy):
     assert other.name not in set(test.dataframe[0].value["run"])
     test.button(key="undo_delete").click().run()
     assert other.name in set(test.dataframe[0].value["run"])
+
+
+def test_runs_without_an_epoch_have_no_curves_yet_and_many_settings_stand_below_each_other():
+    runs = [create_run(Recipe()), create_run(Recipe(epochs=7, learning_rate=0.5, batch_size=8, optimiser="sgd"))]
+    test = open_page("runs.py")
+    tick(test, *(run.name for run in runs))
+    assert not test.exception
+    assert "None of these runs has finished an epoch" in test.info[0].value
+    assert len(test.dataframe[1].value) == 6
+    assert test.dataframe[1].value.columns[0] == "setting"
+
+
+def test_a_run_is_called_by_what_it_learned_and_when_to_the_second_where_two_would_look_alike():
+    names = ["2026-11-28_202053_seed-cnn_shapes", "2026-11-28_202101_seed-cnn_shapes", "cifar10-fast"]
+    assert list(map(pickers.run_labels(names), names)) == [
+        "seed-cnn_shapes · 11-28 20:20", "seed-cnn_shapes · 11-28 20:21", "cifar10-fast",
+    ]  # fmt: skip
+    names[1] = "2025-11-28_202053_seed-cnn_shapes"
+    assert list(map(pickers.run_labels(names), names))[1] == "seed-cnn_shapes · 2025-11-28 20:20:53"
 
 
 def test_a_ticked_run_stays_the_ticked_one_when_another_is_added_above_it(own_copy):
@@ -1504,13 +1523,13 @@ def test_a_class_renamed_after_a_training_is_followed_on_every_way_to_its_test(t
     test = open_page("evaluate.py", {"run": run.name, "view": "Versus"})
     assert not test.exception
     assert "Renamed since the training: a → z, b → a" in texts(test)
-    assert test.selectbox(key="versus").options == [before.name]
+    assert test.selectbox(key="versus").options == [pickers.run_label(before.name)]
     test.button(key="rename_network").click().run()
     assert not test.exception
     assert "Renamed since" not in texts(test)
     assert load_weights(run.file("best.safetensors"))[1].classes == ("z", "a", "c")
     assert [row["name"] for row in run.read("evaluation.json")["classes"]] == ["z", "a", "c"]
-    assert test.selectbox(key="versus").options == [before.name]  # which calls them as before
+    assert test.selectbox(key="versus").options == [pickers.run_label(before.name)]  # which calls them as before
     assert {metric.label: metric.value for metric in test.metric}["This run"] == f"{right.mean():.1%}"
     undo("mine")
     undo("mine")
@@ -1594,7 +1613,7 @@ def test_after_a_correction_the_page_says_what_the_run_had_then_and_two_runs_are
     assert not test.exception
     said = open_run(made[0]).read("evaluation.json")
     assert f"At its end it had {said['accuracy']:.1%} of {said['images']} pictures right" in texts(test)
-    assert test.selectbox(key="versus").options == [made[1]]
+    assert test.selectbox(key="versus").options == [pickers.run_label(made[1])]
     assert "was changed since one of the two trainings" in texts(test)
     figures = {metric.label: metric.value for metric in test.metric}
     assert figures["This run"] == f"{said['accuracy'] - 1 / said['images']:.1%}"

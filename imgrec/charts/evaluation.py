@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from imgrec.charts.figure import Figure, bar, heatmap, scatter
-from imgrec.charts.style import BLUE, ERRORS, GREY, HEAT, ORANGE, SKY, plain, styled
+from imgrec.charts.style import BLUE, ERRORS, GREY, HEAT, ORANGE, SKY, plain, shares, styled
 from imgrec.language import tr
 
 
@@ -104,7 +103,7 @@ def _pairs(rows: Sequence[Mapping[str, Any]], called: Mapping[str, str]) -> Figu
             hovertemplate=f"{name} %{{x:.1%}}<extra></extra>",
         )  # fmt: skip
     least = min((row[column] for row in rows for column in called if row[column] is not None), default=0.0)
-    styled(figure, 90 + 28 * len(rows)).update_xaxes(range=_shares(least), tickformat=".0%", fixedrange=True)
+    styled(figure, 90 + 28 * len(rows)).update_xaxes(range=shares(least), tickformat=".0%", fixedrange=True)
     return figure.update_yaxes(tickvals=places, ticktext=[plain(row["name"], 24) for row in rows], fixedrange=True)
 
 
@@ -122,11 +121,6 @@ def _words_on(share: np.ndarray, mistake: np.ndarray) -> list[tuple[dict | None,
     dark, bright = np.eye(len(share), dtype=bool) & (share > 0.5), mistake > 0.6
     kinds = (({"color": "#fff"}, dark), ({"color": "#1a1d21"}, bright), (None, ~dark & ~bright))
     return [(font, list(map(tuple, np.argwhere(where).tolist()))) for font, where in kinds]
-
-
-def _shares(least: float) -> list[float]:
-    """An axis of shares up to 1 that begins a little below the ``least``, so that near ones can be told apart."""
-    return [max(0.0, math.floor(10 * least) / 10) - 0.02, 1.02]
 
 
 def reliability(rows: Sequence[Mapping[str, float]]) -> Figure:
@@ -172,7 +166,7 @@ def slices(rows: Sequence[Mapping[str, Any]], overall: float) -> Figure:
     )  # fmt: skip
     figure.add_vline(overall, line={"color": ORANGE, "dash": "dash"})
     least = min((row["interval"][0] for row in rows), default=0.0)
-    styled(figure, 70 + 28 * len(rows)).update_xaxes(range=_shares(least), tickformat=".0%", fixedrange=True)
+    styled(figure, 70 + 28 * len(rows)).update_xaxes(range=shares(least), tickformat=".0%", fixedrange=True)
     return figure.update_yaxes(tickvals=places, ticktext=[plain(row["name"], 24) for row in rows], fixedrange=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,6 +33,11 @@ def percent(value: float) -> str:
     if 0 < value < 0.0005:
         return "< 0.1%"
     return f"{value:.1%}"
+
+
+def shares(least: float) -> list[float]:
+    """An axis of shares up to 1 that begins a little below the ``least``, so that near ones can be told apart."""
+    return [max(0.0, math.floor(10 * least) / 10) - 0.02, 1.02]
 
 
 def styled(figure: Figure, height: int, x_title: str = "", y_title: str = "", **layout: Any) -> Figure:

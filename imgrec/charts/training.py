@@ -9,7 +9,19 @@ from itertools import pairwise
 from typing import Any
 
 from imgrec.charts.figure import LINE, NARROW, Figure, parcoords, scatter
-from imgrec.charts.style import BLUE, GREY, MANY, SKY, SPLIT_COLOURS, VERMILION, logarithmic, plain, styled, thin
+from imgrec.charts.style import (
+    BLUE,
+    GREY,
+    MANY,
+    SKY,
+    SPLIT_COLOURS,
+    VERMILION,
+    logarithmic,
+    plain,
+    shares,
+    styled,
+    thin,
+)
 from imgrec.language import tr
 
 HALF, SAMPLE = 360, 45  # pixels: half the page, and a line beside its name in a legend
@@ -98,7 +110,11 @@ def overlaid(lines: Mapping[str, Sequence[Mapping[str, Any]]], quantity: str) ->
         figure, height, x_title=tr("epoch"), y_title=tr("validation {quantity}", quantity=tr(quantity)), showlegend=True
     )
     figure.update_layout(legend={"orientation": "h", "y": -0.2, "yanchor": "top"}, margin={"t": 10})
-    return figure.update_yaxes(tickformat=".0%") if quantity == "accuracy" else figure.update_yaxes(rangemode="tozero")
+    if quantity != "accuracy":
+        return figure.update_yaxes(rangemode="tozero")
+    values = [row.get("validation_accuracy") for epochs in lines.values() for row in epochs]
+    least = min((value for value in values if value is not None), default=0.0)
+    return figure.update_yaxes(range=shares(least), tickformat=".0%")
 
 
 def parallel(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> Figure:

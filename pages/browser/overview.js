@@ -55,7 +55,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const letter = parseFloat(getComputedStyle(document.documentElement).fontSize), maps = data.columns.length - 1;
     const widths = [...net.querySelectorAll('.head span')].map((words) => words.offsetWidth);
     const room = scroll.clientWidth - (narrow ? 17 : 9) - net.querySelector('.column:last-of-type').offsetWidth;
-    const gap = Math.max(narrow ? 3 : 8, Math.min(20, room / maps / 4));
+    const spare = (room - (maps + 0.5) * data.least) / maps;  // between cells that are as small as they may be
+    const gap = Math.max(narrow ? 3 : 8, Math.min(20, room / maps / 4, spare));
     const cell = Math.max(data.least, Math.min(data.side / 16 * letter, (room - maps * gap) / (maps + 0.5)));
     const needed = (apart) => Math.max(...widths.slice(apart).map((width, i) => (width + widths[i]) / 2 + 6));
     net.style.setProperty('--gap', `${gap}px`);
