@@ -3,6 +3,7 @@
 import dataclasses
 
 import streamlit as st
+import torch
 
 from imgrec import charts
 from imgrec.coach import advise
@@ -66,9 +67,10 @@ def trained(model: str, count: int, remedy: str) -> list[dict]:
     rows = []
     with one_thread():
         training = Training(recipe, few)
+        images = training.pipeline.plain(training.train, torch.arange(len(training.train)))
         for event in training.fit():
             if isinstance(event, Epoch):
-                rows.append(dataclasses.asdict(event) | fitting.known(training))
+                rows.append(dataclasses.asdict(event) | fitting.known(training.model, images, training.train.labels))
                 bar.progress(event.epoch / EPOCHS, tr("It learns …"))
     bar.empty()
     return rows

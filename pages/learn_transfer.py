@@ -106,7 +106,7 @@ parts.metrics(
         for who, values in lines.items()
     )
 )
-with_it, without = (float(lines[who][at].mean()) for who in ("the trained network", "the pixels"))
+with_it, without = float(lines["the trained network"][at].mean()), float(lines["the pixels"][at].mean())
 gain = with_it - without
 teaching.formula(f"{with_it:.1%} - {without:.1%}", teaching.points(gain))
 st.caption(

@@ -37,6 +37,7 @@ def planted():
         plant("duplicates", n, f"copy-{n}.png", encoded(images[n]))
     for n in range(20, 50):
         changed = images[n].resize((48, 48), Image.Resampling.LANCZOS) if n % 2 else images[n]
+        changed = changed.point(lambda level: level * 1.1 + 5) if n % 3 == 0 else changed
         plant("near_duplicates", n, f"again-{n}.jpg", encoded(changed, "JPEG", quality=60 + n))
     for n in [n for n in range(50, 600) if split_of[n] == "train"][:15]:
         plant("leaks", n, f"leak-{n}.jpg", encoded(images[n], "JPEG", quality=85), "test")

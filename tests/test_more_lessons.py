@@ -65,7 +65,8 @@ def test_what_a_network_knows_is_asked_without_what_training_does_to_pictures():
     )
     training = Training(recipe, open_dataset("digits"))
     last = [event for event in training.fit() if isinstance(event, Epoch)][-1]
-    known = fitting.known(training)
+    images = training.pipeline.plain(training.train, torch.arange(len(training.train)))
+    known = fitting.known(training.model, images, training.train.labels)
     assert known["train_accuracy"] > last.train_accuracy + 0.05
     assert known["train_loss"] < last.train_loss
     assert abs(known["train_accuracy"] - last.validation_accuracy) < 0.05

@@ -185,6 +185,8 @@ def predict(options) -> None:
 
     network = open_network(options.name)
     network = network.looking(options.views) if options.views else network
+    if options.csv == "-" and options.json:
+        raise RecipeError("--csv - and --json both write to standard output; take one, or give the table a file.")
     if options.csv:
         return _into_a_table(options, network)
     said, answered, failed = [], 0, set()

@@ -17,7 +17,10 @@ from imgrec.language import mark
 SLICE = 1024  # pictures read at a time, so that memory does not grow with the data set
 SIDE = 32  # pixels of the grey picture that is measured
 BANDS, BAND_BITS = 5, 13  # of a 65-bit row: hashes that differ in 4 bits or fewer agree in at least one band
-MOST_BITS, MOST_DISTANCE = 12, 0.12  # near duplicates differ in at most so many bits and such a part of the contrast
+MOST_BITS, MOST_DISTANCE = (
+    12,
+    0.12,
+)  # near duplicates differ in at most so many bits and such a part of the contrast, in root mean square
 CLEAR = 5.0  # robust standard deviations from the median that make an outlier
 
 
@@ -138,10 +141,13 @@ def _alike(hashes: np.ndarray, small: np.ndarray) -> np.ndarray:
 
     pairs = _candidates(hashes)
     pairs = pairs[np.bitwise_count(hashes[pairs[:, 0]] ^ hashes[pairs[:, 1]]) <= MOST_BITS]
-    first, second = (small[pairs[:, side]].astype(np.float32) for side in (0, 1))
-    distance = np.sqrt(((first - second) ** 2).mean((1, 2)))
-    contrast = np.minimum(first.std((1, 2)), second.std((1, 2)))
-    pairs = pairs[distance < MOST_DISTANCE * contrast]
+    values = small - small.mean((1, 2), dtype=np.float32, keepdims=True)  # whatever their brightness and contrast
+    contrast = values.std((1, 2))
+    values /= np.maximum(contrast, 1e-6)[:, None, None]
+    least, most = contrast[pairs].min(1), contrast[pairs].max(1)
+    pairs = pairs[(least > 0) & (most <= 2 * least)]
+    distance = np.sqrt(((values[pairs[:, 0]] - values[pairs[:, 1]]) ** 2).mean((1, 2)))
+    pairs = pairs[distance < MOST_DISTANCE]
     graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (len(hashes),) * 2)
     _, group = connected_components(graph, directed=False)
     return np.where(np.bincount(group)[group] > 1, group, -1).astype(np.int32)
@@ -232,7 +238,7 @@ def _blank(measures: Measures) -> np.ndarray:
 ALL = 2**31  # of a group that stay: people decide
 KINDS: dict[str, Kind] = {
     "duplicates": Kind(mark("exact duplicates"), mark("The same picture twice teaches nothing new."), _exact, 1),
-    "near_duplicates": Kind(mark("near duplicates"), mark("Resized or saved again, they are the same picture."), _near, 1),
+    "near_duplicates": Kind(mark("near duplicates"), mark("Resized, made brighter or saved again, they are the same picture."), _near, 1),
     "contradictions": Kind(
         mark("copies with different labels"), mark("The same picture under two names: at least one of them is wrong. Open them to relabel."),
         _contradictions, ALL,

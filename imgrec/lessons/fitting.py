@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from imgrec.train import Training
+    from torch import Tensor, nn
 
 TRAIN = 0  # the code of the training split
 
@@ -22,14 +22,13 @@ def fewer(labels: np.ndarray, splits: np.ndarray, count: int, out: int) -> np.nd
     return left
 
 
-def known(training: Training) -> dict[str, float]:
-    """Loss and accuracy of a network on its training pictures as they are. What an epoch counts on the way is of a network
+def known(network: nn.Module, images: Tensor, labels: Tensor) -> dict[str, float]:
+    """Loss and accuracy of a network on its training pictures as they are, normalised (N, C, S, S). What an epoch counts on the way is of a network
     that still changes, of augmented pictures, with dropout, and of smoothed labels."""
     import torch
 
-    network, pictures = training.model.eval(), training.train
     with torch.no_grad():
-        logits = network(training.pipeline.plain(pictures, torch.arange(len(pictures))))
-        loss = torch.nn.functional.cross_entropy(logits, pictures.labels)
-        accuracy = (logits.argmax(1) == pictures.labels).float().mean()
+        logits = network.eval()(images)
+        loss = torch.nn.functional.cross_entropy(logits, labels)
+        accuracy = (logits.argmax(1) == labels).float().mean()
     return {"train_loss": float(loss), "train_accuracy": float(accuracy)}
