@@ -216,6 +216,7 @@ def create_api() -> FastAPI:
             figures.waiting.set_function(lambda: kept[0].inside)
         return kept[0]
 
+    @api.head("/health", include_in_schema=False)
     @api.get("/health")
     async def health() -> dict:
         """Whether the server answers."""
