@@ -162,7 +162,7 @@ def start(source, missing: str, unlabelled: bool = False) -> None:
     if st.button(tr("Import"), type="primary", icon=":material/input:", disabled=bool(missing), help=missing or None):
         with parts.refusals():
             job = background.start_import(source(), name, unlabelled, adding=into != NEW, owner=visitors.visitor())
-            st.session_state["bring_sent"] = (job.name, box(""))
+            st.session_state["bring_sent"], st.session_state["bring_waits"] = job.name, True
             st.rerun()
     if missing:
         st.caption(parts.text(missing, 300))
@@ -201,17 +201,22 @@ def forget() -> None:
 
 def sent() -> list[Job]:
     """The import that was begun last in this tab, until its note is dismissed."""
-    name, _ = st.session_state.get("bring_sent", ("", ""))
+    name = st.session_state.get("bring_sent")
     return [job for job in background.bring_jobs() if job.name == name and visitors.may_change(job)]
 
 
 def arrived() -> None:
     """How what was sent from this form goes. Only once that has worked the form is emptied: after a refusal it holds what can
-    be sent again."""
+    be sent again. A toast is seen from further down, too."""
     arrivals.follow(sent, "bring_importing")
-    _, form = st.session_state.get("bring_sent", ("", ""))
-    if form == box("") and any(job.status == "finished" for job in sent()):
+    ended = [job for job in sent() if not parts.live(job)]
+    if not ended or not st.session_state.pop("bring_waits", False):
+        return
+    if ended[0].status == "finished":
         forget()
+        st.toast(tr("Imported: {name}.", name=parts.text(ended[0].name)), icon=":material/check:")
+    else:
+        st.toast(tr("Not imported; it says why above the form."), icon=":material/warning:")
 
 
 def others() -> list[Job]:

@@ -405,6 +405,7 @@ def test_an_import_that_fails_leaves_the_form_as_it_was(monkeypatch):
     test.run()
     assert not test.exception
     assert "no room" in test.error[0].value
+    assert "Not imported" in test.toast[0].value
     assert test.text_input(key="bring 0 label 1").value == "dog"
     assert texts(test).count("1 picture") == 2
     button(test, "Import").click().run()
