@@ -165,7 +165,7 @@ def test_the_live_answer_is_said_once_it_lasts_not_at_every_picture(page, server
 
 def test_a_cell_that_is_moved_to_is_said_and_one_that_plays_is_not(page, server):
     visit(page, server, "learn_convolution")
-    cell, said = page.get_by_role("button", name="The result; point at"), page.locator(".heard")
+    cell, said = page.get_by_role("button", name="The result; tap or point at"), page.locator(".heard")
     cell.press("ArrowDown")
     wait_for(lambda: re.fullmatch(r"Row \d+, column \d+: -?\d\.\d\d", said.inner_text()))
     before = said.inner_text()

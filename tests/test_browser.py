@@ -443,7 +443,7 @@ def test_a_projector_shows_the_whole_network_to_its_classes(page, server, width)
 def test_a_projector_shows_a_convolution_before_its_settings_and_a_phone_soon(page, server):
     in_large_type(page, server, "learn_convolution", 1280)
     picture = page.get_by_alt_text("The picture with the window")
-    result = page.get_by_role("button", name="The result; point at")
+    result = page.get_by_role("button", name="The result; tap or point at")
 
     def end(part, along, size):
         box = part.bounding_box()
@@ -757,6 +757,44 @@ def test_on_a_phone_three_pictures_of_a_lesson_are_side_by_side(phone, server, l
     left, middle, right = (picture.bounding_box() for picture in pictures.all())
     assert left["x"] < middle["x"] < right["x"] < 400
     assert abs(left["y"] - right["y"]) < 40
+
+
+@changes_nothing
+def test_on_a_phone_a_whole_network_is_seen_side_by_side(phone, server):
+    visit(phone, server, "learn_network")
+    frame = phone.locator(".scroll")
+    phone.locator(".net.narrow").wait_for()
+    wait_for(lambda: frame.evaluate("frame => frame.scrollWidth <= frame.clientWidth"))
+
+
+@changes_nothing
+def test_two_fingers_enlarge_the_map_and_pick_nothing(phone, server):
+    visit(phone, server, "map?dataset=digits")
+    field = phone.locator(".field > canvas")
+    field.scroll_into_view_if_needed()
+    box, touch = field.bounding_box(), phone.context.new_cdp_session(phone)
+    before = field.evaluate("canvas => canvas.toDataURL()")
+    for kind, apart in (
+        ("touchStart", 20),
+        *(("touchMove", apart) for apart in range(30, 100, 10)),
+        ("touchEnd", None),
+    ):
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        fingers = [] if apart is None else [{"x": x + side * apart, "y": y, "id": side + 1} for side in (-1, 1)]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+    wait_for(lambda: field.evaluate("canvas => canvas.toDataURL()") != before)
+    idle(phone)
+    assert not phone.get_by_text("picked:").count()
+
+
+def test_after_a_start_on_a_phone_stop_is_in_sight(phone, server):
+    visit(phone, server, "train?dataset=digits")
+    start_training(phone, 500)
+    stop = phone.get_by_role("button", name="Stop")
+    wait_for(lambda: 60 <= stop.bounding_box()["y"] < 800)
+    phone.locator(".run circle").first.wait_for()
+    assert 60 <= stop.bounding_box()["y"] < 800
+    stop.tap()
 
 
 @changes_nothing
