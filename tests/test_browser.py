@@ -574,7 +574,7 @@ def test_on_plain_http_a_phone_is_led_to_its_own_camera(page, server):
     page.get_by_label("Name of the data set").fill("insecure")
     page.get_by_label("Classes, one in each line").fill("oak\nmaple")
     page.get_by_role("button", name="Open", exact=True).click()
-    page.get_by_test_id("stMain").get_by_text("oak", exact=True).first.click()
+    page.get_by_test_id("stMain").get_by_text("oak · 0", exact=True).click()
     page.get_by_text("Tap Upload below").wait_for()
     assert not page.locator("video, .film button").filter(visible=True).count()
     assert page.get_by_test_id("stFileUploaderDropzone").is_visible()

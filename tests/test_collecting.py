@@ -281,7 +281,7 @@ def test_what_a_film_shows_is_kept(monkeypatch):
 
 def test_what_became_of_a_photo_is_said_above_the_camera_and_counted_in_the_choice(monkeypatch):
     leaves = open_collection("leaves", ["oak", "maple"], ANN)
-    monkeypatch.setattr("pages.film.record", lambda key, take: st.caption("the camera"))
+    monkeypatch.setattr("pages.film.record", lambda *_, **__: st.caption("the camera"))
     test = open_page(
         "collect.py", {"code": leaves.code}, collect_label="oak", collect_said=(1, ["It is there already."])
     )
