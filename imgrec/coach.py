@@ -118,7 +118,7 @@ def _verdict(epoch: int, learned: float, share: float, count: int | None) -> Adv
 
 def _rate_too_high(train: np.ndarray, numbers: list[int]) -> Advice | None:
     """The training loss jumps up again and again, or by a lot: with a sensible rate it hardly ever does."""
-    steps = np.diff(train)
+    steps, lowest = np.diff(train), int(train.argmin())
     jumps = np.flatnonzero(steps > np.maximum(0.1 * train[:-1], NOTICEABLE))
     if not np.isfinite(train).all():
         first = int(np.flatnonzero(~np.isfinite(train))[0])
@@ -126,8 +126,9 @@ def _rate_too_high(train: np.ndarray, numbers: list[int]) -> Advice | None:
         len(jumps) and train[jumps[0] + 1 :].min() > 1.2 * train[: jumps[0] + 1].min() and len(train) - jumps[0] > 2
     ):
         first = int(jumps[0]) + 1
-    elif len(train) - 1 - int(train.argmin()) >= 3 and np.median(train[-2:]) > 1.2 * train.min():
-        return _too_big(numbers[int(train.argmin())], tr("The training loss rises since epoch {numbers}: the steps are too big.", numbers=numbers[int(train.argmin())]))  # fmt: skip
+    elif len(train) - 1 - lowest >= 3 and np.median(train[-2:]) > 1.2 * train[lowest]:
+        words = tr("The training loss rises since epoch {numbers}: the steps are too big.", numbers=numbers[lowest])
+        return _too_big(numbers[lowest], words)
     else:
         return None
     return _too_big(
