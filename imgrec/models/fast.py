@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from imgrec.language import mark
+from imgrec.models.convolution import Conv2d
 from imgrec.models.norms import Shift, bent
 from imgrec.models.pooling import AdaptiveMaxPool2d, MaxPool2d
 from imgrec.models.shelf import register
@@ -126,7 +127,7 @@ class Group(nn.Module):
         return bent(self.second_norm, self.second_bend, self.second(x))
 
 
-class NearIdentity(nn.Conv2d):
+class NearIdentity(Conv2d):
     """A 3×3 convolution that at first hands the maps on that come in, and adds random ones if it has more. Maps that come in
     beyond its own are zeros."""
 

@@ -42,6 +42,9 @@ class Family(nn.Module):
                 layer, nn.BatchNorm2d
             ):  # MobileNet v3's 0.01 is meant for days: after minutes its means are still
                 layer.momentum = max(layer.momentum, 0.1)  # those it began with, and its answers those of chance
+        if builder.startswith("resnet"):  # pooled before ReLU: the same result, for the largest stays the largest,
+            network = self.backbone  # with a quarter of the work
+            network.relu, network.maxpool = network.maxpool, network.relu
         self.head = nn.Linear(dense.in_features, classes)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from imgrec.language import mark
+from imgrec.models.layout import steady
 from imgrec.models.shelf import register
 
 
@@ -65,7 +66,7 @@ class SEResNet(nn.Module):
         if size <= 64:
             first = [nn.Conv2d(channels, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
         else:
-            first = [nn.Conv2d(channels, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+            first = [nn.Conv2d(channels, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.MaxPool2d(3, 2, 1), nn.ReLU()]
         self.first = nn.Sequential(*first)
         widths, blocks, before = (64, 128, 256, 512), [], 64
         for stage, maps in enumerate(widths):
@@ -75,4 +76,4 @@ class SEResNet(nn.Module):
         self.head = nn.Linear(512, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.blocks(self.first(images)).mean((2, 3)))
+        return self.head(steady(self.blocks(self.first(images))).mean((2, 3)))

@@ -5,6 +5,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from imgrec.language import mark
+from imgrec.models.layout import steady
 from imgrec.models.pooling import MaxPool2d
 from imgrec.models.shelf import register
 
@@ -53,7 +54,7 @@ class PlainCNN(nn.Module):
         self.head = nn.Linear(features or flat, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.dense(self.features(images).flatten(1)))
+        return self.head(self.dense(steady(self.features(images)).flatten(1)))
 
 
 @register(
