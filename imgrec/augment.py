@@ -137,19 +137,23 @@ def _copy(images: Tensor, matrix: Tensor) -> Tensor:
     """Like `_move` for matrices that only mirror and shift, but whole pixels are copied: ten times as fast."""
     count, channels, height, width = images.shape
     matrix = matrix.to(images.device)
-    x, y = (_sources(matrix[:, axis, axis], matrix[:, axis, 2], side) for axis, side in enumerate((width, height)))
-    first = torch.arange(count, device=images.device)[:, None, None] * (height * width)
+    scale, shift = matrix.diagonal(0, 1, 2).T, matrix[:, :, 2].T  # (x, y and 1; N)
+    if width == height:
+        x, y = _sources(scale[:2], shift[:2], width)
+    else:
+        x, y = _sources(scale[0], shift[0], width), _sources(scale[1], shift[1], height)
+    first = torch.arange(0, count * height * width, height * width, dtype=x.dtype, device=images.device)[:, None, None]
     places = (first + y[:, :, None] * width + x[:, None, :]).flatten()  # (N · H · W)
     pixels = images.permute(0, 2, 3, 1).reshape(-1, channels).index_select(0, places)
     return pixels.view(count, height, width, channels).permute(0, 3, 1, 2)
 
 
 def _sources(scale: Tensor, shift: Tensor, side: int) -> Tensor:
-    """Which pixel of the old side each of the new one comes from, int64 (N, side); beyond the edges it is mirrored."""
+    """Which pixel of the old side each of the new one comes from, int32 (…, side); beyond the edges it is mirrored."""
     centres = (torch.arange(side, device=scale.device) * 2 + 1) / side - 1
-    place = ((scale[:, None] * centres + shift[:, None] + 1) * (side / 2)).abs() % (2 * side)  # 0 to side is inside
+    place = ((scale[..., None] * centres + shift[..., None] + 1) * (side / 2)).abs() % (2 * side)  # 0 to side is inside
     place = torch.minimum(place, 2 * side - place)
-    return (place - 0.5).round().long().clamp_(0, side - 1)
+    return (place - 0.5).round().int().clamp_(0, side - 1)
 
 
 def _move(images: Tensor, matrix: Tensor) -> Tensor:
@@ -376,7 +380,8 @@ def apply(images: Tensor, draws: dict[str, Tensor]) -> Tensor:
     for row in rows:
         if row.kind == "pixels":
             images = row.work(images, draws[row.name].to(images.device))
-    return images.clamp_(0, 1) if rows else images  # in place: after any row they are new
+    changed = any(row.kind != "copy" for row in rows)
+    return images.clamp_(0, 1) if changed else images  # in place: after any row they are new
 
 
 def as_floats(images: Tensor) -> Tensor:

@@ -7,10 +7,11 @@ import torch
 from imgrec import augment, data
 from imgrec.data.dataset import SPLITS
 from imgrec.language import listed, tr
-from imgrec.recipe import RecipeError, command_line
+from imgrec.recipe import FIELDS, RecipeError, command_line
 from pages import parts, pickers, thumbnails
 
 DRAWS = 6
+FURTHER = ("image_size", "resize", "start_small", "mix", "weights")  # settings that change what is fed beyond this page
 
 
 def adopt() -> None:
@@ -68,6 +69,15 @@ def preview(
     with st.container(key="pinned_augment"):
         thumbnails.tiles(items, "preview", 84, clickable=False, columns=DRAWS + 1)
     normalised(dataset, results, len(positions))
+
+
+def further(size: int) -> list[str]:
+    """What the form of Train changes about pictures of that size beside the augmentation, in its words."""
+    asked = {name: st.session_state.get(f"recipe_{name}", FIELDS[name].default) for name in FURTHER}
+    if asked["image_size"] in (0, size):
+        del asked["image_size"]  # as this page shows them
+    differs = {name: value for name, value in asked.items() if value != FIELDS[name].default}
+    return [f"{tr(FIELDS[name].metadata['title'])}: {parts.text(str(value), 60)}" for name, value in differs.items()]
 
 
 def normalised(dataset: data.Dataset, results: list[np.ndarray], count: int) -> None:
@@ -137,6 +147,13 @@ st.caption(
         end=first + DRAWS,
     )
 )
+if differs := further(dataset.image_size):
+    st.caption(
+        tr(
+            "The form of the page Train changes these pictures further, which this page does not show. {settings}.",
+            settings=listed(differs),
+        )
+    )
 spelled = augment.spell(plan)
 if st.button(tr("Train with this"), type="primary", icon=":material/arrow_forward:"):
     st.session_state["recipe_augment"] = spelled

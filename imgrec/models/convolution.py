@@ -19,7 +19,7 @@ from torch.nn import functional
 from imgrec.models.layout import channels_last, steady
 
 WIDEST = 7  # pixels of a map that comes out; those of 8 fill half a tile, which is enough
-LEAST = 128  # maps that come in and go out; of fewer, moving the pictures takes as long as it saves
+LEAST = 256  # maps that come in and go out; of fewer, moving the pictures takes as long as it saves
 
 
 class Conv2d(nn.Conv2d):
@@ -49,21 +49,23 @@ class Conv2d(nn.Conv2d):
     def _small(self, images: Tensor) -> bool:
         """Whether the maps are small, and many enough."""
         plain = self.groups == 1 and self.dilation == (1, 1) and self.padding_mode == "zeros"
+        whole = 1 < self.kernel_size[1] <= 2 * self.padding[1] + 1  # as many windows as pixels, or more
         many = min(self.in_channels, self.out_channels) >= LEAST and len(images) > 1
-        return plain and many and self.kernel_size[1] > 1 and images.shape[-1] <= WIDEST * self.stride[1]
+        return plain and whole and many and images.shape[-1] <= WIDEST * self.stride[1]
 
 
 def side_by_side(
     images: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int], padding: tuple[int, int]
 ) -> Tensor:
-    """The convolution of pictures (N, C, H, W) as that of one as wide as all of them."""
-    count, channels, height, width = images.shape
+    """The convolution of pictures (N, C, H, W) as that of one as wide as all of them; windows of up to twice the padding
+    and one pixel."""
+    count, width = len(images), images.shape[-1]
     gap = padding[1] + -(width + padding[1]) % stride[1]  # zeros, such that each begins where a window does
-    rows = functional.pad(steady(images).permute(0, 2, 3, 1), (0, 0, 0, gap)).transpose(0, 1)  # (H, N, W + gap, C)
-    wide = rows.reshape(1, height, count * (width + gap), channels).permute(0, 3, 1, 2)
-    answer = functional.conv2d(wide, weight, bias, stride, padding).permute(0, 2, 3, 1)  # (1, H', all, maps)
+    rows = functional.pad(steady(images).permute(2, 0, 3, 1), (0, 0, 0, gap))  # (H, N, W + gap, C)
+    wide = rows.flatten(1, 2)[None].permute(0, 3, 1, 2)
+    answer = functional.conv2d(wide, weight, bias, stride, padding).permute(0, 2, 3, 1).squeeze(0)  # (H', all, maps)
     apart, inside = (width + gap) // stride[1], (width + 2 * padding[1] - weight.shape[3]) // stride[1] + 1
-    parts = answer[0, :, : count * apart].unflatten(1, (count, apart))[:, :, :inside]  # (H', N, W', maps)
+    parts = answer[:, : count * apart].unflatten(1, (count, apart))[:, :, :inside]  # (H', N, W', maps)
     return channels_last(parts.permute(1, 3, 0, 2))
 
 

@@ -17,9 +17,9 @@ def channels_last(images: Tensor) -> Tensor:
 
 def steady(images: Tensor) -> Tensor:
     """The same pictures (N, C, H, W); if their channels are last, so will be those of their gradient."""
-    if images.requires_grad and images.ndim == 4 and not torch.compiler.is_compiling():
-        if images.is_contiguous(memory_format=torch.channels_last):
-            images.register_hook(channels_last)
+    last = images.ndim == 4 and images.is_contiguous(memory_format=torch.channels_last)
+    if last and images.requires_grad and not torch.compiler.is_compiling():
+        images.register_hook(channels_last)
     return images
 
 

@@ -14,11 +14,12 @@ from imgrec.hooks import listening
 from imgrec.language import listed, tr
 from imgrec.models.convolution import Conv2d
 from imgrec.models.layout import AdaptiveAvgPool2d, Flatten
+from imgrec.recipe import RecipeError
 
 QUICKER = {nn.Conv2d: Conv2d, nn.AdaptiveAvgPool2d: AdaptiveAvgPool2d, nn.Flatten: Flatten}  # the same results
 
 
-class ModelError(ValueError):
+class ModelError(RecipeError):
     """A model that is unknown or cannot be built as asked; the message says what to change."""
 
 
