@@ -16,7 +16,7 @@ from imgrec import hardware
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 GAIN = 1.2  # how many times as fast the shorter numbers must be
-WORTH_MEASURING = 5e7  # pixels that a training looks at, from which on the faster precision is looked for
+WORTH_MEASURING = 3e11  # multiply-adds of a training, forward, from which on the faster precision is looked for
 
 
 class Precision:

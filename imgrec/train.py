@@ -24,7 +24,7 @@ from imgrec.data import Dataset
 from imgrec.graphs import Replayed
 from imgrec.hooks import listening
 from imgrec.language import mark, tr
-from imgrec.models import build
+from imgrec.models import build, operations
 from imgrec.precision import WORTH_MEASURING, Precision, faster
 from imgrec.recipe import Recipe, one_of
 from imgrec.shelves import LOSSES, OPTIMISERS, SCHEDULES, WHOLE_SET
@@ -497,8 +497,9 @@ class Training:
     def _faster(self) -> str:
         """The precision in which this network learns faster here. A short training is not worth the measurement, and
         stays float32 on every machine."""
-        pixels = len(self.train) * self.recipe.epochs * self.passport.preprocess.size**2
-        if pixels < WORTH_MEASURING:
+        classes, seen = len(self.passport.classes), self.passport.preprocess
+        work = operations(self.recipe.model, classes, seen.channels, seen.size) * len(self.train) * self.recipe.epochs
+        if work < WORTH_MEASURING:
             return "float32"
         together = hardware.at_once(self.passport.preprocess.size, self.device, self.recipe.batch_size)
         batch = torch.arange(min(together, len(self.train)))
