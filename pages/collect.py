@@ -185,11 +185,12 @@ def from_whom(collection: Collection, photos: list[Photo]) -> str | None:
 def invite(collection: Collection) -> None:
     """The code and the address, to read, to copy and to point a phone at."""
     address = sharing.here(code=collection.code)
-    left, right = st.columns([1, 2])
-    with left:
-        if not sharing.only_here(address):
+    told = st.container()
+    if not sharing.only_here(address):
+        left, told = st.columns([1, 2])
+        with left:
             sharing.qr_code(address)
-    with right:
+    with told:
         st.markdown(tr("Others join with this code, or by pointing a phone here:"))
         st.title(collection.code, anchor=False)
         st.code(address, language=None, wrap_lines=True)
