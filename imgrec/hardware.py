@@ -46,6 +46,13 @@ def knows_bfloat16(device: torch.device) -> bool:
     return device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether it multiplies matrices in bfloat16 several times as fast as in float32: GPUs that know it, CPUs with AMX."""
+    if device.type == "cuda":
+        return knows_bfloat16(device)
+    return device.type == "cpu" and torch.cpu._is_amx_tile_supported()
+
+
 def describe(device: torch.device) -> str:
     """The device and its free memory in words, such as 'CPU (AMD EPYC), 2 cores, 20.3 of 23.5 GiB free'."""
     return in_words(measured(device))

@@ -106,8 +106,7 @@ def orthogonal(matrices: Tensor, rounds: int = 5) -> Tensor:
 
     The Newton-Schulz iteration with Jordan's coefficients, which bring small values up fast: only products of matrices.
     """
-    short = matrices.is_cuda and hardware.knows_bfloat16(matrices.device)
-    x = matrices.bfloat16() if short else matrices.float()
+    x = matrices.bfloat16() if hardware.multiplies_bfloat16(matrices.device) else matrices.float()
     x = (x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)).reshape(-1, *x.shape[-2:])
     if wide := x.shape[1] <= x.shape[2]:
         x = x.mT

@@ -24,7 +24,7 @@ from imgrec.data import Dataset
 from imgrec.graphs import Replayed
 from imgrec.hooks import listening
 from imgrec.language import mark, tr
-from imgrec.models import build, operations
+from imgrec.models import build
 from imgrec.precision import WORTH_MEASURING, Precision, faster
 from imgrec.recipe import Recipe, one_of
 from imgrec.shelves import LOSSES, OPTIMISERS, SCHEDULES, WHOLE_SET
@@ -497,15 +497,27 @@ class Training:
     def _faster(self) -> str:
         """The precision in which this network learns faster here. A short training is not worth the measurement, and
         stays float32 on every machine."""
-        classes, seen = len(self.passport.classes), self.passport.preprocess
-        work = operations(self.recipe.model, classes, seen.channels, seen.size) * len(self.train) * self.recipe.epochs
-        if work < WORTH_MEASURING:
+        if self._multiply_adds() * len(self.train) * self.recipe.epochs < WORTH_MEASURING:
             return "float32"
         together = hardware.at_once(self.passport.preprocess.size, self.device, self.recipe.batch_size)
         batch = torch.arange(min(together, len(self.train)))
         labels = self.train.labels[batch.to(self.device)]
         inputs = self.pipeline.plain(self.train, batch)
         return faster(self.model, lambda logits: self.loss(logits, labels, 0.0).mean(), inputs, self.device)
+
+    def _multiply_adds(self) -> int:
+        """Of a pass forward of one picture, in its convolutions and dense layers. `models.operations` counts all without any
+        numbers, and takes longer to be imported than a short training does."""
+        counts: list[int] = []
+        layers = (layer for layer in self.model.modules() if isinstance(layer, nn.Conv2d | nn.Linear))
+        shape = self.passport.preprocess.channels, self.passport.preprocess.size, self.passport.preprocess.size
+        self.model.eval()
+        with (
+            torch.no_grad(),
+            listening(layers, lambda layer, _, given: counts.append(given.numel() * layer.weight[0].numel())),
+        ):
+            self.model(torch.zeros(1, *shape, device=self.device))
+        return sum(counts)
 
 
 def fit(recipe: Recipe, dataset: Dataset) -> Iterator[Step | Check | Epoch]:

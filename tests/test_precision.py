@@ -8,6 +8,7 @@ import torch
 from test_train import SMALL, same, tiny, weights
 
 from imgrec import hardware
+from imgrec.models import operations
 from imgrec.precision import Precision, faster
 from imgrec.shelves import OPTIMISERS
 from imgrec.train import Epoch, Step, Training
@@ -47,6 +48,14 @@ def test_a_short_training_stays_float32_and_is_not_measured(monkeypatch):
     assert Training(SMALL, tiny()).precision.name == "float32"
 
 
+@pytest.mark.parametrize("model", ["seed-cnn", "fast-small", "resnet18", "mobilenet-v2"])
+def test_what_a_training_has_to_multiply_is_what_the_models_card_says(model):
+    training = Training(replace(SMALL, model=model), tiny())
+    seen = training.passport.preprocess
+    expected = operations(model, len(training.passport.classes), seen.channels, seen.size)
+    assert training._multiply_adds() == expected
+
+
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
 def test_shorter_numbers_take_about_the_steps_of_long_ones(precision, optimiser):
@@ -60,7 +69,8 @@ def test_shorter_numbers_take_about_the_steps_of_long_ones(precision, optimiser)
         for after in (weights(long), weights(short))
     ]
     assert 0 < ways[0].norm() < float("inf")
-    assert torch.nn.functional.cosine_similarity(*ways, dim=0) > 0.9
+    alike = 0.8 if optimiser == "muon" else 0.9  # it makes small directions as large as others, and their rounding
+    assert torch.nn.functional.cosine_similarity(*ways, dim=0) > alike
     assert float(ways[1].norm() / ways[0].norm()) == pytest.approx(1, abs=0.1)
 
 

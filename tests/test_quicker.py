@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torchvision.models import resnet18
 
+from imgrec import hardware
 from imgrec.models import build, convolution, layout
 from imgrec.models.convolution import Conv2d, side_by_side
 from imgrec.models.layout import AdaptiveAvgPool2d, Flatten, channels_last
@@ -58,7 +59,7 @@ def learned(layer: nn.Module, images: torch.Tensor) -> list[torch.Tensor]:
 )
 def test_small_maps_lie_side_by_side_while_a_processor_with_tiles_learns(options, aside, monkeypatch):
     monkeypatch.setattr(convolution, "LEAST", 8)
-    monkeypatch.setattr(convolution, "has_tiles", lambda: True)
+    monkeypatch.setattr(hardware, "multiplies_bfloat16", lambda device: True)
     taken = []
     monkeypatch.setattr(convolution, "side_by_side", lambda *parts: taken.append(1) or side_by_side(*parts))
     torchs = nn.Conv2d(8, 16, 3, **{"padding": 1, **options})
@@ -74,7 +75,7 @@ def test_small_maps_lie_side_by_side_while_a_processor_with_tiles_learns(options
     learned(ours, images[:1])  # alone
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(ours(images), torchs(images))  # nothing is learned
-    monkeypatch.setattr(convolution, "has_tiles", lambda: False)
+    monkeypatch.setattr(hardware, "multiplies_bfloat16", lambda device: False)
     learned(ours, images)
     assert not taken
 

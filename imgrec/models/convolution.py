@@ -10,12 +10,11 @@ from and to bfloat16, it takes a half to a tenth of the time.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from imgrec import hardware
 from imgrec.models.layout import channels_last, steady
 
 WIDEST = 7  # pixels of a map that comes out; those of 8 fill half a tile, which is enough
@@ -30,7 +29,7 @@ class Conv2d(nn.Conv2d):
             if self._depthwise():
                 with torch.autocast("cpu", enabled=False):
                     return super()._conv_forward(images.float(), weight.float(), bias).to(torch.bfloat16)
-            if self._small(images) and has_tiles():
+            if self._small(images) and hardware.multiplies_bfloat16(images.device):
                 return side_by_side(images, weight, bias, self.stride, self.padding)
         return super()._conv_forward(images, weight, bias)
 
@@ -67,9 +66,3 @@ def side_by_side(
     apart, inside = (width + gap) // stride[1], (width + 2 * padding[1] - weight.shape[3]) // stride[1] + 1
     parts = answer[:, : count * apart].unflatten(1, (count, apart))[:, :, :inside]  # (H', N, W', maps)
     return channels_last(parts.permute(1, 3, 0, 2))
-
-
-@lru_cache
-def has_tiles() -> bool:
-    """Whether the processor has AMX."""
-    return torch.cpu._is_amx_tile_supported()
