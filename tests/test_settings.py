@@ -283,7 +283,7 @@ def test_muons_steps_are_nearly_orthogonal_and_weights_keep_their_length(shape, 
     assert 0.05 < moved < 0.12
 
 
-@pytest.mark.parametrize(("short", "apart"), [(False, 1e-5), (True, 1e-2)])
+@pytest.mark.parametrize(("short", "apart"), [(False, 1e-5), (True, 4e-3)])
 def test_muon_turns_every_weight_as_if_it_were_alone(short, apart, monkeypatch):
     monkeypatch.setattr(hardware, "multiplies_bfloat16", lambda device: short)
     shapes = ((8, 3, 3, 3), (8, 40), (40, 8), (16, 8, 1, 1))  # the shorter side is 8 in all: one stack
@@ -298,7 +298,7 @@ def test_muon_turns_every_weight_as_if_it_were_alone(short, apart, monkeypatch):
         expected.append((moved * weight.norm() / moved.norm()).detach())
     Muon([{"params": weights}], 0.1, 0.6, 0.0).step()
     for weight, alone in zip(weights, expected, strict=True):
-        assert torch.allclose(weight, alone, atol=apart)
+        assert (weight - alone).norm() < apart * alone.norm()
 
 
 @pytest.mark.parametrize("views", ["one", "mirror", "shifted", "six"])
