@@ -447,7 +447,7 @@ def test_inspect_reports_counts_sizes_and_statistics(capsys):
         (("train", "--speed", "9"), 2, "--speed"),
         (("train", "--augment", "spin=3"), 2, "spin"),
         (("train", "--dataset", "cats"), 1, "cats"),
-        (("train", "--model", "resnet"), 1, "resnet"),
+        (("train", "--model", "resnet"), 2, "resnet"),
         (("train", "--weights", "imagenet"), 1, "ImageNet"),
         (("predict", "nothing", "x.png"), 1, "nothing"),
         (("predict",), 2, "RUN"),

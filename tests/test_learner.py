@@ -295,7 +295,7 @@ def test_names_from_strangers_stay_text(tmp_path):
 
 
 def test_interrupted_it_is_kept_and_goes_on_to_the_same_weights(monkeypatch):
-    recipe = {"model": "softmax-regression", "epochs": 3, "device": "cpu", "augment": "shift=0.1"}
+    recipe = {"model": "softmax-regression", "epochs": 60, "device": "cpu", "augment": "shift=0.1"}
     whole = imgrec.fit("digits", **recipe)
     real = imgrec.learner.in_a_line
 
@@ -310,7 +310,7 @@ def test_interrupted_it_is_kept_and_goes_on_to_the_same_weights(monkeypatch):
         imgrec.fit("digits", **recipe)
     assert signal.getsignal(signal.SIGINT) is before
     run = next(run for run in list_runs() if run.status == "stopped")
-    assert 1 <= len(run.epochs) < 3
+    assert 1 <= len(run.epochs) < 60
     resumed = load(run.name).resume()
     assert resumed.run.status == "finished"
     ours, theirs = (load_weights(run.run.file("best.safetensors"))[0] for run in (whole, resumed))
