@@ -235,9 +235,8 @@ class Training:
     def _micro_batches_needed(self) -> int:
         """In how many micro-batches a batch fits into what is free, 1 if it does as it is. A GPU says when its memory is
         full, but where the system's is, the system ends a process, and perhaps not this one. Raises TrainingError."""
-        shape = self.passport.preprocess.channels, self.passport.preprocess.size, self.passport.preprocess.size
         with self.precision.autocast():
-            one = ROOM * hardware.activation_bytes(self.model, shape)
+            one = ROOM * hardware.activation_bytes(self.model, self.passport.preprocess.shape)
         free, batch = hardware.free_bytes(self.device), min(self.recipe.batch_size, len(self.train))
         if one > free:
             raise TrainingError(tr(NOT_EVEN_ONE))
@@ -510,13 +509,12 @@ class Training:
         numbers, and takes longer to be imported than a short training does."""
         counts: list[int] = []
         layers = (layer for layer in self.model.modules() if isinstance(layer, nn.Conv2d | nn.Linear))
-        shape = self.passport.preprocess.channels, self.passport.preprocess.size, self.passport.preprocess.size
         self.model.eval()
         with (
             torch.no_grad(),
             listening(layers, lambda layer, _, given: counts.append(given.numel() * layer.weight[0].numel())),
         ):
-            self.model(torch.zeros(1, *shape, device=self.device))
+            self.model(torch.zeros(1, *self.passport.preprocess.shape, device=self.device))
         return sum(counts)
 
 

@@ -44,6 +44,11 @@ class Preprocess:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one picture: channels, height, width."""
+        return self.channels, self.size, self.size
+
     def normalise(self, images: Tensor) -> Tensor:
         """Pictures in 0..1, float (N, C, H, W), as the network wants them."""
         scale, shift = self.scale_and_shift(images.device, images.dtype)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from imgrec.models.launch import PARTS, each, in_parts, kernels, together, usable
+from imgrec.models.layout import channels_last
 
 
 class Shift(nn.BatchNorm2d):
@@ -63,7 +64,7 @@ def forward(images: Tensor, bias: Tensor, mean: Tensor, scale: Tensor) -> Tensor
 
 def backward(gradient: Tensor, images: Tensor, bias: Tensor, mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
     """The gradients of the pictures, numbers as theirs, and of the bias, float32 (C,)."""
-    gradient = gradient.contiguous(memory_format=torch.channels_last)
+    gradient = channels_last(gradient)
     (pixels, channels), sums, totals = _size(images), _empty(images, PARTS, 2), _empty(images, 2)
     before = torch.empty_like(images)
     in_parts(kernels().slopes, pixels, channels, gradient, images, bias, mean, scale, sums)

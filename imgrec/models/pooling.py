@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from imgrec.models.launch import each, kernels, usable
+from imgrec.models.layout import channels_last
 
 
 class MaxPool2d(nn.MaxPool2d):
@@ -55,7 +56,7 @@ def forward(images: Tensor) -> tuple[Tensor, Tensor]:
 def backward(gradient: Tensor, where: Tensor, shape: torch.Size) -> Tensor:
     """The gradient of the pictures, of that shape: each window's goes to its largest, nothing to the others."""
     count, channels, height, width = shape
-    gradient = gradient.contiguous(memory_format=torch.channels_last)
+    gradient = channels_last(gradient)
     before = gradient.new_empty(count, height, width, channels).permute(0, 3, 1, 2)
     each(kernels().unpool, count * height * width, channels, gradient, where, before, height, width)
     return before
