@@ -9,6 +9,7 @@ from imgrec import hardware
 from imgrec.models import build, convolution, layout
 from imgrec.models.convolution import Conv2d, side_by_side
 from imgrec.models.layout import AdaptiveAvgPool2d, Flatten, channels_last
+from imgrec.models.relu import ReLU
 from imgrec.models.shelf import QUICKER
 
 
@@ -96,6 +97,39 @@ def test_depthwise_filters_learn_in_float32_where_bfloat16_is_slow(kernel, strid
     assert mine[0].dtype == torch.bfloat16
     for one, other in zip(mine, learned(torchs, images), strict=True):
         torch.testing.assert_close(one, other, atol=0.1, rtol=0.05)
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+def test_relu_in_bfloat16_is_torchs_for_every_number_there_is(inplace):
+    every = torch.arange(-(2**15), 2**15, dtype=torch.int16).view(torch.bfloat16).view(256, 2, 16, 8)
+    every = channels_last(every)
+    came = torch.linspace(-1, 1, every.numel()).bfloat16().view(every.shape)
+
+    def through(layer: nn.Module) -> list[torch.Tensor]:
+        numbers = every.clone().requires_grad_()
+        answer = layer(numbers + 0)  # what is changed in place is not a leaf
+        return [answer, *torch.autograd.grad(answer, numbers, came)]
+
+    (ours, gradient), (torchs, expected) = through(ReLU(inplace)), through(nn.ReLU(inplace))
+    torch.testing.assert_close(ours, torchs, rtol=0, atol=0, equal_nan=True)
+    assert ours.stride() == torchs.stride()
+    sure = ~every.isnan()  # there torch lets the gradient pass; a loss of it is not a number either way
+    assert torch.equal(gradient[sure], expected[sure])
+    assert gradient.stride() == expected.stride()
+    numbers = every.clone()
+    with torch.inference_mode():
+        assert (ReLU(inplace)(numbers).data_ptr() == numbers.data_ptr()) == inplace
+        assert torch.equal(numbers.view(torch.int16), every.view(torch.int16)) != inplace
+
+
+def test_relu_in_float32_is_torchs_and_keeps_what_comes_back_in_order():
+    numbers = torch.linspace(-2, 2, 24).view(2, 3, 2, 2)
+    assert torch.equal(ReLU()(numbers), numbers.clamp(min=0))
+    short = numbers.bfloat16().requires_grad_()
+    (spread,) = torch.autograd.grad(ReLU()(short).sum(), short)  # the gradient is one number, seen 24 times
+    assert torch.equal(spread, (short > 0).bfloat16())
+    with pytest.raises(RuntimeError, match="leaf"):
+        ReLU(inplace=True)(short)
 
 
 @pytest.mark.parametrize("last", [Flatten(), AdaptiveAvgPool2d(1)])

@@ -2,10 +2,10 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from imgrec.language import mark
 from imgrec.models.layout import steady
+from imgrec.models.relu import relu
 from imgrec.models.shelf import register
 
 
@@ -19,7 +19,7 @@ class Excite(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         means = maps.mean((2, 3))
-        weights = torch.sigmoid(self.excite(functional.relu(self.squeeze(means))))
+        weights = torch.sigmoid(self.excite(relu(self.squeeze(means))))
         return maps * weights[:, :, None, None]
 
 
@@ -44,7 +44,7 @@ class Block(nn.Module):
         )
 
     def forward(self, maps: Tensor) -> Tensor:
-        return functional.relu(self.path(maps) + self.skip(maps))
+        return relu(self.path(maps) + self.skip(maps), inplace=True)
 
 
 @register(
