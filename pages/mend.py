@@ -20,9 +20,10 @@ def problems(dataset: data.Dataset) -> None:
     for row in health.spurious(dataset, measures):
         st.warning(
             tr(
-                "The class {name} can be told from the others by its {property} alone ({share:.0%} of how that varies is "
-                "between classes). A network may learn that instead of the thing: bring pictures of all classes that are alike in it.",
-                name=parts.text(row["class"]),
+                "{names} can be told from the other classes by {property} alone: of two pictures, one of each side, that tells "
+                "which is which in {share:.0%} of all pairs. A network may learn it instead of the thing: bring pictures of "
+                "all classes that are alike in it.",
+                names=listed([parts.text(name) for name in row["classes"]]),
                 property=tr(row["property"]),
                 share=row["share"],
             )

@@ -124,8 +124,32 @@ def test_a_class_that_brightness_gives_away_is_named():
         items.append(Item(f"{i:03d}.png", to_png(pixels), label))
     import_dataset(items, "dim")
     [found] = spurious(open_dataset("dim"))
-    assert (found["property"], found["class"]) == ("brightness", "star")
+    assert (found["property"], found["classes"]) == ("brightness", ["star"])
     assert spurious(shapes) == []
+
+
+@pytest.mark.parametrize("dark", [["star"], ["ring", "star"], []])
+def test_dark_classes_are_found_among_many(dark):
+    shapes = open_dataset("shapes:size=32,count=300")
+    names = [shapes.classes[label] for label in shapes.labels]
+    pictures = (pixels // 3 if name in dark else pixels for pixels, name in zip(shapes.images, names, strict=True))
+    import_dataset(
+        [Item(f"{i:03d}.png", to_png(p), n) for i, (p, n) in enumerate(zip(pictures, names, strict=True))], "some"
+    )
+    found = spurious(open_dataset("some"))
+    assert [(row["property"], sorted(row["classes"])) for row in found] == ([("brightness", dark)] if dark else [])
+    assert all(0.98 < row["share"] <= 1 for row in found)
+
+
+def test_chance_does_not_give_a_class_away():
+    few = [0] * 7 + [1] * 20
+    values = np.arange(27)[:, None, None, None] * 9
+    items = [
+        Item(f"{i}.png", to_png(np.full((16, 16, 3), v, np.uint8)), "ab"[c])
+        for i, (v, c) in enumerate(zip(values.ravel(), few, strict=True))
+    ]
+    import_dataset(items, "few")
+    assert spurious(open_dataset("few")) == []
 
 
 def test_pictures_that_were_left_out_are_not_examined_and_the_measures_stay_valid(faulty):
