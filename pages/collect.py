@@ -210,10 +210,11 @@ def lead(collection: Collection) -> None:
     with st.container(horizontal=True):
         job = background.bring_folder(collection.name)
         busy = job.under_way
+        settled = not collection.begun or (collection.made and job.status == "finished")
         make = tr("Add what is new to the data set") if collection.made else tr("Make the data set")
         if st.button(
             make, type="primary", icon=":material/check:", key="collect_make",
-            disabled=busy or (collection.made and not collection.new and job.status == "finished"),
+            disabled=busy or (settled and not collection.new),
         ):  # fmt: skip
             with parts.refusals():
                 background.start_import(

@@ -46,7 +46,7 @@ def remedied(model: str, remedy: str) -> str:
     return f"custom:{PARTS[model].format(**WITHIN[remedy])}" if remedy in WITHIN else model
 
 
-@st.cache_data(max_entries=100, show_spinner=False)
+@st.cache_data(max_entries=300, show_spinner=False)
 def trained(model: str, count: int, remedy: str) -> list[dict]:
     """The epochs of such a training: about a second for ten pictures, ten for a thousand."""
     digits = pickers.open_dataset("digits")
@@ -136,6 +136,31 @@ def told(letter: str, rows: list[dict], most: float) -> dict:
     return best
 
 
+def learned(model: str, remedy: str) -> None:
+    """The accuracies of one network, trained with each number of pictures."""
+    bar, ends = st.empty(), []
+    for number, count in enumerate(COUNTS):
+        bar.progress(number / len(COUNTS), tr("With {count} pictures …", count=count))
+        ends.append(trained(model, count, remedy)[-1])
+    bar.empty()
+    lines = {
+        tr(name): (COUNTS, [end[f"{split}_accuracy"] for end in ends])
+        for name, split in ((mark("those it learned from"), "train"), (mark("others"), "validation"))
+    }
+    figure = charts.functions(lines, x_title=tr("training pictures"), y_title=tr("right answers"), shares=True)
+    parts.chart(
+        figure.update_xaxes(type="log", tickvals=COUNTS),
+        "fit_learned",
+        tr("Accuracy by the number of training pictures"),
+    )
+    st.caption(
+        tr(
+            "Where the lines are far apart, the network knows its pictures by heart; more of them bring the lines together. "
+            "The axis is logarithmic: each step up takes several times as many pictures."
+        )
+    )
+
+
 teaching.begin(
     tr("By heart or understood? Over- and underfitting"),
     tr(
@@ -159,6 +184,11 @@ st.markdown(
         b=second["validation_accuracy"],
     )
 )
+st.subheader(tr("What more pictures are worth"), anchor=False)
+if st.toggle(
+    tr("Train the network of A with every number of pictures"), key="fit_many", help=tr("Takes about half a minute.")
+):
+    learned(st.session_state["fit_model_A"], st.session_state["fit_remedy_A"])
 teaching.question("fitting")
 teaching.in_pytorch("""
 import torch

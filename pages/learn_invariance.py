@@ -1,5 +1,7 @@
 """Lesson: augmentation and invariance: how the answer moves as a picture is turned, shifted or dimmed."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import streamlit as st
 
@@ -8,12 +10,18 @@ from imgrec.augment import AUGMENTATIONS, parse
 from imgrec.data import class_names
 from imgrec.language import listed, tr
 from imgrec.lessons import invariance
+from imgrec.predict import predictor
 from imgrec.recipe import Recipe
-from imgrec.runs import open_run
+from imgrec.runs import Run, open_run
 from pages import parts, pickers, teaching, thumbnails, visitors
 
 SHOWN = 3  # classes whose probabilities are drawn
 CHARTS = ("invariance_first", "invariance_second")
+MANY, FEW, SMALL = (
+    100,
+    20,
+    64,
+)  # pictures asked about at once; where they have more pixels along a side than the last, fewer
 
 
 def leading(probabilities: np.ndarray, middle: int, label: int) -> list[int]:
@@ -46,6 +54,49 @@ def moving(name: str, probabilities: np.ndarray, shown: dict[int, str], change: 
             "{name}, trained without augmentation: right for **{share:.0%}** of the values.",
             name=parts.text(name),
             share=share,
+        )
+    )
+
+
+@st.cache_data(show_spinner=False, max_entries=200)
+def right_answers(name: str, changed: int, classes: tuple[str, ...], source: str, count: int, kind: str) -> list[float]:
+    """Of so many pictures of the run ``source``, the share that a network has right, for each value of a change."""
+    run, model = open_run(source), predictor(name)
+    dataset, pool = teaching.its_pictures(run, model)
+    chosen = pool[np.linspace(0, len(pool) - 1, count).astype(int)]
+    order = [model.classes.index(known) for known in classes]
+    classify = lambda pictures: model.probabilities(pictures)[:, order]  # noqa: E731
+    return invariance.right_answers(classify, dataset.images[chosen], dataset.labels[chosen], kind)
+
+
+def of_many(run: Run, names: Iterable[str], kind: str, value: float) -> None:
+    """How many pictures, not only the one above, the networks have right at each value of a change."""
+    model = predictor(run.name)
+    found = teaching.its_pictures(run, model)
+    if found is None or found[0].classes != model.classes or not len(found[1]):
+        return
+    change, count = invariance.CHANGES[kind], min(len(found[1]), MANY if found[0].images.shape[1] <= SMALL else FEW)
+    with st.spinner(tr("Asking about {photos} …", photos=parts.pictures(count * len(change.values)))):
+        shares = {
+            name: right_answers(name, predictor(name).changed, tuple(model.classes), run.name, count, kind)
+            for name in names
+        }
+    st.subheader(tr("Not only this one"), anchor=False)
+    parts.chart(
+        charts.functions(
+            {name: (change.values, share) for name, share in shares.items()},
+            (value, shares[run.name][change.values.index(value)]),
+            tr(change.unit),
+            tr("right answers"),
+            shares=True,
+        ),
+        "invariance_many",
+        tr("How many of {count} pictures each network has right, for every value of the change", count=count),
+    )
+    st.caption(
+        tr(
+            "The share of right answers among {photos} that the network above was not trained on.",
+            photos=parts.pictures(count),
         )
     )
 
@@ -106,6 +157,7 @@ shown = {number: names[number] for number in numbers}  # the same ones in both c
 for column, (name, found), key in zip(st.columns(len(answers)), answers.items(), CHARTS, strict=False):
     with column:
         moving(name, found, shown, change, key, label)
+of_many(run, answers, kind, value)
 teaching.question("invariance")
 teaching.in_pytorch(f"""
 import torch

@@ -103,6 +103,19 @@ with right:
         "race",
         tr("After {steps} steps: {told}", steps=steps, told=told),
     )
+if surface.formula:  # a network's lowest place is nowhere exactly
+    steepest = optimisers.curvature(surface)
+    teaching.formula(
+        rf"\frac{{2}}{{\text{{{tr('curvature')}}}}}", rf"\frac{{2}}{{{steepest:.2f}}}", f"{2 / steepest:.2f}"
+    )
+    st.caption(
+        tr(
+            "The limit for plain gradient descent: at the lowest place the slope grows by {curvature:.2f} with each step of "
+            "length 1 in the steepest direction. At a higher rate every step there lands higher on the other side. Yours is {rate}.",
+            curvature=steepest,
+            rate=rate,
+        )
+    )
 teaching.rows(
     {mark("racer"): tr(racer), mark("how it ended"): fates[racer], "x": p[-1, 0], "y": p[-1, 1], mark("height"): p[-1, 2]}
     for racer, p in paths.items()

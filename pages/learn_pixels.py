@@ -106,6 +106,7 @@ print(batch.shape, batch.mean(), batch.std())
 teaching.plan(
     tr("Pupils can say what a pixel, a channel and normalisation are, and count the numbers of a picture."), 15,
     (
+        (tr("How many numbers is a colour photo of 224 × 224 pixels?"), tr("224 × 224 × 3 = 150,528: one for each pixel and channel.")),
         (tr("Which channel of a ripe tomato is brightest?"), tr("Red; blue is nearly black.")),
         (tr("Which three numbers are white?"), "255, 255, 255."),
         (tr("Why take the mean off?"), tr("If all inputs are positive, the gradients of a unit's weights all have the same sign, and it learns slowly; around 0 they do not.")),

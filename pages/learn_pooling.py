@@ -12,6 +12,7 @@ from pages import parts, teaching, thumbnails
 from pages.cells import cells
 
 SIDE = 24
+FAR = tuple(range(-8, 9))  # pixels of a shift that are drawn
 
 teaching.begin(
     tr("Keep what matters: activation and pooling"),
@@ -94,8 +95,11 @@ st.subheader(tr("Shift the picture"), anchor=False)
 left, right = st.columns(2)
 down_by = left.slider(tr("Pixels down"), -4, 4, 0, key="shift_down")
 right_by = right.slider(tr("Pixels to the right"), -4, 4, 1, key="shift_right")
-moved = row.work(pooling.convolved(pooling.shifted(picture, down_by, right_by), convolution.KERNELS[name]))
-before, after = pooling.kept(active, moved), pooling.kept(result, pooling.pool(moved, size, kind))
+alike = {}
+for by in FAR:
+    moved = row.work(pooling.convolved(pooling.shifted(picture, down_by, by), convolution.KERNELS[name]))
+    alike[by] = pooling.kept(active, moved), pooling.kept(result, pooling.pool(moved, size, kind))
+before, after = alike[right_by]
 parts.metrics(
     (
         tr("Alike without pooling"),
@@ -116,6 +120,18 @@ else:
     words = tr("Pooling forgets where something was within a block; this shift moved it into other blocks.")
 if down_by or right_by:
     st.caption(words)
+without, behind = zip(*alike.values(), strict=True)
+parts.chart(
+    charts.functions(
+        {tr("without pooling"): (FAR, without), tr("with pooling"): (FAR, behind)},
+        (right_by, after),
+        tr("pixels to the right"),
+        tr("alike"),
+        shares=True,
+    ).update_yaxes(range=[min(0, *without, *behind) - 0.02, 1.04]),
+    "alike",
+    tr("How alike the map stays for every shift, without and with pooling"),
+)
 teaching.question("pooling")
 teaching.in_pytorch(f"""
 import torch

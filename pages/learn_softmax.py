@@ -131,12 +131,30 @@ teaching.formula(
 target = st.selectbox(
     tr("If the right answer is"), range(4), format_func=lambda i: tr(CLASSES[i]), key="softmax_target"
 )
+probability, loss = float(steps.probabilities[target]), cross_entropy(steps.probabilities, target)
 st.markdown(
     tr(
         "then the loss (cross-entropy) is −ln {probability} = **{loss}**: the surprise "
         "about the right answer. Training makes it small.",
-        probability=digits(steps.probabilities[target], 6),
-        loss=digits(cross_entropy(steps.probabilities, target)),
+        probability=digits(probability, 6),
+        loss=digits(loss),
+    )
+)
+axis = np.geomspace(min(probability, 0.005), 1, 200)
+parts.chart(
+    charts.functions(
+        {"−ln p": (axis.tolist(), (-np.log(axis)).tolist()), "(1 − p)²": (axis.tolist(), ((1 - axis) ** 2).tolist())},
+        (probability, loss),
+        tr("p, the probability of the right answer"),
+        tr("loss"),
+    ),
+    "softmax_loss",
+    tr("The loss for every probability of the right answer"),
+)
+st.caption(
+    tr(
+        "The surer a network is of something wrong, the higher and the steeper −ln p: there is always a slope that leads "
+        "out. A squared error ends at 1, and its slope says little of how wrong it is."
     )
 )
 st.subheader(tr("The simplest network"), anchor=False)

@@ -34,6 +34,11 @@ def layers(name: str, size: int, channels: int, classes: int) -> list[dict]:
     return models.layers(name, classes, channels, size)
 
 
+def counts(*columns: str) -> dict[str, object]:
+    """Columns of large whole numbers, with the reader's separators."""
+    return {tr(name): st.column_config.NumberColumn(format="localized") for name in columns}
+
+
 def about(name: str, size: int, channels: int, classes: int) -> None:
     """One network: its story, its figures and its layers."""
     card = models.card(name)
@@ -58,7 +63,9 @@ def about(name: str, size: int, channels: int, classes: int) -> None:
     )
     st.caption(tr("After: {paper}.", paper=parts.text(card.paper.removeprefix("after "), 300)))
     with st.expander(tr("As a table")):
-        parts.table({**row, "shape": " × ".join(map(str, row["shape"]))} for row in found)
+        parts.table(
+            ({**row, "shape": " × ".join(map(str, row["shape"]))} for row in found), column_config=counts("parameters")
+        )
     if card.pretrained:
         st.caption(
             tr("It can start from ImageNet weights: on the page Train, preset transfer, or Start from: imagenet.")
@@ -90,4 +97,4 @@ parts.chart(
     "shelf",
     tr("Weights and multiply-adds of all networks"),
 )
-parts.table(rows)
+parts.table(rows, column_config=counts("weights", "multiply-adds"))

@@ -18,6 +18,7 @@ from imgrec.runs import Run
 from pages import parts, pickers, sharing, transfers, visitors
 
 if TYPE_CHECKING:
+    from imgrec.data import Dataset
     from imgrec.predict import Predictor
 
 FIGURE = re.compile(r"[-−]?\d+\.\d+(e[+-]?\d+)?%?|\d+e[+-]?\d+")  # in words
@@ -152,19 +153,28 @@ def picture(side: int, channels: int = 3) -> np.ndarray:
     return np.repeat(image, 3, 2) if channels == 3 else image.mean(2, keepdims=True).astype(np.uint8)
 
 
+def its_pictures(run: Run, model: Predictor) -> tuple[Dataset, np.ndarray] | None:
+    """The data set of a run as its network wants it, and the positions of those that it was tested on, or of all if there
+    are none; None where the set is not here."""
+    wanted = model.passport.preprocess
+    try:
+        dataset = pickers.open_dataset(run.recipe.dataset, wanted.size, wanted.resize)
+    except ValueError:
+        return None
+    return dataset, dataset.indices("test") if len(dataset.indices("test")) else dataset.kept
+
+
 def of_a_run(run: Run, model: Predictor, key: str, first: int = 0) -> tuple[np.ndarray, int]:
     """A picture uint8 (S, S, C) that the run never learned from, chosen by a slider, and the number of its class; where
     that is not known, of what the network takes it for."""
-    wanted, known = model.passport.preprocess, True
-    try:
-        dataset = pickers.open_dataset(run.recipe.dataset, wanted.size, wanted.resize)
-        known = dataset.classes == model.classes
-    except ValueError:
-        known = False
+    wanted, found = model.passport.preprocess, its_pictures(run, model)
+    known = found is not None and found[0].classes == model.classes
+    if found is None:
         st.caption(tr("Its data set is not on this machine; these are pictures of something else."))
         name = "shapes:count=60" if wanted.channels == 3 else "digits"
         dataset = pickers.open_dataset(name, wanted.size, wanted.resize)
-    pool = dataset.indices("test") if len(dataset.indices("test")) else dataset.kept
+        found = dataset, dataset.indices("test")
+    dataset, pool = found
     last = min(99, len(pool) - 1)
     if st.session_state.get(f"{key}_number", 0) > last:  # of a run with more pictures
         st.session_state[f"{key}_number"] = last

@@ -133,6 +133,7 @@ def test_the_page_opens_a_collection_shows_its_code_and_makes_the_data_set(monke
     assert not test.exception
     [leaves] = collections_of("")
     assert leaves.code in [title.value for title in test.title]
+    assert test.button(key="collect_make").disabled  # there is no photo yet
     for number in range(8):
         leaves.add(picture(number), ("oak", "maple")[number % 2])
     test.run()

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 from test_pages import open_page, texts
 from torch.nn import functional
 
-from imgrec.lessons import convolution, gradient, network, optimisers, pixels, pooling, softmax
+from imgrec.lessons import convolution, gradient, invariance, network, optimisers, pixels, pooling, softmax
 from imgrec.models import build
 from imgrec.predict import Predictor, predictor
 
@@ -174,6 +175,26 @@ def test_a_rate_too_big_flies_off_a_right_one_arrives_and_the_marked_points_are_
         for x, y in surface.lowest:
             assert surface.height(x, y) == pytest.approx(heights.min(), abs=0.02)
         assert heights[10, 20] == pytest.approx(surface.height(axis[20], axis[10]))
+
+
+@pytest.mark.parametrize("surface", optimisers.SURFACES.values(), ids=optimisers.SURFACES)
+def test_the_limit_of_gradient_descent_is_two_over_the_curvature(surface):
+    limit = 2 / optimisers.curvature(surface)
+    beside = tuple(np.array(surface.lowest[0]) + (1e-3, 5e-4))
+    for rate, comes in ((0.95 * limit, True), (1.05 * limit, False)):
+        passed = optimisers.path(replace(surface, start=beside), "Gradient descent", rate, 80)
+        away = np.linalg.norm(passed[-1, :2] - passed[-2, :2])
+        assert (away < 1e-4) == comes
+
+
+def test_the_share_of_right_answers_is_counted_at_each_value_of_a_change():
+    pictures = np.stack([np.full((4, 4, 1), grey, np.uint8) for grey in (60, 100, 200)])
+    bright = lambda images: np.eye(2)[(images.mean((1, 2, 3)) > 90).astype(int)]  # noqa: E731
+    shares = invariance.right_answers(bright, pictures, np.array([0, 1, 1]), "dim")
+    found = dict(zip(invariance.CHANGES["dim"].values, shares, strict=True))
+    assert found[1.0] == 1
+    assert found[0.4] == pytest.approx(1 / 3)  # 24, 40, 80: all dark
+    assert found[0.5] == found[2.0] == pytest.approx(2 / 3)  # 30, 50, 100; 120, 200, 255
 
 
 def test_noise_is_drawn_from_its_seed():
@@ -492,7 +513,8 @@ def test_two_networks_are_compared_class_by_class_in_the_same_colours(own_copy, 
     test = open_page("learn_invariance.py", {"run": "digits-seed-cnn"})
     assert not test.exception
     assert test.selectbox(key="invariance_other").value == own_copy
-    (_, left), (_, right) = drawn(test)
+    (_, left), (_, right), (_, many) = drawn(test)
+    assert [line["name"] for line in many[:2]] == ["digits-seed-cnn", own_copy]
     assert [(line["name"], line["line"]["color"]) for line in left] == [(line["name"], line["line"]["color"]) for line in right]  # fmt: skip
     for lines, turned in ((left, 3), (right, 7)):
         assert [line["y"][0] for line in lines] == pytest.approx([(turned * int(line["name"]) + 1) % 10 / 45 for line in lines])  # fmt: skip
@@ -504,3 +526,33 @@ def test_two_trainings_are_drawn_on_one_scale_that_holds_both():
     assert one["yaxis"]["range"] == other["yaxis"]["range"]
     most = max(max(line["y"]) for line in few + many)
     assert one["yaxis"]["range"] == pytest.approx([0, 1.05 * most])
+
+
+def test_one_network_is_trained_with_every_number_of_pictures_when_asked():
+    test = open_page("learn_fitting.py", fit_model_A="softmax-regression", fit_count_A=10, fit_count_B=10)
+    assert len(drawn(test)) == 2
+    test.toggle(key="fit_many").set_value(True).run()
+    assert not test.exception
+    *_, (axes, (known, others)) = drawn(test)
+    assert axes["xaxis"]["type"] == "log"
+    assert known["x"] == [10, 20, 50, 100, 200, 500, 1000]
+    assert others["y"][-1] > others["y"][0] + 0.1
+    assert known["y"][0] == 1
+
+
+def test_how_alike_a_map_stays_is_drawn_for_every_shift_and_marked_at_this_one():
+    test = open_page("learn_pooling.py", shift_right=2)
+    *_, (_, (without, behind, here)) = drawn(test)
+    assert [without["y"][8], behind["y"][8]] == pytest.approx([1, 1])  # not shifted
+    assert here["x"] == [2]
+    assert here["y"] == [behind["y"][10]]
+    assert f"{behind['y'][10]:.0%}" in [metric.value for metric in test.metric]
+
+
+def test_the_loss_is_marked_on_its_curve_however_small_the_probability():
+    test = open_page("learn_softmax.py", softmax_temperature=0.2, softmax_target=2)
+    _, (curve, square, here) = next(chart for chart in drawn(test) if len(chart[1]) == 3)
+    assert curve["x"][0] == pytest.approx(here["x"][0])
+    assert curve["y"][0] == pytest.approx(here["y"][0])
+    assert square["y"][0] == pytest.approx((1 - here["x"][0]) ** 2)
+    assert curve["y"][-1] == 0

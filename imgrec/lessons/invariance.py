@@ -59,6 +59,16 @@ def sweep(picture: np.ndarray, kind: str) -> np.ndarray:
     return np.stack([change.apply(picture, value) for value in change.values])
 
 
+def right_answers(
+    classify: Callable[[np.ndarray], np.ndarray], pictures: np.ndarray, labels: np.ndarray, kind: str
+) -> list[float]:
+    """For each value of that kind of CHANGES the share of the pictures uint8 (N, H, W, C) whose likeliest class stays the
+    right one; ``classify`` gives probabilities (N, classes)."""
+    change = CHANGES[kind]
+    answers = (classify(np.stack([change.apply(one, value) for one in pictures])) for value in change.values)
+    return [float((answer.argmax(1) == labels).mean()) for answer in answers]
+
+
 def steady(probabilities: np.ndarray, label: int) -> float:
     """For how many of the changes (N, classes) the class ``label`` stays the likeliest, as a share."""
     return float((probabilities.argmax(1) == label).mean())

@@ -101,6 +101,19 @@ def path(surface: Surface, racer: str, rate: float, steps: int, noise: float = 0
     return _shared(np.array(passed))
 
 
+def curvature(surface: Surface) -> float:
+    """The largest at the lowest place of a surface: how fast the slope grows in the direction where it grows fastest, the largest
+    eigenvalue of the second derivatives. Gradient descent comes to rest there at rates below 2 ÷ this only."""
+    (x, y), step = surface.lowest[0], 1e-3
+
+    def height(right: int, up: int) -> float:
+        return float(surface.height(np.array(x + right * step), np.array(y + up * step)))
+
+    along, across = height(1, 0) + height(-1, 0) - 2 * height(0, 0), height(0, 1) + height(0, -1) - 2 * height(0, 0)
+    mixed = (height(1, 1) + height(-1, -1) - height(1, -1) - height(-1, 1)) / 4
+    return float(np.linalg.eigvalsh([[along, mixed], [mixed, across]])[-1]) / step**2
+
+
 @lru_cache(maxsize=32)
 def heights(surface: Surface, points: int = 81) -> tuple[np.ndarray, np.ndarray]:
     """The surface to draw: coordinates (points,) of both axes, and heights (points, points), row by y."""

@@ -21,17 +21,17 @@ class Question:
 QUESTIONS = {
     "pixels": Question(
         "learn_pixels",
-        mark("How many numbers is a colour photo of 224 × 224 pixels?"),
-        ("50,176", "672", "150,528"),
-        2,
-        mark("224 × 224 × 3 = 150,528: one for each pixel and channel."),
+        mark("What does a yellow lemon look like in the blue channel alone?"),
+        (mark("Bright"), mark("Dark"), mark("As bright as in the green channel")),
+        1,
+        mark("Yellow is much red, much green and hardly any blue; only what is white or bluish is bright there."),
     ),
     "convolution": Question(
         "learn_convolution",
-        mark("A 3 × 3 kernel slides over 8 × 8 pixels, stride 1, no padding. How large is the result?"),
-        ("6 × 6", "8 × 8", "3 × 3"),
+        mark("The numbers of a kernel add up to 0. What does it give where the picture is evenly grey?"),
+        ("0", mark("The same grey"), mark("White")),
         0,
-        mark("(8 − 3) ÷ 1 + 1 = 6: the window fits in six places along each side."),
+        mark("The same grey times numbers that add up to 0 is 0: such a kernel answers to changes, not to brightness."),
     ),
     "pooling": Question(
         "learn_pooling",
