@@ -6,6 +6,7 @@ import dataclasses
 import math
 import shutil
 import threading
+import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -162,6 +163,21 @@ def stop(name: str, how: str = "stop") -> Run:
         later.daemon = True
         later.start()
     return run
+
+
+def see_out(run: Run) -> None:
+    """Wait here until a run that was asked to stop or pause has done so, or been ended from outside."""
+    if not _gone(run):
+        _end(run)
+        _gone(run)
+
+
+def _gone(run: Run) -> bool:
+    """Whether no worker is left after waiting for so long."""
+    end = time.monotonic() + HANGS
+    while run.alive and time.monotonic() < end:
+        time.sleep(0.1)
+    return not run.alive
 
 
 def _end(run: Run) -> None:

@@ -1,6 +1,7 @@
 """Things go wrong while a training runs, and really do: what is killed, full, read-only, damaged, changed or late."""
 
 import dataclasses
+import json
 import os
 import random
 import shutil
@@ -20,6 +21,7 @@ from safetensors.torch import load_file
 from streamlit.testing.v1 import AppTest
 
 from imgrec import queue, trainings, worker
+from imgrec.__main__ import main
 from imgrec.data import Edit, Item, delete_dataset, edit, import_dataset, open_dataset
 from imgrec.home import folder, in_words
 from imgrec.jobs import LIVE
@@ -205,6 +207,20 @@ def test_behind_a_damaged_checkpoint_lies_the_one_before(damage, uninterrupted):
         name.write_bytes(b"nothing")
     with pytest.raises(WeightsError, match=r"last\.ckpt: the checkpoint cannot be read"):
         latest_checkpoint(path)
+
+
+def test_a_frozen_worker_is_ended_by_the_command_that_stops_it(monkeypatch, capsys):
+    monkeypatch.setattr(trainings, "HANGS", 0.5)
+    run = running()
+    os.kill(run.state["pid"], signal.SIGSTOP)
+    assert main(["stop", run.name]) == 0
+    assert capsys.readouterr().out == f"{run.name}: stopped\n"
+    assert not run.alive
+    reached = len(run.epochs)
+    trainings.resume(run.name)
+    wait_for(lambda: len(run.epochs) > reached)
+    assert main(["stop", run.name, "--how", "pause", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"run": run.name, "status": "paused"}
 
 
 def test_damaged_log_and_state_files_break_no_list_and_no_resume():

@@ -180,7 +180,7 @@ def test_a_rate_too_big_flies_off_a_right_one_arrives_and_the_marked_points_are_
 @pytest.mark.parametrize("surface", optimisers.SURFACES.values(), ids=optimisers.SURFACES)
 def test_the_limit_of_gradient_descent_is_two_over_the_curvature(surface):
     limit = 2 / optimisers.curvature(surface)
-    beside = tuple(np.array(surface.lowest[0]) + (1e-3, 5e-4))
+    beside = tuple(np.add(surface.lowest[0], (1e-3, 5e-4)))
     for rate, comes in ((0.95 * limit, True), (1.05 * limit, False)):
         passed = optimisers.path(replace(surface, start=beside), "Gradient descent", rate, 80)
         away = np.linalg.norm(passed[-1, :2] - passed[-2, :2])

@@ -253,7 +253,11 @@ def stop(options) -> None:
     from imgrec import trainings
 
     run = trainings.stop(options.name, options.how)
-    say(options, {"run": run.name, "status": "stopping"}, f"{run.name} is asked to {options.how}")
+    if options.how == "finish":  # which takes a test, and perhaps minutes
+        say(options, {"run": run.name, "status": run.status}, f"{run.name} is asked to finish")
+        return
+    trainings.see_out(run)
+    say(options, {"run": run.name, "status": run.status}, f"{run.name}: {run.status}")
 
 
 @command("let a live run learn at another rate from its next step on", RUN, argument("rate", type=float))
