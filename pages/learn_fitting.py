@@ -149,7 +149,7 @@ def learned(model: str, remedy: str) -> None:
     }
     figure = charts.functions(lines, x_title=tr("training pictures"), y_title=tr("right answers"), shares=True)
     parts.chart(
-        figure.update_xaxes(type="log", tickvals=COUNTS),
+        figure.update_xaxes(type="log", tickvals=COUNTS, range=[0.95, 3.05]),
         "fit_learned",
         tr("Accuracy by the number of training pictures"),
     )
@@ -186,7 +186,7 @@ st.markdown(
 )
 st.subheader(tr("What more pictures are worth"), anchor=False)
 if st.toggle(
-    tr("Train the network of A with every number of pictures"), key="fit_many", help=tr("Takes about half a minute.")
+    tr("Train the network of A with every number of pictures"), key="fit_many", help=tr("Takes up to half a minute.")
 ):
     learned(st.session_state["fit_model_A"], st.session_state["fit_remedy_A"])
 teaching.question("fitting")
