@@ -25,6 +25,7 @@ from imgrec.weights import load_weights, save_weights
 ACCEPTED = 0.95  # share of the validation pictures that the threshold for "none of these" lets pass
 BINS = 10  # of the reliability diagram
 RESAMPLES = 500  # of the bootstrap
+TEMPERATURES = (0.05, 20.0)  # from, to: what calibrating tries
 
 
 @dataclass(frozen=True)
@@ -282,6 +283,19 @@ def calibration_error(rows: list[dict[str, float]]) -> float:
     return sum(row["count"] * abs(row["confidence"] - row["accuracy"]) for row in rows) / total
 
 
+def at_the_end(temperature: float) -> str:
+    """What it says that a temperature is the least or the largest that is tried; "" if it is neither."""
+    lowest, highest = TEMPERATURES
+    if 1.01 * lowest < temperature < highest / 1.01:
+        return ""
+    return tr(
+        "The temperature is at the end of what is tried, {lowest:g} to {highest:g}: how sure this network is says little "
+        "about how often it is right.",
+        lowest=lowest,
+        highest=highest,
+    )
+
+
 def fit_temperature(given: Answers) -> float:
     """The temperature at which the answers' log loss is least (Guo et al., ICML 2017); to be found on validation pictures.
 
@@ -300,7 +314,7 @@ def fit_temperature(given: Answers) -> float:
         scaled = shifted / math.exp(log_temperature)
         return float((np.log(np.exp(scaled).sum(1)) - aimed / math.exp(log_temperature)).mean())
 
-    return math.exp(minimize_scalar(loss, bounds=(math.log(0.05), math.log(20)), method="bounded").x)
+    return math.exp(minimize_scalar(loss, bounds=tuple(map(math.log, TEMPERATURES)), method="bounded").x)
 
 
 def curves(given: Answers, target: int) -> dict[str, Any]:

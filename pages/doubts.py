@@ -7,6 +7,7 @@ from imgrec import charts
 from imgrec.data import Dataset, named, read_columns
 from imgrec.evaluate import (
     Answers,
+    at_the_end,
     calibrate,
     calibration_error,
     mcnemar,
@@ -53,6 +54,8 @@ def certainty(run: Run, model: Predictor, dataset: Dataset, given: Answers) -> N
             with parts.refusals():
                 calibrate(run, model, dataset)
                 st.rerun()
+        if said := at_the_end(model.passport.temperature):
+            st.warning(said)
         if run.bundled:
             st.caption(tr("This run came with imgrec and stays as it is; one of your own can be calibrated."))
     st.subheader(tr("None of these"), anchor=False)

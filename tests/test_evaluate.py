@@ -14,6 +14,7 @@ from imgrec.evaluate import (
     Answers,
     amend,
     answers,
+    at_the_end,
     bootstrap,
     calibration_error,
     confusion,
@@ -89,6 +90,16 @@ def test_the_temperature_is_found_that_the_logits_were_divided_by():
     assert fit_temperature(given) == pytest.approx(3, rel=0.03)
     cooled = Answers("validation", given.classes, given.positions, labels, given.logits, 3.0)
     assert calibration_error(reliability(cooled)) < 0.02 < calibration_error(reliability(given))
+
+
+def test_a_temperature_at_the_end_of_what_is_tried_is_told():
+    draws = np.random.default_rng(0)
+    logits, labels = draws.normal(0, 9, (2000, 5)).astype(np.float32), draws.integers(0, 5, 2000)
+    guessed = fit_temperature(Answers("validation", tuple("abcde"), np.arange(2000), labels, logits))
+    assert "0.05 to 20" in at_the_end(guessed)
+    assert at_the_end(0.05)
+    assert not at_the_end(19)
+    assert not at_the_end(0.06)
 
 
 def test_a_few_answers_that_are_all_right_make_none_too_sure():

@@ -30,7 +30,7 @@ from imgrec.data import (
     undo,
     uploads,
 )
-from imgrec.evaluate import kept_answers
+from imgrec.evaluate import amend, kept_answers
 from imgrec.explain import METHODS
 from imgrec.images import to_png
 from imgrec.jobs import Owner
@@ -1025,6 +1025,9 @@ def test_calibrating_changes_how_sure_the_answers_are_but_not_the_answers(own_co
     assert after["loss"] != before["loss"]
     assert load_weights(open_run(own_copy).file("best.safetensors"))[1].temperature != 1
     assert {m.label: m.value for m in test.metric}["Temperature"] != "1.00"
+    assert "0.05 to 20" not in texts(test)
+    amend(open_run(own_copy), open_dataset("digits"), temperature=20.0)
+    assert "0.05 to 20" in texts(open_page("evaluate.py", {"run": own_copy}, evaluate_view="Certainty"))
 
 
 def test_the_report_is_one_page_without_script_or_foreign_address(own_copy):

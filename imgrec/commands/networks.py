@@ -122,6 +122,7 @@ def _elsewhere(options) -> None:
 
 @command("make a run as sure as it is right: fits the temperature on its validation pictures and keeps it", RUN)
 def calibrate(options) -> None:
+    from imgrec.evaluate import at_the_end
     from imgrec.evaluate import calibrate as fit
     from imgrec.evaluate import evaluate as measure
 
@@ -137,6 +138,8 @@ def calibrate(options) -> None:
     }
     words = f"temperature {temperature:.3f}; calibration error on the test pictures {errors[0]:.4f} before, {errors[1]:.4f} after"
     say(options, said, words)
+    if end := at_the_end(temperature):
+        print(f"imgrec: {end}", file=sys.stderr)
 
 
 @command("write all that was measured of a run as one printable page", RUN, out("F.html"))
