@@ -1,27 +1,22 @@
 """Lesson: augmentation and invariance: how the answer moves as a picture is turned, shifted or dimmed."""
 
-from collections.abc import Iterable
-
 import numpy as np
 import streamlit as st
 
 from imgrec import charts, trainings
 from imgrec.augment import AUGMENTATIONS, parse
-from imgrec.data import class_names
+from imgrec.data import Dataset, class_names
 from imgrec.language import listed, tr
 from imgrec.lessons import invariance
-from imgrec.predict import predictor
+from imgrec.predict import Predictor
 from imgrec.recipe import Recipe
 from imgrec.runs import Run, open_run
 from pages import parts, pickers, teaching, thumbnails, visitors
 
 SHOWN = 3  # classes whose probabilities are drawn
 CHARTS = ("invariance_first", "invariance_second")
-MANY, FEW, SMALL = (
-    100,
-    20,
-    64,
-)  # pictures asked about at once; where they have more pixels along a side than the last, fewer
+MANY, FEW = 100, 20  # pictures asked about at once; the second where they have more than so many pixels along a side:
+SMALL = 64
 
 
 def leading(probabilities: np.ndarray, middle: int, label: int) -> list[int]:
@@ -59,27 +54,30 @@ def moving(name: str, probabilities: np.ndarray, shown: dict[int, str], change: 
 
 
 @st.cache_data(show_spinner=False, max_entries=200)
-def right_answers(name: str, changed: int, classes: tuple[str, ...], source: str, count: int, kind: str) -> list[float]:
-    """Of so many pictures of the run ``source``, the share that a network has right, for each value of a change."""
-    run, model = open_run(source), predictor(name)
-    dataset, pool = teaching.its_pictures(run, model)
-    chosen = pool[np.linspace(0, len(pool) - 1, count).astype(int)]
-    order = [model.classes.index(known) for known in classes]
-    classify = lambda pictures: model.probabilities(pictures)[:, order]  # noqa: E731
-    return invariance.right_answers(classify, dataset.images[chosen], dataset.labels[chosen], kind)
+def right_answers(
+    _model: Predictor, _dataset: Dataset, known: tuple, positions: tuple[int, ...], kind: str
+) -> list[float]:
+    """Of these pictures the share that a network has right, for each value of a change; ``known`` tells the network and
+    the state of the data set."""
+    order, chosen = [_model.classes.index(name) for name in _dataset.classes], np.array(positions)
+    classify = lambda pictures: _model.probabilities(pictures)[:, order]  # noqa: E731
+    return invariance.right_answers(classify, _dataset.images[chosen], _dataset.labels[chosen], kind)
 
 
-def of_many(run: Run, names: Iterable[str], kind: str, value: float) -> None:
+def of_many(run: Run, models: dict[str, Predictor], kind: str, value: float) -> None:
     """How many pictures, not only the one above, the networks have right at each value of a change."""
-    model = predictor(run.name)
-    found = teaching.its_pictures(run, model)
-    if found is None or found[0].classes != model.classes or not len(found[1]):
+    found = teaching.its_pictures(run, models[run.name])
+    if found is None or found[0].classes != models[run.name].classes or not len(found[1]):
         return
-    change, count = invariance.CHANGES[kind], min(len(found[1]), MANY if found[0].images.shape[1] <= SMALL else FEW)
+    (dataset, pool), change = found, invariance.CHANGES[kind]
+    count = min(len(pool), MANY if dataset.images.shape[1] <= SMALL else FEW)
+    positions = tuple(pool[np.linspace(0, len(pool) - 1, count).astype(int)].tolist())
     with st.spinner(tr("Asking about {photos} …", photos=parts.pictures(count * len(change.values)))):
         shares = {
-            name: right_answers(name, predictor(name).changed, tuple(model.classes), run.name, count, kind)
-            for name in names
+            name: right_answers(
+                model, dataset, (name, model.changed, model.classes, dataset.fingerprint), positions, kind
+            )
+            for name, model in models.items()
         }
     st.subheader(tr("Not only this one"), anchor=False)
     parts.chart(
@@ -127,7 +125,7 @@ others = [
     for name, given in pickers.alike(run, model)
     if given.get("preprocess", {}).get("size") == model.passport.preprocess.size
 ]
-answers = {run.name: model.recalled(invariance.sweep(picture, kind))}
+models, answers = {run.name: model}, {run.name: model.recalled(invariance.sweep(picture, kind))}
 columns = st.columns(2, vertical_alignment="bottom")
 columns[0].caption(tr("The network chosen above: {name}", name=parts.text(run.name)))
 with columns[1]:
@@ -135,6 +133,7 @@ with columns[1]:
         other = st.selectbox(tr("Compare with"), others, key="invariance_other", format_func=pickers.run_labels(others))
         if second := pickers.network(other):
             order = [second.classes.index(name) for name in model.classes]  # the same class is the same number in both
+            models[other] = second
             answers[other] = second.recalled(invariance.sweep(picture, kind))[:, order]
     elif run.recipe.dataset != "digits":
         st.info(tr("To compare, it takes a second network for the same classes, trained with other augmentation."))
@@ -157,7 +156,7 @@ shown = {number: names[number] for number in numbers}  # the same ones in both c
 for column, (name, found), key in zip(st.columns(len(answers)), answers.items(), CHARTS, strict=False):
     with column:
         moving(name, found, shown, change, key, label)
-of_many(run, answers, kind, value)
+of_many(run, models, kind, value)
 teaching.question("invariance")
 teaching.in_pytorch(f"""
 import torch
